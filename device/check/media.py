@@ -1,0 +1,155 @@
+"""Three seconds of picture and sound, decoded by a second, throwaway participant."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import time
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from livekit import rtc
+
+from device.capture import capturing
+from device.errors import JoinError
+from device.health.status import Status
+from device.log import redacted
+from device.room.attributes import Attributes
+from device.room.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from device.check.report import Report
+    from device.config import Config
+    from device.room.minting import ApiKey
+
+_MEASURE_S = 3.0
+_FIRST_S = 15.0
+_SAMPLE_RATE = 48_000
+
+
+@dataclass(slots=True)
+class Decoded:
+    """What came out of the decoders."""
+
+    pictures: int = 0
+    width: int = 0
+    height: int = 0
+    samples: int = 0
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+async def watch(report: Report, config: Config, api_key: ApiKey) -> None:
+    """Decode the device that is in the room already, else publish for a moment under a name of our own."""
+    room = rtc.Room()
+    decoders: list[asyncio.Task[None]] = []
+    decoded = Decoded()
+    watched = ""
+
+    def on_track(track: rtc.RemoteTrack, _publication: object, who: rtc.RemoteParticipant) -> None:
+        if who.identity == watched:
+            decoders.append(asyncio.create_task(_decode(track, decoded)))
+
+    room.on("track_subscribed", on_track)
+    identity = api_key.wanted.identity or api_key.wanted.derived_identity
+    try:
+        await room.connect(config.room.url, api_key.viewer_token(), rtc.RoomOptions(auto_subscribe=False))
+    except rtc.ConnectError as error:
+        report.bad("room", f"{config.room.name} cannot be joined: {redacted(error.message)}")
+        return
+    try:
+        running = identity in room.remote_participants
+        watched = identity if running else f"{identity}-check-{secrets.token_hex(2)}"
+        async with contextlib.AsyncExitStack() as stack:
+            if not running:
+                await stack.enter_async_context(_publishing(config, api_key, watched))
+            what = f"the running device {identity}" if running else "a throwaway publication"
+            report.good("room", f"joined {config.room.name}; looking at {what}")
+            subscribing = asyncio.create_task(_subscribe(room, watched))
+            try:
+                await _measure(report, config, decoded)
+            finally:
+                subscribing.cancel()
+    except* JoinError as group:
+        report.bad("publish", str(group.exceptions[0]))
+    finally:
+        for task in decoders:
+            task.cancel()
+        await asyncio.wait_for(room.disconnect(), 2)
+
+
+@asynccontextmanager
+async def _publishing(config: Config, api_key: ApiKey, identity: str) -> AsyncIterator[None]:
+    throwaway = replace(api_key, wanted=replace(api_key.wanted, identity=identity))
+    attributes = Attributes()
+    async with capturing(config, Status(attributes)) as tracks, asyncio.TaskGroup() as tasks:
+        session = Session(await throwaway.obtain(), tracks=tracks, attributes=attributes)
+        stay = tasks.create_task(session.run())
+        live = tasks.create_task(session.live.wait())
+        await asyncio.wait({stay, live}, return_when=asyncio.FIRST_COMPLETED)
+        try:
+            yield
+        finally:
+            live.cancel()
+            stay.cancel()
+
+
+async def _subscribe(room: rtc.Room, identity: str) -> None:
+    """Subscribe to what one participant publishes, now and later; others' tracks are none of our business."""
+    while True:
+        if who := room.remote_participants.get(identity):
+            for publication in who.track_publications.values():
+                if not publication.subscribed:
+                    publication.set_subscribed(True)
+        await asyncio.sleep(0.1)
+
+
+async def _decode(track: rtc.RemoteTrack, decoded: Decoded) -> None:
+    if isinstance(track, rtc.RemoteVideoTrack):
+        async for picture in rtc.VideoStream(track):
+            decoded.pictures += 1
+            decoded.width, decoded.height = picture.frame.width, picture.frame.height
+            decoded.arrived.set()
+    else:
+        async for sound in rtc.AudioStream(track, sample_rate=_SAMPLE_RATE, num_channels=1):
+            decoded.samples += sound.frame.samples_per_channel
+            decoded.arrived.set()
+
+
+async def _measure(report: Report, config: Config, decoded: Decoded) -> None:
+    wants_picture, wants_sound = config.camera.source != "off", config.microphone.source != "off"
+    give_up_at = time.monotonic() + _FIRST_S
+    while (wants_picture and not decoded.pictures) or (wants_sound and not decoded.samples):
+        decoded.arrived.clear()
+        try:
+            await asyncio.wait_for(decoded.arrived.wait(), max(0.0, give_up_at - time.monotonic()))
+        except TimeoutError:
+            break
+        if time.monotonic() > give_up_at:
+            break
+    pictures, samples = decoded.pictures, decoded.samples
+    await asyncio.sleep(_MEASURE_S)
+    pictures, samples = decoded.pictures - pictures, decoded.samples - samples
+    if not wants_picture:
+        report.skipped("picture", "camera.source is off")
+    elif pictures:
+        report.good("picture", f"{decoded.width}x{decoded.height}, {pictures / _MEASURE_S:.1f} frames/s decoded")
+    else:
+        report.bad(
+            "picture",
+            f"none decoded within {_FIRST_S:.0f} s",
+            hint="the lines above on standard error say what the camera's worker found",
+        )
+    if not wants_sound:
+        report.skipped("sound", "microphone.source is off")
+    elif samples:
+        report.good("sound", f"{samples / _SAMPLE_RATE:.1f} s of sound decoded in {_MEASURE_S:.0f} s")
+    else:
+        report.bad(
+            "sound",
+            f"none decoded within {_FIRST_S:.0f} s",
+            hint="the lines above on standard error say what the microphone's worker found",
+        )

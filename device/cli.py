@@ -1,0 +1,177 @@
+"""The command line: `livekit-device run`, `check`, `viewer`, `viewer-token`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import datetime
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import device
+from device.errors import ConfigError, ExitCode, Problem
+
+if TYPE_CHECKING:
+    from device.config import Config
+    from device.room.attributes import Attributes
+    from device.room.credentials import ApiKey, Endpoint, TokenFile
+
+_DURATION = re.compile(r"(\d+)\s*([smhd]?)")
+_MAX_PORT = 65535
+_UNITS = {"s": 1, "": 1, "m": 60, "h": 3600, "d": 86400}
+_MAX_TTL = datetime.timedelta(days=365)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; return the exit code (see `ExitCode`)."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.command(options))
+    except ConfigError as error:
+        for problem in error.problems:
+            print(problem, file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="livekit-device",
+        description="Publish this box's camera and microphone into a LiveKit room.",
+        epilog="Exit codes: 0 all is well, 1 it is not, 2 wrong usage, 70 internal failure, 78 wrong configuration.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {device.__version__}")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="configuration (else $DEVICE_CONFIG, else /etc/livekit-device/device.toml)",
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def add(name: str, command: object, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, parents=[common], help=text, description=text)
+        sub.set_defaults(command=command)
+        return sub
+
+    add("run", _run, "publish until SIGTERM or Ctrl-C")
+    add("check", _check, "try each step of a start and say what to do about what fails")
+    viewer = add("viewer", _viewer, "serve a page that shows the room")
+    viewer.add_argument(
+        "--bind",
+        type=_address,
+        default=("127.0.0.1", 8080),
+        metavar="HOST:PORT",
+        help="address to serve on; port 0 takes a free one (default: 127.0.0.1:8080)",
+    )
+    token = add("viewer-token", _viewer_token, "print a viewer's token and the room's URL")
+    token.add_argument(
+        "--ttl",
+        type=_duration,
+        default=None,
+        metavar="TIME",
+        help="how long it lasts: 30m, 6h, 7d (default: 6h)",
+    )
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    from device import daemon, log  # --help answers without the SDK
+
+    attributes = daemon.first_attributes()
+    config, credentials = _load(options, attributes)
+    context = log.configure(level=config.log.level, format=config.log.format)
+    context.bind(identity=config.room.identity, room=config.room.name)
+    try:
+        asyncio.run(daemon.run(config, credentials, attributes, context))
+    except Exception as error:  # the journal gets it, in the journal's own form  # noqa: BLE001
+        log.crashed(error)
+        return ExitCode.INTERNAL
+    return ExitCode.OK
+
+
+def _check(options: argparse.Namespace) -> int:
+    from device.check import command
+
+    return asyncio.run(command.run(options.config))
+
+
+def _viewer(options: argparse.Namespace) -> int:
+    from device import log
+    from device.viewer import command
+
+    config, api_key = _load_api_key(options)
+    log.configure(level=config.log.level, format=config.log.format)
+    host, port = options.bind
+    return asyncio.run(command.run(config.room.url, api_key, host=host, port=port))
+
+
+def _viewer_token(options: argparse.Namespace) -> int:
+    from device.room.minting import VIEWER_TTL
+
+    config, api_key = _load_api_key(options)
+    print(api_key.viewer_token(ttl=options.ttl or VIEWER_TTL))
+    print(config.room.url)
+    return ExitCode.OK
+
+
+def _load(options: argparse.Namespace, attributes: Attributes) -> tuple[Config, TokenFile | Endpoint | ApiKey]:
+    from device import config_file
+    from device.room import credentials
+
+    path = config_file.find(options.config)
+    config = config_file.load(path)
+    directory = os.environ.get("CREDENTIALS_DIRECTORY")
+    try:
+        chosen = credentials.select(config, attributes=attributes, directory=Path(directory) if directory else None)
+    except ConfigError as error:
+        raise ConfigError(*(Problem(f"{path}: {each.place}", each.message) for each in error.problems)) from None
+    return config, chosen
+
+
+def _load_api_key(options: argparse.Namespace) -> tuple[Config, ApiKey]:
+    from device.room.attributes import Attributes
+    from device.room.credentials import ApiKey
+
+    config, chosen = _load(options, Attributes())
+    if not isinstance(chosen, ApiKey):
+        raise ConfigError(
+            Problem(
+                "credentials",
+                "viewer tokens are minted here, which needs api_key and api_secret; there are none",
+            )
+        )
+    return config, chosen
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > _MAX_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, such as 127.0.0.1:8080")
+    return host.strip("[]"), int(port)
+
+
+def _duration(text: str) -> datetime.timedelta:
+    match = _DURATION.fullmatch(text)
+    if match is None or not int(match[1]):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time, such as 30m, 6h or 7d")
+    try:
+        ttl = datetime.timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+    except OverflowError:
+        ttl = datetime.timedelta.max
+    if ttl > _MAX_TTL:
+        raise argparse.ArgumentTypeError(f"{text!r} is too long; allowed is at most {_MAX_TTL.days}d")
+    return ttl
+
+
+if __name__ == "__main__":
+    sys.exit(main())

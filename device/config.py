@@ -1,0 +1,174 @@
+"""The configuration: tables, keys, defaults and bounds. `config/device.toml` documents the same for people."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+
+_SCHEMES = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
+
+ControlValue = bool | int | float | str | list[int] | list[float]
+
+
+def _even(value: int) -> int:
+    if value % 2:
+        raise ValueError("must be even, as H.264 with 4:2:0 colour needs")
+    return value
+
+
+def _websocket_url(value: str) -> str:
+    if not value:
+        raise ValueError("is empty; it must be ws://HOST or wss://HOST, as the LiveKit server shows it")
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("is not a URL; it must look like wss://HOST or wss://HOST:PORT") from None
+    if parts.scheme not in _SCHEMES:
+        raise ValueError("must begin with ws:// or wss:// (http:// and https:// are accepted too)")
+    if not host:
+        raise ValueError("names no host; it must look like wss://HOST or wss://HOST:PORT")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ValueError("must not hold a user, a password, a query or a fragment; credentials have their own table")
+    return parts._replace(scheme=_SCHEMES[parts.scheme]).geturl()
+
+
+WebSocketUrl = Annotated[str, AfterValidator(_websocket_url)]
+Dimension = Annotated[int, AfterValidator(_even)]
+
+
+class Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Room(Table):
+    """Which room, and as whom."""
+
+    url: WebSocketUrl
+    name: str = Field(default="", max_length=256)
+    identity: str = Field(default="", max_length=256)
+    display_name: str = Field(default="", max_length=256)
+
+
+class Credentials(Table):
+    """How the device gets its token; `device.room.credentials` turns this into one way."""
+
+    token_file: str = ""
+    endpoint: str = ""
+    endpoint_headers_file: str = ""
+    api_key: str = ""
+    api_secret: SecretStr = SecretStr("")
+    api_secret_file: str = ""
+
+    @field_validator("endpoint")
+    @classmethod
+    def _http(cls, value: str) -> str:
+        if value and not (value.startswith(("http://", "https://")) and urlsplit(value).hostname):
+            raise ValueError("must be empty or a URL that begins with https:// or http://")
+        return value
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        ways = [key for key in ("token_file", "endpoint", "api_key") if getattr(self, key)]
+        if len(ways) > 1:
+            raise ValueError(
+                f"{' and '.join(ways)} are both set; allowed is exactly one of token_file, endpoint, api_key"
+            )
+        if self.api_secret.get_secret_value() and self.api_secret_file:
+            raise ValueError("api_secret and api_secret_file are both set; allowed is one of them")
+        if (self.api_secret.get_secret_value() or self.api_secret_file) and not self.api_key and ways:
+            raise ValueError(f"an api_secret does not go with {ways[0]}; allowed with api_key only")
+        if self.endpoint_headers_file and not self.endpoint:
+            raise ValueError("endpoint_headers_file is set without endpoint")
+        return self
+
+
+class Camera(Table):
+    """The picture. Rates in bits a second, size in pixels."""
+
+    source: Literal["picamera2", "pattern", "file", "off"] = "picamera2"
+    width: Dimension = Field(default=1280, ge=160, le=3840)
+    height: Dimension = Field(default=720, ge=120, le=2160)
+    fps: int = Field(default=30, ge=1, le=120)
+    device: str = ""
+    path: str = ""
+    hflip: bool = False
+    vflip: bool = False
+    encoder: Literal["auto", "v4l2", "x264"] = "auto"
+    bitrate_max_bps: int = Field(default=2_500_000, ge=50_000, le=50_000_000)
+    bitrate_min_bps: int = Field(default=60_000, ge=30_000, le=50_000_000)
+    keyframe_interval_s: int = Field(default=10, ge=1, le=3600)
+    controls: dict[str, ControlValue] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.source == "file" and not self.path:
+            raise ValueError('path is empty; source = "file" needs the path of a video file')
+        if self.bitrate_min_bps > self.bitrate_max_bps:
+            raise ValueError(
+                f"bitrate_min_bps ({self.bitrate_min_bps}) is above bitrate_max_bps ({self.bitrate_max_bps}); "
+                "allowed is at most that"
+            )
+        if self.encoder == "v4l2" and self.source in ("pattern", "file"):
+            raise ValueError(
+                f'encoder = "v4l2" encodes the Pi\'s camera only; with source = "{self.source}" use x264 or auto'
+            )
+        return self
+
+
+class Microphone(Table):
+    """The sound. It is always published at 48 kHz."""
+
+    source: Literal["pyaudio", "tone", "file", "off"] = "pyaudio"
+    device: str = ""
+    path: str = ""
+    channels: int = Field(default=1, ge=1, le=2)
+    gain_db: float = Field(default=0.0, ge=-60, le=60)
+    processing: bool = True
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.source == "file" and not self.path:
+            raise ValueError('path is empty; source = "file" needs the path of a file with sound')
+        return self
+
+
+class Watch(Table):
+    """How long a source may be silent before its worker is killed and started again, in seconds."""
+
+    camera_stall_s: float = Field(default=2.0, ge=0.5, le=60)
+    microphone_stall_s: float = Field(default=1.0, ge=0.2, le=60)
+
+
+class Log(Table):
+    """What the journal gets."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "console", "json"] = "auto"
+
+
+class Config(Table):
+    """The whole configuration; `device.config_file` loads it from a file and `DEVICE_<TABLE>__<KEY>`."""
+
+    room: Room
+    credentials: Credentials = Credentials()
+    camera: Camera = Camera()
+    microphone: Microphone = Microphone()
+    watch: Watch = Watch()
+    log: Log = Log()
+
+    @model_validator(mode="after")
+    def _something_to_publish(self) -> Self:
+        if self.camera.source == "off" and self.microphone.source == "off":
+            raise ValueError("camera.source and microphone.source are both off; there would be nothing to publish")
+        return self

@@ -1,0 +1,50 @@
+"""What goes into an encoder and what comes out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import av
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """One frame in YUV 4:2:0 (yuv420p or nv12), captured at a monotonic time in microseconds."""
+
+    frame: av.VideoFrame
+    number: int
+    captured_at_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessUnit:
+    """One encoded frame: Annex B, with SPS and PPS before each key frame."""
+
+    payload: bytes
+    key: bool
+    width: int
+    height: int
+    number: int
+    captured_at_us: int
+
+
+Sink = Callable[[AccessUnit], None]
+
+
+class Encoder(Protocol):
+    """Encodes pictures into a sink; called from one thread, though the sink may be called from another."""
+
+    name: str
+
+    def encode(self, picture: Picture, *, key: bool) -> None:
+        """Encode one picture, as an IDR if `key`. Raises EncoderError."""
+        ...
+
+    def set_bitrate(self, bitrate_bps: int) -> None: ...
+
+    def close(self) -> None:
+        """Let go of the encoder; may be called twice."""
+        ...

@@ -1,0 +1,99 @@
+"""H.264 in software, by libx264 through PyAV."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import av
+from av.video.frame import PictureType
+
+from device.encoders.unit import AccessUnit, Picture, Sink
+from device.errors import EncoderError
+
+if TYPE_CHECKING:
+    from av.video.codeccontext import VideoCodecContext
+
+    from device.encoders.colour import Colour
+
+# Half a second at the ceiling: a key frame may burst that far above the target, no further.
+_VBV_S = 0.5
+_OPTIONS = {
+    "preset": "ultrafast",
+    "tune": "zerolatency",
+    "profile": "baseline",  # with these presets also constrained baseline: what every viewer decodes
+    "forced-idr": "1",  # a key frame asked for must be one that a new viewer can begin with
+    "sc_threshold": "0",  # no key frames of its own choice; they burst
+}
+
+
+class X264Encoder:
+    """One frame in, one access unit out, in the caller's thread."""
+
+    name = "x264"
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        height: int,
+        pixel_format: str,
+        fps: int,
+        bitrate_bps: int,
+        bitrate_max_bps: int,
+        keyframe_interval_s: int,
+        colour: Colour,
+        sink: Sink,
+    ) -> None:
+        try:
+            context: VideoCodecContext = av.CodecContext.create("libx264", "w")
+            context.width, context.height, context.pix_fmt = width, height, pixel_format
+            context.time_base = Fraction(1, fps)
+            context.framerate = Fraction(fps)
+            context.gop_size = keyframe_interval_s * fps
+            context.thread_count = 1
+            context.color_range = colour.range
+            context.colorspace = colour.matrix
+            context.color_primaries = colour.primaries
+            context.color_trc = colour.transfer
+            # A later bit_rate takes effect only if the VBV came from these two options, and never goes above.
+            context.options = _OPTIONS | {
+                "maxrate": str(bitrate_max_bps),
+                "bufsize": str(int(bitrate_max_bps * _VBV_S)),
+            }
+            context.bit_rate = min(bitrate_bps, bitrate_max_bps)
+            context.open()
+        except (av.error.FFmpegError, ValueError) as error:
+            raise EncoderError(f"x264 refuses {width}x{height} at {fps} fps: {error}") from error
+        self._context = context
+        self._sink = sink
+        self._frames = 0
+
+    def encode(self, picture: Picture, *, key: bool) -> None:
+        frame = picture.frame
+        frame.pts = self._frames
+        frame.time_base = self._context.time_base
+        # A decoded frame carries the type that it had in its file; x264 would take that for a wish.
+        frame.pict_type = PictureType.I if key else PictureType.NONE
+        self._frames += 1
+        try:
+            packets = self._context.encode(frame)
+        except av.error.FFmpegError as error:
+            raise EncoderError(f"x264 failed: {error}") from error
+        for packet in packets:
+            self._sink(
+                AccessUnit(
+                    payload=bytes(packet),
+                    key=packet.is_keyframe,
+                    width=self._context.width,
+                    height=self._context.height,
+                    number=picture.number,
+                    captured_at_us=picture.captured_at_us,
+                )
+            )
+
+    def set_bitrate(self, bitrate_bps: int) -> None:
+        self._context.bit_rate = bitrate_bps
+
+    def close(self) -> None:
+        pass

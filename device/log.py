@@ -1,0 +1,133 @@
+"""One pipe for every log line: ours, the standard library's and the SDK's."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import sys
+from typing import TYPE_CHECKING, Any, Literal, TextIO
+
+import structlog
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, Processor, WrappedLogger
+
+# sd-daemon(3): a line that begins with <N> gets syslog priority N in the journal.
+_PRIORITIES = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
+# A JWT is three base64url parts, of which the first begins with {" ; query parameters may hold one too.
+_SECRETS = re.compile(r"eyJ[\w-]+\.[\w-]+(\.[\w-]*)?|(?<=access_token=)[^&\s\"']+")
+_FOREIGN_PREFIX = "sdk"
+
+
+class LogContext:
+    """Fields on every line of the process, whichever task or thread writes it."""
+
+    def __init__(self) -> None:
+        self._fields: dict[str, str] = {}
+
+    def bind(self, **fields: str) -> None:
+        self._fields |= {key: value for key, value in fields.items() if value}
+
+    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        return {**self._fields, **event}
+
+
+def configure(
+    *,
+    level: str,
+    format: Literal["auto", "console", "json"],  # noqa: A002
+    stream: TextIO | None = None,
+) -> LogContext:
+    """Send every logger's lines to `stream` (standard error by default); return what binds fields to them."""
+    context = LogContext()
+    stream = stream or sys.stderr
+    colours = stream.isatty() and not os.environ.get("NO_COLOR")
+    console = format == "console" or (format == "auto" and stream.isatty())
+    shared: list[Processor] = [
+        context,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    if console:
+        render: Processor = structlog.dev.ConsoleRenderer(
+            colors=colours, timestamp_key="time", exception_formatter=structlog.dev.plain_traceback
+        )
+    else:
+        render = _journal_line
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[*shared, _name_foreign],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,  # text without local variables: those may hold secrets
+            redact,
+            render,
+        ],
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    # asyncio tells of slow callbacks at warning; its debug lines are of no use to an operator.
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    # The SDK tells of every signalling step at info.
+    logging.getLogger("livekit").setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
+    logging.captureWarnings(capture=True)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    return context
+
+
+def redacted(text: str) -> str:
+    """Return the text with all that looks like a token blotted out."""
+    return _SECRETS.sub("[redacted]", text)
+
+
+def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Blot out what looks like a token, wherever it came from."""
+    return {key: _redacted(value) for key, value in event.items()}
+
+
+def _redacted(value: Any) -> Any:
+    if isinstance(value, str):
+        return redacted(value)
+    if isinstance(value, dict):
+        return {key: _redacted(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_redacted(inner) for inner in value]
+    return value
+
+
+def _name_foreign(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Give lines of other packages the shape of ours: a static event, the text as a field."""
+    record: logging.LogRecord = event["_record"]
+    event["message"] = event["event"]
+    event["logger"] = record.name
+    event["event"] = f"{_FOREIGN_PREFIX if record.name.startswith('livekit') else record.name.partition('.')[0]}.log"
+    return event
+
+
+def _journal_line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    priority = _PRIORITIES.get(event.get("level", "info"), _PRIORITIES["info"])
+    return f"<{priority}>{json.dumps(event, default=repr)}"
+
+
+def crashed(error: BaseException) -> None:
+    """Log what a process cannot go on after; of a group, each error by itself."""
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            crashed(each)
+        return
+    structlog.get_logger().critical("daemon.failed", error=type(error).__name__, exc_info=error)

@@ -1,0 +1,1 @@
+"""The room: how the device gets in, stays in, and leaves."""

@@ -1,0 +1,34 @@
+"""The participant's attributes: what viewers and operators read of this device. Latest wins."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+class Attributes:
+    """A few short texts; whoever writes them waits for nothing."""
+
+    def __init__(self, **initial: str) -> None:
+        self._values = {f"device.{key}": value for key, value in initial.items()}
+        self._changed = asyncio.Event()
+
+    def set(self, **values: str) -> None:
+        """Set attributes by their names without the prefix `device.`."""
+        named = {f"device.{key}": value for key, value in values.items()}
+        if self._values | named != self._values:
+            self._values |= named
+            self._changed.set()
+
+    def snapshot(self) -> dict[str, str]:
+        return dict(self._values)
+
+    async def changes(self) -> AsyncIterator[dict[str, str]]:
+        """Yield all of them now, and again after each change."""
+        while True:
+            self._changed.clear()
+            yield dict(self._values)
+            await self._changed.wait()

@@ -1,0 +1,121 @@
+"""LiveKit's standard token endpoint, as a client."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from device.errors import CredentialError
+from device.room.ticket import Ticket, Wanted, checked
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+_TIMEOUT_S = 10.0
+_MAX_REPLY_BYTES = 64 << 10
+_HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x20-\x7e\t]*)")  # RFC 9110, section 5
+# How an endpoint says that a client may not choose its own identity.
+_REFUSED_FIELDS = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Asks an HTTP service for a token before each join."""
+
+    wanted: Wanted
+    url: str
+    headers_file: Path | None = field(default=None)
+
+    async def obtain(self) -> Ticket:
+        headers = read_headers(self.headers_file) if self.headers_file else {}
+        named = _without_empty(
+            room_name=self.wanted.room,
+            participant_name=self.wanted.display_name,
+            participant_identity=self.wanted.identity,
+            participant_attributes=self.wanted.attributes.snapshot(),
+        )
+        derived = {"participant_identity": self.wanted.derived_identity} | named
+        status, reply = await self._post(derived, headers)
+        if status in _REFUSED_FIELDS and derived != named:
+            status, reply = await self._post(named, headers)
+        if status not in (HTTPStatus.OK, HTTPStatus.CREATED):
+            raise CredentialError(f"{self._origin}: answered HTTP {status}{_hint(status, named)}")
+        return checked(
+            self.wanted,
+            url=_text(reply, "server_url", self._origin, default=self.wanted.url),
+            token=_text(reply, "participant_token", self._origin),
+            origin=self._origin,
+        )
+
+    @property
+    def _origin(self) -> str:
+        # A query may hold a key.
+        return f"token endpoint {self.url.partition('?')[0]}"
+
+    async def _post(self, body: Mapping[str, object], headers: Mapping[str, str]) -> tuple[int, object]:
+        """Return status and decoded reply. Bodies stay out of every message: they hold tokens."""
+        import aiohttp  # 15 MB that only this way to a token needs
+
+        timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S)
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=timeout) as session,
+                session.post(self.url, json=body, headers=headers, allow_redirects=False) as response,
+            ):
+                raw = await response.content.read(_MAX_REPLY_BYTES)
+                while len(raw) < _MAX_REPLY_BYTES and (more := await response.content.read(_MAX_REPLY_BYTES)):
+                    raw += more
+                status = response.status
+        except TimeoutError:
+            raise CredentialError(f"{self._origin}: no answer within {_TIMEOUT_S:.0f} s") from None
+        except aiohttp.ClientError as error:
+            raise CredentialError(f"{self._origin}: cannot be reached ({type(error).__name__})") from None
+        try:
+            return status, json.loads(raw[:_MAX_REPLY_BYTES])
+        except ValueError:
+            return status, None
+
+
+def read_headers(path: Path) -> dict[str, str]:
+    """Read `Name: value` lines. Raises CredentialError that names file and line, not what stands there."""
+    try:
+        lines = path.read_text(encoding="ascii").splitlines()
+    except OSError as error:
+        raise CredentialError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise CredentialError(f"{path}: is not ASCII text") from None
+    headers = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        if (match := _HEADER.fullmatch(line.strip())) is None:
+            raise CredentialError(f"{path}:{number}: is not a header; allowed: lines of the form `Name: value`")
+        headers[match[1]] = match[2].strip()
+    return headers
+
+
+def _text(reply: object, key: str, origin: str, default: str = "") -> str:
+    value: Any = reply.get(key) if isinstance(reply, dict) else None
+    if value is None and default:
+        return default
+    if not isinstance(value, str) or not value:
+        raise CredentialError(
+            f"{origin}: the answer holds no {key}; expected is JSON with server_url and participant_token"
+        )
+    return value
+
+
+def _hint(status: int, sent: Mapping[str, object]) -> str:
+    if status == HTTPStatus.UNAUTHORIZED:
+        return "; look at credentials.endpoint_headers_file"
+    if status in _REFUSED_FIELDS and sent:
+        return f"; it may not allow a device to choose {', '.join(sent)}"
+    return ""
+
+
+def _without_empty(**fields: object) -> dict[str, object]:
+    return {key: value for key, value in fields.items() if value}

@@ -1,0 +1,63 @@
+"""What a token allows. Read without its key: the server judges it, the device only wants to tell people early."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jwt
+
+from device.errors import CredentialError
+
+# Without these sources in can_publish_sources the server refuses the track (protocol: TrackSource names).
+SOURCES = ("camera", "microphone")
+
+
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """The claims of an access token that a publishing device depends on. Times are epoch seconds."""
+
+    identity: str
+    name: str
+    room: str
+    room_join: bool
+    can_publish: bool
+    can_publish_sources: tuple[str, ...]
+    can_update_own_metadata: bool
+    expires_at: float
+    not_before: float
+
+    def lacking(self, sources: tuple[str, ...]) -> list[str]:
+        """Return in words what is missing to publish these sources; empty where nothing is."""
+        missing = []
+        if not self.room_join or not self.room:
+            missing.append("it does not allow to join a room (video.roomJoin with video.room)")
+        if not self.can_publish:
+            missing.append("it does not allow to publish (video.canPublish is false)")
+        elif self.can_publish_sources:
+            missing += [
+                f"it does not allow to publish the {source} (video.canPublishSources lacks it)"
+                for source in sources
+                if source not in self.can_publish_sources
+            ]
+        return missing
+
+
+def read_grants(token: str) -> Grants:
+    """Decode a token's claims. Raises CredentialError, without the token in it, for what is not a LiveKit token."""
+    try:
+        claims = jwt.decode(token, options={"verify_signature": False})
+        video = claims.get("video") or {}
+        return Grants(
+            identity=str(claims.get("sub") or ""),
+            name=str(claims.get("name") or ""),
+            room=str(video.get("room") or ""),
+            room_join=bool(video.get("roomJoin")),
+            # The protocol treats an absent canPublish as allowed.
+            can_publish=video.get("canPublish") is not False,
+            can_publish_sources=tuple(str(source).lower() for source in video.get("canPublishSources") or ()),
+            can_update_own_metadata=bool(video.get("canUpdateOwnMetadata")),
+            expires_at=float(claims.get("exp") or 0),
+            not_before=float(claims.get("nbf") or 0),
+        )
+    except (jwt.PyJWTError, AttributeError, TypeError, ValueError):
+        raise CredentialError("is not a LiveKit access token (a JWT of three parts with a `video` claim)") from None

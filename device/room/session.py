@@ -1,0 +1,146 @@
+"""One stay in a room: connect → publish → wait until it ends → say why. Never used twice."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import structlog
+from livekit import rtc
+
+from device.errors import JoinError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from device.room.attributes import Attributes
+    from device.room.ticket import Ticket
+
+log = structlog.get_logger()
+
+_PUBLISH_S = 15.0  # the SDK gives AddTrack 10 s
+_ATTRIBUTES_S = 5.0
+_LEAVE_S = 1.0
+# A join that is under way cannot be cancelled: the SDK would carry on with it without us.
+_PENDING_JOIN_S = 0.5
+
+
+class Track(Protocol):
+    """What a session needs of a track."""
+
+    @property
+    def track(self) -> rtc.LocalVideoTrack | rtc.LocalAudioTrack: ...
+
+    def options(self) -> rtc.TrackPublishOptions: ...
+    def begin(self) -> None: ...
+    async def aclose(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """Why a stay ended, by the SDK's name of the reason, and for how long it had published, in seconds."""
+
+    reason: str
+    published_for_s: float
+
+
+class Session:
+    """Owns one Room; events that it still emits after its end go nowhere."""
+
+    def __init__(self, ticket: Ticket, *, tracks: Sequence[Track], attributes: Attributes) -> None:
+        self._ticket = ticket
+        self._tracks = tracks
+        self._attributes = attributes
+        self._room = rtc.Room()
+        self._ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.live = asyncio.Event()
+
+    async def run(self) -> Ended:
+        """Stay until the room ends. Raises JoinError if it cannot be joined or nothing can be published.
+
+        When cancelled, says goodbye, so that viewers see the device go at once.
+        """
+        self._room.on("disconnected", self._on_disconnected)
+        self._room.on("connection_state_changed", self._on_state)
+        try:
+            await self._connect()
+            await self._publish()
+            began = time.monotonic()
+            self.live.set()
+            reason = await self._until_ended()
+            return Ended(reason=reason, published_for_s=time.monotonic() - began)
+        finally:
+            await self._leave()
+
+    async def _connect(self) -> None:
+        options = rtc.RoomOptions(auto_subscribe=False, dynacast=False)
+        join = asyncio.create_task(self._room.connect(self._ticket.url, self._ticket.token, options), name="join")
+        try:
+            await asyncio.shield(join)
+        except rtc.ConnectError as error:
+            raise JoinError(f"{self._ticket.url}: {error.message}") from None
+        except asyncio.CancelledError:
+            await asyncio.wait({join}, timeout=_PENDING_JOIN_S)
+            join.cancel()
+            raise
+
+    async def _publish(self) -> None:
+        for each in self._tracks:
+            each.begin()
+            publishing = asyncio.create_task(
+                self._room.local_participant.publish_track(each.track, each.options()), name="publish"
+            )
+            # publish_track hangs for ever where the room ends meanwhile.
+            either: set[asyncio.Future[Any]] = {publishing, self._ended}
+            await asyncio.wait(either, timeout=_PUBLISH_S, return_when=asyncio.FIRST_COMPLETED)
+            if not publishing.done():
+                publishing.cancel()
+                why = self._ended.result() if self._ended.done() else f"no answer within {_PUBLISH_S:.0f} s"
+                raise JoinError(f"the {each.track.name} could not be published: {why}")
+            if error := publishing.exception():
+                raise JoinError(f"the {each.track.name} could not be published: {error}") from None
+
+    async def _until_ended(self) -> str:
+        writing = asyncio.create_task(self._write_attributes(), name="attributes")
+        try:
+            writing.add_done_callback(self._on_written)
+            return await self._ended
+        finally:
+            writing.cancel()
+
+    async def _write_attributes(self) -> None:
+        """Keep the participant's attributes equal to ours, as long as the session lasts."""
+        if not self._ticket.grants.can_update_own_metadata:
+            log.info(
+                "room.attributes_not_granted",
+                hint="the token lacks canUpdateOwnMetadata; viewers see no state",
+            )
+            return
+        async for values in self._attributes.changes():
+            # While the SDK reconnects this says ok and fails, or hangs; the next change comes in any case.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._room.local_participant.set_attributes(values), _ATTRIBUTES_S)
+
+    def _on_written(self, writing: asyncio.Task[None]) -> None:
+        """Attributes are worth no disconnection: say what went wrong, and stay."""
+        if not writing.cancelled() and (error := writing.exception()):
+            log.error("room.attributes_failed", exc_info=error)
+
+    async def _leave(self) -> None:
+        if not self._ended.done():
+            self._ended.set_result("CLIENT_INITIATED")
+        try:
+            await asyncio.wait_for(self._room.disconnect(), _LEAVE_S)
+        except TimeoutError:
+            log.warning("room.leave_timed_out", hint="viewers see this participant for up to 20 s more")
+
+    def _on_disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
+        if not self._ended.done():
+            self._ended.set_result(rtc.DisconnectReason.Name(reason))
+
+    def _on_state(self, state: rtc.ConnectionState.ValueType) -> None:
+        if not self._ended.done():
+            log.info("room.sdk_state", state=rtc.ConnectionState.Name(state).removeprefix("CONN_").lower())

@@ -1,0 +1,62 @@
+"""What is needed for one join: where to, and a token that fits what the configuration says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from device.errors import CredentialError
+from device.room.grants import Grants, read_grants
+
+if TYPE_CHECKING:
+    from device.room.attributes import Attributes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Who the device wants to be, and where. Empty names are left to the token."""
+
+    url: str
+    room: str
+    identity: str
+    derived_identity: str
+    display_name: str
+    attributes: Attributes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """One token for one join, with what it says."""
+
+    url: str
+    token: str = field(repr=False)
+    grants: Grants
+
+
+class Credentials(Protocol):
+    """One of the three ways to a token."""
+
+    async def obtain(self) -> Ticket:
+        """Return a fresh ticket. Raises CredentialError, never with a secret in its text."""
+        ...
+
+
+def checked(wanted: Wanted, *, url: str, token: str, origin: str) -> Ticket:
+    """Return the ticket if the token agrees with the configuration.
+
+    Raises CredentialError that names `origin` and shows both values where they differ.
+    """
+    try:
+        grants = read_grants(token)
+    except CredentialError as error:
+        raise CredentialError(f"{origin}: the token {error}") from None
+    for key, ours, theirs in (
+        ("room.name", wanted.room, grants.room),
+        ("room.identity", wanted.identity, grants.identity),
+    ):
+        if ours and ours != theirs:
+            raise CredentialError(
+                f"{origin}: {key} is {ours!r} in the configuration, but {theirs!r} in the token; "
+                f"leave {key} empty or make them equal"
+            )
+    return Ticket(url=url, token=token, grants=grants)

@@ -1,0 +1,193 @@
+"""A file as camera and microphone: anything that FFmpeg opens, looped, in real time, both in step."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import av
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from av.video.frame import VideoFrame
+
+from device.clock import monotonic_us
+from device.encoders.colour import Colour, customary
+from device.encoders.unit import Picture
+from device.errors import SourceError
+from device.sources.block import Block
+from device.sources.pacing import sleep_until_us
+from device.workers.jobs import BLOCK_MS, SAMPLE_RATE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy.typing as npt
+
+    Samples = npt.NDArray[np.int16]
+
+FrameType = TypeVar("FrameType", VideoFrame, AudioFrame)
+
+_US = 1_000_000
+_BLOCK_SAMPLES = SAMPLE_RATE * BLOCK_MS // 1000
+_MIN_DURATION_US = 100_000
+_HOLE_SAMPLES = SAMPLE_RATE // 100  # time stamps of containers are rounded to a millisecond or so
+_UNSPECIFIED = 2  # ITU-T H.273
+
+
+class _Loop:
+    """An open file and its place on the monotonic clock: loop n begins at epoch + n * duration."""
+
+    def __init__(self, path: str, kind: Literal["video", "audio"], epoch_us: int) -> None:
+        try:
+            self._container = av.open(path)
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise SourceError(f"{path}: cannot be opened: {_words(error)}") from None
+        streams: Any = getattr(self._container.streams, kind)
+        if not streams:
+            raise SourceError(f"{path}: holds no {kind}")
+        duration_us = self._container.duration
+        if duration_us is None or duration_us < _MIN_DURATION_US:
+            raise SourceError(f"{path}: has no known duration of at least 0.1 s, so it cannot be looped")
+        self.path = path
+        self.stream = streams[0]
+        self.duration_us: int = duration_us
+        self._origin_us: int = self._container.start_time or 0
+        self._epoch_us = epoch_us
+
+    def starts(self) -> Iterator[int]:
+        """Yield the monotonic start of each loop, the running one first, with the file at that place."""
+        number, inside_us = divmod(max(0, monotonic_us() - self._epoch_us), self.duration_us)
+        while True:
+            self._container.seek(self._origin_us + inside_us)
+            yield self._epoch_us + number * self.duration_us
+            number, inside_us = number + 1, 0
+
+    def frames(self, kind: type[FrameType]) -> Iterator[tuple[FrameType, int]]:
+        """Yield what is left of the file, each frame with its time since the beginning, in microseconds."""
+        try:
+            for frame in self._container.decode(self.stream):
+                if not isinstance(frame, kind) or frame.pts is None or frame.time_base is None:
+                    raise SourceError(f"{self.path}: has frames without a time stamp")
+                yield frame, int(frame.pts * frame.time_base * _US) - self._origin_us
+        except av.error.FFmpegError as error:
+            raise SourceError(f"{self.path}: cannot be decoded: {_words(error)}") from None
+
+    def close(self) -> None:
+        with contextlib.suppress(av.error.FFmpegError):
+            self._container.close()
+
+
+class VideoClip:
+    """The pictures of a file, scaled down to fit, never up; at most `fps` a second."""
+
+    name = "file"
+    pixel_format = "yuv420p"
+
+    def __init__(self, *, path: str, width: int, height: int, fps: int, epoch_us: int) -> None:
+        self._loop = _Loop(path, "video", epoch_us)
+        context = self._loop.stream.codec_context
+        scale = min(1.0, width / context.width, height / context.height)
+        self.width = max(2, int(context.width * scale) & ~1)
+        self.height = max(2, int(context.height * scale) & ~1)
+        native = float(self._loop.stream.average_rate or fps)
+        self.fps = max(1, min(fps, round(native)))
+        self.colour = _colour_of(context, self.height)
+        self._period_us = _US // fps
+
+    def pictures(self) -> Iterator[Picture]:
+        """Yield pictures for ever, each when it is due; those that are over already are left out."""
+        number, last_due_us = 0, 0
+        for start_us in self._loop.starts():
+            for frame, offset_us in self._loop.frames(VideoFrame):
+                due_us = start_us + offset_us
+                # A quarter of a period of tolerance: time stamps of containers are rounded.
+                if due_us - last_due_us < self._period_us * 3 // 4:
+                    continue
+                number += 1
+                if due_us < monotonic_us() - self._period_us:
+                    continue
+                last_due_us = due_us
+                picture = frame.reformat(width=self.width, height=self.height, format=self.pixel_format)
+                sleep_until_us(due_us)
+                yield Picture(frame=picture, number=number, captured_at_us=due_us)
+            sleep_until_us(start_us + self._loop.duration_us)
+
+    def close(self) -> None:
+        self._loop.close()
+
+
+class SoundClip:
+    """The sound of a file at 48 kHz; each loop is cut or filled with silence to the file's duration."""
+
+    name = "file"
+
+    def __init__(self, *, path: str, channels: int, epoch_us: int) -> None:
+        self._loop = _Loop(path, "audio", epoch_us)
+        self._channels = channels
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield blocks of 20 ms for ever, each when its last sample is due."""
+        size = _BLOCK_SAMPLES * self._channels
+        pending = np.zeros(0, np.int16)
+        position = -1
+        for first, samples in self._pieces():
+            if position < 0:
+                position = first
+            pending = np.concatenate((pending, samples))
+            while len(pending) >= size:
+                block, pending = pending[:size], pending[size:]
+                captured_at_us = position * _US // SAMPLE_RATE
+                position += _BLOCK_SAMPLES
+                if captured_at_us + 2 * BLOCK_MS * 1000 < monotonic_us():
+                    continue
+                sleep_until_us(captured_at_us + BLOCK_MS * 1000)
+                yield Block(samples=block.tobytes(), captured_at_us=captured_at_us)
+
+    def close(self) -> None:
+        self._loop.close()
+
+    def _pieces(self) -> Iterator[tuple[int, Samples]]:
+        """Yield interleaved samples without a gap; each with the place of its first, in samples of the clock."""
+        position = -1
+        for start_us in self._loop.starts():
+            layout = "mono" if self._channels == 1 else "stereo"
+            resampler = AudioResampler(format="s16", layout=layout, rate=SAMPLE_RATE)
+            end = (start_us + self._loop.duration_us) * SAMPLE_RATE // _US
+            for frame, offset_us in self._loop.frames(AudioFrame):
+                due = (start_us + offset_us) * SAMPLE_RATE // _US
+                if position < 0:
+                    position = due
+                if due - position > _HOLE_SAMPLES:
+                    yield position, self._silence(due - position)
+                    position = due
+                for piece in resampler.resample(frame):
+                    left = max(0, end - position) * self._channels
+                    samples = piece.to_ndarray().reshape(-1)[:left].astype(np.int16, copy=False)
+                    yield position, samples
+                    position += len(samples) // self._channels
+            if 0 <= position < end:
+                yield position, self._silence(end - position)
+                position = end
+
+    def _silence(self, count: int) -> Samples:
+        return np.zeros(count * self._channels, np.int16)
+
+
+def _colour_of(context: Any, height: int) -> Colour:
+    usual = customary(height)
+
+    def said(name: str, default: int) -> int:
+        value = getattr(context, name, None)
+        return default if value in (None, 0, _UNSPECIFIED) else int(value)
+
+    return Colour(
+        primaries=said("color_primaries", usual.primaries),
+        transfer=said("color_trc", usual.transfer),
+        matrix=said("colorspace", usual.matrix),
+        range=said("color_range", usual.range),
+    )
+
+
+def _words(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

@@ -1,0 +1,38 @@
+"""When the next frame is due. Pure: counts from one start, so that errors do not add up."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+_US = 1_000_000
+
+
+@dataclass(slots=True, kw_only=True)
+class Pacing:
+    """Ticks of a fixed rate from `started_at_us` on; ticks that were missed are skipped and counted."""
+
+    rate: float
+    started_at_us: int
+    missed: int = field(default=0, init=False)
+    _next: int = field(default=0, init=False)
+
+    def due_at_us(self, tick: int) -> int:
+        return self.started_at_us + round(tick * _US / self.rate)
+
+    def take(self, now_us: int) -> tuple[int, int]:
+        """Return the next tick and when it is due, leaving out those that are over by more than one period."""
+        late = int((now_us - self.due_at_us(self._next)) * self.rate / _US)
+        if late > 0:
+            self.missed += late
+            self._next += late
+        tick = self._next
+        self._next += 1
+        return tick, self.due_at_us(tick)
+
+
+def sleep_until_us(due_at_us: int) -> None:
+    """Sleep until a moment on the monotonic clock, in microseconds."""
+    left_s = due_at_us / _US - time.monotonic()
+    if left_s > 0:
+        time.sleep(left_s)

@@ -1,0 +1,131 @@
+"""The synthetic camera: moving colour bars with name, time and number, a strip to read them back, and a flash."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from device.clock import epoch_of_us, monotonic_us
+from device.encoders.colour import BT709, customary
+from device.encoders.unit import Picture
+from device.sources import strip
+from device.sources.lettering import Lettering
+from device.sources.pacing import Pacing, sleep_until_us
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FLASH_US = 100_000
+_US = 1_000_000
+_SPEED = 2  # pixels a frame; even, for the chroma planes have half the width
+_BUFFERS = 3  # the encoder may hold the one before
+# White, yellow, cyan, green, magenta, red, blue, black at 75 %, as EBU bars
+_RGB = np.array([[1, 1, 1], [1, 1, 0], [0, 1, 1], [0, 1, 0], [1, 0, 1], [1, 0, 0], [0, 0, 1], [0, 0, 0]]) * 0.75
+_LINES = 3
+
+
+class PatternSource:
+    """Paced by the monotonic clock; whatever the consumer misses costs frames, not time."""
+
+    name = "pattern"
+    pixel_format = "yuv420p"
+
+    def __init__(self, *, width: int, height: int, fps: int, identity: str) -> None:
+        self.width, self.height, self.fps = width, height, fps
+        self.colour = customary(height)
+        self._identity = identity
+        self._lettering = Lettering(max(1, width // 320))
+        self._strip_top = strip.top(width, height)
+        line = self._lettering.height * 3 // 2
+        self._text_top = max(0, self._strip_top - _LINES * line) & ~1
+        self._line = line
+        self._bars = _bars(width, bt709=self.colour is BT709)
+        self._buffers = [self._blank() for _ in range(_BUFFERS)]
+
+    def pictures(self) -> Iterator[Picture]:
+        """Yield pictures for ever, each when it is due."""
+        pacing = Pacing(rate=self.fps, started_at_us=monotonic_us())
+        while True:
+            number, due_at_us = pacing.take(monotonic_us())
+            sleep_until_us(due_at_us)
+            yield Picture(frame=self.draw(number, due_at_us), number=number, captured_at_us=due_at_us)
+
+    def close(self) -> None:
+        pass
+
+    def draw(self, number: int, captured_at_us: int) -> av.VideoFrame:
+        """Return the picture of one moment, in a buffer that is used again three pictures later."""
+        buffer = self._buffers[number % _BUFFERS]
+        luma, blue, red = _planes(buffer, self.width, self.height)
+        epoch_us = epoch_of_us(captured_at_us)
+        self._draw_bars(number, luma, blue, red)
+        if epoch_us % _US < FLASH_US:
+            self._draw_flash(luma, blue, red)
+        clock = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(epoch_us // _US))
+        self._write(luma, f"{clock}.{epoch_us % _US // 1000:03} UTC", line=1)
+        self._write(luma, f"FRAME {number:08}", line=2)
+        strip.draw(luma, number=number, captured_at_us=epoch_us)
+        return av.VideoFrame.from_numpy_buffer(buffer, format=self.pixel_format)
+
+    def _draw_bars(self, number: int, luma: strip.Luma, blue: strip.Luma, red: strip.Luma) -> None:
+        shift = number * _SPEED % self.width
+        luma[: self._text_top] = self._bars[0, shift : shift + self.width]
+        half = slice(shift // 2, (shift + self.width) // 2)
+        blue[: self._text_top // 2] = self._bars[1, ::2][half]
+        red[: self._text_top // 2] = self._bars[2, ::2][half]
+
+    def _draw_flash(self, luma: strip.Luma, blue: strip.Luma, red: strip.Luma) -> None:
+        """Light up the upper right quarter: `flash_brightness` looks there."""
+        bottom, left = self._text_top // 2 & ~1, self.width // 2 & ~1
+        luma[:bottom, left:] = strip.WHITE
+        blue[: bottom // 2, left // 2 :] = red[: bottom // 2, left // 2 :] = 128
+
+    def _blank(self) -> npt.NDArray[np.uint8]:
+        buffer = np.full((self.height * 3 // 2, self.width), strip.BLACK, np.uint8)
+        luma, blue, red = _planes(buffer, self.width, self.height)
+        blue[:] = red[:] = 128
+        self._write(luma, self._identity, line=0)
+        return buffer
+
+    def _write(self, luma: strip.Luma, text: str, *, line: int) -> None:
+        self._lettering.draw(
+            luma,
+            text,
+            x=self._lettering.advance,
+            y=self._text_top + line * self._line + self._line // 6,
+            ink=strip.WHITE,
+            paper=strip.BLACK,
+        )
+
+
+def flash_brightness(luma: strip.Luma) -> float:
+    """Return the mean luma of where the flash appears, of a decoded picture of any size; over 220 in a flash."""
+    height, width = luma.shape
+    return float(luma[height // 32 : height // 4, width * 9 // 16 : width * 15 // 16].mean())
+
+
+def _planes(buffer: npt.NDArray[np.uint8], width: int, height: int) -> tuple[strip.Luma, strip.Luma, strip.Luma]:
+    chroma = buffer[height:].reshape(-1)
+    quarter = (width // 2) * (height // 2)
+    shape = (height // 2, width // 2)
+    return buffer[:height], chroma[:quarter].reshape(shape), chroma[quarter : 2 * quarter].reshape(shape)
+
+
+def _bars(width: int, *, bt709: bool) -> npt.NDArray[np.uint8]:
+    """Return one line of Y, Cb and Cr, twice as wide as the picture so that it can move, shape (3, 2 * width)."""
+    red_weight, blue_weight = (0.2126, 0.0722) if bt709 else (0.299, 0.114)
+    red, green, blue = _RGB.T
+    luma = red_weight * red + (1 - red_weight - blue_weight) * green + blue_weight * blue
+    colours = np.stack(
+        (
+            16 + 219 * luma,
+            128 + 112 * (blue - luma) / (1 - blue_weight),
+            128 + 112 * (red - luma) / (1 - red_weight),
+        )
+    )
+    columns = np.arange(2 * width) % width * len(_RGB) // width
+    return np.round(colours).astype(np.uint8)[:, columns]

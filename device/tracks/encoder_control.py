@@ -1,0 +1,72 @@
+"""What the room's feedback means for the encoder. Pure: the caller brings the time, in seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+# A key frame is several times the size of another; more of them help nobody on a link that loses packets.
+MIN_KEY_FRAME_INTERVAL_S = 0.5
+# The estimate moves some 30 times in its first 8 s; steps below these are not worth a change of the encoder.
+_MIN_STEP_DOWN = 0.03
+_MIN_STEP_UP = 0.08
+_MIN_RISE_INTERVAL_S = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orders:
+    """What to tell the encoder now, if anything."""
+
+    key_frame: bool = False
+    all_key_frames: bool | None = None
+    bitrate_bps: int | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class EncoderControl:
+    """Follows the target between floor and ceiling: down at once, up in steps; key frames on request, spaced out."""
+
+    floor_bps: int
+    ceiling_bps: int
+    bitrate_bps: int | None = field(default=None, init=False)
+    heard: bool = field(default=False, init=False)
+    _key_frame_at: float = field(default=float("-inf"), init=False)
+    _rose_at: float = field(default=float("-inf"), init=False)
+
+    def restarted(self) -> Orders:
+        """Return what a new publication needs: key frames alone until the room is heard for the first time."""
+        self.heard = False
+        return Orders(all_key_frames=True)
+
+    def current(self) -> Orders:
+        """Return all that is in force, for an encoder that has just started."""
+        return Orders(all_key_frames=not self.heard, bitrate_bps=self.bitrate_bps)
+
+    def feedback(self, *, key_frame_requested: bool, target_bps: int | None, now: float) -> Orders:
+        """Decide on one piece of feedback."""
+        first = not self.heard and (key_frame_requested or target_bps is not None)
+        self.heard = self.heard or first
+        # The units before the first feedback were key frames and are lost while the SDK changes over.
+        key_frame = (first or key_frame_requested) and now - self._key_frame_at >= MIN_KEY_FRAME_INTERVAL_S
+        if key_frame:
+            self._key_frame_at = now
+        return Orders(
+            key_frame=key_frame,
+            all_key_frames=False if first else None,
+            bitrate_bps=None if target_bps is None else self._follow(target_bps, now),
+        )
+
+    def _follow(self, target_bps: int, now: float) -> int | None:
+        wanted = min(max(target_bps, self.floor_bps), self.ceiling_bps)
+        current = self.bitrate_bps
+        if current is not None:
+            rises = wanted > current
+            step = _MIN_STEP_UP if rises else _MIN_STEP_DOWN
+            bound = wanted in (self.floor_bps, self.ceiling_bps)
+            if wanted == current or (abs(wanted - current) < step * current and not bound):
+                return None
+            if rises and now - self._rose_at < _MIN_RISE_INTERVAL_S:
+                return None
+            if rises:
+                self._rose_at = now
+        self.bitrate_bps = wanted
+        return wanted

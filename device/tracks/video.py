@@ -1,0 +1,94 @@
+"""The video track: access units from the worker into the room, the room's feedback back to the encoder."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from livekit import rtc
+
+from device.clock import epoch_of_us
+from device.tracks.encoder_control import EncoderControl, Orders
+from device.workers.wire import Flag, Message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from device.workers.jobs import CameraJob
+
+log = structlog.get_logger()
+
+_KEY = rtc.EncodedFrameType.ENCODED_FRAME_KEY
+_DELTA = rtc.EncodedFrameType.ENCODED_FRAME_DELTA
+
+
+class VideoTrack:
+    """One track for the life of the process; it is published anew in every Room."""
+
+    def __init__(self, job: CameraJob, *, command: Callable[[str, Any], None]) -> None:
+        self._source = rtc.EncodedVideoSource(job.width, job.height)
+        self.track = rtc.LocalVideoTrack.create_video_track("camera", self._source)
+        self._job = job
+        self._command = command
+        self._control = EncoderControl(floor_bps=job.bitrate_min_bps, ceiling_bps=job.bitrate_max_bps)
+        self.frames = 0
+
+    def options(self) -> rtc.TrackPublishOptions:
+        return rtc.TrackPublishOptions(
+            source=rtc.TrackSource.SOURCE_CAMERA,
+            stream="device",
+            simulcast=False,
+            video_codec=rtc.VideoCodec.H264,
+            video_encoder=rtc.VideoEncoderBackend.ENCODER_BACKEND_PRE_ENCODED,
+            video_encoding=rtc.VideoEncoding(max_bitrate=self._job.bitrate_max_bps, max_framerate=self._job.fps),
+            frame_metadata_features=[
+                rtc.FrameMetadataFeature.FMF_USER_TIMESTAMP,
+                rtc.FrameMetadataFeature.FMF_FRAME_ID,
+            ],
+        )
+
+    def begin(self) -> None:
+        """Get ready for a new publication; what the old one still wanted is forgotten."""
+        self._source.take_feedback()
+        self._carry_out(self._control.restarted())
+
+    def worker_started(self) -> None:
+        """Tell an encoder that has just started what is in force."""
+        self._carry_out(self._control.current())
+
+    def deliver(self, unit: Message) -> None:
+        """Feed one access unit, and pass on what comes back for it."""
+        self._source.capture_frame(
+            rtc.EncodedVideoFrame(
+                data=unit.payload,
+                width=unit.width,
+                height=unit.height,
+                codec=rtc.VideoCodec.H264,
+                frame_type=_KEY if unit.flags & Flag.KEY else _DELTA,
+                timestamp_us=unit.captured_at_us,
+                metadata=rtc.FrameMetadata(user_timestamp=epoch_of_us(unit.captured_at_us), frame_id=unit.frame_id),
+            )
+        )
+        self.frames += 1
+        feedback = self._source.take_feedback()
+        rate = feedback.rate_control
+        self._carry_out(
+            self._control.feedback(
+                key_frame_requested=feedback.keyframe_requested,
+                target_bps=rate.target_bitrate_bps if rate else None,
+                now=time.monotonic(),
+            )
+        )
+
+    async def aclose(self) -> None:
+        await self._source.aclose()
+
+    def _carry_out(self, orders: Orders) -> None:
+        if orders.all_key_frames is not None:
+            self._command("all_key_frames", orders.all_key_frames)
+        if orders.bitrate_bps is not None:
+            self._command("bitrate", orders.bitrate_bps)
+            log.debug("camera.bitrate", bitrate_bps=orders.bitrate_bps)
+        if orders.key_frame:
+            self._command("key_frame", None)

@@ -1,0 +1,98 @@
+"""Brings LiveKit's browser client into `vendor/`: a hatchling build hook, and a script for `make setup`.
+
+npm runs in a scratch folder, never in the checkout: no node_modules can slip into a wheel, and no checkout
+needs to be clean. What was brought is remembered by the hash of package-lock.json, because modification
+times survive neither git nor an sdist.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+
+    class BuildHookInterface:
+        """The little that is used of hatchling's class, so that type checking does not need hatchling."""
+
+else:
+    try:
+        from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+    except ModuleNotFoundError:  # run as a script, outside of a build
+        BuildHookInterface = object
+
+HERE = Path(__file__).resolve().parent
+VENDOR = HERE / "vendor"
+STAMP = VENDOR / "package-lock.sha256"
+DIST_FILES = ("livekit-client.umd.js", "livekit-client.fm.worker.js")
+NPM_TIMEOUT_S = 300  # a few megabytes, fetched over a slow line
+
+
+class BundleError(RuntimeError):
+    """The browser client could not be had; the text says what to do."""
+
+
+def bundle() -> bool:
+    """Fill `vendor/`, unless it already holds what package-lock.json asks for.
+
+    Returns whether anything was done. Raises BundleError without npm, or when npm fails.
+    """
+    wanted = hashlib.sha256((HERE / "package-lock.json").read_bytes()).hexdigest()
+    if STAMP.is_file() and STAMP.read_text().strip() == wanted:
+        return False
+    npm = shutil.which("npm")
+    if npm is None:
+        raise BundleError("building livekit-device from source needs Node 20 with npm (a wheel does not)")
+    with tempfile.TemporaryDirectory(prefix="livekit-device-bundle-") as scratch:
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(HERE / name, scratch)
+        # --loglevel: one small dependency asks for a newer Node than it uses, and npm warns at length.
+        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+        try:
+            # Its output goes where ours would disturb nobody: stdout belongs to the build frontend.
+            subprocess.run(command, cwd=scratch, check=True, stdout=sys.stderr, timeout=NPM_TIMEOUT_S)
+        except (OSError, subprocess.SubprocessError) as error:
+            raise BundleError(f"npm could not fetch the browser client: {error}") from error
+        _fill(modules=Path(scratch, "node_modules"))
+    STAMP.write_text(wanted + "\n")  # last, so that a copy cut short is done again
+    return True
+
+
+def _fill(*, modules: Path) -> None:
+    shutil.rmtree(VENDOR, ignore_errors=True)
+    VENDOR.mkdir()
+    client = modules / "livekit-client"
+    for name in DIST_FILES:
+        shutil.copyfile(client / "dist" / name, VENDOR / name)
+    shutil.copyfile(client / "LICENSE", VENDOR / "LICENSE")
+    # The two files hold code of the client's dependencies too, whose licences ask for their notice.
+    notices = (
+        f"==== {path.parent.relative_to(modules)}\n\n{path.read_text(encoding='utf-8').strip()}\n"
+        for path in sorted(modules.rglob("LICENSE*"))
+        if path.is_file()
+    )
+    (VENDOR / "THIRD-PARTY-LICENSES").write_text("\n".join(notices), encoding="utf-8")
+
+
+class BundleHook(BuildHookInterface):
+    """hatchling calls this before it collects the files of a wheel (editable or not) or of an sdist."""
+
+    PLUGIN_NAME = "custom"
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
+        """Fill `vendor/` and let it into the archive although git ignores it."""
+        bundle()
+        build_data["artifacts"].append("/device/viewer/vendor/*")
+
+
+if __name__ == "__main__":
+    try:
+        done = bundle()
+    except BundleError as failure:
+        sys.exit(f"bundle.py: {failure}")
+    print("vendor/ filled" if done else "vendor/ is up to date")

@@ -1,0 +1,156 @@
+"""One worker process: spawned, spoken with over a socketpair, and ended in a bounded time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from device.errors import WireError
+from device.workers.link import SEND_BUFFER_BYTES
+from device.workers.wire import Decoder, Kind, Message, json_message
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+log = structlog.get_logger()
+
+_FROM_WORKER = frozenset({Kind.HELLO, Kind.UNIT, Kind.BLOCK, Kind.REPLY, Kind.LOG, Kind.FAILED})
+_ASK_S = 0.4  # a worker ends within milliseconds of end-of-file on its socket, unless its device hangs
+_KILL_S = 0.6
+_MAX_STDERR_LINE = 1 << 10
+_MAX_UNSENT_BYTES = 64 << 10
+
+
+class Child(asyncio.Protocol):
+    """A running worker. `on_message` is called once per message, on the loop, and must not block."""
+
+    def __init__(self, *, name: str, on_message: Callable[[Message], None]) -> None:
+        self.name = name
+        self.gone: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.last_words = ""
+        self._on_message = on_message
+        self._decoder = Decoder(accept=_FROM_WORKER)
+        self._transport: asyncio.Transport | None = None
+
+    def send(self, kind: Kind, value: dict[str, Any]) -> bool:
+        """Send one JSON message; say whether it could be taken. A worker that does not read gets no more."""
+        if self._transport is None or self._transport.is_closing():
+            return False
+        if self._transport.get_write_buffer_size() > _MAX_UNSENT_BYTES:
+            return False
+        self._transport.write(json_message(kind, value).encoded())
+        return True
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for message in self._decoder.feed(data):
+                if message.kind is Kind.FAILED:
+                    self.last_words = str(message.json().get("message", ""))[:2000]
+                    continue
+                self._on_message(message)
+        except WireError as error:
+            self.lost(f"it sent nonsense: {error}")
+        except Exception as error:  # asyncio would log it and go on with half a message
+            log.exception("worker.message_unhandled", worker=self.name)
+            self.lost(f"its message could not be handled: {type(error).__name__}")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost("it closed its socket" if exc is None else f"its socket failed: {exc}")
+
+    def lost(self, why: str) -> None:
+        """Declare this worker gone; the first reason counts."""
+        if not self.gone.done():
+            self.gone.set_result(why)
+        if self._transport is not None:
+            self._transport.abort()
+
+
+@asynccontextmanager
+async def running(
+    *, name: str, module: str, settings: dict[str, Any], on_message: Callable[[Message], None]
+) -> AsyncIterator[Child]:
+    """Run `python -m module` as a worker; on leaving, ask it to end, then kill it: 1 s in all.
+
+    The worker is a fresh interpreter in a session of its own, never a fork: the SDK has threads, and
+    Ctrl-C at a terminal is meant for the daemon alone.
+    """
+    ours, theirs = socket.socketpair()
+    with theirs:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            module,
+            str(theirs.fileno()),
+            pass_fds=(theirs.fileno(),),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SEND_BUFFER_BYTES)
+    child = Child(name=name, on_message=on_message)
+    transport, _ = await asyncio.get_running_loop().create_connection(lambda: child, sock=ours)
+    chatter = asyncio.create_task(_relay_stderr(process, name), name=f"{name}-stderr")
+    log.debug("worker.spawned", worker=name, pid=process.pid)
+    try:
+        child.send(Kind.SETTINGS, settings)
+        yield child
+    finally:
+        transport.abort()
+        code = await _ended(process)
+        if child.gone.done() and not child.last_words:
+            child.last_words = await _last_line(chatter) or _in_words(code)
+        chatter.cancel()
+        log.debug("worker.ended", worker=name, pid=process.pid, exit=code)
+
+
+async def _ended(process: asyncio.subprocess.Process) -> int | None:
+    # Closing the socket was the request to end.
+    with contextlib.suppress(TimeoutError):
+        return await asyncio.wait_for(process.wait(), _ASK_S)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process.pid, signal.SIGKILL)
+    with contextlib.suppress(TimeoutError):
+        return await asyncio.wait_for(process.wait(), _KILL_S)
+    log.error("worker.unkillable", pid=process.pid, hint="it hangs in the kernel; only a reboot frees its device")
+    return None
+
+
+async def _relay_stderr(process: asyncio.subprocess.Process, name: str) -> str:
+    """Send what a worker and its libraries write to file descriptor 2 to the debug log; return the last line."""
+    assert process.stderr is not None
+    last = ""
+    while True:
+        try:
+            line = await process.stderr.readline()
+        except ValueError:  # a line beyond the reader's limit; it has been dropped
+            continue
+        if not line:
+            return last
+        last = line.decode(errors="replace").rstrip()[:_MAX_STDERR_LINE] or last
+        log.debug("worker.stderr", worker=name, line=last)
+
+
+async def _last_line(chatter: asyncio.Task[str]) -> str:
+    done, _ = await asyncio.wait({chatter}, timeout=0.1)
+    return chatter.result() if done else ""
+
+
+def _in_words(code: int | None) -> str:
+    if code is None:
+        return "it does not die"
+    if code < 0:
+        return f"it was killed by {signal.Signals(-code).name}"
+    return f"it exited with {code}"

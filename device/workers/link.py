@@ -1,0 +1,126 @@
+"""A worker's end of the wire: blocking sends in the capture thread, commands read by a thread of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import queue
+import signal
+import socket
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, Self
+
+from device.errors import WireError
+from device.workers.wire import Decoder, Flag, Kind, Message, json_message
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# A second of video would hide in the default buffer: what the daemon does not take must cost frames, not time.
+SEND_BUFFER_BYTES = 32 << 10
+_MAX_COMMANDS = 64
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+class Link:
+    """The socket to the daemon. When the daemon goes, so does this process, at once."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._sending = threading.Lock()
+        self._decoder = Decoder(accept=frozenset({Kind.SETTINGS, Kind.COMMAND}))
+        self._commands: queue.Queue[dict[str, Any]] = queue.Queue(_MAX_COMMANDS)
+        self.settings = self._receive_settings()
+        threading.Thread(target=self._read_commands, name="commands", daemon=True).start()
+
+    @classmethod
+    def of_file_descriptor(cls, descriptor: int) -> Self:
+        connection = socket.socket(fileno=descriptor)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        return cls(connection)
+
+    def unit(self, payload: bytes, *, key: bool, width: int, height: int, frame_id: int, captured_at_us: int) -> None:
+        self.send(
+            Message(
+                kind=Kind.UNIT,
+                payload=payload,
+                flags=Flag.KEY if key else Flag.NONE,
+                width=width,
+                height=height,
+                frame_id=frame_id,
+                captured_at_us=captured_at_us,
+            )
+        )
+
+    def block(self, payload: bytes, *, captured_at_us: int) -> None:
+        self.send(Message(kind=Kind.BLOCK, payload=payload, captured_at_us=captured_at_us))
+
+    def hello(self, **what: object) -> None:
+        self.send(json_message(Kind.HELLO, what))
+
+    def log(self, level: str, event: str, **fields: object) -> None:
+        self.send(json_message(Kind.LOG, {"level": level, "event": event, **fields}))
+
+    def reply(self, command: dict[str, Any], error: str = "") -> None:
+        self.send(json_message(Kind.REPLY, {"id": command.get("id"), "error": error}))
+
+    def failed(self, error: BaseException) -> None:
+        self.send(json_message(Kind.FAILED, {"error": type(error).__name__, "message": str(error)}))
+
+    def send(self, message: Message) -> None:
+        """Hand one message to the kernel; waits while the daemon is slow."""
+        with self._sending:
+            try:
+                self._socket.sendall(message.encoded())
+            except OSError:
+                _vanish()
+
+    def commands(self) -> list[dict[str, Any]]:
+        """Return the commands that came since the last call; never waits."""
+        found = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                found.append(self._commands.get_nowait())
+        return found
+
+    def _receive_settings(self) -> dict[str, Any]:
+        for message in self._messages():
+            if message.kind is Kind.SETTINGS:
+                return message.json()
+            break
+        raise WireError("the first message must be SETTINGS")
+
+    def _messages(self) -> Iterator[Message]:
+        while True:
+            try:
+                data = self._socket.recv(64 << 10)
+            except OSError:
+                data = b""
+            if not data:
+                _vanish()
+            yield from self._decoder.feed(data)
+
+    def _read_commands(self) -> None:
+        try:
+            for message in self._messages():
+                if message.kind is not Kind.COMMAND:
+                    raise WireError("SETTINGS come once only")  # noqa: TRY301
+                self._commands.put(message.json())
+        except BaseException as error:  # a thread's exception would pass unseen  # noqa: BLE001
+            self.failed(error)
+            _vanish()
+
+
+def settle_in() -> None:
+    """Live and die with the daemon: in every way that it can die, and with nothing that is meant for it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _vanish() -> None:
+    # Not sys.exit(): a camera's stop() may hang, and an exit in a thread ends nothing.
+    sys.stderr.flush()
+    os._exit(0)
