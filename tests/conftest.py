@@ -1,0 +1,35 @@
+"""Fixtures of all tests."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.livekit_server import Server, livekit_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """One real livekit-server for all tests that leave it alone."""
+    with livekit_server(prefer=(0, 0, 0)) as running:
+        yield running
+
+
+@pytest.fixture
+def room() -> str:
+    """Return a room of the test's own."""
+    return f"room-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """Return an empty configuration: the tests say all by environment."""
+    path = tmp_path / "device.toml"
+    path.write_text("")
+    return path

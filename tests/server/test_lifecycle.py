@@ -1,0 +1,140 @@
+"""How the daemon ends, and what it survives."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from typing import TYPE_CHECKING
+
+from tests.support import daemon as daemons
+from tests.support.children import alive, living_descendants
+from tests.support.livekit_server import Server, livekit_server
+from tests.support.watcher import Watcher, watching
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_FIRST_S = 30.0
+
+
+async def _until_live(watcher: Watcher) -> None:
+    pictures, sound = len(watcher.pictures), len(watcher.sound)
+    await watcher.until(
+        lambda: len(watcher.pictures) > pictures + 20 and len(watcher.sound) > sound + 50,
+        within_s=_FIRST_S,
+        what="picture and sound",
+    )
+
+
+def test_sigterm_leaves_the_room_and_no_process(server: Server, room: str, config: Path) -> None:
+    async def scenario() -> None:
+        async with watching(server, room) as watcher:
+            with daemons.running(config, daemons.environment(server, room)) as daemon:
+                await _until_live(watcher)
+                children = living_descendants(daemon.pid)
+                assert len(children) == 2
+                code, took_s = await asyncio.to_thread(daemon.stop)
+                assert code == 0
+                assert took_s < 4  # measured: 0.4 s
+                # A device that did not say goodbye would stay for 15 s.
+                await watcher.until(
+                    lambda: any(event == "gone:device" for event, _ in watcher.events), within_s=4, what="goodbye"
+                )
+                assert not [pid for pid in children if alive(pid)]
+
+    asyncio.run(scenario())
+
+
+def test_ctrl_c_reaches_the_whole_group_and_ends_in_order(server: Server, room: str, config: Path) -> None:
+    async def scenario() -> None:
+        async with watching(server, room) as watcher:
+            with daemons.running(config, daemons.environment(server, room)) as daemon:
+                await _until_live(watcher)
+                children = living_descendants(daemon.pid)
+                os.killpg(daemon.pid, signal.SIGINT)
+                assert await asyncio.to_thread(daemon.process.wait, 10) == 0
+                assert not [pid for pid in children if alive(pid)]
+                assert [line["event"] for line in daemon.lines][-2:] == ["daemon.stopping", "daemon.stopped"]
+                assert not [line for line in daemon.lines if line["priority"] <= 4]
+
+    asyncio.run(scenario())
+
+
+def test_sigterm_before_the_room_is_reached(config: Path, server: Server, room: str) -> None:
+    variables = daemons.environment(server, room, DEVICE_ROOM__URL="ws://127.0.0.1:9")
+    with daemons.running(config, variables) as daemon:
+        daemon.event("room.joining")
+        code, took_s = daemon.stop()
+        assert code == 0
+        assert took_s < 10  # measured: 0.9 s, of which 0.5 s for the join under way
+
+
+def test_sigkill_of_the_daemon_takes_the_workers_along(server: Server, room: str, config: Path) -> None:
+    with daemons.running(config, daemons.environment(server, room)) as daemon:
+        daemon.event("worker.state", worker="camera", new="live")
+        daemon.event("worker.state", worker="microphone", new="live")
+        children = living_descendants(daemon.pid)
+        daemon.process.kill()
+        daemon.process.wait()
+        give_up_at = time.monotonic() + 5
+        while any(alive(pid) for pid in children) and time.monotonic() < give_up_at:
+            time.sleep(0.01)
+        assert not [pid for pid in children if alive(pid)]
+
+
+def test_killed_and_stopped_workers_come_back_while_the_room_stays(server: Server, room: str, config: Path) -> None:
+    async def scenario() -> None:
+        async with watching(server, room) as watcher:
+            with daemons.running(config, daemons.environment(server, room)) as daemon:
+                await _until_live(watcher)
+                for name, number in (
+                    ("camera", signal.SIGKILL),
+                    ("camera", signal.SIGSTOP),
+                    ("microphone", signal.SIGKILL),
+                    ("microphone", signal.SIGSTOP),
+                ):
+                    since = len(daemon.lines)
+                    os.kill(daemon.worker(name), number)
+                    line = await asyncio.to_thread(daemon.event, "worker.restarting", worker=name, since=since)
+                    assert ("SIGKILL" if number is signal.SIGKILL else "nothing came") in line["why"]
+                    await asyncio.to_thread(daemon.event, "worker.state", worker=name, new="live", since=since)
+                    await _until_live(watcher)
+                assert not [event for event, _ in watcher.events if event.startswith("gone")]
+                assert len([event for event, _ in watcher.events if event.startswith("track")]) == 2
+
+    asyncio.run(scenario())
+
+
+def test_server_restarted_under_the_daemon(room: str, config: Path) -> None:
+    async def scenario(own: Server) -> None:
+        variables = daemons.environment(own, room)
+        with daemons.running(config, variables) as daemon:
+            async with watching(own, room) as watcher:
+                await _until_live(watcher)
+            own.kill()
+            await asyncio.to_thread(daemon.event, "room.sdk_state", state="reconnecting", within_s=60)
+            own.start()
+            async with watching(own, room, identity="watcher-after") as watcher:
+                await watcher.until(lambda: len(watcher.pictures) > 20, within_s=90, what="the picture again")
+            assert daemon.process.poll() is None
+
+    with livekit_server(prefer=(0, 0, 0)) as own:
+        asyncio.run(scenario(own))
+
+
+def test_removed_by_an_operator_comes_back(server: Server, room: str, config: Path) -> None:
+    async def scenario() -> None:
+        from livekit import api
+
+        async with watching(server, room) as watcher:
+            with daemons.running(config, daemons.environment(server, room)) as daemon:
+                await _until_live(watcher)
+                async with api.LiveKitAPI(server.url, server.api_key, server.api_secret) as operator:
+                    await operator.room.remove_participant(api.RoomParticipantIdentity(room=room, identity="device"))
+                line = await asyncio.to_thread(daemon.event, "room.left")
+                assert line["reason"] == "PARTICIPANT_REMOVED"
+                await _until_live(watcher)
+
+    asyncio.run(scenario())

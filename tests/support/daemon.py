@@ -1,0 +1,136 @@
+"""The daemon under test: the real command, its log lines as objects, and an end for sure."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from tests.support.children import alive, living_descendants
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from tests.support.livekit_server import Server
+
+_LINE = re.compile(r"<(\d)>(\{.*\})")
+_END_S = 20.0
+
+SYNTHETIC = {"DEVICE_CAMERA__SOURCE": "pattern", "DEVICE_MICROPHONE__SOURCE": "tone"}
+
+
+class Daemon:
+    """A running `livekit-device run`; `until` waits for a log line."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.lines: list[dict[str, Any]] = []
+        self.text: list[str] = []
+        self._news = threading.Condition()
+        self._reader = threading.Thread(target=self._read, name="daemon-log", daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def until(self, holds: Callable[[dict[str, Any]], bool], *, within_s: float, since: int = 0) -> dict[str, Any]:
+        """Return the first log line from number `since` on for which something holds, waiting for it."""
+        give_up_at = time.monotonic() + within_s
+        with self._news:
+            while True:
+                for line in self.lines[since:]:
+                    if holds(line):
+                        return line
+                left_s = give_up_at - time.monotonic()
+                if left_s <= 0 or not self._news.wait(left_s):
+                    raise AssertionError(f"no such line within {within_s} s:\n" + "\n".join(self.text[-30:]))
+
+    def event(self, name: str, *, within_s: float = 20.0, since: int = 0, **fields: object) -> dict[str, Any]:
+        """Return the first log line with this event and these fields."""
+        return self.until(
+            lambda line: line.get("event") == name and fields.items() <= line.items(), within_s=within_s, since=since
+        )
+
+    def worker(self, name: str) -> int:
+        """Return the process id of a worker."""
+        for pid in living_descendants(self.pid):
+            with open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123  # no path to speak of
+                if f"device.workers.{name}".encode() in file.read():
+                    return pid
+        raise AssertionError(f"there is no {name} worker")
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, float]:
+        """Send a signal; return the exit code and how long it took."""
+        began = time.monotonic()
+        self.process.send_signal(number)
+        code = self.process.wait(_END_S)
+        return code, time.monotonic() - began
+
+    def close(self) -> None:
+        """Wait for the last line; the worker's copies of the pipe end with them."""
+        self._reader.join(_END_S)
+        assert self.process.stderr
+        self.process.stderr.close()
+
+    def _read(self) -> None:
+        assert self.process.stderr
+        for text in self.process.stderr:
+            match = _LINE.fullmatch(text.rstrip("\n"))
+            with self._news:
+                self.text.append(text.rstrip("\n"))
+                if match:
+                    self.lines.append(json.loads(match[2]) | {"priority": int(match[1])})
+                self._news.notify_all()
+
+
+def environment(server: Server, room: str, **extra: str) -> dict[str, str]:
+    """Return what a daemon with key and secret needs, on synthetic sources."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("DEVICE_")}
+    return (
+        clean
+        | SYNTHETIC
+        | {
+            "DEVICE_ROOM__URL": server.url,
+            "DEVICE_ROOM__NAME": room,
+            "DEVICE_ROOM__IDENTITY": "device",
+            "DEVICE_CREDENTIALS__API_KEY": server.api_key,
+            "DEVICE_CREDENTIALS__API_SECRET": server.api_secret,
+            "DEVICE_LOG__FORMAT": "json",
+        }
+        | extra
+    )
+
+
+@contextmanager
+def running(config: Path, variables: Mapping[str, str]) -> Iterator[Daemon]:
+    """Run the daemon in a process group of its own; afterwards neither it nor a worker is alive."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "device", "run", "--config", config],
+        env=variables,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    daemon = Daemon(process)
+    try:
+        yield daemon
+    finally:
+        children = living_descendants(process.pid)
+        if process.poll() is None:
+            daemon.stop()
+        give_up_at = time.monotonic() + _END_S
+        while left := {pid for pid in children if alive(pid)}:
+            if time.monotonic() > give_up_at:
+                raise AssertionError(f"workers {left} outlive the daemon")
+            time.sleep(0.02)
+        daemon.close()
