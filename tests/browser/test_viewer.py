@@ -1,0 +1,161 @@
+"""The viewer page in a real Chromium, on the real server and daemon."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+from tests.support import daemon as daemons
+from tests.support.children import end
+from tests.support.clips import clip
+from tests.support.livekit_server import Server, livekit_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_CHROMIUM = shutil.which("chromium")
+_ARGUMENTS = [
+    "--no-sandbox",
+    "--autoplay-policy=no-user-gesture-required",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+]
+_LIVE_S = 45
+_PHONE = {"width": 375, "height": 667}
+
+pytestmark = [
+    pytest.mark.skipif(_CHROMIUM is None, reason="there is no chromium on PATH (apt install chromium)"),
+    pytest.mark.timeout(240),
+]
+
+
+@contextmanager
+def _viewer(config: Path, variables: dict[str, str]) -> Iterator[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "device", "viewer", "--config", config, "--bind", "127.0.0.1:0"],
+        env=variables,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout
+        yield process.stdout.readline().strip()
+    finally:
+        end(process)
+        assert process.stdout
+        process.stdout.close()
+
+
+@contextmanager
+def _page(url: str, **viewport: int) -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=_CHROMIUM, headless=True, args=_ARGUMENTS)
+        try:
+            page = browser.new_page(viewport=viewport or {"width": 1280, "height": 720})  # type: ignore[arg-type]
+            page.goto(url)
+            yield page
+        finally:
+            browser.close()
+
+
+def _until(page: Page, holds: str) -> Any:
+    """Return the first true value of an expression; by `evaluate`, since the page's policy forbids eval."""
+    give_up_at = time.monotonic() + _LIVE_S
+    while not (value := page.evaluate(holds)):
+        assert time.monotonic() < give_up_at, (holds, page.evaluate("[viewer.state, viewer.stats]"))
+        page.wait_for_timeout(100)
+    return value
+
+
+def _shoot(page: Page, name: str) -> None:
+    """Keep a screenshot where SCREENSHOTS names a folder, for people to look at."""
+    if folder := os.environ.get("SCREENSHOTS"):
+        page.screenshot(path=Path(folder) / f"{name}.png")
+
+
+def _live(page: Page) -> dict[str, Any]:
+    _until(page, "viewer.state === 'live' && viewer.stats.frames > 60 && viewer.stats.audio_level > 0.005")
+    stats: dict[str, Any] = page.evaluate("viewer.stats")
+    return stats
+
+
+def test_page_shows_picture_sound_and_state(server: Server, room: str, config: Path) -> None:
+    variables = daemons.environment(server, room, DEVICE_ROOM__DISPLAY_NAME="Front door")
+    with daemons.running(config, variables), _viewer(config, variables) as url, _page(url) as page:
+        stats = _live(page)
+        assert (stats["width"], stats["height"]) == (1280, 720)
+        _until(page, "viewer.stats.fps > 20 && viewer.stats.bitrate_bps > 100_000")
+        assert _until(page, "viewer.stats.latency_ms") < 2000
+        _until(page, "document.body.innerText.includes('Front door')")
+        _until(page, "/live/i.test(document.body.innerText)")
+        # The white flash of each second, seen through the whole way: colours are right in a browser.
+        _until(page, _PIXEL_IS_WHITE)
+        _shoot(page, "pattern")
+
+
+_PIXEL_IS_WHITE = """() => {
+  const video = document.querySelector('video');
+  const canvas = document.createElement('canvas');
+  canvas.width = 64; canvas.height = 36;
+  const context = canvas.getContext('2d', {willReadFrequently: true});
+  context.drawImage(video, 0, 0, 64, 36);
+  const [red, green, blue] = context.getImageData(48, 5, 1, 1).data;
+  return Math.min(red, green, blue) > 225;
+}"""
+
+
+def test_phone(server: Server, room: str, config: Path) -> None:
+    variables = daemons.environment(server, room, DEVICE_ROOM__DISPLAY_NAME="Front door")
+    with daemons.running(config, variables), _viewer(config, variables) as url, _page(url, **_PHONE) as page:
+        _live(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= _PHONE["width"]
+        _shoot(page, "phone")
+
+
+def test_clip(server: Server, room: str, config: Path) -> None:
+    film = clip("bigbuckbunny.mp4")
+    variables = daemons.environment(
+        server,
+        room,
+        DEVICE_CAMERA__SOURCE="file",
+        DEVICE_CAMERA__PATH=film,
+        DEVICE_MICROPHONE__SOURCE="file",
+        DEVICE_MICROPHONE__PATH=film,
+    )
+    with daemons.running(config, variables), _viewer(config, variables) as url, _page(url) as page:
+        _until(page, "viewer.state === 'live' && viewer.stats.frames > 60 && viewer.stats.audio_level > 0.001")
+        _shoot(page, "clip")
+
+
+def test_page_goes_on_when_the_device_returns(server: Server, room: str, config: Path) -> None:
+    variables = daemons.environment(server, room)
+    with _viewer(config, variables) as url, _page(url) as page:
+        _until(page, "viewer.state === 'waiting-device'")
+        _until(page, f"document.body.innerText.includes('{room}')")
+        _shoot(page, "waiting")
+        for _ in range(2):
+            with daemons.running(config, variables):
+                _until(page, "viewer.state === 'live'")
+            _until(page, "viewer.state === 'waiting-device'")
+
+
+def test_page_goes_on_when_the_server_returns(room: str, config: Path) -> None:
+    with livekit_server(prefer=(0, 0, 0)) as own:
+        variables = daemons.environment(own, room)
+        with daemons.running(config, variables), _viewer(config, variables) as url, _page(url) as page:
+            _live(page)
+            own.kill()
+            _until(page, "viewer.state !== 'live'")
+            own.start()
+            _until(page, "viewer.state === 'live'")

@@ -1,0 +1,149 @@
+"""`livekit-device check`, against a server that is there, and one that is not; and the viewer's commands."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import jwt
+from livekit import api
+
+from tests.support import daemon as daemons
+from tests.support.watcher import watching
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.livekit_server import Server
+
+
+def _device(*arguments: str, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "device", *arguments],
+        env=variables,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def _rows(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    """Return each row's sign by its name."""
+    return {line.split()[1]: line.split()[0] for line in done.stdout.splitlines()}
+
+
+def test_all_is_well(server: Server, room: str, config: Path) -> None:
+    done = _device("check", "--config", str(config), variables=daemons.environment(server, room))
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = _rows(done)
+    assert set(rows.values()) == {"✓"}
+    assert {"file", "values", "credentials", "name", "server", "clock", "grants", "token", "room"} <= set(rows)
+    assert {"picture", "sound"} <= set(rows)
+    assert server.api_secret not in done.stdout + done.stderr
+
+
+def test_looks_at_the_running_device_instead_of_publishing(server: Server, room: str, config: Path) -> None:
+    variables = daemons.environment(server, room)
+    with daemons.running(config, variables) as daemon:
+        daemon.event("device.state", new="live")
+        done = _device("check", "--config", str(config), variables=variables)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "the running device device" in done.stdout
+        assert not [line for line in daemon.lines if line["event"] == "room.left"]
+
+
+def test_fixed_token_never_evicts_the_running_device(server: Server, room: str, config: Path, tmp_path: Path) -> None:
+    grants = api.VideoGrants(room_join=True, room=room, can_publish=True, can_update_own_metadata=True)
+    token = api.AccessToken(server.api_key, server.api_secret).with_identity("device").with_grants(grants).to_jwt()
+    (tmp_path / "token").write_text(token)
+    variables = daemons.environment(
+        server,
+        room,
+        DEVICE_CREDENTIALS__API_KEY="",
+        DEVICE_CREDENTIALS__API_SECRET="",
+        DEVICE_CREDENTIALS__TOKEN_FILE="token",
+    )
+    with daemons.running(config, variables) as daemon:
+        daemon.event("device.state", new="live")
+        done = _device("check", "--config", str(config), variables=variables)
+        assert done.returncode == 0, done.stdout + done.stderr
+        rows = _rows(done)
+        assert rows["token"] == "✓"
+        assert rows["room"] == "-"
+        assert "put out a running device" in done.stdout
+        assert token not in done.stdout + done.stderr
+        assert not [line for line in daemon.lines if line["event"] == "room.left"]
+
+
+def test_token_without_can_publish_is_caught(server: Server, room: str, config: Path, tmp_path: Path) -> None:
+    grants = api.VideoGrants(room_join=True, room=room, can_publish=False)
+    token = api.AccessToken(server.api_key, server.api_secret).with_identity("device").with_grants(grants).to_jwt()
+    (tmp_path / "token").write_text(token)
+    variables = daemons.environment(
+        server,
+        room,
+        DEVICE_CREDENTIALS__API_KEY="",
+        DEVICE_CREDENTIALS__API_SECRET="",
+        DEVICE_CREDENTIALS__TOKEN_FILE="token",
+    )
+    done = _device("check", "--config", str(config), variables=variables)
+    assert done.returncode == 1
+    assert _rows(done)["grants"] == "✗"
+    assert "canPublish" in done.stdout
+
+
+def test_each_stumble_has_its_cross(server: Server, room: str, config: Path) -> None:
+    for name, extra in {
+        "server": {"DEVICE_ROOM__URL": "ws://127.0.0.1:9"},
+        "name": {"DEVICE_ROOM__URL": "ws://does-not-exist.invalid"},
+        "token": {"DEVICE_CREDENTIALS__API_SECRET": "of-another-project-entirely-0123456789"},
+        "values": {"DEVICE_CAMERA__FPS": "0"},
+        "credentials": {"DEVICE_CREDENTIALS__API_SECRET": ""},
+        "picture": {"DEVICE_CAMERA__SOURCE": "file", "DEVICE_CAMERA__PATH": "not-there.mp4"},
+    }.items():
+        done = _device("check", "--config", str(config), variables=daemons.environment(server, room, **extra))
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert [row for row, sign in _rows(done).items() if sign == "✗"] == [name], done.stdout
+        assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_viewer_token_subscribes_and_sends_data_only(server: Server, room: str, config: Path) -> None:
+    variables = daemons.environment(server, room)
+    done = _device("viewer-token", "--config", str(config), "--ttl", "30m", variables=variables)
+    token, url = done.stdout.split()
+    claims = jwt.decode(token, options={"verify_signature": False})
+    assert url == server.url
+    assert claims["exp"] - claims["nbf"] == 1800
+    video = claims["video"]
+    assert (video["canPublish"], video["canSubscribe"], video["canPublishData"]) == (False, True, True)
+
+    async def join() -> None:
+        async with watching(server, room) as watcher:
+            await watcher.room.disconnect()
+            from livekit import rtc
+
+            viewer = rtc.Room()
+            await viewer.connect(url, token)
+            await viewer.disconnect()
+
+    asyncio.run(join())
+
+
+def test_viewer_needs_a_key(server: Server, room: str, config: Path, tmp_path: Path) -> None:
+    grants = api.VideoGrants(room_join=True, room=room)
+    token = api.AccessToken(server.api_key, server.api_secret).with_identity("device").with_grants(grants).to_jwt()
+    (tmp_path / "token").write_text(token)
+    variables = daemons.environment(
+        server,
+        room,
+        DEVICE_CREDENTIALS__API_KEY="",
+        DEVICE_CREDENTIALS__API_SECRET="",
+        DEVICE_CREDENTIALS__TOKEN_FILE="token",
+    )
+    done = _device("viewer", "--config", str(config), variables=variables)
+    assert done.returncode == 78
+    assert "api_key" in done.stderr
