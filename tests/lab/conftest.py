@@ -1,0 +1,47 @@
+"""One machine for all of the lab's tests, with the shipped package, its unit and its stand-in hardware."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lab import stand_ins
+from tests.lab.machine import Machine
+from tests.lab.microphone import Microphones
+from tests.lab.package import built_wheel, install_package, install_units
+from tests.lab.root import built_root, cache
+from tests.support.livekit_server import Server
+from tests.support.livekit_server import livekit_server as running_server
+
+DROP_IN = "/etc/systemd/system/livekit-device.service.d/lab.conf"
+
+
+@pytest.fixture(scope="session")
+def bare_machine() -> Iterator[Machine]:
+    """Boot a machine with the stand-ins for hardware, and nothing of ours."""
+    with Machine(built_root(), machines=cache() / "machines", prepare=stand_ins.install) as booted:
+        yield booted
+
+
+@pytest.fixture(scope="session")
+def microphones(bare_machine: Machine) -> Microphones:
+    started = Microphones(bare_machine)
+    started.start()
+    return started
+
+
+@pytest.fixture(scope="session")
+def machine(bare_machine: Machine, microphones: Microphones) -> Machine:  # noqa: ARG001 - they run
+    """Install the shipped package; the unit is neither enabled nor started."""
+    with built_wheel() as wheel:
+        install_package(bare_machine, wheel)
+    install_units(bare_machine)
+    bare_machine.install({DROP_IN: stand_ins.DROP_IN})
+    bare_machine.systemctl("daemon-reload")
+    return bare_machine
+
+
+@pytest.fixture(scope="session")
+def livekit_server() -> Iterator[Server]:
+    """Run a server on the loopback that the machine shares with the host."""
+    with running_server() as server:
+        yield server

@@ -1,0 +1,67 @@
+"""What the lab's Debian root is made of: Raspberry Pi OS's release, Debian's packages first, then PyPI's."""
+
+import hashlib
+from dataclasses import astuple, dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    suite: str
+    debian: tuple[str, ...]
+    pypi: tuple[str, ...]
+    steps: int  # raise it when root.py makes something else of the same packages
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(repr(astuple(self)).encode()).hexdigest()[:16]
+
+
+RECIPE = Recipe(
+    suite="trixie",
+    debian=(
+        # PID 1 and what a logged-in administrator uses
+        "systemd",
+        "systemd-sysv",
+        "dbus",
+        "libpam-systemd",
+        "procps",
+        "ca-certificates",
+        # camera
+        "python3-libcamera",
+        "libcamera-tools",
+        # microphone
+        "pulseaudio",
+        "pulseaudio-utils",
+        "libasound2-plugins",
+        "alsa-utils",
+        # the daemon's own dependencies, at the versions that a Pi has them
+        "python3",
+        "python3-venv",
+        "python3-pip",
+        "python3-aiofiles",
+        "python3-aiohttp",
+        "python3-av",
+        "python3-jwt",
+        "python3-numpy",
+        "python3-pyaudio",
+        "python3-pydantic-settings",
+        "python3-soxr",
+        "python3-structlog",
+        # picamera2's dependencies
+        "python3-jsonschema",
+        "python3-piexif",
+        "python3-pil",
+        "python3-prctl",
+        "python3-tqdm",
+        # builds the shims, and what PyPI has no wheel for
+        "gcc",
+        "libc6-dev",
+        "libasound2-dev",
+        "libcap-dev",
+        "libx264-dev",
+        "python3-dev",
+    ),
+    # Debian has none of these. livekit-api 1.2.2 wants a newer aiohttp and pyjwt than Debian has.
+    pypi=("livekit==1.2.1", "livekit-api==1.2.0", "picamera2==0.3.38"),
+    steps=2,
+)

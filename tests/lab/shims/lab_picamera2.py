@@ -1,0 +1,149 @@
+"""Let the real picamera2 run on libcamera's `virtual` pipeline, in processes that know nothing of it.
+
+A `.pth` file imports this module when the interpreter starts; it costs a few imports of the standard
+library there, and patches picamera2 only if and when somebody imports it. What differs from a board:
+
+- `pykms` (a preview on a display) is not packaged in Debian: an empty stand-in.
+- The virtual pipeline wants both planes of NV12 described; the Pi's wants one.
+- It never sets a frame's status: that is whatever was in memory, and picamera2 drops what is no success.
+- libcamera locks a camera's media device between processes; the virtual camera has none, so
+  `acquire` takes a file lock, and fails with libcamera's own words.
+- `/run/lab-camera` holding `stalled` withholds all frames, `hung` makes stop() hang.
+"""
+
+import fcntl
+import importlib.abc
+import importlib.machinery
+import mmap
+import os
+import sys
+import time
+import types
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+CAMERAS = "/usr/share/libcamera/pipeline/virtual/virtual.yaml"
+SWITCH = Path("/run/lab-camera")
+
+
+def _switched(to: str) -> bool:
+    try:
+        return SWITCH.read_text().strip() == to
+    except OSError:
+        return False
+
+
+class _Patcher(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Finds `pykms`, and patches `picamera2.picamera2` as soon as it is loaded."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: types.ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if name == "pykms":
+            return importlib.machinery.ModuleSpec(name, self)
+        if name != "picamera2.picamera2":
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+        if spec is None or spec.loader is None:
+            return None
+        loader = spec.loader
+        run = loader.exec_module
+
+        def exec_module(module: types.ModuleType) -> None:
+            run(module)
+            _patch(module)
+
+        loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType:
+        return types.ModuleType(spec.name)
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        module.PixelFormat = _AnyFormat()  # type: ignore[attr-defined]
+
+
+class _AnyFormat:
+    def __getattr__(self, name: str) -> str:
+        return name
+
+
+def _patch(module: types.ModuleType) -> None:
+    names: Any = module
+    names.DmaAllocator = _two_plane_allocator(names.libcamera, names.DmaAllocator)
+    names.Picamera2._get_raw_modes = lambda _: [{"format": "NV12", "size": (1920, 1080)}]
+    success = names.libcamera.FrameMetadata.Status.Success
+    names.libcamera.FrameMetadata.status = property(lambda _: success)
+    _lock_cameras(names.libcamera.Camera)
+    _obey_switch(names)
+
+
+def _two_plane_allocator(libcamera: Any, dma_allocator: Any) -> Any:
+    class LabAllocator(dma_allocator):  # type: ignore[misc]
+        def allocate(self, libcamera_config: Any, use_case: object) -> None:
+            super().allocate(libcamera_config, use_case)
+            for stream_config in libcamera_config:
+                stream = stream_config.stream
+                luma = stream_config.stride * stream_config.size.height
+                buffers = []
+                for one_plane in self.frame_buffers[stream]:
+                    fd = one_plane.planes[0].fd
+                    planes = [libcamera.FrameBuffer.Plane(), libcamera.FrameBuffer.Plane()]
+                    for plane, offset, length in zip(
+                        planes, (0, luma), (luma, stream_config.frame_size - luma), strict=True
+                    ):
+                        plane.fd, plane.offset, plane.length = fd, offset, length
+                    buffer = libcamera.FrameBuffer(planes)
+                    self.mapped_buffers_used[buffer.planes[0].fd] = False
+                    self.libcamera_fds.append(buffer.planes[0].fd)
+                    self.mapped_buffers.pop(one_plane).close()
+                    self.mapped_buffers[buffer] = mmap.mmap(fd, stream_config.frame_size)
+                    buffers.append(buffer)
+                self.frame_buffers[stream] = buffers
+
+    return LabAllocator
+
+
+def _lock_cameras(camera: Any) -> None:
+    locks: dict[str, int] = {}
+    acquire, release = camera.acquire, camera.release
+
+    def locked_acquire(self: Any) -> None:
+        lock = os.open(CAMERAS, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            raise RuntimeError("Failed to acquire camera: Device or resource busy") from None
+        try:
+            acquire(self)
+        except BaseException:
+            os.close(lock)
+            raise
+        locks[self.id] = lock
+
+    def locked_release(self: Any) -> None:
+        release(self)
+        os.close(locks.pop(self.id))
+
+    camera.acquire, camera.release = locked_acquire, locked_release
+
+
+def _obey_switch(names: Any) -> None:
+    handle, stop = names.CameraManager.handle_request, names.Picamera2.stop_
+
+    def handle_request(self: Any, flushid: int | None = None) -> Any:
+        while flushid is None and _switched("stalled"):
+            time.sleep(0.1)
+        return handle(self, flushid)
+
+    def stop_(self: Any, request: object = None) -> Any:
+        while _switched("hung"):
+            time.sleep(0.1)
+        return stop(self, request)
+
+    names.CameraManager.handle_request, names.Picamera2.stop_ = handle_request, stop_
+
+
+sys.meta_path.insert(0, _Patcher())

@@ -1,0 +1,39 @@
+"""Puts into a root what stands in for hardware. Shipped code learns nothing of it: all comes in from outside."""
+
+from pathlib import Path
+
+from tests.lab.root import VENV, in_chroot
+
+SOURCES = Path(__file__).parent / "shims"
+FOLDER = "opt/lab"
+VIRTUAL_CAMERAS = "usr/share/libcamera/pipeline/virtual/virtual.yaml"
+LIBRARIES = {
+    "v4l2m2m_shim": ("-lx264", "-ldl", "-lpthread"),
+    "udmabuf_shim": ("-ldl",),
+    "microphone_shim": ("-lasound", "-ldl"),
+}
+PRELOAD = " ".join(f"/{FOLDER}/{name}.so" for name in LIBRARIES)
+CAMERA_SWITCH = "/run/lab-camera"  # "stalled": no frames; "hung": stop() never returns
+ENCODER_SWITCH = "/run/lab-encoder"  # "absent", "busy": cannot be opened; "gone": fails; "stalled": answers nothing
+
+DROP_IN = f"""\
+[Service]
+Environment="LD_PRELOAD={PRELOAD}"
+"""
+
+
+def install(root: Path) -> None:
+    """Compile and install every stand-in; in `root`, before it boots."""
+    folder = root / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, libraries in LIBRARIES.items():
+        (folder / f"{name}.c").write_bytes((SOURCES / f"{name}.c").read_bytes())
+        built = f"/{FOLDER}/{name}.so"
+        in_chroot(root, "gcc", "-shared", "-fPIC", "-O2", "-o", built, f"/{FOLDER}/{name}.c", *libraries)
+    (folder / "tone.py").write_bytes((SOURCES / "tone.py").read_bytes())
+    cameras = root / VIRTUAL_CAMERAS
+    cameras.parent.mkdir(parents=True, exist_ok=True)
+    cameras.write_bytes((SOURCES / "virtual.yaml").read_bytes())
+    packages = next((root / VENV.lstrip("/") / "lib").glob("python3.*/site-packages"))
+    for name in ("lab_picamera2.py", "lab_picamera2.pth"):
+        (packages / name).write_bytes((SOURCES / name).read_bytes())
