@@ -81,7 +81,17 @@ def _microphone(config: Config, epoch_us: int, status: Status) -> tuple[Supervis
     microphone = config.microphone
     job = MicrophoneJob(**microphone.model_dump(exclude={"processing"}), epoch_us=epoch_us)
     # Noise suppression would take a steady tone away, and a file is as its maker wanted it.
-    track = AudioTrack(job, processing=microphone.processing and microphone.source == "pyaudio")
+    track = AudioTrack(
+        job,
+        processing=microphone.processing and microphone.source == "pyaudio",
+        command=lambda *order: supervisor.command(*order),  # noqa: PLW0108  # it is made below
+    )
+
+    def on_state(state: WorkerState, why: str) -> None:
+        if state is WorkerState.LIVE:
+            track.worker_started()
+        status.worker("microphone", state, why)
+
     supervisor = Supervisor(
         Plan(
             name="microphone",
@@ -90,6 +100,6 @@ def _microphone(config: Config, epoch_us: int, status: Status) -> tuple[Supervis
             stall_s=config.watch.microphone_stall_s,
         ),
         on_media=track.deliver,
-        on_state=lambda state, why: status.worker("microphone", state, why),
+        on_state=on_state,
     )
     return supervisor, track

@@ -1,4 +1,4 @@
-"""The command line: `livekit-device run`, `check`, `viewer`, `viewer-token`."""
+"""The command line: `livekit-device run`, `check`, `devices`, `viewer`, `viewer-token`."""
 
 from __future__ import annotations
 
@@ -64,6 +64,8 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     add("run", _run, "publish until SIGTERM or Ctrl-C")
+    devices = add("devices", _devices, "list cameras, microphones and encoders")
+    devices.add_argument("--json", action="store_true", help="print JSON")
     add("check", _check, "try each step of a start and say what to do about what fails")
     viewer = add("viewer", _viewer, "serve a page that shows the room")
     viewer.add_argument(
@@ -103,6 +105,12 @@ def _check(options: argparse.Namespace) -> int:
     from device.check import command
 
     return asyncio.run(command.run(options.config))
+
+
+def _devices(options: argparse.Namespace) -> int:
+    from device import devices
+
+    return devices.run(as_json=options.json)
 
 
 def _viewer(options: argparse.Namespace) -> int:

@@ -10,6 +10,8 @@ import structlog
 
 import device
 from device.capture import capturing
+from device.health.notify import Notifier
+from device.health.state_file import StateFile
 from device.health.status import DeviceState, Status
 from device.identity import board_model
 from device.room.attributes import Attributes
@@ -35,15 +37,24 @@ async def run(config: Config, credentials: Credentials, attributes: Attributes, 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     log.info("daemon.starting", version=device.__version__, model=board_model())
-    status = Status(attributes)
+    notifier, state_file = Notifier.of_environment(), StateFile.of_environment()
+    status = Status(attributes, notifier, state_file)
     async with capturing(config, status) as tracks, asyncio.TaskGroup() as tasks:
         presence = Presence(
             credentials, tracks=tracks, attributes=attributes, log_context=log_context, on_state=status.room
         )
-        room = tasks.create_task(presence.run(), name="room")
+        running = [
+            tasks.create_task(presence.run(), name="room"),
+            tasks.create_task(notifier.keep_alive(), name="watchdog"),
+        ]
+        # Not a word about devices or network: a device without them is recovering, not failing to start.
+        notifier.ready()
         await stop.wait()
         log.info("daemon.stopping")
-        room.cancel()
+        notifier.stopping()
+        for task in running:
+            task.cancel()
+    state_file.remove()
     log.info("daemon.stopped")
 
 

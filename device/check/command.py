@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from device import config_file, log
-from device.check import media, network
+from device.check import hardware, media, network
 from device.check.report import Report
 from device.errors import ConfigError, CredentialError, ExitCode
 from device.room import credentials
@@ -36,6 +36,7 @@ async def _steps(report: Report, path: Path) -> None:
     way = _select(report, config, path)
     if way is None:
         return
+    hardware.look(report, config)
     reachable = await network.resolve(report, config.room.url) and await network.reach(report, config.room.url)
     ticket = await _ticket(report, config, way)
     if not reachable or ticket is None:

@@ -14,6 +14,8 @@ from livekit import rtc
 
 from device.capture import capturing
 from device.errors import JoinError
+from device.health.notify import Notifier
+from device.health.state_file import StateFile
 from device.health.status import Status
 from device.log import redacted
 from device.room.attributes import Attributes
@@ -85,7 +87,10 @@ async def watch(report: Report, config: Config, api_key: ApiKey) -> None:
 async def _publishing(config: Config, api_key: ApiKey, identity: str) -> AsyncIterator[None]:
     throwaway = replace(api_key, wanted=replace(api_key.wanted, identity=identity))
     attributes = Attributes()
-    async with capturing(config, Status(attributes)) as tracks, asyncio.TaskGroup() as tasks:
+    async with (
+        capturing(config, Status(attributes, Notifier(), StateFile(None))) as tracks,
+        asyncio.TaskGroup() as tasks,
+    ):
         session = Session(await throwaway.obtain(), tracks=tracks, attributes=attributes)
         stay = tasks.create_task(session.run())
         live = tasks.create_task(session.live.wait())

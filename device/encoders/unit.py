@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,13 +11,28 @@ if TYPE_CHECKING:
     import av
 
 
+class Picture(Protocol):
+    """One frame in YUV 4:2:0, with its number and its capture time on the monotonic clock, in microseconds."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def captured_at_us(self) -> int: ...
+    def mapped(self) -> AbstractContextManager[av.VideoFrame]:
+        """Return the frame as PyAV sees it; valid inside the context only."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
-    """One frame in YUV 4:2:0 (yuv420p or nv12), captured at a monotonic time in microseconds."""
+class FramePicture:
+    """A picture in ordinary memory, as files and the test pattern make it."""
 
     frame: av.VideoFrame
     number: int
     captured_at_us: int
+
+    def mapped(self) -> AbstractContextManager[av.VideoFrame]:
+        return nullcontext(self.frame)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,16 +70,16 @@ class X264Encoder:
         self._frames = 0
 
     def encode(self, picture: Picture, *, key: bool) -> None:
-        frame = picture.frame
-        frame.pts = self._frames
-        frame.time_base = self._context.time_base
-        # A decoded frame carries the type that it had in its file; x264 would take that for a wish.
-        frame.pict_type = PictureType.I if key else PictureType.NONE
-        self._frames += 1
-        try:
-            packets = self._context.encode(frame)
-        except av.error.FFmpegError as error:
-            raise EncoderError(f"x264 failed: {error}") from error
+        with picture.mapped() as frame:
+            frame.pts = self._frames
+            frame.time_base = self._context.time_base
+            # A decoded frame carries the type that it had in its file; x264 would take that for a wish.
+            frame.pict_type = PictureType.I if key else PictureType.NONE
+            self._frames += 1
+            try:
+                packets = self._context.encode(frame)
+            except av.error.FFmpegError as error:
+                raise EncoderError(f"x264 failed: {error}") from error
         for packet in packets:
             self._sink(
                 AccessUnit(

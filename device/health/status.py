@@ -11,9 +11,13 @@ from device.room.presence import PresenceState
 from device.workers.supervisor import WorkerState
 
 if TYPE_CHECKING:
+    from device.health.notify import Notifier
+    from device.health.state_file import StateFile
     from device.room.attributes import Attributes
 
 log = structlog.get_logger()
+
+_MAX_TEXT = 200
 
 
 class DeviceState(enum.Enum):
@@ -27,27 +31,32 @@ class DeviceState(enum.Enum):
 class Status:
     """Collects the states of the parts; the one place where `device.state` changes."""
 
-    def __init__(self, attributes: Attributes) -> None:
+    def __init__(self, attributes: Attributes, notifier: Notifier, state_file: StateFile) -> None:
         self._attributes = attributes
-        self._room = PresenceState.WAITING
+        self._notifier = notifier
+        self._state_file = state_file
+        self._room = "connecting"
+        self._room_state = PresenceState.WAITING
         self._workers: dict[str, WorkerState] = {}
+        self._texts: dict[str, str] = {}
         self._state = DeviceState.CONNECTING
 
     def expect(self, name: str) -> None:
         """Count a worker from its beginning: a device is live when all of them are."""
         self.worker(name, WorkerState.STARTING, "")
 
-    def room(self, state: PresenceState, _why: str) -> None:
-        self._room = state
+    def room(self, state: PresenceState, why: str) -> None:
+        self._room_state = state
+        self._room = _with_reason(state.value, why)
         self._update()
 
     def worker(self, name: str, state: WorkerState, why: str) -> None:
         self._workers[name] = state
-        self._attributes.set(**{name: f"{state.value}: {why}"[:200] if why else state.value})
+        self._texts[name] = _with_reason(state.value, why)
         self._update()
 
     def _update(self) -> None:
-        if self._room is not PresenceState.LIVE:
+        if self._room_state is not PresenceState.LIVE:
             state = DeviceState.CONNECTING
         elif all(worker is WorkerState.LIVE for worker in self._workers.values()):
             state = DeviceState.LIVE
@@ -56,4 +65,11 @@ class Status:
         if state is not self._state:
             log.info("device.state", old=self._state.value, new=state.value)
             self._state = state
-        self._attributes.set(state=state.value)
+        self._attributes.set(state=state.value, **self._texts)
+        parts = {"room": self._room, **self._texts}
+        self._notifier.status("; ".join(f"{name} {text}" for name, text in parts.items()))
+        self._state_file.write({"state": state.value, **parts})
+
+
+def _with_reason(state: str, why: str) -> str:
+    return f"{state}: {why}"[:_MAX_TEXT] if why else state

@@ -23,6 +23,7 @@ __all__ = ["ApiKey", "Credentials", "Endpoint", "TokenFile", "select"]
 
 _MAX_SECRET_BYTES = 64 << 10
 # What systemd's LoadCredential= may bring (systemd.exec(5)), under these names.
+_UNIT_ID = "livekit"
 _TOKEN, _API_KEY, _API_SECRET, _HEADERS = "token", "api_key", "api_secret", "endpoint_headers"
 
 
@@ -98,7 +99,11 @@ def _with_room(wanted: Wanted) -> Wanted:
 
 
 def _given(directory: Path | None, name: str) -> Path | None:
-    return path if directory is not None and (path := directory / name).is_file() else None
+    if directory is None:
+        return None
+    # systemd names the files of a folder that it loads whole ID_FILE (systemd.exec(5), LoadCredential=).
+    candidates = (directory / name, directory / f"{_UNIT_ID}_{name}")
+    return next((path for path in candidates if path.is_file()), None)
 
 
 def _read_secret(path: Path) -> str:

@@ -41,6 +41,11 @@ class Grants:
             ]
         return missing
 
+    def demand(self, sources: tuple[str, ...]) -> None:
+        """Raise CredentialError that says what is missing to publish these sources."""
+        if missing := self.lacking(sources):
+            raise CredentialError(f"the token is not enough: {'; '.join(missing)}")
+
 
 def read_grants(token: str) -> Grants:
     """Decode a token's claims. Raises CredentialError, without the token in it, for what is not a LiveKit token."""

@@ -66,8 +66,7 @@ class Presence:
     async def _stay_once(self) -> tuple[str, float]:
         try:
             ticket = await self._credentials.obtain()
-            if missing := ticket.grants.lacking(tuple(each.track.name for each in self._tracks)):
-                raise CredentialError(f"the token is not enough: {'; '.join(missing)}")
+            ticket.grants.demand(tuple(each.track.name for each in self._tracks))
             self._log_context.bind(identity=ticket.grants.identity, room=ticket.grants.room)
             log.info("room.joining", url=ticket.url)
             session = Session(ticket, tracks=self._tracks, attributes=self._attributes)

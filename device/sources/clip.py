@@ -13,7 +13,7 @@ from av.video.frame import VideoFrame
 
 from device.clock import monotonic_us
 from device.encoders.colour import Colour, customary
-from device.encoders.unit import Picture
+from device.encoders.unit import FramePicture
 from device.errors import SourceError
 from device.sources.block import Block
 from device.sources.pacing import sleep_until_us
@@ -95,7 +95,7 @@ class VideoClip:
         self.colour = _colour_of(context, self.height)
         self._period_us = _US // fps
 
-    def pictures(self) -> Iterator[Picture]:
+    def pictures(self) -> Iterator[FramePicture]:
         """Yield pictures for ever, each when it is due; those that are over already are left out."""
         number, last_due_us = 0, 0
         for start_us in self._loop.starts():
@@ -110,7 +110,7 @@ class VideoClip:
                 last_due_us = due_us
                 picture = frame.reformat(width=self.width, height=self.height, format=self.pixel_format)
                 sleep_until_us(due_us)
-                yield Picture(frame=picture, number=number, captured_at_us=due_us)
+                yield FramePicture(frame=picture, number=number, captured_at_us=due_us)
             sleep_until_us(start_us + self._loop.duration_us)
 
     def close(self) -> None:
@@ -143,6 +143,9 @@ class SoundClip:
                     continue
                 sleep_until_us(captured_at_us + BLOCK_MS * 1000)
                 yield Block(samples=block.tobytes(), captured_at_us=captured_at_us)
+
+    def pace(self, ppm: float) -> None:
+        """Do nothing: a file is played by our own clock."""
 
     def close(self) -> None:
         self._loop.close()

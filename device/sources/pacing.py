@@ -36,3 +36,20 @@ def sleep_until_us(due_at_us: int) -> None:
     left_s = due_at_us / _US - time.monotonic()
     if left_s > 0:
         time.sleep(left_s)
+
+
+@dataclass(slots=True, kw_only=True)
+class RateLimit:
+    """Lets through at most `fps` frames a second of a source that has a rhythm of its own."""
+
+    fps: float
+    _next_us: float = field(default=float("-inf"), init=False)
+
+    def admits(self, captured_at_us: int) -> bool:
+        """Say whether the frame of this capture time is to be used."""
+        # A sensor's clock is off by a little; without these 2 % it would lose a frame now and then for nothing.
+        period_us = _US / (self.fps * 1.02)
+        if captured_at_us < self._next_us - period_us / 4:
+            return False
+        self._next_us = max(self._next_us, captured_at_us - period_us / 4) + period_us
+        return True

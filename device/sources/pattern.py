@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from device.clock import epoch_of_us, monotonic_us
 from device.encoders.colour import BT709, customary
-from device.encoders.unit import Picture
+from device.encoders.unit import FramePicture
 from device.sources import strip
 from device.sources.lettering import Lettering
 from device.sources.pacing import Pacing, sleep_until_us
@@ -46,13 +46,13 @@ class PatternSource:
         self._bars = _bars(width, bt709=self.colour is BT709)
         self._buffers = [self._blank() for _ in range(_BUFFERS)]
 
-    def pictures(self) -> Iterator[Picture]:
+    def pictures(self) -> Iterator[FramePicture]:
         """Yield pictures for ever, each when it is due."""
         pacing = Pacing(rate=self.fps, started_at_us=monotonic_us())
         while True:
             number, due_at_us = pacing.take(monotonic_us())
             sleep_until_us(due_at_us)
-            yield Picture(frame=self.draw(number, due_at_us), number=number, captured_at_us=due_at_us)
+            yield FramePicture(frame=self.draw(number, due_at_us), number=number, captured_at_us=due_at_us)
 
     def close(self) -> None:
         pass

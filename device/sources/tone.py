@@ -54,6 +54,9 @@ class ToneSource:
         mono = self._second[np.arange(first, first + _SAMPLES) % SAMPLE_RATE]
         return np.repeat(mono, self._channels)
 
+    def pace(self, ppm: float) -> None:
+        """Do nothing: this source has no clock but ours."""
+
     def close(self) -> None:
         pass
 

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 
 import structlog
 from livekit import rtc
 
+from device.tracks.depth_control import DepthControl
 from device.workers.jobs import SAMPLE_RATE, MicrophoneJob
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from device.workers.wire import Message
 
 log = structlog.get_logger()
 
 # The SDK's queue is latency that nobody asked for: enough for a late wake-up of this process, no more.
 _QUEUE_MS = 100
-_FULL_S = 0.040
+_FULL_S = 0.080
+# A sound server begins with a burst of what it has; in the first second of a worker that is cut off sooner.
+_SETTLING_S, _SETTLING_FULL_S = 1.0, 0.040
+# What an empty queue is filled up with before the next block: it survives a late wake-up from then on.
+_CUSHION_MS = 20
 _PENDING_BLOCKS = 4
+_DROP_LOG_INTERVAL_S = 10.0
 _BYTES_PER_SAMPLE = 2
 _PROCESSING_MS = 10  # AudioProcessingModule takes exactly this
 
@@ -26,16 +35,21 @@ _PROCESSING_MS = 10  # AudioProcessingModule takes exactly this
 class AudioTrack:
     """One track for the life of the process; it is published anew in every Room."""
 
-    def __init__(self, job: MicrophoneJob, *, processing: bool) -> None:
+    def __init__(self, job: MicrophoneJob, *, processing: bool, command: Callable[[str, float], None]) -> None:
         self._source = rtc.AudioSource(SAMPLE_RATE, job.channels, queue_size_ms=_QUEUE_MS)
         self.track = rtc.LocalAudioTrack.create_audio_track("microphone", self._source)
         self._channels = job.channels
+        self._cushion = bytes(SAMPLE_RATE * _CUSHION_MS // 1000 * job.channels * _BYTES_PER_SAMPLE)
+        self._log_drops_at = 0.0
+        self._settled_at = 0.0
         self._pending: asyncio.Queue[Message] = asyncio.Queue(_PENDING_BLOCKS)
         self._processor = (
             rtc.AudioProcessingModule(noise_suppression=True, high_pass_filter=True, auto_gain_control=True)
             if processing
             else None
         )
+        self._depth = DepthControl()
+        self._command = command
         self.dropped = 0
 
     def options(self) -> rtc.TrackPublishOptions:
@@ -49,20 +63,42 @@ class AudioTrack:
         """Take one block; the oldest one that still waits makes room for it."""
         if self._pending.full():
             self._pending.get_nowait()
-            self.dropped += 1
+            self._drop()
         self._pending.put_nowait(block)
+
+    def worker_started(self) -> None:
+        """Tell a worker that has just started what is in force."""
+        self._settled_at = time.monotonic() + _SETTLING_S
+        if self._depth.ppm:
+            self._command("pace", self._depth.ppm)
 
     async def run(self) -> None:
         """Feed blocks to the SDK, one at a time, until cancelled."""
         while True:
             block = await self._pending.get()
-            if self._source.queued_duration > _FULL_S:
-                self.dropped += 1
+            depth_s = self._source.queued_duration
+            settling = time.monotonic() < self._settled_at
+            if depth_s > (
+                _SETTLING_FULL_S if settling else _FULL_S
+            ):  # after a stall: what is too old already gets no younger
+                self._drop()
                 continue
+            if not depth_s:
+                await self._source.capture_frame(self._frame(self._cushion))
+            elif not settling and (ppm := self._depth.measured(depth_s, time.monotonic())) is not None:
+                log.debug("microphone.pace", ppm=round(ppm))
+                self._command("pace", ppm)
             await self._source.capture_frame(self._processed(block.payload))
 
     async def aclose(self) -> None:
         await self._source.aclose()
+
+    def _drop(self) -> None:
+        self.dropped += 1
+        now = time.monotonic()
+        if now >= self._log_drops_at:
+            self._log_drops_at = now + _DROP_LOG_INTERVAL_S
+            log.info("microphone.dropped", blocks=self.dropped)
 
     def _processed(self, samples: bytes) -> rtc.AudioFrame:
         if self._processor is None:

@@ -16,7 +16,7 @@ from device.errors import WireError
 from device.workers.wire import Decoder, Flag, Kind, Message, json_message
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 # A second of video would hide in the default buffer: what the daemon does not take must cost frames, not time.
 SEND_BUFFER_BYTES = 32 << 10
@@ -113,7 +113,27 @@ class Link:
             _vanish()
 
 
-def settle_in() -> None:
+def serve(capture: Callable[[Link], None]) -> int:
+    """Run a worker's capture until the daemon goes; tell the daemon of whatever ends it before."""
+    _settle_in()
+    link = Link.of_file_descriptor(int(sys.argv[1]))
+
+    def on_thread_failure(failure: threading.ExceptHookArgs) -> None:
+        # picamera2 and its encoders work in threads, whose exceptions would pass unseen.
+        name = failure.thread.name if failure.thread else "a thread"
+        link.failed(RuntimeError(f"{name} failed: {failure.exc_type.__name__}: {failure.exc_value}"))
+        os._exit(1)
+
+    threading.excepthook = on_thread_failure
+    try:
+        capture(link)
+    except Exception as error:  # noqa: BLE001  # the daemon must hear of whatever ends this process
+        link.failed(error)
+    # Not by returning: a library's thread or exit handler may hang, with the device in its hands.
+    os._exit(1)
+
+
+def _settle_in() -> None:
     """Live and die with the daemon: in every way that it can die, and with nothing that is meant for it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -1,18 +1,22 @@
-"""The microphone worker: sound in, blocks of PCM out to the daemon."""
+"""The microphone worker: sound in, blocks of PCM out to the daemon, commands in."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Protocol
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Protocol
 
 from device.errors import SourceError
 from device.workers.jobs import MicrophoneJob
-from device.workers.link import Link, settle_in
+from device.workers.link import Link, serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from device.sources.block import Block
+
+_OVERFLOW_LOG_INTERVAL_S = 10.0
 
 
 class Source(Protocol):
@@ -21,45 +25,77 @@ class Source(Protocol):
     name: str
 
     def blocks(self) -> Iterator[Block]: ...
+    def pace(self, ppm: float) -> None:
+        """Follow the daemon's clock: the source is so many parts per million faster."""
+        ...
+
     def close(self) -> None: ...
 
 
 def main() -> int:
-    settle_in()
-    link = Link.of_file_descriptor(int(sys.argv[1]))
-    try:
-        _capture(link, MicrophoneJob(**link.settings))
-    except Exception as error:  # the daemon must hear of whatever ends this process  # noqa: BLE001
-        link.failed(error)
-        return 1
-    return 0
+    return serve(lambda link: _capture(link, MicrophoneJob(**link.settings)))
 
 
 def _capture(link: Link, job: MicrophoneJob) -> None:
-    source = open_source(job)
-    amplify = _amplifier(job.gain_db)
-    link.hello(source=source.name, channels=job.channels)
-    try:
+    with closing(open_source(job, link)) as source:
+        amplify = _amplifier(job.gain_db)
         for block in source.blocks():
             for command in link.commands():
-                link.reply(command, "unknown command")
+                link.reply(command, _obey(source, command))
             link.block(amplify(block.samples), captured_at_us=block.captured_at_us)
-    finally:
-        source.close()
 
 
-def open_source(job: MicrophoneJob) -> Source:
+def _obey(source: Source, command: dict[str, Any]) -> str:
+    match command:
+        case {"name": "pace", "value": int(ppm) | float(ppm)}:
+            source.pace(ppm)
+            return ""
+    return "unknown command or value"
+
+
+def open_source(job: MicrophoneJob, link: Link) -> Source:
     """Import and open the source that is asked for; the others' libraries stay out of this process."""
+    source: Source
     match job.source:
         case "tone":
             from device.sources.tone import ToneSource
 
-            return ToneSource(channels=job.channels)
+            source = ToneSource(channels=job.channels)
+            link.hello(source=source.name, channels=job.channels)
         case "file":
             from device.sources.clip import SoundClip
 
-            return SoundClip(path=job.path, channels=job.channels, epoch_us=job.epoch_us)
-    raise SourceError(f"there is no microphone source {job.source!r}")
+            source = SoundClip(path=job.path, channels=job.channels, epoch_us=job.epoch_us)
+            link.hello(source=source.name, channels=job.channels)
+        case "pyaudio":
+            from device.sources.pyaudio import PyAudioSource
+
+            source = microphone = PyAudioSource(
+                device=job.device, channels=job.channels, on_overflow=_overflow_log(link)
+            )
+            link.hello(
+                source=source.name,
+                device=microphone.microphone.name,
+                native_rate=microphone.rate,
+                native_channels=microphone.microphone.channels,
+                channels=job.channels,
+            )
+        case _:
+            raise SourceError(f"there is no microphone source {job.source!r}")
+    return source
+
+
+def _overflow_log(link: Link) -> Callable[[int], None]:
+    """Return what logs overflows by their count, at a bounded rate."""
+    next_at = 0.0
+
+    def on_overflow(count: int) -> None:
+        nonlocal next_at
+        if time.monotonic() >= next_at:
+            next_at = time.monotonic() + _OVERFLOW_LOG_INTERVAL_S
+            link.log("warning", "microphone.overflow", count=count)
+
+    return on_overflow
 
 
 def _amplifier(gain_db: float) -> Callable[[bytes], bytes]:

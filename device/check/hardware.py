@@ -1,0 +1,67 @@
+"""The steps on this board: the camera, encoder and microphone that the configuration names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from device.devices import quiet_libraries
+from device.errors import EncoderError, SourceError
+from device.health import state_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from device.check.report import Report
+    from device.config import Config
+
+
+def look(report: Report, config: Config) -> None:
+    """Ask the libraries, or, while the service holds the devices, the service."""
+    service = state_file.read()
+    if config.camera.source == "picamera2":
+        _row(report, "camera", service, lambda: _camera(config))
+        _row(report, "encoder", {}, lambda: _encoder(config))
+    if config.microphone.source == "pyaudio":
+        _row(report, "microphone", service, lambda: _microphone(config))
+
+
+def _row(report: Report, name: str, service: dict[str, Any], ask: Callable[[], str]) -> None:
+    if said := str(service.get(name, "")):
+        text = f"held by the running service (pid {service['pid']}), which says: {said}"
+        if said.startswith("live"):
+            report.good(name, text)
+        else:
+            report.bad(name, text, hint="look at `journalctl -u livekit-device`")
+        return
+    try:
+        with quiet_libraries():
+            found = ask()
+    except (SourceError, EncoderError) as error:
+        report.bad(name, str(error))
+    else:
+        report.good(name, found)
+
+
+def _camera(config: Config) -> str:
+    from device.sources import picamera2
+
+    found = picamera2.cameras()
+    position = picamera2.choose(found, config.camera.device)
+    return f"{found[position].get('Model')} ({found[position].get('Id')})"
+
+
+def _microphone(config: Config) -> str:
+    from device.sources.pyaudio import choose, microphones
+
+    found = choose(microphones(), config.microphone.device)
+    return f"{found.name}, {found.channels} channels at {found.rate} Hz"
+
+
+def _encoder(config: Config) -> str:
+    from device.encoders.v4l2 import DEVICE, board_encoder
+
+    wanted = config.camera.encoder
+    board = board_encoder() if wanted != "x264" else ""
+    if wanted == "v4l2" and not board:
+        raise EncoderError("this board has no H.264 encoder; use camera.encoder = x264 or auto")
+    return f"v4l2: {board} at {DEVICE}" if board else "x264, in software"

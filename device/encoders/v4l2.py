@@ -1,0 +1,159 @@
+"""H.264 by the board's own encoder, through picamera2's V4L2 encoder. Zero copies of raw pixels."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from device.clock import monotonic_of_boottime_us
+from device.encoders.unit import AccessUnit, Picture, Sink
+from device.errors import EncoderError
+from device.sources.picamera2 import CameraPicture
+
+if TYPE_CHECKING:
+    from device.sources.picamera2 import Layout
+
+DEVICE = "/dev/video11"  # bcm2835-codec's encoder, where picamera2 looks for it too
+# linux/videodev2.h
+_QUERYCAP = 0x80685600
+_CAPABILITY_BYTES = 104
+_CAPABILITIES_AT, _DEVICE_CAPS_AT = 84, 88
+_M2M_MPLANE, _DEVICE_CAPS = 0x00004000, 0x80000000
+_FORMATS = {"yuv420p": "YUV420", "nv12": "NV12"}
+# The encoder holds a camera buffer for each; the camera has six.
+_MAX_IN_FLIGHT = 3
+_STALLED_US = 1_000_000
+_SAME_PICTURE_US = 2_000  # the two clocks are read one after the other
+
+
+def board_encoder() -> str:
+    """Return the name of the board's H.264 encoder, by asking the device; empty where there is none.
+
+    Raises EncoderError where there is one that cannot be opened.
+    """
+    try:
+        descriptor = os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise EncoderError(f"the board's encoder {DEVICE} cannot be opened: {error.strerror}") from None
+    try:
+        answer = bytearray(_CAPABILITY_BYTES)
+        fcntl.ioctl(descriptor, _QUERYCAP, answer)
+    except OSError:
+        return ""
+    finally:
+        os.close(descriptor)
+    capabilities = int.from_bytes(answer[_CAPABILITIES_AT : _CAPABILITIES_AT + 4], "little")
+    if capabilities & _DEVICE_CAPS:
+        capabilities = int.from_bytes(answer[_DEVICE_CAPS_AT : _DEVICE_CAPS_AT + 4], "little")
+    if not capabilities & _M2M_MPLANE:
+        return ""  # some other device, such as a USB camera
+    return ctypes.create_string_buffer(bytes(answer[16:48])).value.decode(errors="replace") or "v4l2"
+
+
+class V4l2Encoder:
+    """Units come on picamera2's own thread; what goes wrong there is raised at the next picture."""
+
+    name = "v4l2"
+
+    def __init__(self, *, layout: Layout, fps: int, bitrate_bps: int, keyframe_interval_s: int, sink: Sink) -> None:
+        from picamera2.encoders.h264_encoder import H264Encoder
+
+        self._sink = sink
+        self._layout = layout
+        self._pending: deque[tuple[int, int]] = deque()
+        self._lock = threading.Lock()
+        self._failure: BaseException | None = None
+        encoder = H264Encoder(
+            bitrate=bitrate_bps,
+            repeat=True,
+            iperiod=keyframe_interval_s * fps,
+            framerate=fps,
+            profile="constrained baseline",
+        )
+        encoder.width, encoder.height = layout.width, layout.height
+        encoder.stride, encoder.format = layout.stride, _FORMATS[layout.pixel_format]
+        encoder.output = _output(self._on_unit)
+        try:
+            encoder.start()
+        except (OSError, RuntimeError, KeyError) as error:
+            raise EncoderError(f"the board's encoder {DEVICE} cannot be started: {error}") from None
+        self._encoder: Any = encoder
+
+    def encode(self, picture: Picture, *, key: bool) -> None:
+        assert isinstance(picture, CameraPicture)
+        self._check()
+        with self._lock:
+            if len(self._pending) >= _MAX_IN_FLIGHT:
+                self._bear(picture)
+                return  # a frame less, before the camera runs out of buffers
+            self._pending.append((picture.number, picture.captured_at_us))
+        if key:
+            self._encoder.force_key_frame()
+        try:
+            self._encoder.encode("main", picture.request)
+        except OSError as error:
+            raise EncoderError(f"the board's encoder failed: {error}") from None
+
+    def set_bitrate(self, bitrate_bps: int) -> None:
+        import videodev2
+
+        control = videodev2.v4l2_control()
+        control.id, control.value = videodev2.V4L2_CID_MPEG_VIDEO_BITRATE, bitrate_bps
+        try:
+            fcntl.ioctl(self._encoder.vd, videodev2.VIDIOC_S_CTRL, control)
+        except OSError as error:
+            raise EncoderError(f"the board's encoder refuses {bitrate_bps} bit/s: {error.strerror}") from None
+        self._encoder.bitrate = bitrate_bps
+
+    def close(self) -> None:
+        if self._encoder.running:
+            self._encoder.stop()
+
+    def _bear(self, picture: Picture) -> None:
+        """Raise EncoderError once the encoder has kept pictures for too long."""
+        if picture.captured_at_us - self._pending[0][1] > _STALLED_US:
+            raise EncoderError("the board's encoder takes pictures, but has yielded none for a second")
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise EncoderError(f"the board's encoder's thread failed: {self._failure}")
+        if not self._encoder.thread.is_alive():
+            raise EncoderError("the board's encoder's thread has ended")
+
+    def _on_unit(self, payload: bytes, *, key: bool, since_first_us: int) -> None:
+        try:
+            captured_at_us = monotonic_of_boottime_us((self._encoder.firsttimestamp + since_first_us) * 1000)
+            with self._lock:
+                # A picture that the encoder made no unit of is left out here.
+                number, wanted_us = self._pending.popleft()
+                while self._pending and captured_at_us - wanted_us > _SAME_PICTURE_US:
+                    number, wanted_us = self._pending.popleft()
+            self._sink(
+                AccessUnit(
+                    payload=bytes(payload),
+                    key=key,
+                    width=self._layout.width,
+                    height=self._layout.height,
+                    number=number,
+                    captured_at_us=wanted_us,
+                )
+            )
+        except BaseException as error:
+            self._failure = error
+            raise
+
+
+def _output(on_unit: Any) -> Any:
+    from picamera2.outputs import Output
+
+    class Units(Output):  # type: ignore[misc]  # picamera2 has no types
+        def outputframe(self, frame: bytes, keyframe: bool, timestamp: int, *_: Any) -> None:  # noqa: FBT001
+            on_unit(frame, key=keyframe, since_first_us=timestamp)
+
+    return Units()

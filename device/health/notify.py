@@ -1,0 +1,67 @@
+"""systemd's notification protocol (sd_notify(3)): READY, STATUS, WATCHDOG. Silent where nobody listens."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from typing import TYPE_CHECKING, Self
+
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+log = structlog.get_logger()
+
+_US = 1_000_000
+_PINGS_PER_TIMEOUT = 3  # sd_watchdog_enabled(3) asks for two at least
+
+
+class Notifier:
+    """Tells the service manager how things are; what cannot be told is not worth a failure."""
+
+    def __init__(self, *, address: str = "", watchdog_s: float = 0.0) -> None:
+        self._address = f"\0{address[1:]}" if address.startswith("@") else address
+        self._watchdog_s = watchdog_s
+        self._status = ""
+
+    @classmethod
+    def of_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Read NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID."""
+        watchdog_us = environment.get("WATCHDOG_USEC", "")
+        meant = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+        watchdog_s = int(watchdog_us) / _US if watchdog_us.isdecimal() and meant else 0.0
+        return cls(address=environment.get("NOTIFY_SOCKET", ""), watchdog_s=watchdog_s)
+
+    def ready(self) -> None:
+        self._send("READY=1")
+
+    def stopping(self) -> None:
+        self._send("STOPPING=1")
+
+    def status(self, text: str) -> None:
+        """Say in one line how the service is."""
+        line = text.replace("\n", " ")
+        if line != self._status:
+            self._status = line
+            self._send(f"STATUS={line}")
+
+    async def keep_alive(self) -> None:
+        """Ping the watchdog from the event loop, for ever: a loop that is blocked pings no more."""
+        if not self._watchdog_s:
+            await asyncio.get_running_loop().create_future()
+        while True:
+            self._send("WATCHDOG=1")
+            await asyncio.sleep(self._watchdog_s / _PINGS_PER_TIMEOUT)
+
+    def _send(self, message: str) -> None:
+        if not self._address:
+            return
+        with (
+            contextlib.suppress(OSError),
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out,
+        ):
+            out.setblocking(False)  # noqa: FBT003
+            out.sendto(message.encode(), self._address)

@@ -1,0 +1,209 @@
+"""The Pi's camera, through picamera2 and libcamera."""
+
+from __future__ import annotations
+
+import contextlib
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from device.clock import monotonic_of_boottime_us, monotonic_us
+from device.encoders.colour import customary
+from device.errors import SourceError
+from device.sources.pacing import RateLimit
+from device.sources.planes import packed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import av
+
+    from device.workers.jobs import CameraJob
+
+_FIRST_FRAME_S = 5.0
+_BUFFERS = 6  # one being filled, one queued, up to four in the board's encoder
+_PIXEL_FORMATS = {"YUV420": "yuv420p", "NV12": "nv12"}
+_RATE_CONTROLS = frozenset({"FrameRate", "FrameDurationLimits"})
+_INSTALL = "install picamera2: `apt install python3-picamera2` (Raspberry Pi OS), with a venv that sees system packages"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """How picamera2 lays out a picture: pixel format by FFmpeg's name, sizes in pixels, stride in bytes."""
+
+    pixel_format: str
+    width: int
+    height: int
+    stride: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraPicture:
+    """A completed request of the camera, on loan: the board's encoder takes it as it is, x264 maps it."""
+
+    request: Any
+    layout: Layout
+    number: int
+    captured_at_us: int
+
+    @contextmanager
+    def mapped(self) -> Iterator[av.VideoFrame]:
+        # A copy (0.1 ms at 720p): a view that outlives its context breaks picamera2's allocator later.
+        yield packed(self.request.make_buffer("main"), self.layout)
+
+
+class Picamera2Source:
+    """Pictures at the configured rate, however fast the sensor is; each is given back after its use."""
+
+    name = "picamera2"
+
+    def __init__(self, job: CameraJob) -> None:
+        self._camera = _open(job.device)
+        try:
+            self.layout = _configured(self._camera, job)
+        except BaseException:
+            self._camera.close()
+            raise
+        self.width, self.height, self.fps = self.layout.width, self.layout.height, job.fps
+        self.pixel_format = self.layout.pixel_format
+        self.colour = customary(self.height)
+
+    def pictures(self) -> Iterator[CameraPicture]:
+        """Yield pictures for ever. Raises SourceError when none comes for 5 s."""
+        self._camera.start()
+        limit = RateLimit(fps=self.fps)
+        number = 0
+        while True:
+            try:
+                request = self._camera.capture_request(wait=_FIRST_FRAME_S)
+            except TimeoutError:
+                raise SourceError(
+                    f"the camera yields no picture for {_FIRST_FRAME_S:.0f} s; look at its ribbon cable, and at "
+                    "`dmesg` for what the kernel says of it"
+                ) from None
+            try:
+                captured_at_us = _captured_at_us(request.get_metadata())
+                if limit.admits(captured_at_us):
+                    yield CameraPicture(
+                        request=request, layout=self.layout, number=number, captured_at_us=captured_at_us
+                    )
+                    number += 1
+            finally:
+                request.release()
+
+    def close(self) -> None:
+        # libcamera may hang in stop(); the daemon then kills this process, which frees the camera too.
+        with contextlib.suppress(Exception):
+            self._camera.stop()
+            self._camera.close()
+
+
+def cameras() -> list[dict[str, Any]]:
+    """Return what libcamera says of each camera: Num, Model, Id and more. Raises SourceError without picamera2."""
+    return [dict(each) for each in _library().global_camera_info()]
+
+
+def modes(number: int) -> str:
+    """Return the sensor's modes in words; a camera that another program holds does not tell them."""
+    try:
+        with contextlib.closing(_library()(number)) as camera:
+            found = {(tuple(mode["size"]), round(mode["fps"])) for mode in camera.sensor_modes}
+    except (RuntimeError, IndexError, OSError, KeyError) as error:
+        return f"unknown ({error.__cause__ or error})"
+    return ", ".join(f"{width}x{height} at {fps} fps" for (width, height), fps in sorted(found))
+
+
+def choose(found: list[dict[str, Any]], wanted: str) -> int:
+    """Return the number of the camera whose number is, or whose model or id holds, `wanted`; empty: the first.
+
+    Raises SourceError that lists what there is.
+    """
+    if not found:
+        raise SourceError("libcamera finds no camera; look at its ribbon cable and at `rpicam-hello --list-cameras`")
+    for position, each in enumerate(found):
+        names = (str(each.get("Model", "")), str(each.get("Id", "")))
+        if wanted in ("", str(position)) or any(wanted.lower() in name.lower() for name in names):
+            return position
+    have = ", ".join(f"{position}: {each.get('Model')} ({each.get('Id')})" for position, each in enumerate(found))
+    raise SourceError(f"no camera's number, model or id is {wanted!r}; there are: {have}")
+
+
+def checked_controls(wanted: Mapping[str, Any], offered: Mapping[str, tuple[Any, Any, Any]]) -> dict[str, Any]:
+    """Return the controls under the camera's own names. Raises SourceError for one that it has not, or not so."""
+    by_name = {name.lower(): name for name in offered}
+    result: dict[str, Any] = {}
+    for key, value in wanted.items():
+        name = by_name.get(key.lower())
+        if key in _RATE_CONTROLS:
+            raise SourceError(f"camera.controls.{key}: set camera.fps instead")
+        if name is None:
+            raise SourceError(
+                f"camera.controls.{key}: this camera has no such control; it has: {', '.join(sorted(offered))}"
+            )
+        low, high, _ = offered[name]
+        if isinstance(value, int | float) and isinstance(low, int | float) and not low <= value <= high:
+            raise SourceError(f"camera.controls.{key}: {value} is out of range; allowed: {low} to {high}")
+        result[name] = tuple(value) if isinstance(value, list) else value
+    return result
+
+
+def _library() -> Any:
+    try:
+        from picamera2 import Picamera2
+    except ImportError as error:
+        raise SourceError(f'camera.source = "picamera2" lacks its library ({error}); {_INSTALL}') from None
+    return Picamera2
+
+
+def _open(device: str) -> Any:
+    library = _library()
+    number = choose(cameras(), device)
+    try:
+        return library(number)
+    except (RuntimeError, IndexError, OSError) as error:
+        cause = str(error.__cause__ or error)
+        hint = "; another program holds it (`fuser -v /dev/media*`)" if "busy" in cause.lower() else ""
+        raise SourceError(f"camera {number} cannot be opened: {cause}{hint}") from None
+
+
+def _configured(camera: Any, job: CameraJob) -> Layout:
+    from libcamera import Transform
+
+    period_us = 1_000_000 // job.fps
+    controls = checked_controls(job.controls, camera.camera_controls)
+    if "FrameDurationLimits" in camera.camera_controls:
+        shortest, longest, _ = camera.camera_controls["FrameDurationLimits"]
+        if period_us < shortest:
+            raise SourceError(
+                f"camera.fps: {job.fps} is too fast for this camera; allowed: {1_000_000 // shortest} or less"
+            )
+        if period_us <= longest:
+            controls["FrameDurationLimits"] = (period_us, period_us)
+    try:
+        camera.configure(
+            camera.create_video_configuration(
+                main={"size": (job.width, job.height), "format": "YUV420"},
+                transform=Transform(hflip=job.hflip, vflip=job.vflip),
+                controls=controls,
+                buffer_count=_BUFFERS,
+            )
+        )
+    except (RuntimeError, ValueError) as error:
+        raise SourceError(f"the camera refuses {job.width}x{job.height} at {job.fps} fps: {error}") from None
+    # libcamera adjusts what it cannot do, without a word.
+    main = camera.camera_configuration()["main"]
+    if main["format"] not in _PIXEL_FORMATS:
+        raise SourceError(f"the camera yields {main['format']}; known are {' and '.join(_PIXEL_FORMATS)}")
+    width, height = main["size"]
+    if (width, height) != (job.width, job.height):
+        raise SourceError(
+            f"the camera does not do {job.width}x{job.height}; the nearest is camera.width = {width} "
+            f"and camera.height = {height}"
+        )
+    return Layout(pixel_format=_PIXEL_FORMATS[main["format"]], width=width, height=height, stride=main["stride"])
+
+
+def _captured_at_us(metadata: Mapping[str, Any]) -> int:
+    """Return when the first line was exposed; a camera without a SensorTimestamp counts from now."""
+    stamp = metadata.get("SensorTimestamp")
+    return monotonic_us() if stamp is None else monotonic_of_boottime_us(int(stamp))

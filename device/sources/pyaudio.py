@@ -1,0 +1,180 @@
+"""A microphone, through PyAudio and PortAudio."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from device.clock import monotonic_us
+from device.errors import SourceError
+from device.sources.block import Block
+from device.workers.jobs import BLOCK_MS, SAMPLE_RATE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from device.sources.resampling import Resampler
+
+_US = 1_000_000
+_BYTES_PER_SAMPLE = 2
+_OVERFLOWED = -9981  # paInputOverflowed, portaudio.h
+_INSTALL = "install PyAudio: `apt install python3-pyaudio`, or the extra: `pip install livekit-device[pi]`"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Microphone:
+    """What PortAudio says of one input; the rate is its native one, in Hz."""
+
+    index: int
+    name: str
+    host: str
+    channels: int
+    rate: int
+    default: bool
+
+
+class PyAudioSource:
+    """Blocks of 20 ms at 48 kHz; whatever rate the device has, and however fast its clock is."""
+
+    name = "pyaudio"
+
+    def __init__(self, *, device: str, channels: int, on_overflow: Callable[[int], None]) -> None:
+        self._audio = _open_portaudio()
+        self._on_overflow = on_overflow
+        self.overflows = 0
+        self.microphone = choose(microphones(self._audio), device)
+        self._opened = min(channels, self.microphone.channels)
+        self._channels = channels
+        self.rate = SAMPLE_RATE if self._takes(SAMPLE_RATE) else self.microphone.rate
+        self._frames = self.rate * BLOCK_MS // 1000
+        self._resampler: Resampler | None = None
+        if self.rate != SAMPLE_RATE:
+            self._resample()
+        try:
+            self._stream = self._audio.open(
+                format=_int16(),
+                channels=self._opened,
+                rate=self.rate,
+                input=True,
+                input_device_index=self.microphone.index,
+                frames_per_buffer=self._frames,
+            )
+        except (OSError, ValueError) as error:
+            raise SourceError(
+                f"microphone {self.microphone.name!r} cannot be opened at {self.rate} Hz with "
+                f"{self._opened} channels: {_words(error)}; another program may hold it"
+            ) from None
+
+    def pace(self, ppm: float) -> None:
+        """Follow our clock: the device's is so many parts per million faster."""
+        self._resample().pace(ppm)
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield blocks for ever. Raises SourceError when the device goes away."""
+        while True:
+            try:
+                samples = self._stream.read(self._frames, exception_on_overflow=True)
+                waiting = self._stream.get_read_available()
+            except OSError as error:
+                if error.errno == _OVERFLOWED or _OVERFLOWED in error.args:
+                    self.overflows += 1
+                    self._on_overflow(self.overflows)
+                    continue
+                raise SourceError(f"microphone {self.microphone.name!r} went away: {_words(error)}") from None
+            captured_at_us = monotonic_us() - (waiting + self._frames) * _US // self.rate
+            samples = _spread(samples) if self._opened < self._channels else samples
+            if self._resampler is not None:
+                samples = self._resampler.process(samples)
+            if samples:
+                yield Block(samples=samples, captured_at_us=captured_at_us)
+
+    def close(self) -> None:
+        # Neither stop_stream() nor terminate(): PortAudio may spin in both once the device is gone, and
+        # this process ends anyway.
+        pass
+
+    def _takes(self, rate: int) -> bool:
+        try:
+            return bool(
+                self._audio.is_format_supported(
+                    rate,
+                    input_device=self.microphone.index,
+                    input_channels=self._opened,
+                    input_format=_int16(),
+                )
+            )
+        except ValueError:
+            return False
+
+    def _resample(self) -> Resampler:
+        if self._resampler is None:
+            from device.sources.resampling import Resampler  # not needed at 48 kHz with a good clock
+
+            self._resampler = Resampler(rate=self.rate, channels=self._channels)
+        return self._resampler
+
+
+def microphones(audio: Any = None) -> list[Microphone]:
+    """Return every input that PortAudio lists; one that another program holds is not among them."""
+    audio = audio or _open_portaudio()
+    try:
+        default = audio.get_default_input_device_info()["index"]
+    except OSError:
+        default = -1
+    found = []
+    for index in range(audio.get_device_count()):
+        info = audio.get_device_info_by_index(index)
+        if info["maxInputChannels"] > 0:
+            found.append(
+                Microphone(
+                    index=index,
+                    name=str(info["name"]),
+                    host=str(audio.get_host_api_info_by_index(info["hostApi"])["name"]),
+                    channels=int(info["maxInputChannels"]),
+                    rate=round(info["defaultSampleRate"]),
+                    default=index == default,
+                )
+            )
+    return found
+
+
+def choose(found: list[Microphone], wanted: str) -> Microphone:
+    """Return the first whose name holds `wanted`, whatever the case; for none, the default, else the first.
+
+    Raises SourceError that lists what there is.
+    """
+    if not found:
+        raise SourceError("there is no microphone, or another program holds it; look at `arecord -l`")
+    if not wanted:
+        return next((each for each in found if each.default), found[0])
+    for each in found:
+        if wanted.lower() in each.name.lower():
+            return each
+    names = ", ".join(repr(each.name) for each in found)
+    raise SourceError(f"no microphone's name holds {wanted!r}, or another program holds it; there are: {names}")
+
+
+def _open_portaudio() -> Any:
+    try:
+        import pyaudio
+    except ImportError as error:
+        raise SourceError(f'microphone.source = "pyaudio" lacks its library ({error}); {_INSTALL}') from None
+    return pyaudio.PyAudio()
+
+
+def _int16() -> int:
+    import pyaudio
+
+    return int(pyaudio.paInt16)
+
+
+def _spread(mono: bytes) -> bytes:
+    """Return one channel as two."""
+    stereo = bytearray(2 * len(mono))
+    for offset in range(_BYTES_PER_SAMPLE):
+        stereo[offset::4] = stereo[offset + 2 :: 4] = mono[offset::2]
+    return bytes(stereo)
+
+
+def _words(error: Exception) -> str:
+    return next((str(each) for each in error.args if isinstance(each, str)), str(error))

@@ -1,0 +1,138 @@
+"""Which encoder is in force in the camera worker, and what the daemon wants of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from device.errors import EncoderError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from device.encoders.colour import Colour
+    from device.encoders.unit import AccessUnit, Encoder, Picture
+    from device.workers.jobs import CameraJob
+    from device.workers.link import Link
+
+# Before the first estimate of the link arrives: what WebRTC's own encoders begin a 720p stream with, about.
+_FIRST_BITRATE_BPS = 1_000_000
+
+
+class Source(Protocol):
+    """What yields pictures; see `device.sources`."""
+
+    name: str
+    pixel_format: str
+    width: int
+    height: int
+    fps: int
+    colour: Colour
+
+    def pictures(self) -> Iterator[Picture]: ...
+    def close(self) -> None: ...
+
+
+class Encoding:
+    """The encoder in force, and what the daemon wants of it, as its commands have said so far."""
+
+    def __init__(self, link: Link, job: CameraJob, source: Source) -> None:
+        self._link, self._job, self._source = link, job, source
+        # Until the first feedback every unit is a key frame: the SDK loses the first ones after a publication.
+        self._all_keys, self._next_key = True, True
+        self._bitrate_bps = min(_FIRST_BITRATE_BPS, job.bitrate_max_bps)
+        self._encoder = self._open()
+
+    def encode(self, picture: Picture) -> None:
+        """Encode one picture; with "auto", software takes over from a board's encoder that fails."""
+        key = self._all_keys or self._next_key
+        self._next_key = False
+        try:
+            self._encoder.encode(picture, key=key)
+        except EncoderError as error:
+            if self._encoder.name == "x264" or self._job.encoder != "auto":
+                raise
+            self._link.log("warning", "camera.encoder_replaced", why=str(error), by="x264")
+            self._encoder = self._software()
+            self._encoder.encode(picture, key=True)
+
+    def obey(self, command: dict[str, Any]) -> str:
+        """Carry out one command; return what is wrong with it, or an empty text."""
+        match command:
+            case {"name": "key_frame"}:
+                self._next_key = True
+            case {"name": "all_key_frames", "value": bool(wanted)}:
+                self._all_keys = wanted
+            case {"name": "bitrate", "value": int(bitrate_bps)} if bitrate_bps > 0:
+                self._bitrate_bps = bitrate_bps
+                self._encoder.set_bitrate(bitrate_bps)
+            case _:
+                return "unknown command or value"
+        return ""
+
+    def close(self) -> None:
+        self._encoder.close()
+
+    def _open(self) -> Encoder:
+        if self._job.encoder == "x264" or (self._job.encoder == "auto" and self._job.source != "picamera2"):
+            return self._software()
+        try:
+            return self._hardware()
+        except EncoderError as error:
+            if self._job.encoder != "auto":
+                raise
+            self._link.log("warning", "camera.encoder_unusable", why=str(error), instead="x264")
+            return self._software()
+
+    def _hardware(self) -> Encoder:
+        from device.encoders.v4l2 import V4l2Encoder, board_encoder
+        from device.sources.picamera2 import Picamera2Source
+
+        if not board_encoder():
+            if self._job.encoder == "auto":
+                return self._software()
+            raise EncoderError("this board has no H.264 encoder; use camera.encoder = x264 or auto")
+        source = self._source
+        if not isinstance(source, Picamera2Source):
+            raise EncoderError(f"the board's encoder does not take pictures of source {source.name!r}")
+        encoder = V4l2Encoder(
+            layout=source.layout,
+            fps=self._source.fps,
+            bitrate_bps=self._bitrate_bps,
+            keyframe_interval_s=self._job.keyframe_interval_s,
+            sink=self._send,
+        )
+        self._hello(encoder)
+        return encoder
+
+    def _software(self) -> Encoder:
+        from device.encoders.x264 import X264Encoder
+
+        encoder = X264Encoder(
+            width=self._source.width,
+            height=self._source.height,
+            pixel_format=self._source.pixel_format,
+            fps=self._source.fps,
+            bitrate_bps=self._bitrate_bps,
+            bitrate_max_bps=self._job.bitrate_max_bps,
+            keyframe_interval_s=self._job.keyframe_interval_s,
+            colour=self._source.colour,
+            sink=self._send,
+        )
+        self._hello(encoder)
+        return encoder
+
+    def _hello(self, encoder: Encoder) -> None:
+        source = self._source
+        self._link.hello(
+            source=source.name, encoder=encoder.name, width=source.width, height=source.height, fps=source.fps
+        )
+
+    def _send(self, unit: AccessUnit) -> None:
+        self._link.unit(
+            unit.payload,
+            key=unit.key,
+            width=unit.width,
+            height=unit.height,
+            frame_id=unit.number,
+            captured_at_us=unit.captured_at_us,
+        )
