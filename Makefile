@@ -5,7 +5,7 @@ READY := .venv/.ready
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test lint format lock clean
+.PHONY: help setup run test lint lab format lock clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +34,12 @@ lint: $(READY)  ## ruff and mypy
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
+
+lab: $(READY)  ## the real picamera2, PyAudio and systemd in a Debian root (needs root; LAB_MINUTES=10 for the long run)
+	@tests/lab/prepare.sh
+	@.venv/bin/python -m tests.lab.root
+	@.venv/bin/python -m tests.support.livekit_server
+	@.venv/bin/pytest tests/lab $(ARGS)
 
 format: $(READY)  ## let ruff mend what it can
 	@.venv/bin/ruff check --fix

@@ -64,7 +64,7 @@ class Credentials(Table):
     """How the device gets its token; `device.room.credentials` turns this into one way."""
 
     token_file: str = ""
-    endpoint: str = ""
+    endpoint: str = Field(default="", repr=False)  # its query may hold a key
     endpoint_headers_file: str = ""
     api_key: str = ""
     api_secret: SecretStr = SecretStr("")
@@ -73,7 +73,12 @@ class Credentials(Table):
     @field_validator("endpoint")
     @classmethod
     def _http(cls, value: str) -> str:
-        if value and not (value.startswith(("http://", "https://")) and urlsplit(value).hostname):
+        try:
+            parts = urlsplit(value)
+            known = not value or (parts.scheme in ("http", "https") and parts.hostname)
+        except ValueError:
+            known = False
+        if not known:
             raise ValueError("must be empty or a URL that begins with https:// or http://")
         return value
 

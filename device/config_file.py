@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import tomllib
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ ENV_PREFIX = "DEVICE_"
 ENV_DELIMITER = "__"
 
 _MAX_ROUNDS = 8
+_CONTROLS = ("camera", "controls")
 
 
 class _EnvironmentConfig(BaseSettings, Config):
@@ -91,6 +93,20 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(Problem(str(path), f"is not valid TOML: {error}")) from None
 
 
+def _refusal(where: tuple[str, ...], value: str) -> str:
+    """Say why a variable cannot override this place; empty where it can."""
+    if where[0] not in Config.model_fields:
+        return f"there is no table [{where[0]}]{_nearest(where[0], Config.model_fields)}"
+    if len(where) > 2:  # noqa: PLR2004  # table and key
+        return 'names below a key lose their case; set them as JSON, such as DEVICE_CAMERA__CONTROLS={"AeEnable": true}'
+    if where == _CONTROLS:
+        try:
+            json.loads(value)
+        except ValueError:
+            return 'is not JSON; it must look like {"AeEnable": true}'
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class _Overrides:
     """What the environment sets: nested data, and the variable behind each (table, key)."""
@@ -106,21 +122,17 @@ class _Overrides:
             for name in os.environ
             if name.upper().startswith(ENV_PREFIX) and ENV_DELIMITER in name[len(ENV_PREFIX) :]
         }
-        problems = [
-            Problem(
-                f"environment: {name}",
-                f"there is no table [{where[0]}]{_nearest(where[0], Config.model_fields)}",
-            )
-            for where, name in variables.items()
-            if where[0] not in Config.model_fields
-        ]
-        try:
-            data = EnvSettingsSource(_EnvironmentConfig)()
-        except ValueError as error:
-            # pydantic-settings reads DEVICE_<TABLE> as JSON; its message names the field, not the value.
-            raise ConfigError(
-                Problem("environment", f"{error}; set single keys as {ENV_PREFIX}<TABLE>__<KEY>")
-            ) from None
+        refused = {name: why for where, name in variables.items() if (why := _refusal(where, os.environ[name]))}
+        refused |= {
+            f"{ENV_PREFIX}{table.upper()}": f"sets a whole table; set single keys, {ENV_PREFIX}{table.upper()}__<KEY>"
+            for table in Config.model_fields
+            if f"{ENV_PREFIX}{table}".lower() in {name.lower() for name in os.environ}
+        }
+        source = EnvSettingsSource(_EnvironmentConfig)
+        hidden = {name.lower() for name in refused}
+        source.env_vars = {name: value for name, value in source.env_vars.items() if name.lower() not in hidden}
+        problems = [Problem(f"environment: {name}", why) for name, why in refused.items()]
+        data = source()
         return cls(data=data, variables=variables, problems=problems)
 
     def place(self, path: Path, where: tuple[str, ...]) -> str:
@@ -143,7 +155,7 @@ def _strangers(path: Path, from_file: dict[str, Any], overrides: _Overrides) -> 
 
 def _where(details: Mapping[str, Any]) -> tuple[str, ...]:
     # Below the key stand list positions and the branches of a union: of no use to who wrote the file.
-    depth = 3 if details["loc"][:2] == ("camera", "controls") else 2
+    depth = 3 if details["loc"][:2] == _CONTROLS else 2
     return tuple(str(part) for part in details["loc"][:depth])
 
 
@@ -162,6 +174,8 @@ def _problem(path: Path, details: dict[str, Any], overrides: _Overrides) -> Prob
         return Problem(
             overrides.place(path, where), f"there is no such {what}{_nearest(where[-1], model.model_fields)}"
         )
+    if where[:-1] == _CONTROLS:  # the branches of a union, each with its own complaint
+        return Problem(overrides.place(path, where), "must be true, false, a number, a text or a list of numbers")
     if details["type"] == "missing":
         variable = f"{ENV_PREFIX}{ENV_DELIMITER.join(where).upper()}"
         return Problem(overrides.place(path, where), f"is required; set it in the file or by {variable}")

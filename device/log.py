@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import sys
-from typing import TYPE_CHECKING, Any, Literal, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
 import structlog
 
@@ -63,8 +63,7 @@ def configure(
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,  # text without local variables: those may hold secrets
-            redact,
-            render,
+            _redacting(render),
         ],
     )
     handler = logging.StreamHandler(stream)
@@ -95,19 +94,13 @@ def redacted(text: str) -> str:
     return _SECRETS.sub("[redacted]", text)
 
 
-def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Blot out what looks like a token, wherever it came from."""
-    return {key: _redacted(value) for key, value in event.items()}
+def _redacting(render: Processor) -> Processor:
+    """Redact the finished line: a token may hide in a key, a set, bytes or the repr of any object."""
 
+    def rendered(logger: WrappedLogger, method: str, event: EventDict) -> str:
+        return redacted(str(render(logger, method, event)))
 
-def _redacted(value: Any) -> Any:
-    if isinstance(value, str):
-        return redacted(value)
-    if isinstance(value, dict):
-        return {key: _redacted(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_redacted(inner) for inner in value]
-    return value
+    return rendered
 
 
 def _name_foreign(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -69,6 +69,7 @@ class V4l2Encoder:
         self._pending: deque[tuple[int, int]] = deque()
         self._lock = threading.Lock()
         self._failure: BaseException | None = None
+        self._key_wanted = False
         encoder = H264Encoder(
             bitrate=bitrate_bps,
             repeat=True,
@@ -88,12 +89,14 @@ class V4l2Encoder:
     def encode(self, picture: Picture, *, key: bool) -> None:
         assert isinstance(picture, CameraPicture)
         self._check()
+        self._key_wanted |= key
         with self._lock:
             if len(self._pending) >= _MAX_IN_FLIGHT:
                 self._bear(picture)
                 return  # a frame less, before the camera runs out of buffers
             self._pending.append((picture.number, picture.captured_at_us))
-        if key:
+        if self._key_wanted:
+            self._key_wanted = False
             self._encoder.force_key_frame()
         try:
             self._encoder.encode("main", picture.request)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from device.encoders.colour import Colour
 
-# Half a second at the ceiling: a key frame may burst that far above the target, no further.
-_VBV_S = 0.5
+# Seconds at the ceiling; at a tenth of it, this is a whole second in which the encoder may lag behind its target.
+_VBV_S = 0.1
 _OPTIONS = {
     "preset": "ultrafast",
     "tune": "zerolatency",
@@ -61,8 +61,10 @@ class X264Encoder:
                 "maxrate": str(bitrate_max_bps),
                 "bufsize": str(int(bitrate_max_bps * _VBV_S)),
             }
-            context.bit_rate = min(bitrate_bps, bitrate_max_bps)
+            # x264 follows a later bit_rate only in a stream that was opened with a constant one.
+            context.bit_rate = bitrate_max_bps
             context.open()
+            context.bit_rate = min(bitrate_bps, bitrate_max_bps)
         except (av.error.FFmpegError, ValueError) as error:
             raise EncoderError(f"x264 refuses {width}x{height} at {fps} fps: {error}") from error
         self._context = context

@@ -64,4 +64,4 @@ class Notifier:
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out,
         ):
             out.setblocking(False)  # noqa: FBT003
-            out.sendto(message.encode(), self._address)
+            out.sendto(message.encode(errors="replace"), self._address)

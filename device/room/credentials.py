@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from device.errors import ConfigError, CredentialError, Problem
 from device.identity import derived_identity
+from device.log import redacted
 from device.room.endpoint import Endpoint, read_headers
 from device.room.minting import ApiKey
 from device.room.ticket import Credentials, Ticket, Wanted, checked
@@ -76,7 +77,7 @@ def select(config: Config, *, attributes: Attributes, directory: Path | None) ->
                 secret=_secret(config, given),
             )
     except CredentialError as error:
-        raise _wrong(str(error)) from None
+        raise _wrong(redacted(str(error))) from None
     raise _wrong("no way to a token is named; set exactly one of token_file, endpoint, api_key")
 
 

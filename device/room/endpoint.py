@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from device.errors import CredentialError
 from device.room.ticket import Ticket, Wanted, checked
@@ -27,7 +28,7 @@ class Endpoint:
     """Asks an HTTP service for a token before each join."""
 
     wanted: Wanted
-    url: str
+    url: str = field(repr=False)
     headers_file: Path | None = field(default=None)
 
     async def obtain(self) -> Ticket:
@@ -53,8 +54,9 @@ class Endpoint:
 
     @property
     def _origin(self) -> str:
-        # A query may hold a key.
-        return f"token endpoint {self.url.partition('?')[0]}"
+        # A query may hold a key, and so may what stands before an @.
+        parts = urlsplit(self.url)
+        return f"token endpoint {parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
     async def _post(self, body: Mapping[str, object], headers: Mapping[str, str]) -> tuple[int, object]:
         """Return status and decoded reply. Bodies stay out of every message: they hold tokens."""
@@ -72,11 +74,11 @@ class Endpoint:
                 status = response.status
         except TimeoutError:
             raise CredentialError(f"{self._origin}: no answer within {_TIMEOUT_S:.0f} s") from None
-        except aiohttp.ClientError as error:
+        except (aiohttp.ClientError, UnicodeError) as error:
             raise CredentialError(f"{self._origin}: cannot be reached ({type(error).__name__})") from None
         try:
             return status, json.loads(raw[:_MAX_REPLY_BYTES])
-        except ValueError:
+        except (ValueError, RecursionError):
             return status, None
 
 

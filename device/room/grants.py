@@ -64,5 +64,5 @@ def read_grants(token: str) -> Grants:
             expires_at=float(claims.get("exp") or 0),
             not_before=float(claims.get("nbf") or 0),
         )
-    except (jwt.PyJWTError, AttributeError, TypeError, ValueError):
+    except (jwt.PyJWTError, AttributeError, TypeError, ValueError, OverflowError, RecursionError):
         raise CredentialError("is not a LiveKit access token (a JWT of three parts with a `video` claim)") from None

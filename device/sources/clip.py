@@ -188,7 +188,8 @@ def _colour_of(context: Any, height: int) -> Colour:
         primaries=said("color_primaries", usual.primaries),
         transfer=said("color_trc", usual.transfer),
         matrix=said("colorspace", usual.matrix),
-        range=said("color_range", usual.range),
+        # FFmpeg's own numbers: 0 is unspecified, 1 limited, 2 full.
+        range=int(getattr(context, "color_range", 0) or usual.range),
     )
 
 

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 
 _US = 1_000_000
+_OWN_RHYTHM = 0.97
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,13 +44,17 @@ class RateLimit:
     """Lets through at most `fps` frames a second of a source that has a rhythm of its own."""
 
     fps: float
+    _seen_us: float = field(default=float("-inf"), init=False)
     _next_us: float = field(default=float("-inf"), init=False)
 
     def admits(self, captured_at_us: int) -> bool:
         """Say whether the frame of this capture time is to be used."""
-        # A sensor's clock is off by a little; without these 2 % it would lose a frame now and then for nothing.
-        period_us = _US / (self.fps * 1.02)
-        if captured_at_us < self._next_us - period_us / 4:
+        period_us = _US / self.fps
+        # A sensor set to our rate is off by a little: it keeps its rhythm, and loses no frame now and then for it.
+        own_rhythm = captured_at_us - self._seen_us >= _OWN_RHYTHM * period_us
+        self._seen_us = captured_at_us
+        if not own_rhythm and captured_at_us < self._next_us - period_us / 4:
             return False
         self._next_us = max(self._next_us, captured_at_us - period_us / 4) + period_us
+        self._next_us = min(self._next_us, captured_at_us + period_us * 5 / 4)
         return True

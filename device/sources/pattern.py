@@ -38,13 +38,13 @@ class PatternSource:
         self.width, self.height, self.fps = width, height, fps
         self.colour = customary(height)
         self._identity = identity
-        self._lettering = Lettering(max(1, width // 320))
+        self._lettering = Lettering(max(1, min(width // 320, height // 180)))
         self._strip_top = strip.top(width, height)
         line = self._lettering.height * 3 // 2
         self._text_top = max(0, self._strip_top - _LINES * line) & ~1
         self._line = line
         self._bars = _bars(width, bt709=self.colour is BT709)
-        self._buffers = [self._blank() for _ in range(_BUFFERS)]
+        self._frames = [self._blank() for _ in range(_BUFFERS)]
 
     def pictures(self) -> Iterator[FramePicture]:
         """Yield pictures for ever, each when it is due."""
@@ -58,9 +58,9 @@ class PatternSource:
         pass
 
     def draw(self, number: int, captured_at_us: int) -> av.VideoFrame:
-        """Return the picture of one moment, in a buffer that is used again three pictures later."""
-        buffer = self._buffers[number % _BUFFERS]
-        luma, blue, red = _planes(buffer, self.width, self.height)
+        """Return the picture of one moment, in a frame that is used again three pictures later."""
+        frame = self._frames[number % _BUFFERS]
+        luma, blue, red = _planes(frame)
         epoch_us = epoch_of_us(captured_at_us)
         self._draw_bars(number, luma, blue, red)
         if epoch_us % _US < FLASH_US:
@@ -69,7 +69,7 @@ class PatternSource:
         self._write(luma, f"{clock}.{epoch_us % _US // 1000:03} UTC", line=1)
         self._write(luma, f"FRAME {number:08}", line=2)
         strip.draw(luma, number=number, captured_at_us=epoch_us)
-        return av.VideoFrame.from_numpy_buffer(buffer, format=self.pixel_format)
+        return frame
 
     def _draw_bars(self, number: int, luma: strip.Luma, blue: strip.Luma, red: strip.Luma) -> None:
         shift = number * _SPEED % self.width
@@ -84,12 +84,13 @@ class PatternSource:
         luma[:bottom, left:] = strip.WHITE
         blue[: bottom // 2, left // 2 :] = red[: bottom // 2, left // 2 :] = 128
 
-    def _blank(self) -> npt.NDArray[np.uint8]:
-        buffer = np.full((self.height * 3 // 2, self.width), strip.BLACK, np.uint8)
-        luma, blue, red = _planes(buffer, self.width, self.height)
+    def _blank(self) -> av.VideoFrame:
+        frame = av.VideoFrame(self.width, self.height, self.pixel_format)
+        luma, blue, red = _planes(frame)
+        luma[:] = strip.BLACK
         blue[:] = red[:] = 128
         self._write(luma, self._identity, line=0)
-        return buffer
+        return frame
 
     def _write(self, luma: strip.Luma, text: str, *, line: int) -> None:
         self._lettering.draw(
@@ -108,11 +109,13 @@ def flash_brightness(luma: strip.Luma) -> float:
     return float(luma[height // 32 : height // 4, width * 9 // 16 : width * 15 // 16].mean())
 
 
-def _planes(buffer: npt.NDArray[np.uint8], width: int, height: int) -> tuple[strip.Luma, strip.Luma, strip.Luma]:
-    chroma = buffer[height:].reshape(-1)
-    quarter = (width // 2) * (height // 2)
-    shape = (height // 2, width // 2)
-    return buffer[:height], chroma[:quarter].reshape(shape), chroma[quarter : 2 * quarter].reshape(shape)
+def _planes(frame: av.VideoFrame) -> tuple[strip.Luma, strip.Luma, strip.Luma]:
+    """Return writable views of luma, Cb and Cr."""
+    luma, blue, red = (
+        np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]  # type: ignore[call-overload]
+        for plane in frame.planes
+    )
+    return luma, blue, red
 
 
 def _bars(width: int, *, bt709: bool) -> npt.NDArray[np.uint8]:

@@ -32,7 +32,7 @@ class Reading:
 
 def top(width: int, height: int) -> int:
     """Return the strip's first line; it reaches down to the picture's last."""
-    return height - ROWS * width // COLUMNS
+    return height - min(ROWS * width // COLUMNS, height // 2)
 
 
 def draw(luma: Luma, *, number: int, captured_at_us: int) -> None:

@@ -30,6 +30,7 @@ class EncoderControl:
     bitrate_bps: int | None = field(default=None, init=False)
     heard: bool = field(default=False, init=False)
     _key_frame_at: float = field(default=float("-inf"), init=False)
+    _key_frame_owed: bool = field(default=False, init=False)
     _rose_at: float = field(default=float("-inf"), init=False)
 
     def restarted(self) -> Orders:
@@ -46,9 +47,10 @@ class EncoderControl:
         first = not self.heard and (key_frame_requested or target_bps is not None)
         self.heard = self.heard or first
         # The units before the first feedback were key frames and are lost while the SDK changes over.
-        key_frame = (first or key_frame_requested) and now - self._key_frame_at >= MIN_KEY_FRAME_INTERVAL_S
+        self._key_frame_owed = self._key_frame_owed or first or key_frame_requested
+        key_frame = self._key_frame_owed and now - self._key_frame_at >= MIN_KEY_FRAME_INTERVAL_S
         if key_frame:
-            self._key_frame_at = now
+            self._key_frame_at, self._key_frame_owed = now, False
         return Orders(
             key_frame=key_frame,
             all_key_frames=False if first else None,

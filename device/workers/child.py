@@ -18,7 +18,7 @@ from device.workers.link import SEND_BUFFER_BYTES
 from device.workers.wire import Decoder, Kind, Message, json_message
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Coroutine
 
 log = structlog.get_logger()
 
@@ -73,6 +73,10 @@ class Child(asyncio.Protocol):
         """Declare this worker gone; the first reason counts."""
         if not self.gone.done():
             self.gone.set_result(why)
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """Close the socket, which asks the worker to end; nothing more is heard of it."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -87,7 +91,8 @@ async def running(
     Ctrl-C at a terminal is meant for the daemon alone.
     """
     ours, theirs = socket.socketpair()
-    with theirs:
+    with theirs, contextlib.ExitStack() as on_failure:
+        on_failure.enter_context(ours)
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -99,24 +104,41 @@ async def running(
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
         )
-    ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SEND_BUFFER_BYTES)
-    child = Child(name=name, on_message=on_message)
-    transport, _ = await asyncio.get_running_loop().create_connection(lambda: child, sock=ours)
+        on_failure.pop_all()
+    # From here on the process is ours to end, whenever this is cancelled.
     chatter = asyncio.create_task(_relay_stderr(process, name), name=f"{name}-stderr")
+    child = Child(name=name, on_message=on_message)
     log.debug("worker.spawned", worker=name, pid=process.pid)
     try:
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SEND_BUFFER_BYTES)
+        await asyncio.get_running_loop().create_connection(lambda: child, sock=ours)
         child.send(Kind.SETTINGS, settings)
         yield child
     finally:
-        transport.abort()
-        code = await _ended(process)
-        if child.gone.done() and not child.last_words:
-            child.last_words = await _last_line(chatter) or _in_words(code)
-        chatter.cancel()
-        log.debug("worker.ended", worker=name, pid=process.pid, exit=code)
+        child.hang_up()
+        ours.close()
+        await _to_the_end(_ended(process, child, chatter))
 
 
-async def _ended(process: asyncio.subprocess.Process) -> int | None:
+async def _to_the_end(ending: Coroutine[Any, Any, None]) -> None:
+    """Wait for something bounded even when cancelled meanwhile: a worker half ended would keep its device."""
+    task = asyncio.create_task(ending)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
+
+
+async def _ended(process: asyncio.subprocess.Process, child: Child, chatter: asyncio.Task[str]) -> None:
+    code = await _exit_code(process)
+    if child.gone.done() and not child.last_words:
+        child.last_words = await _last_line(chatter) or _in_words(code)
+    chatter.cancel()
+    log.debug("worker.ended", worker=child.name, pid=process.pid, exit=code)
+
+
+async def _exit_code(process: asyncio.subprocess.Process) -> int | None:
     # Closing the socket was the request to end.
     with contextlib.suppress(TimeoutError):
         return await asyncio.wait_for(process.wait(), _ASK_S)

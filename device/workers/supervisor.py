@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _REPLY_DUE_S = 2.0
+_LOOKS_PER_STALL = 4
 _LOG_LEVELS = frozenset({"debug", "info", "warning", "error"})
 
 
@@ -118,7 +119,7 @@ class Supervisor:
             if left_s <= 0:
                 return f"nothing came for {now - self._freshness.dead_at() + self._patience_s():.1f} s"
             self._look_for_replies(now)
-            done, _ = await asyncio.wait({child.gone}, timeout=min(left_s, _REPLY_DUE_S))
+            done, _ = await asyncio.wait({child.gone}, timeout=min(left_s, self.plan.stall_s / _LOOKS_PER_STALL))
             if done:
                 return child.gone.result()
 

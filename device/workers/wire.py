@@ -72,7 +72,7 @@ class Message:
         """Return the payload's object. Raises WireError if it is none."""
         try:
             value = json.loads(self.payload)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise WireError(f"a {self.kind.name} message holds no JSON") from None
         if not isinstance(value, dict):
             raise WireError(f"a {self.kind.name} message holds no JSON object")
@@ -139,7 +139,7 @@ class Decoder:
             raise WireError("a message does not begin as one")
         if kind not in self._accept:
             raise WireError(f"a message of kind {kind} is not expected here")
-        if flags & ~Flag.KEY:
+        if flags & ~int(Flag.KEY):
             raise WireError(f"a message has unknown flags {flags:#x}")
         if rest[-1] > MAX_PAYLOAD_BYTES[Kind(kind)]:
             raise WireError(f"a {Kind(kind).name} message of {rest[-1]} bytes is over the maximum")

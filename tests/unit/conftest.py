@@ -1,0 +1,41 @@
+"""What all unit tests start from: an environment without our variables, and logging as it was."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from typing import TYPE_CHECKING
+
+import pytest
+import structlog
+from hypothesis import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# A shared machine of two cores is no place for deadlines of single examples; nor is a failure to depend on the day.
+settings.register_profile("unit", deadline=None, derandomize=True, database=None)
+settings.load_profile("unit")
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.upper().startswith("DEVICE_") or name in ("CREDENTIALS_DIRECTORY", "NO_COLOR", "FORCE_COLOR"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def logging_restored() -> Iterator[None]:
+    """Undo `device.log.configure`, which is for a whole process."""
+    root, livekit = logging.getLogger(), logging.getLogger("livekit")
+    handlers, level, livekit_level = root.handlers, root.level, livekit.level
+    with warnings.catch_warnings():
+        yield
+    logging.captureWarnings(capture=False)
+    root.handlers = handlers
+    root.setLevel(level)
+    livekit.setLevel(livekit_level)
+    logging.getLogger("asyncio").setLevel(logging.NOTSET)
+    structlog.reset_defaults()

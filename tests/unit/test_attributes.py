@@ -1,0 +1,112 @@
+"""The participant's attributes: latest wins, and nothing waits."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from device.health.notify import Notifier
+from device.health.state_file import StateFile
+from device.health.status import DeviceState, Status
+from device.room.attributes import Attributes
+from device.room.presence import PresenceState
+from device.workers.supervisor import WorkerState
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_names_get_their_prefix_and_a_snapshot_is_a_copy() -> None:
+    attributes = Attributes(version="1", state="live")
+    snapshot = attributes.snapshot()
+    snapshot["device.state"] = "x"
+    assert attributes.snapshot() == {"device.version": "1", "device.state": "live"}
+
+
+def test_all_at_first_and_the_latest_after_each_change() -> None:
+    async def main() -> list[dict[str, str]]:
+        attributes = Attributes(state="a")
+        changes = attributes.changes()
+        seen = [await anext(changes)]
+        attributes.set(state="b")
+        attributes.set(state="c", camera="live")
+        seen.append(await anext(changes))
+        waiting = asyncio.ensure_future(anext(changes))
+        await asyncio.sleep(0)
+        attributes.set(state="c")
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        attributes.set(state="d")
+        seen.append(await waiting)
+        await changes.aclose()  # type: ignore[attr-defined]
+        return seen
+
+    assert asyncio.run(main()) == [
+        {"device.state": "a"},
+        {"device.state": "c", "device.camera": "live"},
+        {"device.state": "d", "device.camera": "live"},
+    ]
+
+
+def test_a_change_while_the_last_is_being_written_is_not_lost() -> None:
+    async def main() -> dict[str, str]:
+        attributes = Attributes(state="a")
+        changes = attributes.changes()
+        await anext(changes)
+        attributes.set(state="b")
+        await asyncio.sleep(0)
+        latest = await asyncio.wait_for(anext(changes), 30)
+        await changes.aclose()  # type: ignore[attr-defined]
+        return latest
+
+    assert asyncio.run(main()) == {"device.state": "b"}
+
+
+def test_a_new_reader_gets_all_even_if_the_old_one_had_them() -> None:
+    async def main() -> None:
+        attributes = Attributes(state="a")
+        attributes.set(state="b")
+        for _ in range(2):
+            changes = attributes.changes()
+            assert await anext(changes) == {"device.state": "b"}
+            await changes.aclose()  # type: ignore[attr-defined]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("room", "workers", "state"),
+    (
+        (PresenceState.WAITING, (WorkerState.LIVE, WorkerState.LIVE), DeviceState.CONNECTING),
+        (PresenceState.CONNECTING, (WorkerState.LIVE, WorkerState.LIVE), DeviceState.CONNECTING),
+        (PresenceState.LIVE, (WorkerState.LIVE, WorkerState.LIVE), DeviceState.LIVE),
+        (PresenceState.LIVE, (WorkerState.LIVE, WorkerState.STARTING), DeviceState.RECOVERING),
+        (PresenceState.LIVE, (WorkerState.STALLED, WorkerState.LIVE), DeviceState.RECOVERING),
+    ),
+)
+def test_the_state_is_made_of_room_and_workers(
+    room: PresenceState, workers: tuple[WorkerState, WorkerState], state: DeviceState
+) -> None:
+    attributes = Attributes(state="connecting")
+    status = Status(attributes, Notifier(), StateFile(None))
+    for name in ("camera", "microphone"):
+        status.expect(name)
+    for name, worker in zip(("camera", "microphone"), workers, strict=True):
+        status.worker(name, worker, "why " * 100 if worker is WorkerState.STALLED else "")
+    status.room(room, "")
+    values = attributes.snapshot()
+    assert values["device.state"] == state.value
+    assert values["device.camera"].startswith(workers[0].value)
+    assert len(values["device.camera"]) <= 200
+
+
+def test_last_words_that_are_no_text_do_no_harm(tmp_path: Path) -> None:
+    """JSON can say half a character; a worker that does must not end the daemon."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        status = Status(Attributes(), Notifier(address=str(tmp_path / "notify")), StateFile(tmp_path / "state.json"))
+        status.worker("camera", WorkerState.STALLED, "no film in \ud800")
+        assert b"STATUS=" in manager.recv(4096)

@@ -1,0 +1,141 @@
+"""The command line as people meet it: exit codes, and words instead of tracebacks."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import jwt
+import pytest
+
+import device
+from device import cli
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MINTING = '[room]\nurl = "wss://room.example"\nname = "front-door"\n[credentials]\napi_key = "k"\n'
+SECRET = "zq-a-secret-of-thirty-two-characters"
+BAD = {
+    "no-such-file": None,
+    "not-toml": "[room\n",
+    "wrong-value": MINTING + f'api_secret = "{SECRET}"\n[camera]\nfps = 0\n',
+    "unknown-key": MINTING + f'api_secret = "{SECRET}"\n[camera]\nfsp = 30\n',
+    "no-room": '[camera]\nsource = "pattern"\n',
+    "no-credentials": '[room]\nurl = "wss://room.example"\n',
+    "no-secret": MINTING,
+    "secret-file-missing": MINTING + 'api_secret_file = "none"\n',
+    "no-room-name": f'[room]\nurl = "ws://h"\n[credentials]\napi_key = "k"\napi_secret = "{SECRET}"\n',
+    "token-file-is-config": '[room]\nurl = "ws://h"\n[credentials]\ntoken_file = "token-file-is-config.toml"\n',
+}
+
+
+def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "device", *arguments],
+        env=os.environ | environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_run_with_a_bad_configuration_exits_78_with_words_and_no_traceback(tmp_path: Path) -> None:
+    running = {}
+    for name, text in BAD.items():
+        path = tmp_path / f"{name}.toml"
+        if text is not None:
+            path.write_text(text)
+        running[name] = start("run", "--config", str(path))
+    for name, process in running.items():
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, out) == (78, ""), f"{name}: {err}"
+        assert err, name
+        for line in err.splitlines():
+            assert line.startswith(f"{tmp_path / name}.toml: "), f"{name}: {err}"
+        assert "Traceback" not in err
+        assert SECRET not in err
+
+
+def test_run_takes_its_file_from_the_environment(tmp_path: Path) -> None:
+    process = start("run", DEVICE_CONFIG=str(tmp_path / "elsewhere.toml"))
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 78
+    assert str(tmp_path / "elsewhere.toml") in err
+
+
+def test_help_and_version_need_no_configuration() -> None:
+    asked = [start("--help"), start("--version"), start("run", "--help")]
+    answers = [process.communicate(timeout=60) for process in asked]
+    assert [process.returncode for process in asked] == [0, 0, 0]
+    assert [err for _, err in answers] == ["", "", ""]
+    for command in ("run", "check", "viewer", "viewer-token"):
+        assert command in answers[0][0]
+    assert answers[1][0] == f"livekit-device {device.__version__}\n"
+    assert "--config" in answers[2][0]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    (
+        [],
+        ["dance"],
+        ["run", "--confg", "x"],
+        ["run", "extra"],
+        ["viewer", "--bind", "8080"],
+        ["viewer", "--bind", "localhost:"],
+        ["viewer", "--bind", "localhost:65536"],
+        ["viewer", "--bind", ":80"],
+        *(["viewer-token", "--ttl", ttl] for ttl in ("", "0", "0h", "-1", "1w", "1.5h", "h", "366d", "9" * 30, "1d2h")),
+    ),
+)
+def test_wrong_usage_exits_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    assert caught.value.code == 2
+    assert "usage: livekit-device" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("ttl", "seconds"),
+    (
+        ((), 6 * 3600),
+        (("--ttl", "45"), 45),
+        (("--ttl", "90s"), 90),
+        (("--ttl", "30m"), 1800),
+        (("--ttl", "6 h"), 6 * 3600),
+        (("--ttl", "365d"), 365 * 86400),
+    ),
+)
+def test_a_viewer_token_lasts_as_long_as_told(
+    ttl: tuple[str, ...], seconds: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "device.toml"
+    path.write_text(MINTING + f'api_secret = "{SECRET}"\n')
+    before = int(time.time())
+    assert cli.main(["viewer-token", "--config", str(path), *ttl]) == 0
+    token, url = capsys.readouterr().out.splitlines()
+    assert url == "wss://room.example"
+    claims = jwt.decode(token, SECRET, algorithms=["HS256"], options={"verify_aud": False})
+    assert before + seconds <= claims["exp"] <= time.time() + seconds + 1
+
+
+def test_a_viewer_token_needs_the_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "device.toml"
+    path.write_text('[room]\nurl = "ws://h"\n[credentials]\nendpoint = "https://h/token"\n')
+    assert cli.main(["viewer-token", "--config", str(path)]) == 78
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "needs api_key and api_secret" in captured.err
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    (("127.0.0.1:8080", ("127.0.0.1", 8080)), ("[::1]:0", ("::1", 0)), ("host:65535", ("host", 65535))),
+)
+def test_an_address_is_host_and_port(text: str, address: tuple[str, int]) -> None:
+    assert cli._address(text) == address

@@ -1,0 +1,302 @@
+"""The three ways to a token, systemd's credentials, and every way to get them wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import jwt
+import pytest
+
+from device import config_file
+from device.errors import ConfigError, CredentialError, ExitCode
+from device.identity import derived_identity
+from device.room import credentials
+from device.room.attributes import Attributes
+from device.room.credentials import ApiKey, Endpoint, TokenFile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SECRET = "zq-a-secret-of-thirty-two-characters"
+
+
+def token(**claims: Any) -> str:
+    base = {"sub": "porch", "video": {"room": "front-door", "roomJoin": True}, "exp": int(time.time()) + 600}
+    return jwt.encode(base | claims, SECRET, algorithm="HS256")
+
+
+def select(
+    folder: Path, *, directory: Path | None = None, room: dict[str, str] | None = None, **keys: str
+) -> TokenFile | Endpoint | ApiKey:
+    lines = ["[room]", 'url = "wss://room.example"']
+    lines += [f"{key} = {json.dumps(value)}" for key, value in (room or {}).items()]
+    lines += ["[credentials]"] + [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
+    path = folder / "device.toml"
+    path.write_text("\n".join(lines))
+    return credentials.select(config_file.load(path), attributes=Attributes(state="live"), directory=directory)
+
+
+def refusal(folder: Path, *, directory: Path | None = None, room: dict[str, str] | None = None, **keys: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        select(folder, directory=directory, room=room, **keys)
+    assert caught.value.exit_code is ExitCode.CONFIG
+    assert SECRET not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.fixture
+def systemd(tmp_path: Path) -> Path:
+    directory = tmp_path / "credentials"
+    directory.mkdir()
+    return directory
+
+
+def test_a_ready_token(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(f"\n{token()}\n")
+    way = select(tmp_path, token_file="token")
+    assert isinstance(way, TokenFile)
+    ticket = asyncio.run(way.obtain())
+    assert (ticket.token, ticket.url) == ((tmp_path / "token").read_text().strip(), "wss://room.example")
+    assert (ticket.grants.identity, ticket.grants.room) == ("porch", "front-door")
+    assert ticket.token not in repr(ticket)
+    assert ticket.token not in repr(way)
+
+
+def test_a_ready_token_is_read_again_each_time(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text(token())
+    way = select(tmp_path, token_file="token")
+    path.write_text(token(sub="porch-2"))
+    assert asyncio.run(way.obtain()).grants.identity == "porch-2"
+    path.unlink()
+    with pytest.raises(CredentialError, match="cannot be read: No such file") as caught:
+        asyncio.run(way.obtain())
+    assert caught.value.retry
+    path.write_text(token())
+    assert asyncio.run(way.obtain()).grants.identity == "porch"
+
+
+def test_a_key_and_its_secret(tmp_path: Path) -> None:
+    way = select(tmp_path, room={"name": "front-door"}, api_key="k", api_secret=SECRET)
+    assert isinstance(way, ApiKey)
+    assert (way.key, way.secret) == ("k", SECRET)
+    assert SECRET not in repr(way)
+
+
+def test_a_key_with_its_secret_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text(f"{SECRET}\n")
+    way = select(tmp_path, room={"name": "front-door"}, api_key="k", api_secret_file="secret")
+    assert isinstance(way, ApiKey)
+    assert way.secret == SECRET
+
+
+def test_an_endpoint(tmp_path: Path) -> None:
+    (tmp_path / "headers").write_text("Authorization: Bearer x\n")
+    way = select(tmp_path, endpoint="https://h/token", endpoint_headers_file="headers")
+    assert isinstance(way, Endpoint)
+    assert (way.url, way.headers_file) == ("https://h/token", tmp_path / "headers")
+
+
+def test_no_way_is_an_error_that_names_the_three(tmp_path: Path, systemd: Path) -> None:
+    for directory in (None, systemd, tmp_path / "none"):
+        said = refusal(tmp_path, directory=directory)
+        for key in ("token_file", "endpoint", "api_key"):
+            assert key in said
+
+
+def test_systemd_brings_a_token(tmp_path: Path, systemd: Path) -> None:
+    (systemd / "token").write_text(token())
+    way = select(tmp_path, directory=systemd)
+    assert isinstance(way, TokenFile)
+    assert way.path == systemd / "token"
+
+
+def test_systemd_brings_key_and_secret(tmp_path: Path, systemd: Path) -> None:
+    (systemd / "api_key").write_text("k\n")
+    (systemd / "api_secret").write_text(f"{SECRET}\n")
+    way = select(tmp_path, directory=systemd, room={"name": "front-door"})
+    assert isinstance(way, ApiKey)
+    assert (way.key, way.secret) == ("k", SECRET)
+
+
+def test_systemd_brings_the_secret_alone(tmp_path: Path, systemd: Path) -> None:
+    (systemd / "api_secret").write_text(SECRET)
+    way = select(tmp_path, directory=systemd, room={"name": "front-door"}, api_key="k")
+    assert isinstance(way, ApiKey)
+    assert (way.key, way.secret) == ("k", SECRET)
+
+
+def test_systemd_brings_the_headers_of_an_endpoint(tmp_path: Path, systemd: Path) -> None:
+    (systemd / "endpoint_headers").write_text("X-Key: x\n")
+    way = select(tmp_path, directory=systemd, endpoint="https://h/token")
+    assert isinstance(way, Endpoint)
+    assert way.headers_file == systemd / "endpoint_headers"
+
+
+def test_the_file_comes_before_systemd(tmp_path: Path, systemd: Path) -> None:
+    for name in ("token", "api_key", "api_secret"):
+        (systemd / name).write_text(token() if name == "token" else "from-systemd-" * 3)
+    (systemd / "endpoint_headers").write_text("X-Key: x\n")
+    (tmp_path / "token").write_text(token(sub="of-the-file"))
+    way: object = select(tmp_path, directory=systemd, token_file="token")
+    assert isinstance(way, TokenFile)
+    assert way.path == tmp_path / "token"
+    way = select(tmp_path, directory=systemd, room={"name": "r"}, api_key="k", api_secret=SECRET)
+    assert isinstance(way, ApiKey)
+    assert (way.key, way.secret) == ("k", SECRET)
+    assert isinstance(select(tmp_path, directory=systemd, endpoint="https://h/"), Endpoint)
+
+
+def test_several_in_the_directory_of_systemd(tmp_path: Path, systemd: Path) -> None:
+    (systemd / "token").write_text(token())
+    (systemd / "api_key").write_text("k")
+    assert "token and api_key both" in refusal(tmp_path, directory=systemd)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    (
+        (None, "cannot be read: No such file or directory"),
+        (b"", "is empty"),
+        (b" \n\n", "is empty"),
+        (b"\x00\xff\xfe\x80" * 9, "bytes beyond ASCII"),
+        (SECRET.encode(), "is not a LiveKit access token"),
+        (b"\0\1\2\3", "is not a LiveKit access token"),
+        (b"a.b.c", "is not a LiveKit access token"),
+        (b"x" * 200_000, "is not a LiveKit access token"),
+    ),
+)
+def test_a_token_file_that_is_none(tmp_path: Path, content: bytes | None, said: str) -> None:
+    path = tmp_path / "token"
+    if content is not None:
+        path.write_bytes(content)
+    message = refusal(tmp_path, token_file="token")
+    assert str(path) in message
+    assert said in message
+    assert len(message) < 300
+
+
+def test_a_folder_as_token_file(tmp_path: Path) -> None:
+    (tmp_path / "token").mkdir()
+    assert "cannot be read: Is a directory" in refusal(tmp_path, token_file="token")
+
+
+@pytest.mark.parametrize("content", (b"", b"\xff\xfe\x80"))
+def test_a_secret_file_that_is_none(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "secret").write_bytes(content)
+    said = refusal(tmp_path, room={"name": "r"}, api_key="k", api_secret_file="secret")
+    assert str(tmp_path / "secret") in said
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    ((b"no header\n", 1), (b"# fine\n\nA: b\nBad Name: x\n", 4), (b"A: b\n: x\n", 2), (b"A: b\x07\n", 1)),
+)
+def test_a_headers_file_that_is_none_is_named_with_its_line(tmp_path: Path, content: bytes, line: int) -> None:
+    (tmp_path / "headers").write_bytes(content)
+    said = refusal(tmp_path, endpoint="https://h/", endpoint_headers_file="headers")
+    assert f"{tmp_path / 'headers'}:{line}: is not a header" in said
+
+
+def test_a_headers_file_that_is_binary_or_missing(tmp_path: Path) -> None:
+    (tmp_path / "headers").write_bytes(b"\xff\xfe")
+    assert "is not ASCII" in refusal(tmp_path, endpoint="https://h/", endpoint_headers_file="headers")
+    assert "No such file" in refusal(tmp_path, endpoint="https://h/", endpoint_headers_file="none")
+
+
+@pytest.mark.parametrize(
+    ("key", "ours", "theirs"), (("name", "back-door", "front-door"), ("identity", "garage", "porch"))
+)
+def test_a_token_that_contradicts_the_file_shows_both(tmp_path: Path, key: str, ours: str, theirs: str) -> None:
+    (tmp_path / "token").write_text(token())
+    said = refusal(tmp_path, token_file="token", room={key: ours})
+    assert f"room.{key}" in said
+    assert repr(ours) in said
+    assert repr(theirs) in said
+    assert (tmp_path / "token").read_text() not in said
+
+
+def test_a_token_that_agrees_with_the_file(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(token())
+    ticket = asyncio.run(
+        select(tmp_path, token_file="token", room={"name": "front-door", "identity": "porch"}).obtain()
+    )
+    assert ticket.grants.identity == "porch"
+
+
+def test_a_key_needs_a_secret_and_a_room(tmp_path: Path) -> None:
+    assert "api_key is set without its secret" in refusal(tmp_path, room={"name": "r"}, api_key="k")
+    said = refusal(tmp_path, api_key="k", api_secret=SECRET)
+    assert said.startswith("room.name: is required")
+
+
+def test_a_secret_without_a_key_is_said(tmp_path: Path) -> None:
+    assert "api_key" in refusal(tmp_path, room={"name": "r"}, api_secret=SECRET)
+
+
+def test_a_token_in_place_of_its_file_is_not_printed(tmp_path: Path) -> None:
+    """Who pastes a token where its file's name belongs must not find it in the journal."""
+    pasted = token()
+    with pytest.raises(ConfigError) as caught:
+        select(tmp_path, token_file=pasted)
+    for part in pasted.split("."):
+        assert part not in str(caught.value)
+
+
+def test_a_minted_token_has_the_grants_needed_and_no_more(tmp_path: Path) -> None:
+    way = select(tmp_path, room={"name": "front-door", "display_name": "Porch"}, api_key="k", api_secret=SECRET)
+    before = int(time.time())
+    ticket = asyncio.run(way.obtain())
+    claims = jwt.decode(ticket.token, SECRET, algorithms=["HS256"])
+    assert claims["video"] == {
+        "roomJoin": True,
+        "room": "front-door",
+        "canPublish": True,
+        "canPublishSources": ["camera", "microphone"],
+        "canSubscribe": False,
+        "canPublishData": False,
+        "canUpdateOwnMetadata": True,
+    }
+    assert (claims["iss"], claims["sub"], claims["name"]) == ("k", derived_identity(), "Porch")
+    assert claims["attributes"] == {"device.state": "live"}
+    assert before + 600 <= claims["exp"] <= time.time() + 601
+    assert set(claims) <= {
+        "iss",
+        "sub",
+        "name",
+        "attributes",
+        "exp",
+        "nbf",
+        "iat",
+        "video",
+        "kind",
+        "metadata",
+        "sha256",
+    }
+    assert ticket.grants.lacking(("camera", "microphone")) == []
+
+
+def test_each_minted_token_is_fresh_and_says_the_state_of_now(tmp_path: Path) -> None:
+    way = select(tmp_path, room={"name": "r", "identity": "porch"}, api_key="k", api_secret=SECRET)
+    way.wanted.attributes.set(state="recovering")
+    claims = jwt.decode(asyncio.run(way.obtain()).token, SECRET, algorithms=["HS256"])
+    assert (claims["sub"], claims["attributes"]) == ("porch", {"device.state": "recovering"})
+
+
+def test_a_viewers_token_may_watch_and_speak_to_the_device_but_not_publish(tmp_path: Path) -> None:
+    way = select(tmp_path, room={"name": "front-door"}, api_key="k", api_secret=SECRET)
+    assert isinstance(way, ApiKey)
+    claims = [jwt.decode(way.viewer_token(), SECRET, algorithms=["HS256"]) for _ in range(2)]
+    assert claims[0]["video"] == {
+        "roomJoin": True,
+        "room": "front-door",
+        "canPublish": False,
+        "canSubscribe": True,
+        "canPublishData": True,
+        "canUpdateOwnMetadata": False,
+    }
+    assert claims[0]["sub"].startswith("viewer-")
+    assert claims[0]["sub"] != claims[1]["sub"]

@@ -1,0 +1,140 @@
+"""What the room's feedback means for the encoder, in virtual time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from device.tracks.encoder_control import EncoderControl, Orders
+
+FLOOR, CEILING = 60_000, 2_500_000
+
+
+def control() -> EncoderControl:
+    return EncoderControl(floor_bps=FLOOR, ceiling_bps=CEILING)
+
+
+def tell(
+    policy: EncoderControl, now: float, target_bps: int | None = None, *, key_frame_requested: bool = False
+) -> Orders:
+    return policy.feedback(key_frame_requested=key_frame_requested, target_bps=target_bps, now=now)
+
+
+def test_until_the_room_is_heard_every_unit_is_a_key_frame() -> None:
+    policy = control()
+    assert policy.restarted() == Orders(all_key_frames=True)
+    assert policy.current() == Orders(all_key_frames=True)
+    assert tell(policy, 0) == Orders()
+    assert tell(policy, 1, 500_000) == Orders(key_frame=True, all_key_frames=False, bitrate_bps=500_000)
+    assert tell(policy, 2, 500_000) == Orders()
+    assert policy.current() == Orders(all_key_frames=False, bitrate_bps=500_000)
+
+
+def test_a_request_for_a_key_frame_is_a_sign_of_the_room_too() -> None:
+    policy = control()
+    policy.restarted()
+    assert tell(policy, 0, key_frame_requested=True) == Orders(key_frame=True, all_key_frames=False)
+
+
+def test_a_new_publication_begins_anew_and_keeps_the_bitrate() -> None:
+    policy = control()
+    tell(policy, 0, 500_000)
+    assert policy.restarted() == Orders(all_key_frames=True)
+    assert policy.current() == Orders(all_key_frames=True, bitrate_bps=500_000)
+
+
+@pytest.mark.parametrize(("target", "bitrate"), ((1, FLOOR), (0, FLOOR), (10**9, CEILING), (1_000_000, 1_000_000)))
+def test_the_first_target_is_taken_at_once_within_bounds(target: int, bitrate: int) -> None:
+    assert tell(control(), 0, target).bitrate_bps == bitrate
+
+
+def test_down_at_once_up_in_steps() -> None:
+    policy = control()
+    tell(policy, 0, 1_000_000)
+    assert tell(policy, 0.01, 500_000).bitrate_bps == 500_000
+    assert tell(policy, 0.02, 490_000).bitrate_bps is None
+    assert tell(policy, 0.03, 480_000).bitrate_bps == 480_000
+    assert tell(policy, 0.04, 500_000).bitrate_bps is None
+    assert tell(policy, 0.05, 600_000).bitrate_bps == 600_000
+    assert tell(policy, 0.30, 900_000).bitrate_bps is None
+    assert tell(policy, 0.60, 900_000).bitrate_bps == 900_000
+
+
+def test_the_last_bit_up_to_the_ceiling_and_down_to_the_floor_is_taken() -> None:
+    policy = control()
+    tell(policy, 0, int(CEILING * 0.99))
+    assert tell(policy, 1, CEILING + 1).bitrate_bps == CEILING
+    tell(policy, 2, int(FLOOR * 1.01))
+    assert tell(policy, 3, 1).bitrate_bps == FLOOR
+
+
+def test_a_request_that_comes_too_soon_is_kept_not_lost() -> None:
+    """take_feedback() forgets a request once it is told: who drops it leaves a viewer before a grey picture."""
+    policy = control()
+    assert tell(policy, 0, key_frame_requested=True).key_frame
+    assert not tell(policy, 0.3, key_frame_requested=True).key_frame
+    later = [tell(policy, 0.3 + step / 30).key_frame for step in range(30)]
+    assert sum(later) == 1
+    assert later.index(True) == 6
+
+
+@dataclass(frozen=True)
+class Step:
+    wait_s: float
+    target_bps: int | None
+    key: bool
+    restart: bool
+
+
+STEPS = st.lists(
+    st.builds(
+        Step,
+        wait_s=st.sampled_from((0.0, 1 / 30, 0.499, 0.5, 0.501)) | st.floats(0, 3),
+        target_bps=st.none() | st.integers(0, 10**8),
+        key=st.booleans(),
+        restart=st.sampled_from((False, False, False, True)),
+    ),
+    max_size=80,
+)
+
+
+@given(STEPS, st.integers(30_000, 10**6), st.integers(0, 10**7))
+def test_any_feedback(steps: list[Step], floor: int, above: int) -> None:
+    policy = EncoderControl(floor_bps=floor, ceiling_bps=floor + above)
+    now, key_frames, rises = 0.0, [], []
+    bitrate: int | None = None
+    for step in steps:
+        now += step.wait_s
+        if step.restart:
+            assert policy.restarted().all_key_frames
+        orders = tell(policy, now, step.target_bps, key_frame_requested=step.key)
+        if orders.key_frame:
+            key_frames.append(now)
+        if orders.bitrate_bps is not None:
+            assert floor <= orders.bitrate_bps <= floor + above
+            assert orders.bitrate_bps != bitrate
+            if bitrate is not None and orders.bitrate_bps > bitrate:
+                rises.append(now)
+            bitrate = orders.bitrate_bps
+        assert policy.current().bitrate_bps == bitrate
+        assert orders.all_key_frames is not True
+        # Never far above what the link bears.
+        if step.target_bps is not None and bitrate is not None:
+            assert bitrate <= max(floor, min(step.target_bps, floor + above) / 0.97 + 1)
+    for moments in (key_frames, rises):
+        assert all(later - sooner >= 0.5 - 1e-9 for sooner, later in pairwise(moments))
+
+
+@given(st.integers(0, 10**8), st.integers(0, 10**8))
+def test_a_steady_target_is_reached(first: int, then: int) -> None:
+    policy = control()
+    tell(policy, 0, first)
+    for step in range(1, 100):
+        tell(policy, step / 30, then)
+    wanted = min(max(then, FLOOR), CEILING)
+    assert policy.bitrate_bps is not None
+    assert abs(policy.bitrate_bps - wanted) <= 0.08 * wanted

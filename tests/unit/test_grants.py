@@ -1,0 +1,99 @@
+"""What a token allows, in words."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import jwt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from device.errors import CredentialError
+from device.room.grants import read_grants
+
+KEY = "k" * 32
+BOTH = ("camera", "microphone")
+
+
+def lacking(video: dict[str, Any], sources: tuple[str, ...] = BOTH) -> list[str]:
+    return read_grants(jwt.encode({"sub": "porch", "video": video}, KEY)).lacking(sources)
+
+
+@pytest.mark.parametrize(
+    "video",
+    (
+        {},
+        {"canPublish": True},
+        {"canPublishSources": []},
+        {"canPublishSources": ["camera", "microphone"]},
+        {"canPublishSources": ["CAMERA", "Microphone", "screen_share"]},
+    ),
+)
+def test_enough(video: dict[str, Any]) -> None:
+    assert lacking({"room": "r", "roomJoin": True} | video) == []
+
+
+@pytest.mark.parametrize("video", ({"room": "r"}, {"roomJoin": True}, {"room": "r", "roomJoin": False}, {}))
+def test_without_a_room_to_join(video: dict[str, Any]) -> None:
+    [said] = lacking(video)
+    assert "video.roomJoin" in said
+
+
+def test_without_publishing_the_sources_do_not_matter() -> None:
+    [said] = lacking({"room": "r", "roomJoin": True, "canPublish": False, "canPublishSources": ["camera"]})
+    assert "video.canPublish is false" in said
+
+
+def test_each_source_that_is_missing_is_named() -> None:
+    video = {"room": "r", "roomJoin": True, "canPublishSources": ["screen_share"]}
+    assert [word for said in lacking(video) for word in BOTH if word in said] == ["camera", "microphone"]
+    assert len(lacking(video, ("camera",))) == 1
+    assert lacking(video, ()) == []
+
+
+def test_everything_at_once() -> None:
+    assert len(lacking({"canPublish": False})) == 2
+
+
+def test_an_expired_token_is_still_read() -> None:
+    grants = read_grants(jwt.encode({"sub": "porch", "exp": 5, "nbf": 3, "name": "Porch"}, KEY))
+    assert (grants.identity, grants.name, grants.expires_at, grants.not_before) == ("porch", "Porch", 5.0, 3.0)
+    assert not grants.can_update_own_metadata
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**320), 10**320) | st.floats(allow_nan=False) | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(
+    claims=st.fixed_dictionaries(
+        {},
+        optional={
+            "sub": JSON,
+            "name": JSON,
+            "exp": JSON,
+            "nbf": JSON,
+            "video": JSON
+            | st.fixed_dictionaries({}, optional={"room": JSON, "roomJoin": JSON, "canPublishSources": JSON}),
+        },
+    )
+)
+def test_any_claims_are_read_or_refused(claims: dict[str, Any]) -> None:
+    token = jwt.api_jws.encode(json.dumps(claims).encode(), KEY)
+    try:
+        grants = read_grants(token)
+    except CredentialError as error:
+        assert token not in str(error)  # noqa: PT017
+    else:
+        assert isinstance(grants.lacking(BOTH), list)
+
+
+@given(st.text() | st.text("abcXYZ012-_.=", max_size=60))
+def test_any_text_that_is_no_token_is_refused(text: str) -> None:
+    with pytest.raises(CredentialError, match="is not a LiveKit access token"):
+        read_grants(text)

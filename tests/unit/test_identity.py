@@ -1,0 +1,83 @@
+"""Who a board is, read from device trees made up in a folder."""
+
+from __future__ import annotations
+
+import platform
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from device.identity import board_model, derived_identity
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TREE = "sys/firmware/devicetree/base"
+MACHINE_ID = "0123456789abcdef0123456789abcdef"
+
+
+def board(root: Path, **files: bytes) -> Path:
+    places = {
+        "model": f"{TREE}/model",
+        "serial": f"{TREE}/serial-number",
+        "product": "sys/class/dmi/id/product_name",
+        "machine_id": "etc/machine-id",
+    }
+    for name, content in files.items():
+        path = root / places[name]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return root
+
+
+def test_a_pi(tmp_path: Path) -> None:
+    root = board(
+        tmp_path,
+        model=b"Raspberry Pi 4 Model B Rev 1.4\0",
+        serial=b"10000000a1b2c3d4\0",
+        machine_id=MACHINE_ID.encode() + b"\n",
+        product=b"other\n",
+    )
+    assert board_model(root) == "Raspberry Pi 4 Model B Rev 1.4"
+    assert derived_identity(root) == "device-10000000a1b2c3d4"
+
+
+def test_leading_zeros_are_left_out(tmp_path: Path) -> None:
+    assert derived_identity(board(tmp_path, serial=b"00000000a1b2c3d4\0")) == "device-a1b2c3d4"
+
+
+@pytest.mark.parametrize("serial", (b"0000000000000000\0", b"\0", b"", b" \n"))
+def test_a_serial_that_says_nothing_falls_back_to_the_machine_id(tmp_path: Path, serial: bytes) -> None:
+    identity = derived_identity(board(tmp_path, serial=serial, machine_id=MACHINE_ID.encode()))
+    assert re.fullmatch(r"device-[0-9a-f]{16}", identity)
+
+
+def test_a_pc_shows_a_hash_of_its_machine_id_that_is_stable_and_its_own(tmp_path: Path) -> None:
+    identities = set()
+    for number in range(2):
+        root = board(tmp_path / str(number), machine_id=MACHINE_ID.replace("0", str(number)).encode() + b"\n")
+        assert derived_identity(root) == derived_identity(root)
+        assert not any(MACHINE_ID[start : start + 6] in derived_identity(root) for start in range(20))
+        identities.add(derived_identity(root))
+    assert len(identities) == 2
+    product = board(tmp_path / "pc", product=b"ThinkPad X1\n")
+    assert board_model(product) == "ThinkPad X1"
+
+
+def test_nothing_to_go_by(tmp_path: Path) -> None:
+    assert derived_identity(tmp_path) == f"device-{platform.node()}"
+    assert board_model(tmp_path) == platform.machine()
+    assert derived_identity(board(tmp_path, machine_id=b"")) == f"device-{platform.node()}"
+
+
+def test_a_strange_tree_is_cut_and_decoded(tmp_path: Path) -> None:
+    root = board(tmp_path, model=b"\xff" * 9 + b"x" * 5000)
+    assert len(board_model(root)) <= 64
+
+
+def test_a_folder_in_place_of_a_file_is_no_crash(tmp_path: Path) -> None:
+    (tmp_path / TREE / "model").mkdir(parents=True)
+    (tmp_path / TREE / "serial-number").mkdir()
+    assert board_model(tmp_path) == platform.machine()
+    assert derived_identity(tmp_path)

@@ -1,0 +1,238 @@
+"""One pipe for every line: its form, its priority, and no token in it."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import warnings
+from typing import TYPE_CHECKING, Any, Literal
+
+import jwt
+import pytest
+import structlog
+
+from device import log as device_log
+
+if TYPE_CHECKING:
+    from device.log import LogContext
+
+TOKEN = jwt.encode({"sub": "porch", "video": {"room": "front-door"}}, "k" * 32)
+pytestmark = pytest.mark.usefixtures("logging_restored")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class Pipe:
+    """A configured pipe, and what came out of it."""
+
+    def __init__(
+        self,
+        *,
+        level: str = "debug",
+        format: Literal["auto", "console", "json"] = "auto",  # noqa: A002
+        stream: io.StringIO | None = None,
+    ) -> None:
+        self.stream = stream or io.StringIO()
+        self.context: LogContext = device_log.configure(level=level, format=format, stream=self.stream)
+        self.log = structlog.get_logger()
+
+    @property
+    def lines(self) -> list[tuple[int, dict[str, Any]]]:
+        """Each line's priority and object."""
+        found = []
+        for line in self.stream.getvalue().splitlines():
+            assert line[0] == "<"
+            assert line[2] == ">"
+            found.append((int(line[1]), json.loads(line[3:])))
+        return found
+
+
+def test_one_json_object_a_line_with_the_priority_of_its_level() -> None:
+    pipe = Pipe()
+    for name in ("debug", "info", "warning", "error", "critical"):
+        getattr(pipe.log, name)("room.connected", number=5, text="two\nlines", nothing=None)
+    assert [priority for priority, _ in pipe.lines] == [7, 6, 4, 3, 2]
+    _, first = pipe.lines[0]
+    assert first.pop("time").endswith("Z")
+    assert first == {"event": "room.connected", "level": "debug", "number": 5, "text": "two\nlines", "nothing": None}
+
+
+@pytest.mark.parametrize(("level", "seen"), (("debug", "diwe"), ("info", "iwe"), ("warning", "we"), ("error", "e")))
+def test_the_level_is_a_threshold(level: str, seen: str) -> None:
+    pipe = Pipe(level=level)
+    for name in ("debug", "info", "warning", "error"):
+        getattr(pipe.log, name)(name)
+    assert "".join(line["event"][0] for _, line in pipe.lines) == seen
+
+
+def test_bound_fields_are_on_every_line_and_empty_ones_are_not() -> None:
+    pipe = Pipe()
+    pipe.context.bind(identity="porch", room="")
+    pipe.log.info("a")
+    pipe.context.bind(room="front-door")
+    logging.getLogger("other").warning("b")
+    pipe.log.info("c", identity="of-its-own")
+    assert [line.get("identity") for _, line in pipe.lines] == ["porch", "porch", "of-its-own"]
+    assert [line.get("room") for _, line in pipe.lines] == [None, "front-door", "front-door"]
+
+
+def test_other_packages_go_the_same_way() -> None:
+    pipe = Pipe()
+    logging.getLogger("livekit.rtc").error("lost %s of %d", "two", 5)
+    logging.getLogger("aiohttp.access").warning("100%")
+    logging.getLogger("asyncio").info("not worth a line")
+    assert [(line["event"], line["logger"], line["message"]) for _, line in pipe.lines] == [
+        ("sdk.log", "livekit.rtc", "lost two of 5"),
+        ("aiohttp.log", "aiohttp.access", "100%"),
+    ]
+    assert [priority for priority, _ in pipe.lines] == [3, 4]
+
+
+@pytest.mark.parametrize(("level", "seen"), (("debug", ["debug", "info", "warning"]), ("info", ["warning"])))
+def test_the_sdk_is_quiet_unless_debugging(level: str, seen: list[str]) -> None:
+    pipe = Pipe(level=level)
+    for name in ("debug", "info", "warning"):
+        getattr(logging.getLogger("livekit"), name)(name)
+    assert [line["message"] for _, line in pipe.lines] == seen
+
+
+def test_python_warnings_go_the_same_way() -> None:
+    pipe = Pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        logging.captureWarnings(capture=False)
+        logging.captureWarnings(capture=True)
+        warnings.warn("old", DeprecationWarning, stacklevel=1)
+        logging.captureWarnings(capture=False)
+    [(priority, line)] = pipe.lines
+    assert (priority, line["event"]) == (4, "py.log")
+    assert "DeprecationWarning: old" in line["message"]
+
+
+def test_an_exception_is_in_its_line_without_local_variables() -> None:
+    pipe = Pipe()
+    local_secret = "zq-local"
+    try:
+        _ = int(f"broken{local_secret[:0]}")
+    except ValueError as error:
+        pipe.log.exception("daemon.a")
+        logging.getLogger("other").exception("b")
+        device_log.crashed(error)
+    for (_, line), priority in zip(pipe.lines, (3, 3, 2), strict=True):
+        assert "Traceback" in line["exception"]
+        assert "ValueError: invalid literal" in line["exception"]
+        assert "zq-local" not in line["exception"].replace('local_secret = "zq-local"', "")
+        assert priority == _
+    assert pipe.lines[2][1]["event"] == "daemon.failed"
+
+
+def test_each_error_of_a_group_gets_a_line_of_its_own() -> None:
+    pipe = Pipe()
+    device_log.crashed(
+        BaseExceptionGroup("two", [ValueError("a"), ExceptionGroup("inner", [OSError("b"), KeyError("c")])])
+    )
+    assert [line["error"] for _, line in pipe.lines] == ["ValueError", "OSError", "KeyError"]
+
+
+class Odd:
+    def __repr__(self) -> str:
+        return f"Odd({TOKEN})"
+
+
+@pytest.mark.parametrize("format_", ("json", "console"))
+@pytest.mark.parametrize(
+    "value",
+    (
+        TOKEN,
+        f"Bearer {TOKEN}",
+        f"wss://h/rtc?access_token={TOKEN}&auto_subscribe=1",
+        f"({TOKEN!r})",
+        {"inner": [TOKEN, {"deeper": (TOKEN,)}]},
+        [TOKEN],
+        (TOKEN, 5),
+        {TOKEN},
+        TOKEN.encode(),
+        {TOKEN: 1},
+        ValueError(TOKEN),
+        Odd(),
+        {"inner": Odd()},
+    ),
+    ids=lambda value: type(value).__name__,
+)
+def test_no_token_in_any_field(value: object, format_: Literal["json", "console"]) -> None:
+    pipe = Pipe(format=format_)
+    pipe.log.info("a.b", value=value)
+    text = pipe.stream.getvalue()
+    assert "a.b" in text
+    for part in TOKEN.split("."):
+        assert part not in text
+
+
+@pytest.mark.parametrize("format_", ("json", "console"))
+def test_no_token_in_events_exceptions_or_other_packages(format_: Literal["json", "console"]) -> None:
+    pipe = Pipe(format=format_)
+    pipe.context.bind(room=TOKEN)
+    pipe.log.info(TOKEN)
+    pipe.log.info("formatted %s", TOKEN)
+    logging.getLogger("livekit").error("connect to wss://h/?access_token=%s&x=1 failed", TOKEN)
+    logging.getLogger("aiohttp").error(TOKEN)
+    try:
+        _ = int(TOKEN)
+    except ValueError as error:
+        pipe.log.exception("a")
+        logging.getLogger("other").exception("b")
+        device_log.crashed(ExceptionGroup("group", [error]))
+    text = pipe.stream.getvalue()
+    assert len(text.splitlines()) >= 7
+    for part in TOKEN.split("."):
+        assert part not in text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ("front-door", "eyeball", "https://h/path?room=a", "1.2.3", "eye.ball.x", "access_token"),
+)
+def test_what_is_no_token_stays(text: str) -> None:
+    assert device_log.redacted(text) == text
+
+
+def test_what_json_cannot_say_is_shown_as_python_does() -> None:
+    pipe = Pipe()
+    pipe.log.info("a", value={1}, path=object)
+    assert pipe.lines[0][1]["value"] == "{1}"
+
+
+def test_a_terminal_gets_colours_and_no_priorities() -> None:
+    pipe = Pipe(stream=Terminal())
+    pipe.log.info("room.connected", number=5)
+    text = pipe.stream.getvalue()
+    assert "\x1b[" in text
+    assert "room.connected" in text
+    assert not text.startswith("<")
+
+
+def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    pipe = Pipe(stream=Terminal())
+    pipe.log.info("room.connected", number=5)
+    assert "\x1b[" not in pipe.stream.getvalue()
+    assert "number=5" in pipe.stream.getvalue()
+
+
+def test_the_form_can_be_forced() -> None:
+    Pipe(format="json", stream=(terminal := Terminal())).log.info("a")
+    assert terminal.getvalue().startswith("<6>{")
+    Pipe(format="console", stream=(file := io.StringIO())).log.info("a")
+    assert "\x1b[" not in file.getvalue()
+    assert not file.getvalue().startswith("<")
+
+
+def test_configuring_again_leaves_no_second_line() -> None:
+    Pipe()
+    pipe = Pipe()
+    pipe.log.info("once")
+    assert len(pipe.lines) == 1

@@ -1,0 +1,80 @@
+"""config/device.toml says what the code does."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from device import config_file
+from device.config import Config
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+SHIPPED = Path(__file__).parents[2] / "config/device.toml"
+TABLES: dict[str, type[BaseModel]] = {
+    name: field.annotation for name, field in Config.model_fields.items() if isinstance(field.annotation, type)
+}
+
+
+def tables() -> dict[str, dict[str, Any]]:
+    return tomllib.loads(SHIPPED.read_text())
+
+
+def test_it_loads_once_url_name_and_one_credential_come_by_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEVICE_ROOM__URL", "wss://room.example")
+    monkeypatch.setenv("DEVICE_ROOM__NAME", "front-door")
+    monkeypatch.setenv("DEVICE_CREDENTIALS__TOKEN_FILE", "/run/token")
+    config = config_file.load(SHIPPED)
+    assert (config.room.url, config.room.name) == ("wss://room.example", "front-door")
+    assert config.credentials.token_file == "/run/token"
+    for name, table in TABLES.items():
+        if name not in ("room", "credentials"):
+            assert getattr(config, name) == table()
+
+
+def test_every_optional_key_has_the_default_of_the_code() -> None:
+    defaults = {"room": TABLES["room"](url="ws://h")} | {
+        name: table() for name, table in TABLES.items() if name != "room"
+    }
+    shipped = tables()
+    assert set(shipped) == set(defaults)
+    for table, keys in shipped.items():
+        for key, value in keys.items():
+            default = getattr(defaults[table], key)
+            assert value == getattr(default, "get_secret_value", lambda default=default: default)(), f"{table}.{key}"
+            assert isinstance(value, bool) == isinstance(default, bool)
+
+
+def test_every_key_is_documented() -> None:
+    """Those that have no default stand commented out, in their table."""
+    table, seen = "", set()
+    for line in SHIPPED.read_text().splitlines():
+        if match := re.fullmatch(r"\[([\w.]+)]", line):
+            table = match[1]
+        elif match := re.match(r"(?:# )?(\w+) = ", line):
+            seen.add(f"{table}.{match[1]}")
+    expected = {f"{name}.{key}" for name, model in TABLES.items() for key in model.model_fields}
+    assert seen == expected - {"camera.controls"}
+    assert "[camera.controls]" in SHIPPED.read_text()
+
+
+def test_a_comment_stands_above_every_group_of_keys() -> None:
+    """A key's unit and bounds are said in a comment, at most five keys further up without a blank line between."""
+    for paragraph in SHIPPED.read_text().split("\n\n"):
+        lines = paragraph.strip().splitlines()
+        if any(re.match(r"\w+ = ", line) for line in lines):
+            assert any(line.startswith("# ") for line in lines), paragraph
+
+
+@pytest.mark.parametrize("name", ("demo.toml", "clip.toml"))
+def test_the_other_files_load_too(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEVICE_ROOM__URL", "ws://127.0.0.1:7880")
+    monkeypatch.setenv("DEVICE_CREDENTIALS__API_KEY", "k")
+    monkeypatch.setenv("DEVICE_CREDENTIALS__API_SECRET", "s")
+    config = config_file.load(SHIPPED.parent / name)
+    assert {config.camera.source, config.microphone.source} <= {"pattern", "tone", "file"}

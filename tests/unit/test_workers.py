@@ -1,0 +1,387 @@
+"""Real worker processes, well-behaved and not: each is replaced, says why, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import os
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from device.workers.child import running
+from device.workers.jobs import CameraJob, MicrophoneJob
+from device.workers.supervisor import Plan, Supervisor, WorkerState
+from device.workers.wire import Kind, Message
+from tests.support.children import alive, living_descendants
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+ROOT = Path(__file__).parents[2]
+ROGUE = "tests.unit.workers.rogue"
+LIMIT_S = 20
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(ROOT)
+    before = living_descendants(os.getpid())
+    yield
+    gc.collect()  # what is left behind must be this test's, not the next one's
+    left = living_descendants(os.getpid()) - before
+    for pid in left:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    assert not left
+
+
+class Watcher:
+    """A supervisor of the rogue, and all that it says."""
+
+    def __init__(
+        self, mode: str, *, module: str = ROGUE, stall_s: float = 0.4, startup_s: float = LIMIT_S, **settings: Any
+    ) -> None:
+        self.media: list[Message] = []
+        self.states: list[tuple[WorkerState, str]] = []
+        self.supervisor = Supervisor(
+            Plan(
+                name="rogue",
+                module=module,
+                settings={"mode": mode} | settings,
+                stall_s=stall_s,
+                startup_s=startup_s,
+                backoff_base_s=0.01,
+                backoff_cap_s=0.02,
+            ),
+            on_media=self._on_media,
+            on_state=self._on_state,
+        )
+        self._tick = asyncio.Event()
+
+    @property
+    def pids(self) -> list[int]:
+        """The worker processes that were heard of, in order."""
+        return list(
+            dict.fromkeys(struct.unpack("<I", each.payload)[0] for each in self.media if len(each.payload) == 4)
+        )
+
+    @property
+    def reasons(self) -> list[str]:
+        return [why for state, why in self.states if state is WorkerState.STALLED]
+
+    def _on_media(self, message: Message) -> None:
+        if message.captured_at_us < 0:
+            raise ValueError("the SDK takes no negative times")
+        self.media.append(message)
+        self._tick.set()
+
+    def _on_state(self, state: WorkerState, why: str) -> None:
+        self.states.append((state, why))
+        self._tick.set()
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        while not condition():
+            assert len(self.reasons) < 8, self.reasons
+            self._tick.clear()
+            await self._tick.wait()
+
+
+def supervised(watcher: Callable[[], Watcher], act: Callable[[Watcher], Awaitable[None]]) -> Watcher:
+    """Run the supervisor while `act` does its part; afterwards no worker is alive."""
+
+    async def main() -> Watcher:
+        watched = watcher()
+        run = asyncio.create_task(watched.supervisor.run())
+        try:
+            async with asyncio.timeout(LIMIT_S):
+                acting = asyncio.ensure_future(act(watched))
+                await asyncio.wait({run, acting}, return_when=asyncio.FIRST_COMPLETED)
+                assert not run.done(), run.result()
+                await acting
+        finally:
+            run.cancel()
+            await asyncio.wait({run})
+        assert not any(map(alive, watched.pids))
+        return watched
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("mode", "said"),
+    (
+        ("nonsense", "it sent nonsense: a message does not begin as one"),
+        ("unexpected", "it sent nonsense: a message of kind 2 is not expected here"),
+        ("half-then-exit", "it closed its socket: it exited with 1"),
+        ("half", "nothing came for"),
+        ("odd-media", "its message could not be handled: ValueError"),
+        ("list-hello", "it sent nonsense: a HELLO message holds no JSON object"),
+        ("hang", "nothing came for"),
+        ("exit", "it closed its socket: the lens fell off"),
+        ("failed", "it closed its socket: no camera is plugged in"),
+        ("thread", "it closed its socket: Thread-1 failed: error: unpack requires"),
+        ("killed", "it closed its socket: it was killed by SIGKILL"),
+        ("stopped", "nothing came for"),
+        ("deaf", "nothing came for"),
+    ),
+)
+def test_a_worker_that_goes_wrong_is_replaced_and_said_why(mode: str, said: str) -> None:
+    async def act(watcher: Watcher) -> None:
+        await watcher.until(lambda: watcher.reasons and len(watcher.pids) >= 2)
+
+    watcher = supervised(lambda: Watcher(mode), act)
+    for why in watcher.reasons:
+        assert why.startswith(said), why
+    states = [state for state, _ in watcher.states]
+    cycle = [WorkerState.LIVE, WorkerState.STALLED, WorkerState.STARTING]
+    assert states == [cycle[index % 3] for index in range(len(states))]
+
+
+@pytest.mark.parametrize("number", (signal.SIGKILL, signal.SIGSTOP, signal.SIGSEGV))
+def test_a_worker_that_is_killed_or_stopped_from_outside_is_replaced(number: signal.Signals) -> None:
+    async def act(watcher: Watcher) -> None:
+        await watcher.until(lambda: watcher.pids)
+        os.kill(watcher.pids[0], number)
+        await watcher.until(lambda: len(watcher.pids) == 2)
+
+    watcher = supervised(lambda: Watcher("live"), act)
+    [why] = watcher.reasons
+    assert (f"killed by {number.name}" in why) or (number is signal.SIGSTOP and why.startswith("nothing came for"))
+
+
+def test_a_worker_ignores_sigterm_and_sigint_and_goes_with_its_supervisor() -> None:
+    async def act(watcher: Watcher) -> None:
+        await watcher.until(lambda: watcher.pids)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            os.kill(watcher.pids[0], number)
+        seen = len(watcher.media)
+        await watcher.until(lambda: len(watcher.media) >= seen + 10)
+
+    watcher = supervised(lambda: Watcher("live"), act)
+    assert len(watcher.pids) == 1
+    assert watcher.reasons == []
+
+
+def test_a_worker_that_never_begins_is_given_up_after_its_time_to_start() -> None:
+    async def act(watcher: Watcher) -> None:
+        await watcher.until(lambda: watcher.reasons)
+
+    watcher = supervised(lambda: Watcher("hang", first=False, startup_s=0.8, stall_s=0.2), act)
+    assert watcher.reasons[0].startswith("nothing came for 0.8 s")
+    assert watcher.media == []
+
+
+def test_a_module_that_does_not_exist_says_so() -> None:
+    async def act(watcher: Watcher) -> None:
+        await watcher.until(lambda: len(watcher.reasons) >= 2)
+
+    watcher = supervised(lambda: Watcher("live", module="tests.no_such_module"), act)
+    assert "No module named tests.no_such_module" in watcher.reasons[-1]
+
+
+def test_a_source_that_falls_silent_soon_after_its_start_is_noticed_as_soon_as_any_other() -> None:
+    async def act(watcher: Watcher) -> None:
+        await watcher.until(lambda: watcher.reasons)
+
+    [why] = supervised(lambda: Watcher("hang", stall_s=0.2), act).reasons
+    match = re.match(r"nothing came for ([\d.]+) s", why)
+    assert match, why
+    assert float(match[1]) < 1
+
+
+def test_odd_log_lines_of_a_worker_do_no_harm() -> None:
+    async def act(watcher: Watcher) -> None:
+        await watcher.until(lambda: watcher.reasons)
+
+    with capture_logs() as lines:
+        supervised(lambda: Watcher("odd-log"), act)
+    assert any(line["event"] == "x" and line["worker_"] == "y" and line["worker"] == "rogue" for line in lines)
+
+
+def test_commands_are_answered_failures_logged_and_without_a_worker_dropped() -> None:
+    async def act(watcher: Watcher) -> None:
+        watcher.supervisor.command("fine")
+        assert watcher.supervisor._unanswered == {}
+        await watcher.until(lambda: watcher.pids)
+        watcher.supervisor.command("fine", 5)
+        watcher.supervisor.command("wrong")
+        assert len(watcher.supervisor._unanswered) == 2
+        await watcher.until(lambda: not watcher.supervisor._unanswered)
+
+    with capture_logs() as lines:
+        supervised(lambda: Watcher("live"), act)
+    assert [line["command"] for line in lines if line["event"] == "worker.command_dropped"] == ["fine"]
+    assert [(line["command"], line["error"]) for line in lines if line["event"] == "worker.command_failed"] == [
+        ("wrong", "cannot")
+    ]
+
+
+def test_a_worker_that_reads_nothing_is_sent_a_bounded_amount() -> None:
+    async def main() -> None:
+        heard = asyncio.Event()
+        async with (
+            asyncio.timeout(LIMIT_S),
+            running(name="rogue", module=ROGUE, settings={"mode": "live"}, on_message=lambda _: heard.set()) as child,
+        ):
+            await heard.wait()
+            [pid] = living_descendants(os.getpid())
+            os.kill(pid, signal.SIGSTOP)
+            taken = 0
+            while child.send(Kind.COMMAND, {"id": taken, "name": "x" * 1000}):
+                taken += 1
+                assert taken < 10_000
+            assert taken > 10
+
+    asyncio.run(main())
+
+
+def test_a_flood_reaches_the_daemon_without_holding_up_its_loop() -> None:
+    async def act(watcher: Watcher) -> None:
+        turns = 0
+        while len(watcher.media) < 200:
+            await asyncio.sleep(0)
+            turns += 1
+        assert turns > 20
+
+    watcher = supervised(lambda: Watcher("flood"), act)
+    assert watcher.reasons == []
+
+
+def test_leaving_may_happen_at_any_moment_of_a_start() -> None:
+    """Whenever it is cancelled, no process, no socket and no transport stays."""
+    ended = subprocess.run(
+        [sys.executable, "-W", "always::ResourceWarning", "-m", "tests.unit.workers.leaver"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=3 * LIMIT_S,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+def test_even_a_deaf_worker_is_gone_within_its_second() -> None:
+    async def main() -> float:
+        heard = asyncio.Event()
+        async with running(name="rogue", module=ROGUE, settings={"mode": "deaf"}, on_message=lambda _: heard.set()):
+            await asyncio.wait_for(heard.wait(), LIMIT_S)
+            begin = time.monotonic()
+        return time.monotonic() - begin
+
+    assert asyncio.run(main()) < 5  # 0.4 s to end by itself, then SIGKILL; measured 0.41
+
+
+CAMERA = CameraJob(
+    source="pattern",
+    width=320,
+    height=240,
+    fps=30,
+    device="",
+    path="",
+    hflip=False,
+    vflip=False,
+    controls={},
+    encoder="auto",
+    bitrate_max_bps=1_000_000,
+    bitrate_min_bps=60_000,
+    keyframe_interval_s=10,
+    identity="porch",
+    epoch_us=0,
+)
+MICROPHONE = MicrophoneJob(source="tone", device="", path="", channels=1, gain_db=0, epoch_us=0)
+REAL = {
+    "device.workers.camera": CAMERA.to_wire(),
+    "device.workers.microphone": MICROPHONE.to_wire(),
+}
+
+
+@pytest.mark.parametrize(
+    ("module", "settings"),
+    (*REAL.items(), *((ROGUE, {"mode": mode}) for mode in ("live", "flood", "hang", "stopped", "deaf"))),
+)
+def test_a_worker_goes_with_a_parent_that_is_killed(module: str, settings: dict[str, Any]) -> None:
+    """Neither the parent nor the worker can do anything about SIGKILL; the kernel has to."""
+    parent = subprocess.Popen(
+        [sys.executable, "-m", "tests.unit.workers.parent", module, json.dumps(settings)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with parent:
+        assert parent.stdout
+        assert parent.stdout.readline() == "capturing\n"
+        [worker] = living_descendants(parent.pid)
+        handle = os.pidfd_open(worker)
+        try:
+            parent.kill()
+            ended, _, _ = select.select([handle], [], [], LIMIT_S)
+        finally:
+            os.close(handle)
+            if alive(worker):
+                os.kill(worker, signal.SIGKILL)
+    assert ended
+
+
+@pytest.mark.parametrize("module", REAL)
+def test_the_real_workers_deliver(module: str) -> None:
+    async def main() -> list[Message]:
+        messages: list[Message] = []
+        enough = asyncio.Event()
+
+        def on_message(message: Message) -> None:
+            messages.append(message)
+            if len(messages) >= 15:
+                enough.set()
+
+        async with running(name="worker", module=module, settings=REAL[module], on_message=on_message) as child:
+            async with asyncio.timeout(LIMIT_S):
+                await enough.wait()
+            assert not child.gone.done()
+        return messages
+
+    hello, *media = asyncio.run(main())
+    assert hello.kind is Kind.HELLO
+    kind = Kind.UNIT if module.endswith("camera") else Kind.BLOCK
+    assert {message.kind for message in media} == {kind}
+    times = [message.captured_at_us for message in media]
+    assert times == sorted(set(times))
+    if kind is Kind.UNIT:
+        assert {(message.width, message.height) for message in media} == {(320, 240)}
+        # Until it is told otherwise every unit is a key frame.
+        assert {message.flags.name for message in media} == {"KEY"}
+    else:
+        assert {len(message.payload) for message in media} == {960 * 2}
+
+
+@pytest.mark.parametrize(
+    ("module", "settings", "said"),
+    (
+        (
+            "device.workers.camera",
+            CAMERA.to_wire() | {"source": "file", "path": "/none.mp4"},
+            "/none.mp4: cannot be op",
+        ),
+        ("device.workers.camera", CAMERA.to_wire() | {"encoder": "v4l2"}, "encoder"),
+        ("device.workers.camera", CAMERA.to_wire() | {"source": "picture"}, "there is no camera source 'picture'"),
+        ("device.workers.camera", {"source": "pattern"}, "missing"),
+        ("device.workers.microphone", MICROPHONE.to_wire() | {"source": "flute"}, "there is no microphone source"),
+        ("device.workers.microphone", MICROPHONE.to_wire() | {"source": "file", "path": "/x"}, "/x: cannot be opened"),
+    ),
+)
+def test_a_real_worker_that_cannot_says_why(module: str, settings: dict[str, Any], said: str) -> None:
+    async def main() -> str:
+        async with running(name="worker", module=module, settings=settings, on_message=lambda _: None) as child:
+            await asyncio.wait_for(child.gone, LIMIT_S)
+        return child.last_words
+
+    assert said in asyncio.run(main())

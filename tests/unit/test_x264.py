@@ -1,0 +1,181 @@
+"""The software encoder, judged by an independent look at what comes out of it."""
+
+from __future__ import annotations
+
+import re
+
+import av
+import numpy as np
+import pytest
+
+from device.encoders.colour import BT601, BT709, Colour
+from device.encoders.unit import AccessUnit, FramePicture
+from device.encoders.x264 import X264Encoder
+from device.errors import EncoderError
+
+SPS, PPS, IDR, SLICE = 7, 8, 5, 1
+
+
+class Encoding:
+    """An encoder fed with noise, which needs all the bits that it gets."""
+
+    def __init__(
+        self,
+        *,
+        width: int = 320,
+        height: int = 240,
+        fps: int = 30,
+        bitrate_bps: int = 400_000,
+        bitrate_max_bps: int = 4_000_000,
+        keyframe_interval_s: int = 10,
+        colour: Colour = BT601,
+        pixel_format: str = "yuv420p",
+    ) -> None:
+        self.units: list[AccessUnit] = []
+        self.encoder = X264Encoder(
+            width=width,
+            height=height,
+            pixel_format=pixel_format,
+            fps=fps,
+            bitrate_bps=bitrate_bps,
+            bitrate_max_bps=bitrate_max_bps,
+            keyframe_interval_s=keyframe_interval_s,
+            colour=colour,
+            sink=self.units.append,
+        )
+        self._shape = (height * 3 // 2, width)
+        self._format = pixel_format
+        self._chance = np.random.default_rng(1)
+        self._number = 0
+
+    def feed(self, count: int, *, keys: tuple[int, ...] = ()) -> list[AccessUnit]:
+        before = len(self.units)
+        for index in range(count):
+            noise = self._chance.integers(110, 140, self._shape, np.uint8)
+            frame = av.VideoFrame.from_ndarray(noise, format=self._format)
+            picture = FramePicture(frame=frame, number=self._number, captured_at_us=self._number * 1000)
+            self.encoder.encode(picture, key=index in keys)
+            self._number += 1
+        return self.units[before:]
+
+
+def nal_types(unit: AccessUnit) -> list[int]:
+    return [match[1][0] & 31 for match in re.finditer(b"\0\0\1(.)", unit.payload, re.DOTALL)]
+
+
+def bps(units: list[AccessUnit], fps: int = 30) -> float:
+    return sum(len(unit.payload) for unit in units) * 8 * fps / len(units)
+
+
+def test_one_unit_for_each_picture_at_once_with_its_number_and_time() -> None:
+    encoding = Encoding()
+    for number in range(20):
+        [unit] = encoding.feed(1)
+        assert (unit.number, unit.captured_at_us) == (number, number * 1000)
+        assert (unit.width, unit.height) == (320, 240)
+        assert unit.payload.startswith(b"\0\0\0\1")
+
+
+def test_a_key_frame_on_request_is_an_idr_with_its_headers() -> None:
+    units = Encoding().feed(40, keys=(13, 14, 30))
+    assert [number for number, unit in enumerate(units) if unit.key] == [0, 13, 14, 30]
+    for unit in units:
+        kinds = nal_types(unit)
+        if unit.key:
+            assert {SPS, PPS, IDR} <= set(kinds)
+            assert kinds.index(SPS) < kinds.index(PPS) < kinds.index(IDR)
+            assert SLICE not in kinds
+        else:
+            assert not {SPS, PPS, IDR} & set(kinds)
+
+
+def test_a_viewer_can_begin_at_any_key_frame() -> None:
+    units = Encoding().feed(30, keys=(20,))
+    decoder = av.CodecContext.create("h264", "r")
+    frames = [frame for unit in units[20:] for frame in decoder.decode(av.Packet(unit.payload))]
+    frames += decoder.decode(None)
+    assert len(frames) == 10
+    assert isinstance(frames[0], av.VideoFrame)
+    assert frames[0].key_frame
+
+
+def test_key_frames_come_by_themselves_after_the_interval_alone() -> None:
+    units = Encoding(fps=10, keyframe_interval_s=2).feed(60)
+    assert [number for number, unit in enumerate(units) if unit.key] == [0, 20, 40]
+
+
+def test_the_type_that_a_decoded_frame_had_is_no_wish() -> None:
+    encoding = Encoding()
+    for _ in range(5):
+        frame = av.VideoFrame(320, 240, "yuv420p")
+        frame.pict_type = av.video.frame.PictureType.I
+        encoding.encoder.encode(FramePicture(frame=frame, number=0, captured_at_us=0), key=False)
+    assert [unit.key for unit in encoding.units] == [True, False, False, False, False]
+
+
+def test_a_change_of_the_bitrate_takes_effect_both_ways() -> None:
+    encoding = Encoding(bitrate_bps=1_000_000)
+    encoding.feed(30)
+    assert bps(encoding.feed(60)) == pytest.approx(1_000_000, rel=0.35)
+    encoding.encoder.set_bitrate(250_000)
+    encoding.feed(30)
+    assert bps(encoding.feed(60)) == pytest.approx(250_000, rel=0.35)
+    encoding.encoder.set_bitrate(2_000_000)
+    encoding.feed(30)
+    assert bps(encoding.feed(60)) == pytest.approx(2_000_000, rel=0.35)
+
+
+def test_the_ceiling_holds_whatever_is_wished() -> None:
+    encoding = Encoding(bitrate_bps=9_000_000, bitrate_max_bps=1_000_000)
+    encoding.feed(30)
+    encoding.encoder.set_bitrate(9_000_000)
+    encoding.feed(30)
+    assert bps(encoding.feed(90)) < 1_500_000
+
+
+FULL = Colour(primaries=1, transfer=1, matrix=1, range=2)
+
+
+@pytest.mark.parametrize("colour", (BT601, BT709, FULL))
+def test_the_stream_says_what_its_colours_mean(colour: Colour) -> None:
+    [unit] = Encoding(colour=colour).feed(1)
+    decoder = av.CodecContext.create("h264", "r")
+    frames = [*decoder.decode(av.Packet(unit.payload)), *decoder.decode(None)]
+    assert isinstance(decoder, av.VideoCodecContext)
+    assert len(frames) == 1
+    assert (
+        int(decoder.color_primaries),
+        int(decoder.color_trc),
+        int(decoder.colorspace),
+        int(decoder.color_range),
+    ) == (colour.primaries, colour.transfer, colour.matrix, colour.range)
+
+
+def test_it_is_constrained_baseline() -> None:
+    [unit] = Encoding().feed(1)
+    sps = unit.payload[unit.payload.index(b"\0\0\1\x67") + 4 :]
+    assert sps[0] == 66  # profile_idc
+    assert sps[1] & 0b0100_0000  # constraint_set1_flag
+
+
+@pytest.mark.parametrize("pixel_format", ("yuv420p", "nv12"))
+@pytest.mark.parametrize(("width", "height"), ((160, 120), (176, 144), (162, 122)))
+def test_small_pictures(width: int, height: int, pixel_format: str) -> None:
+    units = Encoding(width=width, height=height, pixel_format=pixel_format).feed(3)
+    assert [unit.key for unit in units] == [True, False, False]
+
+
+@pytest.mark.parametrize("fps", (1, 120))
+def test_the_bounds_of_the_frame_rate(fps: int) -> None:
+    assert len(Encoding(fps=fps, keyframe_interval_s=3600).feed(3)) == 3
+
+
+def test_a_size_that_cannot_be_is_said() -> None:
+    with pytest.raises(EncoderError, match="x264 refuses 321x241"):
+        Encoding(width=321, height=241)
+
+
+def test_closing_twice_is_fine() -> None:
+    encoding = Encoding()
+    encoding.encoder.close()
+    encoding.encoder.close()

@@ -1,0 +1,75 @@
+"""A worker of the tests: says who it is, then does what its settings' `mode` says. Most of it is wrong.
+
+With `first` it sends a block that holds its process id, so that the supervisor has heard of it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import struct
+import sys
+import threading
+import time
+
+from device.workers.link import Link, serve
+from device.workers.wire import Flag, Kind, Message, json_message
+
+
+def capture(link: Link) -> None:  # noqa: C901, PLR0912
+    mode = link.settings["mode"]
+    identity = struct.pack("<I", os.getpid())
+    if link.settings.get("first", True):
+        link.block(identity, captured_at_us=1)
+    connection = link._socket
+    unit = Message(kind=Kind.UNIT, payload=b"\0\0\0\1" + bytes(5000), flags=Flag.KEY, width=64, height=48).encoded()
+    match mode:
+        case "live":
+            while True:
+                for command in link.commands():
+                    link.reply(command, "" if command["name"] == "fine" else "cannot")
+                link.block(identity, captured_at_us=2)
+                time.sleep(0.02)
+        case "flood":
+            while True:
+                link.unit(b"\0\0\0\1" + bytes(50_000), key=True, width=64, height=48, frame_id=1, captured_at_us=1)
+        case "nonsense":
+            connection.sendall(b"this is no message, and it is longer than a header")
+        case "half":
+            connection.sendall(unit[:100])
+        case "half-then-exit":
+            connection.sendall(unit[:100])
+            return
+        case "unexpected":
+            connection.sendall(json_message(Kind.COMMAND, {}).encoded())
+        case "huge":
+            connection.sendall(unit[:22] + b"\xff" * 10)
+        case "odd-log":
+            link.send(json_message(Kind.LOG, {"level": "shout", "event": "x", "worker": "y", "exc_info": True}))
+            link.send(json_message(Kind.LOG, {"level": ["info"], "event": None, "self": 1, "positional_args": 5}))
+        case "odd-media":
+            link.block(identity, captured_at_us=-5)
+        case "list-hello":
+            link.send(Message(kind=Kind.HELLO, payload=b"[1, 2]"))
+        case "exit":
+            print("the lens fell off", file=sys.stderr)
+            sys.exit(3)
+        case "failed":
+            raise RuntimeError("no camera is plugged in")
+        case "thread":
+            threading.Thread(target=struct.unpack, args=("<I", b""), name="Thread-1").start()
+        case "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "stopped":
+            os.kill(os.getpid(), signal.SIGSTOP)
+        case "deaf":
+            # Neither end-of-file on its socket nor SIGTERM ends this one: the threads that would see it do not run.
+            signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+            sys.setswitchinterval(1e6)
+            while True:
+                pass
+    threading.Event().wait()
+
+
+if __name__ == "__main__":
+    sys.exit(serve(capture))
