@@ -114,10 +114,6 @@ class V4l2Encoder:
             raise EncoderError(f"the board's encoder refuses {bitrate_bps} bit/s: {error.strerror}") from None
         self._encoder.bitrate = bitrate_bps
 
-    def close(self) -> None:
-        if self._encoder.running:
-            self._encoder.stop()
-
     def _bear(self, picture: Picture) -> None:
         """Raise EncoderError once the encoder has kept pictures for too long."""
         if picture.captured_at_us - self._pending[0][1] > _STALLED_US:

@@ -96,6 +96,3 @@ class X264Encoder:
 
     def set_bitrate(self, bitrate_bps: int) -> None:
         self._context.bit_rate = bitrate_bps
-
-    def close(self) -> None:
-        pass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import av
@@ -73,10 +72,6 @@ class _Loop:
         except av.error.FFmpegError as error:
             raise SourceError(f"{self.path}: cannot be decoded: {_words(error)}") from None
 
-    def close(self) -> None:
-        with contextlib.suppress(av.error.FFmpegError):
-            self._container.close()
-
 
 class VideoClip:
     """The pictures of a file, scaled down to fit, never up; at most `fps` a second."""
@@ -113,9 +108,6 @@ class VideoClip:
                 yield FramePicture(frame=picture, number=number, captured_at_us=due_us)
             sleep_until_us(start_us + self._loop.duration_us)
 
-    def close(self) -> None:
-        self._loop.close()
-
 
 class SoundClip:
     """The sound of a file at 48 kHz; each loop is cut or filled with silence to the file's duration."""
@@ -146,9 +138,6 @@ class SoundClip:
 
     def pace(self, ppm: float) -> None:
         """Do nothing: a file is played by our own clock."""
-
-    def close(self) -> None:
-        self._loop.close()
 
     def _pieces(self) -> Iterator[tuple[int, Samples]]:
         """Yield interleaved samples without a gap; each with the place of its first, in samples of the clock."""

@@ -54,9 +54,6 @@ class PatternSource:
             sleep_until_us(due_at_us)
             yield FramePicture(frame=self.draw(number, due_at_us), number=number, captured_at_us=due_at_us)
 
-    def close(self) -> None:
-        pass
-
     def draw(self, number: int, captured_at_us: int) -> av.VideoFrame:
         """Return the picture of one moment, in a frame that is used again three pictures later."""
         frame = self._frames[number % _BUFFERS]

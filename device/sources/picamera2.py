@@ -91,12 +91,6 @@ class Picamera2Source:
             finally:
                 request.release()
 
-    def close(self) -> None:
-        # libcamera may hang in stop(); the daemon then kills this process, which frees the camera too.
-        with contextlib.suppress(Exception):
-            self._camera.stop()
-            self._camera.close()
-
 
 def cameras() -> list[dict[str, Any]]:
     """Return what libcamera says of each camera: Num, Model, Id and more. Raises SourceError without picamera2."""

@@ -88,11 +88,6 @@ class PyAudioSource:
             if samples:
                 yield Block(samples=samples, captured_at_us=captured_at_us)
 
-    def close(self) -> None:
-        # Neither stop_stream() nor terminate(): PortAudio may spin in both once the device is gone, and
-        # this process ends anyway.
-        pass
-
     def _takes(self, rate: int) -> bool:
         try:
             return bool(

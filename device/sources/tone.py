@@ -57,9 +57,6 @@ class ToneSource:
     def pace(self, ppm: float) -> None:
         """Do nothing: this source has no clock but ours."""
 
-    def close(self) -> None:
-        pass
-
 
 def _sample_of_second(moment_us: int) -> int:
     return round(epoch_of_us(moment_us) % 1_000_000 * SAMPLE_RATE / 1_000_000) % SAMPLE_RATE

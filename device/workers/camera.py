@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import closing
 from typing import TYPE_CHECKING
 
 from device.errors import SourceError
@@ -20,15 +19,13 @@ def main() -> int:
 
 
 def _capture(link: Link, job: CameraJob) -> None:
-    with closing(open_source(job)) as source:
-        encoding = Encoding(link, job, source)
-        try:
-            for picture in source.pictures():
-                for command in link.commands():
-                    link.reply(command, encoding.obey(command))
-                encoding.encode(picture)
-        finally:
-            encoding.close()
+    # Nothing is closed at the end: a driver may hang in that, and the end of the process frees its device.
+    source = open_source(job)
+    encoding = Encoding(link, job, source)
+    for picture in source.pictures():
+        for command in link.commands():
+            link.reply(command, encoding.obey(command))
+        encoding.encode(picture)
 
 
 def open_source(job: CameraJob) -> Source:

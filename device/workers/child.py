@@ -23,9 +23,12 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _FROM_WORKER = frozenset({Kind.HELLO, Kind.UNIT, Kind.BLOCK, Kind.REPLY, Kind.LOG, Kind.FAILED})
+# libcamera colours its lines even into a pipe, and tells of each step.
+_CALM_LIBRARIES = {"LIBCAMERA_LOG_NO_COLOR": "1"}
 _ASK_S = 0.4  # a worker ends within milliseconds of end-of-file on its socket, unless its device hangs
 _KILL_S = 0.6
 _MAX_STDERR_LINE = 1 << 10
+_MAX_LAST_WORDS = 2000
 _MAX_UNSENT_BYTES = 64 << 10
 
 
@@ -57,8 +60,8 @@ class Child(asyncio.Protocol):
         try:
             for message in self._decoder.feed(data):
                 if message.kind is Kind.FAILED:
-                    self.last_words = str(message.json().get("message", ""))[:2000]
-                    continue
+                    self.lost(str(message.json().get("message", ""))[:_MAX_LAST_WORDS])
+                    return
                 self._on_message(message)
         except WireError as error:
             self.lost(f"it sent nonsense: {error}")
@@ -66,11 +69,11 @@ class Child(asyncio.Protocol):
             log.exception("worker.message_unhandled", worker=self.name)
             self.lost(f"its message could not be handled: {type(error).__name__}")
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.lost("it closed its socket" if exc is None else f"its socket failed: {exc}")
+    def connection_lost(self, _exc: Exception | None) -> None:
+        self.lost("")
 
     def lost(self, why: str) -> None:
-        """Declare this worker gone; the first reason counts."""
+        """Declare this worker gone; the first reason counts. Empty: how the process ended says more."""
         if not self.gone.done():
             self.gone.set_result(why)
         self.hang_up()
@@ -103,6 +106,7 @@ async def running(
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
+            env=os.environ | _CALM_LIBRARIES,
         )
         on_failure.pop_all()
     # From here on the process is ours to end, whenever this is cancelled.
@@ -115,9 +119,10 @@ async def running(
         child.send(Kind.SETTINGS, settings)
         yield child
     finally:
+        fell = child.gone.done()
         child.hang_up()
         ours.close()
-        await _to_the_end(_ended(process, child, chatter))
+        await _to_the_end(_ended(process, child, chatter, fell=fell))
 
 
 async def _to_the_end(ending: Coroutine[Any, Any, None]) -> None:
@@ -130,10 +135,11 @@ async def _to_the_end(ending: Coroutine[Any, Any, None]) -> None:
         raise
 
 
-async def _ended(process: asyncio.subprocess.Process, child: Child, chatter: asyncio.Task[str]) -> None:
+async def _ended(process: asyncio.subprocess.Process, child: Child, chatter: asyncio.Task[str], *, fell: bool) -> None:
     code = await _exit_code(process)
-    if child.gone.done() and not child.last_words:
-        child.last_words = await _last_line(chatter) or _in_words(code)
+    if fell and not child.gone.result():
+        crashed = code is not None and code > 0  # by Python itself, which says why on its last line
+        child.last_words = (await _last_line(chatter) if crashed else "") or _in_words(code)
     chatter.cancel()
     log.debug("worker.ended", worker=child.name, pid=process.pid, exit=code)
 

@@ -29,7 +29,6 @@ class Source(Protocol):
     colour: Colour
 
     def pictures(self) -> Iterator[Picture]: ...
-    def close(self) -> None: ...
 
 
 class Encoding:
@@ -68,9 +67,6 @@ class Encoding:
             case _:
                 return "unknown command or value"
         return ""
-
-    def close(self) -> None:
-        self._encoder.close()
 
     def _open(self) -> Encoder:
         if self._job.encoder == "x264" or (self._job.encoder == "auto" and self._job.source != "picamera2"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import closing
 from typing import TYPE_CHECKING, Any, Protocol
 
 from device.errors import SourceError
@@ -29,20 +28,19 @@ class Source(Protocol):
         """Follow the daemon's clock: the source is so many parts per million faster."""
         ...
 
-    def close(self) -> None: ...
-
 
 def main() -> int:
     return serve(lambda link: _capture(link, MicrophoneJob(**link.settings)))
 
 
 def _capture(link: Link, job: MicrophoneJob) -> None:
-    with closing(open_source(job, link)) as source:
-        amplify = _amplifier(job.gain_db)
-        for block in source.blocks():
-            for command in link.commands():
-                link.reply(command, _obey(source, command))
-            link.block(amplify(block.samples), captured_at_us=block.captured_at_us)
+    # Nothing is closed at the end: a driver may hang in that, and the end of the process frees its device.
+    source = open_source(job, link)
+    amplify = _amplifier(job.gain_db)
+    for block in source.blocks():
+        for command in link.commands():
+            link.reply(command, _obey(source, command))
+        link.block(amplify(block.samples), captured_at_us=block.captured_at_us)
 
 
 def _obey(source: Source, command: dict[str, Any]) -> str:

@@ -109,7 +109,7 @@ class Supervisor:
                 why = await self._watch(child)
             finally:
                 self._child = None
-        return f"{why}: {child.last_words}" if child.last_words else why
+        return why or child.last_words
 
     async def _watch(self, child: Child) -> str:
         """Wait until the worker is gone or its source dead; return why."""

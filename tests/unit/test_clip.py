@@ -78,19 +78,15 @@ def video(path: str = BUNNY, *, width: int = 1280, height: int = 720, fps: int =
 )
 def test_a_clip_is_scaled_down_to_fit_and_never_up(path: str, limits: tuple[int, int], size: tuple[int, int]) -> None:
     source = video(path, width=limits[0], height=limits[1])
-    try:
-        assert (source.width, source.height) == size
-        frame = next(source.pictures()).frame
-        assert (frame.width, frame.height, frame.format.name) == (*size, "yuv420p")
-    finally:
-        source.close()
+    assert (source.width, source.height) == size
+    frame = next(source.pictures()).frame
+    assert (frame.width, frame.height, frame.format.name) == (*size, "yuv420p")
 
 
 @pytest.mark.parametrize(("path", "fps", "own"), ((BUNNY, 30, 25), (BUNNY, 10, 10), (SMALL, 30, 30), (SMALL, 120, 30)))
 def test_its_own_rate_is_kept_where_it_is_lower(path: str, fps: int, own: int) -> None:
     source = video(path, fps=fps)
     assert source.fps == own
-    source.close()
 
 
 def test_the_pictures_are_those_of_the_file_at_their_time() -> None:
@@ -101,13 +97,11 @@ def test_the_pictures_are_those_of_the_file_at_their_time() -> None:
         assert monotonic_us() >= picture.captured_at_us
         [(_, right)] = [each for each in expected if abs(each[0] - (picture.captured_at_us - epoch_us)) < 2000]
         assert np.abs(thumbnail(picture.frame) - right).mean() < 4
-    source.close()
 
 
 def test_numbers_and_times_rise_evenly() -> None:
     source = video(width=160, height=120)
     pictures = list(islice(source.pictures(), 15))
-    source.close()
     assert [picture.number for picture in pictures] == list(range(pictures[0].number, pictures[0].number + 15))
     assert set(np.diff([picture.captured_at_us for picture in pictures])) <= {39_999, 40_000, 40_001}
 
@@ -115,7 +109,6 @@ def test_numbers_and_times_rise_evenly() -> None:
 def test_fewer_pictures_a_second_than_the_file_has() -> None:
     source = video(width=160, height=120, fps=10)
     pictures = list(islice(source.pictures(), 6))
-    source.close()
     steps = np.diff([picture.captured_at_us for picture in pictures])
     assert (steps >= 75_000).all()
     assert steps.mean() <= 130_000
@@ -140,14 +133,12 @@ def test_the_loop_goes_on_past_the_end_in_step_with_the_epoch(loops: int) -> Non
         assert -2000 < monotonic_us() - picture.captured_at_us < 2 * US
     assert before
     assert after
-    source.close()
 
 
 def sound_from(ago_us: int, count: int, channels: int = 1) -> tuple[int, list[Block]]:
     epoch_us = monotonic_us() - ago_us
     source = SoundClip(path=BUNNY, channels=channels, epoch_us=epoch_us)
     blocks = list(islice(source.blocks(), count))
-    source.close()
     return epoch_us, blocks
 
 
@@ -195,13 +186,11 @@ def test_sound_and_picture_of_one_file_are_in_step(tmp_path: Path) -> None:
         for picture in islice(pictures.pictures(), 20)
         if picture.frame.to_ndarray()[:48].mean() > 128
     ]
-    pictures.close()
     sound = SoundClip(path=path, channels=1, epoch_us=epoch_us)
     loud = []
     for block in islice(sound.blocks(), 60):
         samples = np.abs(np.frombuffer(block.samples, np.int16).astype(int))
         loud += [block.captured_at_us - epoch_us + int(index) * US // RATE for index in np.flatnonzero(samples > 8000)]
-    sound.close()
     assert white
     assert loud
     # Within one picture of the second's first 0.2 s, across the join of two loops at 2 s.
@@ -236,7 +225,6 @@ def test_full_range_pictures_are_said_to_be_or_made_limited(tmp_path: Path) -> N
     """What white is in the stream and what the stream says of it must agree, or a viewer sees burnt-out pictures."""
     source = video(film(tmp_path / "film.mkv", bright=255, full_range=True))
     luma = next(source.pictures()).frame.to_ndarray()[:48].mean()
-    source.close()
     assert luma == pytest.approx({1: 235, 2: 255}[source.colour.range], abs=3)
 
 
@@ -271,7 +259,6 @@ def test_a_file_without_sound_or_picture_is_named(tmp_path: Path) -> None:
         VideoClip(path=path, width=640, height=480, fps=30, epoch_us=0)
     source = SoundClip(path=path, channels=2, epoch_us=monotonic_us() - 900_000)
     blocks = list(islice(source.blocks(), 10))
-    source.close()
     assert set(np.diff([block.captured_at_us for block in blocks])) <= {19_999, 20_000, 20_001}
 
 
@@ -284,9 +271,3 @@ def test_a_file_that_is_too_short_to_loop_is_named(tmp_path: Path) -> None:
         container.mux(stream.encode())
     with pytest.raises(SourceError, match=r"no known duration of at least 0\.1 s"):
         video(path)
-
-
-def test_closing_twice_is_fine() -> None:
-    source = video(SMALL)
-    source.close()
-    source.close()

@@ -124,15 +124,15 @@ def supervised(watcher: Callable[[], Watcher], act: Callable[[Watcher], Awaitabl
     (
         ("nonsense", "it sent nonsense: a message does not begin as one"),
         ("unexpected", "it sent nonsense: a message of kind 2 is not expected here"),
-        ("half-then-exit", "it closed its socket: it exited with 1"),
+        ("half-then-exit", "it exited with 1"),
         ("half", "nothing came for"),
         ("odd-media", "its message could not be handled: ValueError"),
         ("list-hello", "it sent nonsense: a HELLO message holds no JSON object"),
         ("hang", "nothing came for"),
-        ("exit", "it closed its socket: the lens fell off"),
-        ("failed", "it closed its socket: no camera is plugged in"),
-        ("thread", "it closed its socket: Thread-1 failed: error: unpack requires"),
-        ("killed", "it closed its socket: it was killed by SIGKILL"),
+        ("exit", "the lens fell off"),
+        ("failed", "no camera is plugged in"),
+        ("thread", "Thread-1 failed: error: unpack requires"),
+        ("killed", "it was killed by SIGKILL"),
         ("stopped", "nothing came for"),
         ("deaf", "nothing came for"),
     ),
@@ -382,6 +382,6 @@ def test_a_real_worker_that_cannot_says_why(module: str, settings: dict[str, Any
     async def main() -> str:
         async with running(name="worker", module=module, settings=settings, on_message=lambda _: None) as child:
             await asyncio.wait_for(child.gone, LIMIT_S)
-        return child.last_words
+        return child.gone.result()
 
     assert said in asyncio.run(main())

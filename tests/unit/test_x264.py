@@ -173,9 +173,3 @@ def test_the_bounds_of_the_frame_rate(fps: int) -> None:
 def test_a_size_that_cannot_be_is_said() -> None:
     with pytest.raises(EncoderError, match="x264 refuses 321x241"):
         Encoding(width=321, height=241)
-
-
-def test_closing_twice_is_fine() -> None:
-    encoding = Encoding()
-    encoding.encoder.close()
-    encoding.encoder.close()
