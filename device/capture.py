@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from device.clock import monotonic_us
 from device.identity import derived_identity
+from device.jobs import CameraJob, MicrophoneJob
 from device.tracks.audio import AudioTrack
 from device.tracks.video import VideoTrack
-from device.workers.jobs import CameraJob, MicrophoneJob
 from device.workers.supervisor import Plan, Supervisor, WorkerState
 
 if TYPE_CHECKING:

@@ -10,12 +10,11 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from device.clock import monotonic_of_boottime_us
-from device.encoders.unit import AccessUnit, Picture, Sink
 from device.errors import EncoderError
-from device.sources.picamera2 import CameraPicture
+from device.media.picture import AccessUnit, Picture, Sink
 
 if TYPE_CHECKING:
-    from device.sources.picamera2 import Layout
+    from device.media.planes import Layout
 
 DEVICE = "/dev/video11"  # bcm2835-codec's encoder, where picamera2 looks for it too
 # linux/videodev2.h
@@ -87,7 +86,9 @@ class V4l2Encoder:
         self._encoder: Any = encoder
 
     def encode(self, picture: Picture, *, key: bool) -> None:
-        assert isinstance(picture, CameraPicture)
+        request = getattr(picture, "request", None)
+        if request is None:
+            raise EncoderError("the board's encoder takes the camera's own buffers only")
         self._check()
         self._key_wanted |= key
         with self._lock:
@@ -99,7 +100,7 @@ class V4l2Encoder:
             self._key_wanted = False
             self._encoder.force_key_frame()
         try:
-            self._encoder.encode("main", picture.request)
+            self._encoder.encode("main", request)
         except OSError as error:
             raise EncoderError(f"the board's encoder failed: {error}") from None
 

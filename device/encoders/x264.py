@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import av
 from av.video.frame import PictureType
 
-from device.encoders.unit import AccessUnit, Picture, Sink
 from device.errors import EncoderError
+from device.media.picture import AccessUnit, Picture, Sink
 
 if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
 
-    from device.encoders.colour import Colour
+    from device.media.colour import Colour
 
 # Seconds at the ceiling; at a tenth of it, this is a whole second in which the encoder may lag behind its target.
 _VBV_S = 0.1

@@ -11,12 +11,11 @@ from av.audio.resampler import AudioResampler
 from av.video.frame import VideoFrame
 
 from device.clock import monotonic_us
-from device.encoders.colour import Colour, customary
-from device.encoders.unit import FramePicture
 from device.errors import SourceError
-from device.sources.block import Block
+from device.media.block import BLOCK_MS, SAMPLE_RATE, Block
+from device.media.colour import Colour, customary
+from device.media.picture import FramePicture
 from device.sources.pacing import sleep_until_us
-from device.workers.jobs import BLOCK_MS, SAMPLE_RATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from device.clock import epoch_of_us, monotonic_us
-from device.encoders.colour import BT709, customary
-from device.encoders.unit import FramePicture
+from device.media.colour import BT709, customary
+from device.media.picture import FramePicture
 from device.sources import strip
 from device.sources.lettering import Lettering
 from device.sources.pacing import Pacing, sleep_until_us

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from device.clock import monotonic_of_boottime_us, monotonic_us
-from device.encoders.colour import customary
 from device.errors import SourceError
+from device.media.colour import customary
+from device.media.planes import packed
 from device.sources.pacing import RateLimit
-from device.sources.planes import packed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     import av
 
-    from device.workers.jobs import CameraJob
+    from device.jobs import CameraJob
 
 _FIRST_FRAME_S = 5.0
 _BUFFERS = 6  # one being filled, one queued, up to four in the board's encoder

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from device.clock import monotonic_us
 from device.errors import SourceError
-from device.sources.block import Block
-from device.workers.jobs import BLOCK_MS, SAMPLE_RATE
+from device.media.block import BLOCK_MS, SAMPLE_RATE, Block
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,7 +8,7 @@ import av
 import numpy as np
 
 from device.errors import SourceError
-from device.workers.jobs import SAMPLE_RATE
+from device.media.block import SAMPLE_RATE
 
 # aresample stretches the sound to its time stamps, smoothly, by up to this many samples a second (4000 ppm).
 _MAX_COMPENSATION = 192

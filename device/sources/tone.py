@@ -8,9 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from device.clock import epoch_of_us, monotonic_us
-from device.sources.block import Block
+from device.media.block import BLOCK_MS, SAMPLE_RATE, Block
 from device.sources.pacing import Pacing, sleep_until_us
-from device.workers.jobs import BLOCK_MS, SAMPLE_RATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import structlog
 from livekit import rtc
 
+from device.media.block import SAMPLE_RATE
 from device.tracks.depth_control import DepthControl
-from device.workers.jobs import SAMPLE_RATE, MicrophoneJob
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from device.jobs import MicrophoneJob
     from device.workers.wire import Message
 
 log = structlog.get_logger()

@@ -15,7 +15,7 @@ from device.workers.wire import Flag, Message
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from device.workers.jobs import CameraJob
+    from device.jobs import CameraJob
 
 log = structlog.get_logger()
 

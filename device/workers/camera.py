@@ -6,8 +6,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from device.errors import SourceError
+from device.jobs import CameraJob
 from device.workers.encoding import Encoding
-from device.workers.jobs import CameraJob
 from device.workers.link import Link, serve
 
 if TYPE_CHECKING:

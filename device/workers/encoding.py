@@ -9,9 +9,10 @@ from device.errors import EncoderError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from device.encoders.colour import Colour
-    from device.encoders.unit import AccessUnit, Encoder, Picture
-    from device.workers.jobs import CameraJob
+    from device.encoders.encoder import Encoder
+    from device.jobs import CameraJob
+    from device.media.colour import Colour
+    from device.media.picture import AccessUnit, Picture
     from device.workers.link import Link
 
 # Before the first estimate of the link arrives: what WebRTC's own encoders begin a 720p stream with, about.

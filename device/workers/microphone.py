@@ -7,13 +7,13 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from device.errors import SourceError
-from device.workers.jobs import MicrophoneJob
+from device.jobs import MicrophoneJob
 from device.workers.link import Link, serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from device.sources.block import Block
+    from device.media.block import Block
 
 _OVERFLOW_LOG_INTERVAL_S = 10.0
 

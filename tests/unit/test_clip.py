@@ -21,7 +21,7 @@ from device.sources.clip import SoundClip, VideoClip
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from device.sources.block import Block
+    from device.media.block import Block
 
 US = 1_000_000
 RATE = 48_000

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from device.clock import epoch_of_us, monotonic_us
-from device.encoders.colour import customary
-from device.encoders.unit import FramePicture
 from device.encoders.x264 import X264Encoder
+from device.media.colour import customary
+from device.media.picture import FramePicture
 from device.sources import strip
 from device.sources.lettering import Lettering
 from device.sources.pattern import PatternSource, flash_brightness

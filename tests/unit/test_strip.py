@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.clock import epoch_of_us, monotonic_us
-from device.encoders.colour import customary
-from device.encoders.unit import AccessUnit, FramePicture
 from device.encoders.x264 import X264Encoder
+from device.media.colour import customary
+from device.media.picture import AccessUnit, FramePicture
 from device.sources import strip
 from device.sources.pattern import PatternSource
 from device.sources.strip import Reading

@@ -13,7 +13,7 @@ from device.clock import epoch_of_us, monotonic_us
 from device.sources.tone import ToneSource
 
 if TYPE_CHECKING:
-    from device.sources.block import Block
+    from device.media.block import Block
 
 RATE = 48_000
 

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from structlog.testing import capture_logs
 
+from device.jobs import CameraJob, MicrophoneJob
 from device.workers.child import running
-from device.workers.jobs import CameraJob, MicrophoneJob
 from device.workers.supervisor import Plan, Supervisor, WorkerState
 from device.workers.wire import Kind, Message
 from tests.support.children import alive, living_descendants

@@ -8,10 +8,10 @@ import av
 import numpy as np
 import pytest
 
-from device.encoders.colour import BT601, BT709, Colour
-from device.encoders.unit import AccessUnit, FramePicture
 from device.encoders.x264 import X264Encoder
 from device.errors import EncoderError
+from device.media.colour import BT601, BT709, Colour
+from device.media.picture import AccessUnit, FramePicture
 
 SPS, PPS, IDR, SLICE = 7, 8, 5, 1
 

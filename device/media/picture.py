@@ -1,4 +1,4 @@
-"""What goes into an encoder and what comes out of it."""
+"""A picture before and after the encoder."""
 
 from __future__ import annotations
 
@@ -48,15 +48,3 @@ class AccessUnit:
 
 
 Sink = Callable[[AccessUnit], None]
-
-
-class Encoder(Protocol):
-    """Encodes pictures into a sink; called from one thread, though the sink may be called from another."""
-
-    name: str
-
-    def encode(self, picture: Picture, *, key: bool) -> None:
-        """Encode one picture, as an IDR if `key`. Raises EncoderError."""
-        ...
-
-    def set_bitrate(self, bitrate_bps: int) -> None: ...

@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-SAMPLE_RATE = 48_000  # Opus' own rate; every block on the wire has it
-BLOCK_MS = 20
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraJob:

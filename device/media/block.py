@@ -1,8 +1,11 @@
-"""What a source of sound yields."""
+"""Sound, as sources yield it and as it crosses the wire."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+SAMPLE_RATE = 48_000  # Opus' own rate; every block on the wire has it
+BLOCK_MS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
