@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
         return int(options.command(options))
     except ConfigError as error:
         for problem in error.problems:
-            print(problem, file=sys.stderr)
+            _complain(str(problem))
         return error.exit_code
     except KeyboardInterrupt:
         return 130
@@ -159,6 +159,12 @@ def _load_api_key(options: argparse.Namespace) -> tuple[Config, ApiKey]:
             )
         )
     return config, chosen
+
+
+def _complain(text: str) -> None:
+    """Print an error; into the journal with its priority, as sd-daemon(3) has it."""
+    prefix = "<3>" if os.environ.get("JOURNAL_STREAM") and not sys.stderr.isatty() else ""
+    print(f"{prefix}{text}", file=sys.stderr)
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -8,16 +8,22 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from device.errors import EncoderError, ExitCode, SourceError
+from device.errors import EncoderError, ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    Entries = list[dict[str, Any]]
 
 
 def run(*, as_json: bool) -> int:
     """Print the lists; a list that cannot be made says why."""
     with quiet_libraries():
-        found = {"cameras": _cameras(), "microphones": _microphones(), "encoders": _encoders()}
+        found = {
+            "cameras": _asked(_cameras, "libcamera finds no camera"),
+            "microphones": _asked(_microphones, "PortAudio lists none (nor one that another program holds)"),
+            "encoders": _asked(_encoders, ""),
+        }
     if as_json:
         sys.stdout.write(json.dumps(found, indent=2, default=str) + "\n")
         return ExitCode.OK
@@ -32,42 +38,38 @@ def run(*, as_json: bool) -> int:
     return ExitCode.OK
 
 
-def _cameras() -> list[dict[str, Any]] | str:
+def _asked(ask: Callable[[], Entries], none: str) -> Entries | str:
+    """Return a list, or why there is none: one broken library must not hide what the others say."""
+    try:
+        return ask() or none
+    except Exception as error:  # noqa: BLE001  # whatever a driver raises
+        return str(error) or type(error).__name__
+
+
+def _cameras() -> Entries:
     from device.sources import picamera2
 
-    try:
-        return [
-            {
-                "name": each.get("Model", "camera"),
-                "number": position,
-                "id": each.get("Id", ""),
-                "modes": picamera2.modes(position),
-            }
-            for position, each in enumerate(picamera2.cameras())
-        ] or "libcamera finds no camera"
-    except SourceError as error:
-        return str(error)
+    return [
+        {
+            "name": each.get("Model", "camera"),
+            "number": position,
+            "id": each.get("Id", ""),
+            "modes": picamera2.modes(position),
+        }
+        for position, each in enumerate(picamera2.cameras())
+    ]
 
 
-def _microphones() -> list[dict[str, Any]] | str:
+def _microphones() -> Entries:
     from device.sources.pyaudio import microphones
 
-    try:
-        return [
-            {
-                "name": each.name,
-                "host": each.host,
-                "channels": each.channels,
-                "rate": each.rate,
-                "default": each.default,
-            }
-            for each in microphones()
-        ] or "PortAudio lists no microphone (one that another program holds is not listed)"
-    except SourceError as error:
-        return str(error)
+    return [
+        {"name": each.name, "host": each.host, "channels": each.channels, "rate": each.rate, "default": each.default}
+        for each in microphones()
+    ]
 
 
-def _encoders() -> list[dict[str, Any]] | str:
+def _encoders() -> Entries:
     from device.encoders.v4l2 import DEVICE, board_encoder
 
     software = {"name": "x264", "device": "software"}

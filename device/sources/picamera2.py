@@ -98,13 +98,23 @@ def cameras() -> list[dict[str, Any]]:
 
 
 def modes(number: int) -> str:
-    """Return the sensor's modes in words; a camera that another program holds does not tell them."""
+    """Return the sensor's modes in words, or the sizes of a camera that has no raw ones, as on USB."""
     try:
         with contextlib.closing(_library()(number)) as camera:
-            found = {(tuple(mode["size"]), round(mode["fps"])) for mode in camera.sensor_modes}
+            try:
+                found = {(*mode["size"], f" at {mode['fps']:.0f} fps") for mode in camera.sensor_modes}
+            except AttributeError:  # picamera2 takes every camera for one with raw modes
+                found = {(*size, "") for size in _video_sizes(camera)}
     except (RuntimeError, IndexError, OSError, KeyError) as error:
         return f"unknown ({error.__cause__ or error})"
-    return ", ".join(f"{width}x{height} at {fps} fps" for (width, height), fps in sorted(found))
+    return ", ".join(f"{width}x{height}{rate}" for width, height, rate in sorted(found))
+
+
+def _video_sizes(camera: Any) -> list[tuple[int, int]]:
+    from libcamera import StreamRole
+
+    formats = camera.camera.generate_configuration([StreamRole.VideoRecording]).at(0).formats
+    return [(size.width, size.height) for pixel_format in formats.pixel_formats for size in formats.sizes(pixel_format)]
 
 
 def choose(found: list[dict[str, Any]], wanted: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -47,8 +48,10 @@ class PyAudioSource:
         self.rate = SAMPLE_RATE if self._takes(SAMPLE_RATE) else self.microphone.rate
         self._frames = self.rate * BLOCK_MS // 1000
         self._resampler: Resampler | None = None
+        self._building: threading.Thread | None = None
+        self._ppm = 0.0
         if self.rate != SAMPLE_RATE:
-            self._resample()
+            self._build_resampler()
         try:
             self._stream = self._audio.open(
                 format=_int16(),
@@ -66,7 +69,13 @@ class PyAudioSource:
 
     def pace(self, ppm: float) -> None:
         """Follow our clock: the device's is so many parts per million faster."""
-        self._resample().pace(ppm)
+        self._ppm = ppm
+        if self._resampler is not None:
+            self._resampler.pace(ppm)
+        elif self._building is None:
+            # Not here: loading FFmpeg takes a quarter of a second, and blocks would be late.
+            self._building = threading.Thread(target=self._build_resampler, name="resampler", daemon=True)
+            self._building.start()
 
     def blocks(self) -> Iterator[Block]:
         """Yield blocks for ever. Raises SourceError when the device goes away."""
@@ -100,12 +109,12 @@ class PyAudioSource:
         except ValueError:
             return False
 
-    def _resample(self) -> Resampler:
-        if self._resampler is None:
-            from device.sources.resampling import Resampler  # not needed at 48 kHz with a good clock
+    def _build_resampler(self) -> None:
+        from device.sources.resampling import Resampler  # not needed at 48 kHz with a good clock
 
-            self._resampler = Resampler(rate=self.rate, channels=self._channels)
-        return self._resampler
+        resampler = Resampler(rate=self.rate, channels=self._channels)
+        resampler.pace(self._ppm)
+        self._resampler = resampler
 
 
 def microphones(audio: Any = None) -> list[Microphone]:
@@ -141,9 +150,11 @@ def choose(found: list[Microphone], wanted: str) -> Microphone:
         raise SourceError("there is no microphone, or another program holds it; look at `arecord -l`")
     if not wanted:
         return next((each for each in found if each.default), found[0])
-    for each in found:
-        if wanted.lower() in each.name.lower():
-            return each
+    # The whole name first: one name may be part of another.
+    for matches in (str.__eq__, str.__contains__):
+        for each in found:
+            if matches(each.name.lower(), wanted.lower()):
+                return each
     names = ", ".join(repr(each.name) for each in found)
     raise SourceError(f"no microphone's name holds {wanted!r}, or another program holds it; there are: {names}")
 

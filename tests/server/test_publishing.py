@@ -69,13 +69,13 @@ def test_tone_is_heard_and_beeps_with_the_flash(server: Server, room: str, confi
         async with watching(server, room) as watcher:
             with daemons.running(config, daemons.environment(server, room)):
                 await watcher.until(
-                    lambda: len(_flashes(watcher)) > 4 and len(_beeps(watcher)) > 4,
+                    lambda: len(_flashes(watcher)) > 5 and len(_beeps(watcher)) > 5,
                     within_s=60,
-                    what="five flashes and five beeps",
+                    what="six flashes and six beeps",
                 )
                 between = [block for block in watcher.sound if 0.4 < _since_beep(watcher, block) < 0.8][-40:]
                 assert abs(dominant_hz(between) - 440) < 10
-                flashes, beeps = _flashes(watcher)[-3:], _beeps(watcher)
+                flashes, beeps = _flashes(watcher)[-4:-1], _beeps(watcher)  # the last flash's beep may be on its way
                 for flash in flashes:
                     # Measured: the beep comes 20 to 110 ms after the flash.
                     assert min(abs(beep - flash) for beep in beeps) < 0.4
