@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
+# In each plane; nv12 has Cb and Cr side by side.
+_BYTES_PER_PIXEL = {"yuv420p": (1, 1, 1), "nv12": (1, 2)}
+
+
 class Layout(Protocol):
     """Sizes in pixels; the stride, in bytes, is that of the luma plane. Chroma planes of yuv420p have half of it."""
 
@@ -36,11 +40,21 @@ def packed(buffer: npt.NDArray[np.uint8], layout: Layout) -> av.VideoFrame:
     if stride < width or buffer.size < needed:
         raise SourceError(f"a picture of {width}x{height} needs {needed} bytes, the camera gave {buffer.size}")
     flat = buffer.reshape(-1)[:needed]
-    luma = flat[: stride * height].reshape(height, stride)[:, :width]
-    chroma = flat[stride * height :]
+    luma, chroma = flat[: stride * height], flat[stride * height :]
     if layout.pixel_format == "nv12":
-        colours = [chroma.reshape(height // 2, stride)[:, :width]]
+        planes = [luma.reshape(height, stride), chroma.reshape(height // 2, stride)]
     else:
-        colours = [plane.reshape(height // 2, stride // 2)[:, : width // 2] for plane in np.split(chroma, 2)]
-    tight = np.concatenate([np.ascontiguousarray(plane).reshape(-1) for plane in (luma, *colours)])
-    return av.VideoFrame.from_numpy_buffer(tight.reshape(height * 3 // 2, width), format=layout.pixel_format)
+        planes = [luma.reshape(height, stride), *(half.reshape(-1, stride // 2) for half in np.split(chroma, 2))]
+    frame = av.VideoFrame(width, height, layout.pixel_format)
+    for target, rows in zip(writable(frame), planes, strict=True):
+        target[:] = rows[:, : target.shape[1]]
+    return frame
+
+
+def writable(frame: av.VideoFrame) -> list[npt.NDArray[np.uint8]]:
+    """Return a view of each plane of an 8-bit frame, of shape (lines, bytes a line), without the padding."""
+    views = []
+    for plane, pixel_bytes in zip(frame.planes, _BYTES_PER_PIXEL[frame.format.name], strict=True):
+        rows: npt.NDArray[np.uint8] = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)  # type: ignore[call-overload]
+        views.append(rows[:, : pixel_bytes * plane.width])
+    return views

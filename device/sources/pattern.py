@@ -12,6 +12,7 @@ import numpy.typing as npt
 from device.clock import epoch_of_us, monotonic_us
 from device.media.colour import BT709, customary
 from device.media.picture import FramePicture
+from device.media.planes import writable
 from device.sources import strip
 from device.sources.lettering import Lettering
 from device.sources.pacing import Pacing, sleep_until_us
@@ -57,7 +58,7 @@ class PatternSource:
     def draw(self, number: int, captured_at_us: int) -> av.VideoFrame:
         """Return the picture of one moment, in a frame that is used again three pictures later."""
         frame = self._frames[number % _BUFFERS]
-        luma, blue, red = _planes(frame)
+        luma, blue, red = writable(frame)
         epoch_us = epoch_of_us(captured_at_us)
         self._draw_bars(number, luma, blue, red)
         if epoch_us % _US < FLASH_US:
@@ -83,7 +84,7 @@ class PatternSource:
 
     def _blank(self) -> av.VideoFrame:
         frame = av.VideoFrame(self.width, self.height, self.pixel_format)
-        luma, blue, red = _planes(frame)
+        luma, blue, red = writable(frame)
         luma[:] = strip.BLACK
         blue[:] = red[:] = 128
         self._write(luma, self._identity, line=0)
@@ -104,15 +105,6 @@ def flash_brightness(luma: strip.Luma) -> float:
     """Return the mean luma of where the flash appears, of a decoded picture of any size; over 220 in a flash."""
     height, width = luma.shape
     return float(luma[height // 32 : height // 4, width * 9 // 16 : width * 15 // 16].mean())
-
-
-def _planes(frame: av.VideoFrame) -> tuple[strip.Luma, strip.Luma, strip.Luma]:
-    """Return writable views of luma, Cb and Cr."""
-    luma, blue, red = (
-        np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]  # type: ignore[call-overload]
-        for plane in frame.planes
-    )
-    return luma, blue, red
 
 
 def _bars(width: int, *, bt709: bool) -> npt.NDArray[np.uint8]:

@@ -124,9 +124,12 @@ def choose(found: list[dict[str, Any]], wanted: str) -> int:
     """
     if not found:
         raise SourceError("libcamera finds no camera; look at its ribbon cable and at `rpicam-hello --list-cameras`")
+    if not wanted:
+        return 0
+    if wanted.isdecimal() and int(wanted) < len(found):
+        return int(wanted)
     for position, each in enumerate(found):
-        names = (str(each.get("Model", "")), str(each.get("Id", "")))
-        if wanted in ("", str(position)) or any(wanted.lower() in name.lower() for name in names):
+        if any(wanted.lower() in str(each.get(key, "")).lower() for key in ("Model", "Id")):
             return position
     have = ", ".join(f"{position}: {each.get('Model')} ({each.get('Id')})" for position, each in enumerate(found))
     raise SourceError(f"no camera's number, model or id is {wanted!r}; there are: {have}")

@@ -1,0 +1,114 @@
+"""What systemd and `check` are told, over a real socket and in a real file."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+from typing import TYPE_CHECKING
+
+from device.health import state_file
+from device.health.notify import Notifier
+from device.health.state_file import StateFile
+from device.health.status import Status
+from device.room.attributes import Attributes
+from device.room.presence import PresenceState
+from device.workers.supervisor import WorkerState
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@contextlib.contextmanager
+def _manager(path: Path):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(str(path))
+        listening.settimeout(5)
+        yield listening
+
+
+def test_ready_status_and_watchdog_arrive(tmp_path: Path) -> None:
+    with _manager(tmp_path / "notify") as manager:
+        environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "30000"}
+        notifier = Notifier.of_environment(environment)
+        notifier.ready()
+        notifier.status("room live;\ncamera live")
+        notifier.status("room live;\ncamera live")
+        notifier.stopping()
+        assert [manager.recv(99) for _ in range(3)] == [b"READY=1", b"STATUS=room live; camera live", b"STOPPING=1"]
+
+        async def ping() -> None:
+            task = asyncio.create_task(notifier.keep_alive())
+            pings = [await asyncio.to_thread(manager.recv, 99) for _ in range(3)]
+            task.cancel()
+            assert pings == [b"WATCHDOG=1"] * 3
+
+        asyncio.run(ping())
+
+
+def test_an_abstract_socket() -> None:
+    name = f"livekit-device-test-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(f"\0{name}")
+        manager.settimeout(5)
+        Notifier(address=f"@{name}").ready()
+        assert manager.recv(99) == b"READY=1"
+
+
+def test_nobody_listens_and_nothing_happens(tmp_path: Path) -> None:
+    Notifier().ready()
+    Notifier(address=str(tmp_path / "nobody")).status("x")
+
+
+def test_the_watchdog_of_another_process_is_not_ours() -> None:
+    assert Notifier.of_environment({"WATCHDOG_USEC": "1000", "WATCHDOG_PID": "1"})._watchdog_s == 0
+
+
+def test_status_says_in_words_what_is_going_on(tmp_path: Path) -> None:
+    with _manager(tmp_path / "notify") as manager:
+        attributes = Attributes()
+        file = StateFile(tmp_path / "state.json")
+        status = Status(attributes, Notifier(address=str(tmp_path / "notify")), file)
+        status.expect("camera")
+        status.room(PresenceState.LIVE, "")
+        assert attributes.snapshot()["device.state"] == "recovering"
+        status.worker("camera", WorkerState.LIVE, "")
+        assert attributes.snapshot()["device.state"] == "live"
+        status.worker("camera", WorkerState.STALLED, "no picture for 5 s")
+        assert attributes.snapshot() == {"device.state": "recovering", "device.camera": "stalled: no picture for 5 s"}
+        told = [manager.recv(999).decode() for _ in range(4)]
+        assert told[-1] == "STATUS=room live; camera stalled: no picture for 5 s"
+        assert state_file.read(tmp_path / "state.json") == {
+            "pid": os.getpid(),
+            "state": "recovering",
+            "room": "live",
+            "camera": "stalled: no picture for 5 s",
+        }
+        status.room(PresenceState.WAITING, "no server")
+        assert attributes.snapshot()["device.state"] == "connecting"
+
+
+def test_a_state_file_of_a_dead_service_says_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    assert state_file.read(path) == {}
+    for text in (
+        "",
+        "[]",
+        "{}",
+        "nonsense",
+        json.dumps({"pid": 2**22 + 1, "camera": "live"}),
+        json.dumps({"pid": "x"}),
+    ):
+        path.write_text(text)
+        assert state_file.read(path) == {}
+
+
+def test_no_runtime_directory_no_file(tmp_path: Path) -> None:
+    StateFile.of_environment({}).write({"state": "live"})
+    file = StateFile.of_environment({"RUNTIME_DIRECTORY": str(tmp_path)})
+    file.write({"state": "live"})
+    assert (tmp_path / "state.json").stat().st_mode & 0o777 == 0o644
+    file.remove()
+    assert not list(tmp_path.iterdir())
