@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _MAX_TEXT = 200
+_WELL = frozenset({WorkerState.LIVE.value, WorkerState.STARTING.value})  # without a reason beside
 
 
 class DeviceState(enum.Enum):
     """The attribute `device.state`."""
 
     CONNECTING = "connecting"
+    STARTING = "starting"  # in the room, but a source has not begun yet
     LIVE = "live"
     RECOVERING = "recovering"  # in the room, but a source is away
 
@@ -60,6 +62,8 @@ class Status:
             state = DeviceState.CONNECTING
         elif all(worker is WorkerState.LIVE for worker in self._workers.values()):
             state = DeviceState.LIVE
+        elif all(text in _WELL for text in self._texts.values()):
+            state = DeviceState.STARTING
         else:
             state = DeviceState.RECOVERING
         if state is not self._state:

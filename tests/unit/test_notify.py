@@ -73,7 +73,7 @@ def test_status_says_in_words_what_is_going_on(tmp_path: Path) -> None:
         status = Status(attributes, Notifier(address=str(tmp_path / "notify")), file)
         status.expect("camera")
         status.room(PresenceState.LIVE, "")
-        assert attributes.snapshot()["device.state"] == "recovering"
+        assert attributes.snapshot()["device.state"] == "starting"
         status.worker("camera", WorkerState.LIVE, "")
         assert attributes.snapshot()["device.state"] == "live"
         status.worker("camera", WorkerState.STALLED, "no picture for 5 s")
