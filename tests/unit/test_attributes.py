@@ -83,7 +83,7 @@ def test_a_new_reader_gets_all_even_if_the_old_one_had_them() -> None:
         (PresenceState.WAITING, (WorkerState.LIVE, WorkerState.LIVE), DeviceState.CONNECTING),
         (PresenceState.CONNECTING, (WorkerState.LIVE, WorkerState.LIVE), DeviceState.CONNECTING),
         (PresenceState.LIVE, (WorkerState.LIVE, WorkerState.LIVE), DeviceState.LIVE),
-        (PresenceState.LIVE, (WorkerState.LIVE, WorkerState.STARTING), DeviceState.RECOVERING),
+        (PresenceState.LIVE, (WorkerState.LIVE, WorkerState.STARTING), DeviceState.STARTING),
         (PresenceState.LIVE, (WorkerState.STALLED, WorkerState.LIVE), DeviceState.RECOVERING),
     ),
 )
