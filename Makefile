@@ -23,7 +23,7 @@ $(READY): pyproject.toml requirements-dev.txt device/viewer/package-lock.json
 	@touch $@
 
 run: $(READY)  ## server, daemon and viewer page on this machine (CONFIG=file for another configuration)
-	@.venv/bin/python -m tests.support.run $(CONFIG)
+	@.venv/bin/python -m tests.support.run '$(CONFIG)'
 
 test: $(READY)  ## all tests, against a real livekit-server and a real Chromium (ARGS=... go to pytest)
 	@tests/prepare.sh

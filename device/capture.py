@@ -84,7 +84,7 @@ def _microphone(config: Config, epoch_us: int, status: Status) -> tuple[Supervis
     track = AudioTrack(
         job,
         processing=microphone.processing and microphone.source == "pyaudio",
-        command=lambda *order: supervisor.command(*order),  # noqa: PLW0108  # it is made below
+        command=lambda *order: supervisor.command(*order),  # it is made below  # noqa: PLW0108
     )
 
     def on_state(state: WorkerState, why: str) -> None:

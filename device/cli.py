@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import datetime
+import logging
 import os
 import re
+import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import device
 from device.errors import ConfigError, ExitCode, Problem
@@ -21,12 +23,14 @@ if TYPE_CHECKING:
 
 _DURATION = re.compile(r"(\d+)\s*([smhd]?)")
 _MAX_PORT = 65535
+_STDERR = 2
 _UNITS = {"s": 1, "": 1, "m": 60, "h": 3600, "d": 86400}
 _MAX_TTL = datetime.timedelta(days=365)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; return the exit code (see `ExitCode`)."""
+    _open_standard_streams()
     options = _parser().parse_args(arguments)
     try:
         return int(options.command(options))
@@ -87,14 +91,24 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> int:
+    # Until the daemon takes over there is nothing to stop but the start.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: os._exit(ExitCode.OK))
     from device import daemon, log  # --help answers without the SDK
 
     attributes = daemon.first_attributes()
     config, credentials = _load(options, attributes)
     context = log.configure(level=config.log.level, format=config.log.format)
-    context.bind(identity=config.room.identity, room=config.room.name)
+    wanted = credentials.wanted
+    context.bind(identity=wanted.identity or wanted.derived_identity, room=wanted.room)
+
+    async def run() -> None:
+        await daemon.run(config, credentials, attributes, context)
+        # At once: a thread that waits for a name server would hold up the end by seconds.
+        _leave(ExitCode.OK)
+
     try:
-        asyncio.run(daemon.run(config, credentials, attributes, context))
+        asyncio.run(run())
     except Exception as error:  # the journal gets it, in the journal's own form  # noqa: BLE001
         log.crashed(error)
         return ExitCode.INTERNAL
@@ -104,7 +118,7 @@ def _run(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     from device.check import command
 
-    return asyncio.run(command.run(options.config))
+    return _leave(asyncio.run(command.run(options.config)))
 
 
 def _devices(options: argparse.Namespace) -> int:
@@ -159,6 +173,23 @@ def _load_api_key(options: argparse.Namespace) -> tuple[Config, ApiKey]:
             )
         )
     return config, chosen
+
+
+def _leave(code: int) -> NoReturn:
+    """End at once, without exit handlers: the SDK's native threads may panic in them after all is done and said."""
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(code)
+
+
+def _open_standard_streams() -> None:
+    """Open /dev/null in the place of closed ones: else some socket would become standard error."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        pass
+    os.close(descriptor)
+    for name, number, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", _STDERR, "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode))
 
 
 def _complain(text: str) -> None:

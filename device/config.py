@@ -26,12 +26,14 @@ def _even(value: int) -> int:
     return value
 
 
-def _websocket_url(value: str) -> str:
+def websocket_url(value: str) -> str:
+    """Return the URL as ws:// or wss://. Raises ValueError that says what is wrong, without the value."""
     if not value:
         raise ValueError("is empty; it must be ws://HOST or wss://HOST, as the LiveKit server shows it")
     try:
         parts = urlsplit(value)
         host, _ = parts.hostname, parts.port
+        (host or "").encode("idna")
     except ValueError:
         raise ValueError("is not a URL; it must look like wss://HOST or wss://HOST:PORT") from None
     if parts.scheme not in _SCHEMES:
@@ -43,7 +45,7 @@ def _websocket_url(value: str) -> str:
     return parts._replace(scheme=_SCHEMES[parts.scheme]).geturl()
 
 
-WebSocketUrl = Annotated[str, AfterValidator(_websocket_url)]
+WebSocketUrl = Annotated[str, AfterValidator(websocket_url)]
 Dimension = Annotated[int, AfterValidator(_even)]
 
 
@@ -76,6 +78,7 @@ class Credentials(Table):
         try:
             parts = urlsplit(value)
             known = not value or (parts.scheme in ("http", "https") and parts.hostname)
+            (parts.hostname or "").encode("idna")
         except ValueError:
             known = False
         if not known:

@@ -97,7 +97,7 @@ def _refusal(where: tuple[str, ...], value: str) -> str:
     """Say why a variable cannot override this place; empty where it can."""
     if where[0] not in Config.model_fields:
         return f"there is no table [{where[0]}]{_nearest(where[0], Config.model_fields)}"
-    if len(where) > 2:  # noqa: PLR2004  # table and key
+    if len(where) > 2:  # table and key  # noqa: PLR2004
         return 'names below a key lose their case; set them as JSON, such as DEVICE_CAMERA__CONTROLS={"AeEnable": true}'
     if where == _CONTROLS:
         try:

@@ -42,7 +42,7 @@ def _asked(ask: Callable[[], Entries], none: str) -> Entries | str:
     """Return a list, or why there is none: one broken library must not hide what the others say."""
     try:
         return ask() or none
-    except Exception as error:  # noqa: BLE001  # whatever a driver raises
+    except Exception as error:  # whatever a driver raises  # noqa: BLE001
         return str(error) or type(error).__name__
 
 

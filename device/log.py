@@ -73,8 +73,8 @@ def configure(
     root.setLevel(level.upper())
     # asyncio tells of slow callbacks at warning; its debug lines are of no use to an operator.
     logging.getLogger("asyncio").setLevel(logging.WARNING)
-    # The SDK tells of every signalling step at info.
-    logging.getLogger("livekit").setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
+    # The SDK tells of every signalling step at info, and warns of each try of a join that fails anyway.
+    logging.getLogger("livekit").setLevel(logging.DEBUG if level == "debug" else logging.ERROR)
     logging.captureWarnings(capture=True)
     structlog.configure(
         processors=[

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
     """One real livekit-server for all tests that leave it alone."""
-    with livekit_server(prefer=(0, 0, 0)) as running:
+    with livekit_server(prefer=(0, 0)) as running:
         yield running
 
 

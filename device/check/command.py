@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from device import config_file, log
 from device.check import hardware, media, network
 from device.check.report import Report
+from device.daemon import first_attributes
 from device.errors import ConfigError, CredentialError, ExitCode
 from device.room import credentials
-from device.room.attributes import Attributes
 from device.room.credentials import ApiKey, Endpoint, TokenFile
 
 if TYPE_CHECKING:
@@ -37,8 +38,9 @@ async def _steps(report: Report, path: Path) -> None:
     if way is None:
         return
     hardware.look(report, config)
-    reachable = await network.resolve(report, config.room.url) and await network.reach(report, config.room.url)
     ticket = await _ticket(report, config, way)
+    url = ticket.url if ticket else config.room.url
+    reachable = await network.resolve(report, url) and await network.reach(report, url)
     if not reachable or ticket is None:
         report.skipped("room", "server or token is missing, see above")
         return
@@ -54,16 +56,16 @@ async def _steps(report: Report, path: Path) -> None:
 
 
 def _load(report: Report, path: Path) -> Config | None:
-    if not path.is_file():
-        report.bad("file", f"there is no {path}", hint="copy config/device.toml there, or name one with --config")
-        return None
-    report.good("file", str(path))
     try:
         config = config_file.load(path)
     except ConfigError as error:
+        whole_file = [problem for problem in error.problems if problem.place == str(path)]
+        if not whole_file:
+            report.good("file", str(path))
         for problem in error.problems:
-            report.bad("values", str(problem))
+            report.bad("file" if problem in whole_file else "values", str(problem))
         return None
+    report.good("file", str(path))
     report.good("values", f"camera {config.camera.source}, microphone {config.microphone.source}")
     return config
 
@@ -71,7 +73,9 @@ def _load(report: Report, path: Path) -> Config | None:
 def _select(report: Report, config: Config, path: Path) -> TokenFile | Endpoint | ApiKey | None:
     directory = os.environ.get("CREDENTIALS_DIRECTORY")
     try:
-        way = credentials.select(config, attributes=Attributes(), directory=Path(directory) if directory else None)
+        way = credentials.select(
+            config, attributes=first_attributes(), directory=Path(directory) if directory else None
+        )
     except ConfigError as error:
         for problem in error.problems:
             report.bad("credentials", f"{path}: {problem}")
@@ -90,6 +94,11 @@ async def _ticket(report: Report, config: Config, way: TokenFile | Endpoint | Ap
     if missing := ticket.grants.lacking(tuple(sources)):
         for each in missing:
             report.bad("grants", f"the token is not enough: {each}")
+        return None
+    if 0 < ticket.grants.expires_at < time.time():
+        report.bad(
+            "grants", f"the token expired {time.time() - ticket.grants.expires_at:.0f} s ago", hint="get a new one"
+        )
         return None
     report.good("grants", f"{ticket.grants.identity} may publish in {ticket.grants.room}")
     if not ticket.grants.can_update_own_metadata:

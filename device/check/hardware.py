@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from device.devices import quiet_libraries
-from device.errors import EncoderError, SourceError
+from device.errors import EncoderError
 from device.health import state_file
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ def _row(report: Report, name: str, service: dict[str, Any], ask: Callable[[], s
     try:
         with quiet_libraries():
             found = ask()
-    except (SourceError, EncoderError) as error:
-        report.bad(name, str(error))
+    except Exception as error:  # whatever a driver raises  # noqa: BLE001
+        report.bad(name, str(error) or type(error).__name__)
     else:
         report.good(name, found)
 

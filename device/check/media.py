@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import time
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -72,7 +72,7 @@ async def watch(report: Report, config: Config, api_key: ApiKey) -> None:
             report.good("room", f"joined {config.room.name}; looking at {what}")
             subscribing = asyncio.create_task(_subscribe(room, watched))
             try:
-                await _measure(report, config, decoded)
+                await _measure(report, config, decoded, _hints(room, watched) if running else {})
             finally:
                 subscribing.cancel()
     except* JoinError as group:
@@ -80,6 +80,7 @@ async def watch(report: Report, config: Config, api_key: ApiKey) -> None:
     finally:
         for task in decoders:
             task.cancel()
+        await asyncio.gather(*decoders, return_exceptions=True)
         await asyncio.wait_for(room.disconnect(), 2)
 
 
@@ -114,17 +115,28 @@ async def _subscribe(room: rtc.Room, identity: str) -> None:
 
 async def _decode(track: rtc.RemoteTrack, decoded: Decoded) -> None:
     if isinstance(track, rtc.RemoteVideoTrack):
-        async for picture in rtc.VideoStream(track):
-            decoded.pictures += 1
-            decoded.width, decoded.height = picture.frame.width, picture.frame.height
-            decoded.arrived.set()
+        async with aclosing(rtc.VideoStream(track)) as pictures:
+            async for picture in pictures:
+                decoded.pictures += 1
+                decoded.width, decoded.height = picture.frame.width, picture.frame.height
+                decoded.arrived.set()
     else:
-        async for sound in rtc.AudioStream(track, sample_rate=_SAMPLE_RATE, num_channels=1):
-            decoded.samples += sound.frame.samples_per_channel
-            decoded.arrived.set()
+        async with aclosing(rtc.AudioStream(track, sample_rate=_SAMPLE_RATE, num_channels=1)) as blocks:
+            async for sound in blocks:
+                decoded.samples += sound.frame.samples_per_channel
+                decoded.arrived.set()
 
 
-async def _measure(report: Report, config: Config, decoded: Decoded) -> None:
+def _hints(room: rtc.Room, identity: str) -> dict[str, str]:
+    """Return what a running device says of its own sources."""
+    attributes = room.remote_participants[identity].attributes
+    return {
+        name: f"the device says: {attributes.get(f'device.{name}', 'nothing')}; look at its journal"
+        for name in ("camera", "microphone")
+    }
+
+
+async def _measure(report: Report, config: Config, decoded: Decoded, hints: dict[str, str]) -> None:
     wants_picture, wants_sound = config.camera.source != "off", config.microphone.source != "off"
     give_up_at = time.monotonic() + _FIRST_S
     while (wants_picture and not decoded.pictures) or (wants_sound and not decoded.samples):
@@ -146,7 +158,7 @@ async def _measure(report: Report, config: Config, decoded: Decoded) -> None:
         report.bad(
             "picture",
             f"none decoded within {_FIRST_S:.0f} s",
-            hint="the lines above on standard error say what the camera's worker found",
+            hint=hints.get("camera", "the lines on standard error say what the camera's worker found"),
         )
     if not wants_sound:
         report.skipped("sound", "microphone.source is off")
@@ -156,5 +168,5 @@ async def _measure(report: Report, config: Config, decoded: Decoded) -> None:
         report.bad(
             "sound",
             f"none decoded within {_FIRST_S:.0f} s",
-            hint="the lines above on standard error say what the microphone's worker found",
+            hint=hints.get("microphone", "the lines on standard error say what the microphone's worker found"),
         )

@@ -33,8 +33,8 @@ async def resolve(report: Report, url: str) -> bool:
         found = await asyncio.wait_for(
             asyncio.get_running_loop().getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM), _RESOLVE_S
         )
-    except (TimeoutError, OSError) as error:
-        why = "no answer from the name server" if isinstance(error, TimeoutError) else error.strerror
+    except (TimeoutError, OSError, UnicodeError) as error:
+        why = "no answer from the name server" if isinstance(error, TimeoutError) else str(error)
         report.bad(
             "name",
             f"{parts.hostname} does not resolve: {why}",
@@ -121,7 +121,7 @@ async def validate(report: Report, ticket: Ticket) -> bool:
 
 def _origin(url: str) -> str:
     parts = urlsplit(url)
-    return f"{_SCHEMES[parts.scheme]}://{parts.netloc}/"
+    return f"{_SCHEMES[parts.scheme]}://{parts.netloc}{parts.path.rstrip('/')}/"
 
 
 def _words(error: aiohttp.ClientError) -> str:

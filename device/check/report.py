@@ -13,6 +13,18 @@ _NAME_WIDTH = 14
 _GREEN, _RED, _DIM, _END = "\033[32m", "\033[31m", "\033[2m", "\033[0m"
 
 
+_ASCII = str.maketrans({"✓": "+", "✗": "x"})
+
+
+def _plain(encoding: str) -> bool:
+    """Say whether a terminal lacks the signs, as with LANG=C."""
+    try:
+        "✓✗".encode(encoding)
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
 @dataclass(slots=True)
 class Report:
     """Prints rows and remembers whether one failed. What is skipped says why, and fails nothing."""
@@ -33,5 +45,9 @@ class Report:
     def _row(self, sign: str, colour: str, name: str, text: str) -> None:
         if self.stream.isatty() and not os.environ.get("NO_COLOR"):
             sign = f"{colour}{sign}{_END}"
-        self.stream.write(f"{sign} {name:<{_NAME_WIDTH}} {redacted(text)}\n")
+        line = f"{sign} {name:<{_NAME_WIDTH}} {redacted(text)}\n"
+        encoding = self.stream.encoding or "utf-8"
+        self.stream.write(
+            line.translate(_ASCII).encode(encoding, "replace").decode(encoding) if _plain(encoding) else line
+        )
         self.stream.flush()

@@ -23,6 +23,10 @@ class Attributes:
             self._values |= named
             self._changed.set()
 
+    def repeat(self) -> None:
+        """Have them written again, as after a connection in which a change may have been lost."""
+        self._changed.set()
+
     def snapshot(self) -> dict[str, str]:
         return dict(self._values)
 

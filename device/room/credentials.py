@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -104,7 +105,7 @@ def _given(directory: Path | None, name: str) -> Path | None:
         return None
     # systemd names the files of a folder that it loads whole ID_FILE (systemd.exec(5), LoadCredential=).
     candidates = (directory / name, directory / f"{_UNIT_ID}_{name}")
-    return next((path for path in candidates if path.is_file()), None)
+    return next((path for path in candidates if os.path.isfile(path)), None)  # never raises  # noqa: PTH113
 
 
 def _read_secret(path: Path) -> str:

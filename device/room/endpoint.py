@@ -37,12 +37,14 @@ class Endpoint:
             room_name=self.wanted.room,
             participant_name=self.wanted.display_name,
             participant_identity=self.wanted.identity,
-            participant_attributes=self.wanted.attributes.snapshot(),
         )
-        derived = {"participant_identity": self.wanted.derived_identity} | named
-        status, reply = await self._post(derived, headers)
-        if status in _REFUSED_FIELDS and derived != named:
-            status, reply = await self._post(named, headers)
+        identified = {"participant_identity": self.wanted.derived_identity} | named
+        described = identified | _without_empty(participant_attributes=self.wanted.attributes.snapshot())
+        # An endpoint may refuse fields: what the configuration does not name is then left out, bit by bit.
+        status, reply = await self._post(described, headers)
+        for fewer, before in ((identified, described), (named, identified)):
+            if status in _REFUSED_FIELDS and fewer != before:
+                status, reply = await self._post(fewer, headers)
         if status not in (HTTPStatus.OK, HTTPStatus.CREATED):
             raise CredentialError(f"{self._origin}: answered HTTP {status}{_hint(status, named)}")
         return checked(

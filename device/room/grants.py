@@ -17,14 +17,12 @@ class Grants:
     """The claims of an access token that a publishing device depends on. Times are epoch seconds."""
 
     identity: str
-    name: str
     room: str
     room_join: bool
     can_publish: bool
     can_publish_sources: tuple[str, ...]
     can_update_own_metadata: bool
     expires_at: float
-    not_before: float
 
     def lacking(self, sources: tuple[str, ...]) -> list[str]:
         """Return in words what is missing to publish these sources; empty where nothing is."""
@@ -54,7 +52,6 @@ def read_grants(token: str) -> Grants:
         video = claims.get("video") or {}
         return Grants(
             identity=str(claims.get("sub") or ""),
-            name=str(claims.get("name") or ""),
             room=str(video.get("room") or ""),
             room_join=bool(video.get("roomJoin")),
             # The protocol treats an absent canPublish as allowed.
@@ -62,7 +59,6 @@ def read_grants(token: str) -> Grants:
             can_publish_sources=tuple(str(source).lower() for source in video.get("canPublishSources") or ()),
             can_update_own_metadata=bool(video.get("canUpdateOwnMetadata")),
             expires_at=float(claims.get("exp") or 0),
-            not_before=float(claims.get("nbf") or 0),
         )
     except (jwt.PyJWTError, AttributeError, TypeError, ValueError, OverflowError, RecursionError):
         raise CredentialError("is not a LiveKit access token (a JWT of three parts with a `video` claim)") from None

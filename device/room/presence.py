@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import enum
 import random
+import time
 from typing import TYPE_CHECKING
 
 import structlog
 
 from device.backoff import Backoff
-from device.errors import CredentialError, JoinError
+from device.errors import DeviceError
 from device.log import LogContext, redacted
+from device.repeats import Repeats
 from device.room.session import Session, Track
 
 if TYPE_CHECKING:
@@ -55,12 +57,14 @@ class Presence:
     async def run(self) -> None:
         """Join, stay, and join again, until cancelled; then leave in order."""
         backoff = Backoff(base_s=_BASE_S, cap_s=_CAP_S, reset_after_s=_RESET_AFTER_S, uniform=random.uniform)
+        repeats, why = Repeats(), ""
         while True:
-            self._become(PresenceState.CONNECTING, "")
+            self._become(PresenceState.CONNECTING, why)
             why, published_for_s = await self._stay_once()
             delay_s = backoff.next_delay_s(went_well_for_s=published_for_s)
             self._become(PresenceState.WAITING, why)
-            log.warning("room.retrying", why=why, delay_s=round(delay_s, 2))
+            if times := repeats.worth_telling(why, time.monotonic()):
+                log.warning("room.retrying", why=why, delay_s=round(delay_s, 2), times=times)
             await asyncio.sleep(delay_s)
 
     async def _stay_once(self) -> tuple[str, float]:
@@ -75,7 +79,9 @@ class Presence:
                 ended = await session.run()
             finally:
                 announcing.cancel()
-        except (CredentialError, JoinError) as error:
+        except DeviceError as error:
+            if not error.retry:
+                raise
             return redacted(str(error)), 0.0
         log.info("room.left", reason=ended.reason, published_for_s=round(ended.published_for_s, 1))
         return ended.reason, ended.published_for_s
@@ -86,6 +92,7 @@ class Presence:
 
     def _become(self, state: PresenceState, why: str) -> None:
         if state is not self.state:
-            log.info("room.state", old=self.state.value, new=state.value)
+            ends_well = PresenceState.LIVE in (state, self.state)
+            (log.info if ends_well else log.debug)("room.state", old=self.state.value, new=state.value)
             self.state = state
             self._on_state(state, why)

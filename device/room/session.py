@@ -65,6 +65,7 @@ class Session:
         """
         self._room.on("disconnected", self._on_disconnected)
         self._room.on("connection_state_changed", self._on_state)
+        self._room.on("reconnected", self._attributes.repeat)
         try:
             await self._connect()
             await self._publish()
@@ -120,7 +121,7 @@ class Session:
             )
             return
         async for values in self._attributes.changes():
-            # While the SDK reconnects this says ok and fails, or hangs; the next change comes in any case.
+            # While the SDK reconnects this says ok and fails, or hangs; they are written again after that.
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._room.local_participant.set_attributes(values), _ATTRIBUTES_S)
 

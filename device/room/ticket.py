@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from device.config import websocket_url
 from device.errors import CredentialError
 from device.room.grants import Grants, read_grants
 
@@ -59,4 +60,7 @@ def checked(wanted: Wanted, *, url: str, token: str, origin: str) -> Ticket:
                 f"{origin}: {key} is {ours!r} in the configuration, but {theirs!r} in the token; "
                 f"leave {key} empty or make them equal"
             )
-    return Ticket(url=url, token=token, grants=grants)
+    try:
+        return Ticket(url=websocket_url(url), token=token, grants=grants)
+    except ValueError as error:
+        raise CredentialError(f"{origin}: the server's URL {error}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import av
@@ -92,6 +93,7 @@ class VideoClip:
     def pictures(self) -> Iterator[FramePicture]:
         """Yield pictures for ever, each when it is due; those that are over already are left out."""
         number, last_due_us = 0, 0
+        last: VideoFrame | None = None
         for start_us in self._loop.starts():
             for frame, offset_us in self._loop.frames(VideoFrame):
                 due_us = start_us + offset_us
@@ -101,11 +103,27 @@ class VideoClip:
                 number += 1
                 if due_us < monotonic_us() - self._period_us:
                     continue
+                for held in self._held(last, last_due_us, due_us):
+                    number += 1
+                    yield replace(held, number=number)
                 last_due_us = due_us
-                picture = frame.reformat(width=self.width, height=self.height, format=self.pixel_format)
+                last = frame.reformat(width=self.width, height=self.height, format=self.pixel_format)
                 sleep_until_us(due_us)
-                yield FramePicture(frame=picture, number=number, captured_at_us=due_us)
-            sleep_until_us(start_us + self._loop.duration_us)
+                yield FramePicture(frame=last, number=number, captured_at_us=due_us)
+            end_us = start_us + self._loop.duration_us
+            for held in self._held(last, last_due_us, end_us):
+                number += 1
+                last_due_us = held.captured_at_us
+                yield replace(held, number=number)
+            sleep_until_us(end_us)
+
+    def _held(self, frame: VideoFrame | None, since_us: int, until_us: int) -> Iterator[FramePicture]:
+        """Repeat a picture each second while the film has no other: a still is not a source that has died."""
+        if frame is None:
+            return
+        for due_us in range(since_us + _US, until_us, _US):
+            sleep_until_us(due_us)
+            yield FramePicture(frame=frame, number=0, captured_at_us=due_us)
 
 
 class SoundClip:
@@ -149,17 +167,19 @@ class SoundClip:
                 due = (start_us + offset_us) * SAMPLE_RATE // _US
                 if position < 0:
                     position = due
-                if due - position > _HOLE_SAMPLES:
-                    yield position, self._silence(due - position)
-                    position = due
+                while due - position > _HOLE_SAMPLES:
+                    count = min(due - position, SAMPLE_RATE)
+                    yield position, self._silence(count)
+                    position += count
                 for piece in resampler.resample(frame):
                     left = max(0, end - position) * self._channels
                     samples = piece.to_ndarray().reshape(-1)[:left].astype(np.int16, copy=False)
                     yield position, samples
                     position += len(samples) // self._channels
-            if 0 <= position < end:
-                yield position, self._silence(end - position)
-                position = end
+            while 0 <= position < end:
+                count = min(end - position, SAMPLE_RATE)
+                yield position, self._silence(count)
+                position += count
 
     def _silence(self, count: int) -> Samples:
         return np.zeros(count * self._channels, np.int16)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from device.clock import monotonic_us
 from device.errors import SourceError
 from device.media.block import BLOCK_MS, SAMPLE_RATE, Block
+from device.sources.resampling import Resampler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from device.sources.resampling import Resampler
 
 _US = 1_000_000
 _BYTES_PER_SAMPLE = 2
@@ -47,11 +46,9 @@ class PyAudioSource:
         self._channels = channels
         self.rate = SAMPLE_RATE if self._takes(SAMPLE_RATE) else self.microphone.rate
         self._frames = self.rate * BLOCK_MS // 1000
-        self._resampler: Resampler | None = None
-        self._building: threading.Thread | None = None
-        self._ppm = 0.0
-        if self.rate != SAMPLE_RATE:
-            self._build_resampler()
+        # Before the stream is opened: loading FFmpeg takes a quarter of a second, and blocks would be late.
+        self._resampler = Resampler(rate=self.rate, channels=channels)
+        self._resampling = self.rate != SAMPLE_RATE
         try:
             self._stream = self._audio.open(
                 format=_int16(),
@@ -69,13 +66,8 @@ class PyAudioSource:
 
     def pace(self, ppm: float) -> None:
         """Follow our clock: the device's is so many parts per million faster."""
-        self._ppm = ppm
-        if self._resampler is not None:
-            self._resampler.pace(ppm)
-        elif self._building is None:
-            # Not here: loading FFmpeg takes a quarter of a second, and blocks would be late.
-            self._building = threading.Thread(target=self._build_resampler, name="resampler", daemon=True)
-            self._building.start()
+        self._resampler.pace(ppm)
+        self._resampling = True
 
     def blocks(self) -> Iterator[Block]:
         """Yield blocks for ever. Raises SourceError when the device goes away."""
@@ -91,7 +83,7 @@ class PyAudioSource:
                 raise SourceError(f"microphone {self.microphone.name!r} went away: {_words(error)}") from None
             captured_at_us = monotonic_us() - (waiting + self._frames) * _US // self.rate
             samples = _spread(samples) if self._opened < self._channels else samples
-            if self._resampler is not None:
+            if self._resampling:
                 samples = self._resampler.process(samples)
             if samples:
                 yield Block(samples=samples, captured_at_us=captured_at_us)
@@ -108,13 +100,6 @@ class PyAudioSource:
             )
         except ValueError:
             return False
-
-    def _build_resampler(self) -> None:
-        from device.sources.resampling import Resampler  # not needed at 48 kHz with a good clock
-
-        resampler = Resampler(rate=self.rate, channels=self._channels)
-        resampler.pace(self._ppm)
-        self._resampler = resampler
 
 
 def microphones(audio: Any = None) -> list[Microphone]:

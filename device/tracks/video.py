@@ -32,7 +32,6 @@ class VideoTrack:
         self._job = job
         self._command = command
         self._control = EncoderControl(floor_bps=job.bitrate_min_bps, ceiling_bps=job.bitrate_max_bps)
-        self.frames = 0
 
     def options(self) -> rtc.TrackPublishOptions:
         return rtc.TrackPublishOptions(
@@ -59,7 +58,7 @@ class VideoTrack:
 
     def deliver(self, unit: Message) -> None:
         """Feed one access unit, and pass on what comes back for it."""
-        self._source.capture_frame(
+        accepted = self._source.capture_frame(
             rtc.EncodedVideoFrame(
                 data=unit.payload,
                 width=unit.width,
@@ -70,12 +69,12 @@ class VideoTrack:
                 metadata=rtc.FrameMetadata(user_timestamp=epoch_of_us(unit.captured_at_us), frame_id=unit.frame_id),
             )
         )
-        self.frames += 1
         feedback = self._source.take_feedback()
         rate = feedback.rate_control
         self._carry_out(
             self._control.feedback(
-                key_frame_requested=feedback.keyframe_requested,
+                # What the SDK did not take is missing for the next ones.
+                key_frame_requested=feedback.keyframe_requested or (self._control.heard and not accepted),
                 target_bps=rate.target_bitrate_bps if rate else None,
                 now=time.monotonic(),
             )

@@ -52,7 +52,15 @@ def bundle() -> bool:
         for name in ("package.json", "package-lock.json"):
             shutil.copy(HERE / name, scratch)
         # --loglevel: one small dependency asks for a newer Node than it uses, and npm warns at length.
-        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+        command = [
+            npm,
+            "ci",
+            f"--cache={scratch}/.cache",
+            "--ignore-scripts",
+            "--no-audit",
+            "--no-fund",
+            "--loglevel=error",
+        ]
         try:
             # Its output goes where ours would disturb nobody: stdout belongs to the build frontend.
             subprocess.run(command, cwd=scratch, check=True, stdout=sys.stderr, timeout=NPM_TIMEOUT_S)

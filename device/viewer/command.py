@@ -27,7 +27,8 @@ async def run(room_url: str, api_key: ApiKey, *, host: str, port: int) -> int:
     except ViewerBundleMissing as error:
         sys.stderr.write(f"{error}\n")
         return ExitCode.FAILED
-    except OSError as error:
-        sys.stderr.write(f"cannot serve on {host}:{port}: {error.strerror}; --bind takes another HOST:PORT\n")
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or error
+        sys.stderr.write(f"cannot serve on {host}:{port}: {why}; --bind takes another HOST:PORT\n")
         return ExitCode.FAILED
     return ExitCode.OK

@@ -98,6 +98,7 @@ async def running(
         on_failure.enter_context(ours)
         process = await asyncio.create_subprocess_exec(
             sys.executable,
+            "-P",  # nothing is imported from wherever the daemon was started
             "-m",
             module,
             str(theirs.fileno()),
@@ -106,7 +107,7 @@ async def running(
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
-            env=os.environ | _CALM_LIBRARIES,
+            env=_environment(),
         )
         on_failure.pop_all()
     # From here on the process is ours to end, whenever this is cancelled.
@@ -123,6 +124,12 @@ async def running(
         child.hang_up()
         ours.close()
         await _to_the_end(_ended(process, child, chatter, fell=fell))
+
+
+def _environment() -> dict[str, str]:
+    """Return what drivers may see of ours: no credentials, and nothing that speaks for the daemon."""
+    ours = ("DEVICE_", "NOTIFY_SOCKET", "WATCHDOG_", "CREDENTIALS_DIRECTORY")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | _CALM_LIBRARIES
 
 
 async def _to_the_end(ending: Coroutine[Any, Any, None]) -> None:

@@ -23,6 +23,11 @@ class Freshness:
         self._last_at = now
         return first
 
+    def greeted(self, now: float, *, within_s: float) -> None:
+        """Note that the source is open: the first unit or block is now due within so many seconds."""
+        if self._first_at is None:
+            self.started_at, self.startup_s = now, within_s
+
     def dead_at(self) -> float:
         """Return the moment at which the source counts as dead if nothing comes before."""
         if self._first_at is None:

@@ -127,7 +127,7 @@ def serve(capture: Callable[[Link], None]) -> int:
     threading.excepthook = on_thread_failure
     try:
         capture(link)
-    except Exception as error:  # noqa: BLE001  # the daemon must hear of whatever ends this process
+    except Exception as error:  # the daemon must hear of whatever ends this process  # noqa: BLE001
         link.failed(error)
     # Not by returning: a library's thread or exit handler may hang, with the device in its hands.
     os._exit(1)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from device.backoff import Backoff
+from device.repeats import Repeats
 from device.workers.child import Child, running
 from device.workers.freshness import Freshness
 from device.workers.wire import Kind, Message
@@ -42,7 +43,8 @@ class Plan:
     module: str
     settings: dict[str, Any]
     stall_s: float
-    startup_s: float = 10.0
+    startup_s: float = 30.0  # to the worker's hello: a small board imports for seconds
+    first_s: float = 10.0  # from there to the first unit or block
     backoff_base_s: float = 0.25
     backoff_cap_s: float = 15.0
     backoff_reset_s: float = 30.0
@@ -75,11 +77,16 @@ class Supervisor:
             reset_after_s=self.plan.backoff_reset_s,
             uniform=random.uniform,
         )
+        repeats = Repeats()
         while True:
-            why = await self._run_once()
+            try:
+                why = await self._run_once()
+            except OSError as error:  # no memory or no descriptors left, for a while
+                why = f"it cannot be started: {error.strerror}"
             delay_s = backoff.next_delay_s(went_well_for_s=self._freshness.fresh_for_s())
             self._become(WorkerState.STALLED, why)
-            log.warning("worker.restarting", worker=self.plan.name, why=why, delay_s=round(delay_s, 3))
+            if times := repeats.worth_telling(why, time.monotonic()):
+                log.warning("worker.restarting", worker=self.plan.name, why=why, delay_s=round(delay_s, 3), times=times)
             await asyncio.sleep(delay_s)
             self._become(WorkerState.STARTING, why)
 
@@ -124,7 +131,7 @@ class Supervisor:
                 return child.gone.result()
 
     def _patience_s(self) -> float:
-        return self.plan.stall_s if self.state is WorkerState.LIVE else self.plan.startup_s
+        return self.plan.stall_s if self.state is WorkerState.LIVE else self._freshness.startup_s
 
     def _look_for_replies(self, now: float) -> None:
         for number, (name, due_at) in list(self._unanswered.items()):
@@ -143,6 +150,7 @@ class Supervisor:
             if reply.get("error"):
                 log.warning("worker.command_failed", worker=self.plan.name, command=name, error=str(reply["error"]))
         elif message.kind is Kind.HELLO:
+            self._freshness.greeted(time.monotonic(), within_s=self.plan.first_s)
             log.info("worker.capturing", worker=self.plan.name, **_fields(message))
         elif message.kind is Kind.LOG:
             fields = _fields(message)
@@ -152,7 +160,10 @@ class Supervisor:
     def _become(self, state: WorkerState, why: str) -> None:
         if state is self.state:
             return
-        log.info("worker.state", worker=self.plan.name, old=self.state.value, new=state.value, why=why or None)
+        ends_well = WorkerState.LIVE in (state, self.state)
+        (log.info if ends_well else log.debug)(
+            "worker.state", worker=self.plan.name, old=self.state.value, new=state.value, why=why or None
+        )
         self.state = state
         self._on_state(state, why)
 

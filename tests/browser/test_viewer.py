@@ -151,7 +151,7 @@ def test_page_goes_on_when_the_device_returns(server: Server, room: str, config:
 
 
 def test_page_goes_on_when_the_server_returns(room: str, config: Path) -> None:
-    with livekit_server(prefer=(0, 0, 0)) as own:
+    with livekit_server(prefer=(0, 0)) as own:
         variables = daemons.environment(own, room)
         with daemons.running(config, variables), _viewer(config, variables) as url, _page(url) as page:
             _live(page)

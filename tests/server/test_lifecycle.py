@@ -120,7 +120,7 @@ def test_server_restarted_under_the_daemon(room: str, config: Path) -> None:
                 await watcher.until(lambda: len(watcher.pictures) > 20, within_s=90, what="the picture again")
             assert daemon.process.poll() is None
 
-    with livekit_server(prefer=(0, 0, 0)) as own:
+    with livekit_server(prefer=(0, 0)) as own:
         asyncio.run(scenario(own))
 
 

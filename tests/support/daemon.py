@@ -63,7 +63,7 @@ class Daemon:
     def worker(self, name: str) -> int:
         """Return the process id of a worker."""
         for pid in living_descendants(self.pid):
-            with open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123  # no path to speak of
+            with open(f"/proc/{pid}/cmdline", "rb") as file:  # no path to speak of  # noqa: PTH123
                 if f"device.workers.{name}".encode() in file.read():
                     return pid
         raise AssertionError(f"there is no {name} worker")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 VERSION = "v1.13.5"
 _MODULE = f"github.com/livekit/livekit-server/cmd/server@{VERSION}"
 _START_S = 15.0
-_PREFERRED_PORTS = (7880, 7881, 7882)
+_PREFERRED_PORTS = (7880, 7882)
 
 
 def cache_folder() -> Path:
@@ -56,12 +56,14 @@ def _build(target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         # GOBIN may not go with a cross-compiling environment.
         environment = {name: value for name, value in os.environ.items() if name not in ("GOOS", "GOARCH")}
-        subprocess.run(
-            [go, "install", _MODULE],
-            check=True,
-            env=environment | {"GOBIN": folder},
-            stdin=subprocess.DEVNULL,
-        )
+        # All that go fetches stays in here and goes with it; nothing is left in the user's home.
+        environment |= {
+            "GOBIN": folder,
+            "GOPATH": f"{folder}/go",
+            "GOCACHE": f"{folder}/build",
+            "GOFLAGS": "-modcacherw",
+        }
+        subprocess.run([go, "install", _MODULE], check=True, env=environment, stdin=subprocess.DEVNULL)
         (Path(folder) / "server").replace(target)
 
 
@@ -69,7 +71,7 @@ def _build(target: Path) -> None:
 class Server:
     """A running server; `stop` and `start` again keep its ports and keys."""
 
-    ports: tuple[int, int, int]
+    ports: tuple[int, int]
     folder: Path
     api_key: str = "devkey"
     api_secret: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
@@ -81,7 +83,7 @@ class Server:
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
-        http, tcp, udp = self.ports
+        http, udp = self.ports
         config = self.folder / "livekit.yaml"
         config.touch(mode=0o600)
         config.write_text(
@@ -91,7 +93,7 @@ bind_addresses: ["127.0.0.1"]
 keys: {{{self.api_key}: {self.api_secret}}}
 logging: {{level: info}}
 rtc:
-  tcp_port: {tcp}
+  tcp_port: 0  # it would listen on every interface
   udp_port: {udp}
   use_external_ip: false
   node_ip: 127.0.0.1
@@ -133,12 +135,12 @@ rtc:
 
 
 @contextlib.contextmanager
-def livekit_server(*, prefer: tuple[int, int, int] = _PREFERRED_PORTS) -> Iterator[Server]:
+def livekit_server(*, prefer: tuple[int, int] = _PREFERRED_PORTS) -> Iterator[Server]:
     """Run a server on the preferred ports, or free ones in the place of those in use."""
-    http, tcp, udp = prefer
+    http, udp = prefer
     cache_folder().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="running-server-", dir=cache_folder()) as folder:
-        server = Server(ports=(free_port(http), free_port(tcp), free_port(udp, socket.SOCK_DGRAM)), folder=Path(folder))
+        server = Server(ports=(free_port(http), free_port(udp, socket.SOCK_DGRAM)), folder=Path(folder))
         server.start()
         try:
             yield server

@@ -27,7 +27,8 @@ _ROOM = "make-run"
 
 def main() -> int:
     config = Path(sys.argv[1])
-    signal.signal(signal.SIGTERM, _as_ctrl_c)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _as_ctrl_c)
     try:
         with ExitStack() as stack:
             server = stack.enter_context(livekit_server())
@@ -71,14 +72,15 @@ def _publish_and_watch(config: Path, server: Server, stack: ExitStack) -> int:
     lines: queue.Queue[str] = queue.Queue()
     assert viewer.stdout
     threading.Thread(target=lambda: lines.put(viewer.stdout.readline()), daemon=True).start()  # type: ignore[union-attr]
-    while daemon.poll() is None:
+    while daemon.poll() is None and viewer.poll() is None:
         try:
             if url := lines.get_nowait().strip():
                 print(f"\n    Open {url} to see and hear it; Ctrl-C ends it.\n", flush=True)
         except queue.Empty:
             pass
         time.sleep(0.1)
-    return daemon.returncode
+    # A viewer that ends by itself has said why.
+    return daemon.returncode if daemon.returncode is not None else viewer.returncode
 
 
 def _room_of(config: Path) -> str:

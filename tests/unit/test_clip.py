@@ -116,13 +116,13 @@ def test_fewer_pictures_a_second_than_the_file_has() -> None:
 
 @pytest.mark.parametrize("loops", (0, 3, 1_000_000))
 def test_the_loop_goes_on_past_the_end_in_step_with_the_epoch(loops: int) -> None:
-    """Begin 0.5 s before an end: the place within the file, and the join, are where the clock says."""
-    source = video(width=160, height=120, ago_us=loops * DURATION_US + DURATION_US - 500_000)
+    """Begin 2 s before an end: the place within the file, and the join, are where the clock says."""
+    source = video(width=160, height=120, ago_us=loops * DURATION_US + DURATION_US - 2 * US)
     epoch_us = source._loop._epoch_us
     expected = decoded_thumbnails(BUNNY)
     before, after = 0, 0
     last_us = 0
-    for picture in islice(source.pictures(), 18):
+    for picture in source.pictures():
         assert picture.captured_at_us > last_us
         last_us = picture.captured_at_us
         number, inside_us = divmod(picture.captured_at_us - epoch_us, DURATION_US)
@@ -131,8 +131,8 @@ def test_the_loop_goes_on_past_the_end_in_step_with_the_epoch(loops: int) -> Non
         assert abs(nearest[0] - inside_us) < 2000
         assert np.abs(thumbnail(picture.frame) - nearest[1]).mean() < 6
         assert -2000 < monotonic_us() - picture.captured_at_us < 2 * US
-    assert before
-    assert after
+        if before and after > 3:
+            break
 
 
 def sound_from(ago_us: int, count: int, channels: int = 1) -> tuple[int, list[Block]]:

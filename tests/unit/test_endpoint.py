@@ -134,23 +134,25 @@ def test_without_a_server_url_the_files_own_serves() -> None:
 
 @pytest.mark.parametrize("status", (400, 403, 422))
 def test_an_endpoint_that_refuses_our_own_identity_is_asked_without(status: int) -> None:
-    recorder = Recorder((status, {}), (201, GOOD))
+    """And without our attributes before that: neither is anything that the operator has named."""
+    recorder = Recorder((status, {}), (status, {}), (201, GOOD))
     assert obtain(recorder).grants.identity == "porch"
-    assert ["participant_identity" in body for body in recorder.bodies] == [True, False]
+    assert ["participant_attributes" in body for body in recorder.bodies] == [True, False, False]
+    assert ["participant_identity" in body for body in recorder.bodies] == [True, True, False]
 
 
 def test_an_identity_of_the_file_is_never_left_out() -> None:
-    recorder = Recorder((403, {"error": "zq"}))
+    recorder = Recorder((403, {"error": "zq"}), (403, {"error": "zq"}))
     assert "HTTP 403" in refusal(recorder, identity="porch")
-    assert [body["participant_identity"] for body in recorder.bodies] == ["porch"]
+    assert [body["participant_identity"] for body in recorder.bodies] == ["porch", "porch"]
 
 
-def test_refused_twice_is_refused() -> None:
-    recorder = Recorder((403, b"zq"), (403, b"zq"))
+def test_refused_to_the_end_is_refused() -> None:
+    recorder = Recorder((403, b"zq"), (403, b"zq"), (403, b"zq"))
     said = refusal(recorder, room="front-door")
     assert "HTTP 403" in said
     assert "room_name" in said
-    assert len(recorder.bodies) == 2
+    assert len(recorder.bodies) == 3
 
 
 def test_401_points_at_the_headers() -> None:
@@ -198,7 +200,7 @@ def test_a_reply_that_is_none_is_said_without_it(body: bytes) -> None:
 
 
 def test_a_token_whose_claims_are_nonsense() -> None:
-    for claims in ({"exp": 10**400}, {"nbf": "soon"}, {"video": ["zq"]}, {"video": {"canPublishSources": 5}}):
+    for claims in ({"exp": 10**400}, {"exp": [5]}, {"video": ["zq"]}, {"video": {"canPublishSources": 5}}):
         token = jwt.encode({"sub": "porch"} | claims, KEY)
         with pytest.raises(CredentialError, match="not a LiveKit access token") as caught:
             obtain(Recorder((200, {"participant_token": token})))

@@ -92,10 +92,10 @@ def test_other_packages_go_the_same_way() -> None:
     assert [priority for priority, _ in pipe.lines] == [3, 4]
 
 
-@pytest.mark.parametrize(("level", "seen"), (("debug", ["debug", "info", "warning"]), ("info", ["warning"])))
+@pytest.mark.parametrize(("level", "seen"), (("debug", ["debug", "info", "warning", "error"]), ("info", ["error"])))
 def test_the_sdk_is_quiet_unless_debugging(level: str, seen: list[str]) -> None:
     pipe = Pipe(level=level)
-    for name in ("debug", "info", "warning"):
+    for name in ("debug", "info", "warning", "error"):
         getattr(logging.getLogger("livekit"), name)(name)
     assert [line["message"] for _, line in pipe.lines] == seen
 
