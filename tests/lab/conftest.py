@@ -1,6 +1,11 @@
-"""One machine for all of the lab's tests, with the shipped package, its unit and its stand-in hardware."""
+"""One machine for all of the lab's tests, with the shipped package, its unit and its stand-in hardware.
 
-from collections.abc import Iterator
+Each test records what it measured; the rows are printed as a table at the end, and kept where LAB_TABLE names a file.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +14,7 @@ from tests.lab.machine import Machine
 from tests.lab.microphone import Microphones
 from tests.lab.package import built_wheel, install_package, install_units
 from tests.lab.root import built_root, cache
+from tests.lab.service import Service
 from tests.support.livekit_server import Server
 from tests.support.livekit_server import livekit_server as running_server
 
@@ -43,5 +49,45 @@ def machine(bare_machine: Machine, microphones: Microphones) -> Machine:  # noqa
 @pytest.fixture(scope="session")
 def livekit_server() -> Iterator[Server]:
     """Run a server on the loopback that the machine shares with the host."""
-    with running_server() as server:
+    with running_server(prefer=(0, 0)) as server:
         yield server
+
+
+@pytest.fixture
+def service(machine: Machine, livekit_server: Server) -> Iterator[Service]:
+    """Return the shipped unit, stopped, without configuration and credentials, and leave it so."""
+    shipped = Service(machine, livekit_server)
+    shipped.tidy()
+    yield shipped
+    shipped.tidy()
+
+
+Record = Callable[..., None]
+_ROWS: list[tuple[str, str, str, bool]] = []
+
+
+@pytest.fixture
+def record() -> Record:
+    """Return what notes a row of the table, and asserts that it holds."""
+
+    def note(what: str, measured: object, *, must: str, ok: object) -> None:
+        _ROWS.append((what, str(measured), must, bool(ok)))
+        assert ok, f"{what}: {measured}, but must: {must}"
+
+    return note
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    failed = [each for kind in ("failed", "error") for each in terminalreporter.stats.get(kind, ())]
+    rows = [(what, measured, must, "yes" if ok else "NO") for what, measured, must, ok in _ROWS]
+    rows += [(each.nodeid.rpartition("::")[2], "the test failed", "pass", "NO") for each in failed]
+    if not rows:
+        return
+    header = ("what", "measured", "must hold", "ok")
+    table = "\n".join("| " + " | ".join(cell.replace("|", "/") for cell in row) + " |" for row in (header, *rows))
+    head, _, body = table.partition("\n")
+    table = f"{head}\n|---|---|---|---|\n{body}\n"
+    terminalreporter.write_sep("=", "the lab's table")
+    terminalreporter.write(table)
+    if path := os.environ.get("LAB_TABLE"):
+        Path(path).write_text(table)

@@ -13,7 +13,8 @@ LIBRARIES = {
     "microphone_shim": ("-lasound", "-ldl"),
 }
 PRELOAD = " ".join(f"/{FOLDER}/{name}.so" for name in LIBRARIES)
-CAMERA_SWITCH = "/run/lab-camera"  # "stalled": no frames; "hung": stop() never returns
+# "stalled": no frames; "hung": stop() never returns; "listen-raises": picamera2's thread does
+CAMERA_SWITCH = "/run/lab-camera"
 ENCODER_SWITCH = "/run/lab-encoder"  # "absent", "busy": cannot be opened; "gone": fails; "stalled": answers nothing
 
 DROP_IN = f"""\

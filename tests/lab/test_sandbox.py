@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.lab.conftest import Record
 from tests.lab.machine import Machine
 from tests.lab.package import CHECKOUT, install_units
 from tests.lab.root import VENV, LabError
@@ -68,16 +69,24 @@ def probe(bare_machine: Machine) -> Iterator[Probe]:
     bare_machine.run(("sh", "-c", f"rm -rf {CREDENTIALS}/*"))
 
 
-def test_writes_only_into_its_own_folders(probe: Probe) -> None:
+def test_writes_only_into_its_own_folders(probe: Probe, record: Record) -> None:
     seen = probe()
-    assert seen["writable"] == ["/tmp", "/var/lib/livekit-device", "/run/livekit-device"]
-    assert seen["user"] != 0
+    record(
+        "folders that a process of the unit can write to; its user",
+        f"{', '.join(seen['writable'])}; {seen['user']}",
+        must="its own three; not 0",
+        ok=seen["writable"] == ["/tmp", "/var/lib/livekit-device", "/run/livekit-device"] and seen["user"] != 0,
+    )
 
 
-def test_only_the_devices_it_needs(probe: Probe) -> None:
-    seen = probe()
-    assert (seen["null"], seen["misc"]) == (0, errno.EPERM)
-    assert probe("DeviceAllow=char-misc rw")["misc"] != errno.EPERM
+def test_only_the_devices_it_needs(probe: Probe, record: Record) -> None:
+    seen, with_misc = probe(), probe("DeviceAllow=char-misc rw")
+    record(
+        "DeviceAllow: /dev/null, a misc device, the same device once it is allowed",
+        ", ".join(errno.errorcode.get(code, "opened") for code in (seen["null"], seen["misc"], with_misc["misc"])),
+        must="opened, EPERM, not EPERM (no driver is there: ENODEV)",
+        ok=(seen["null"], seen["misc"]) == (0, errno.EPERM) and with_misc["misc"] != errno.EPERM,
+    )
 
 
 def test_credentials_come_from_the_folder_which_stays_closed(bare_machine: Machine, probe: Probe) -> None:

@@ -8,7 +8,8 @@ library there, and patches picamera2 only if and when somebody imports it. What 
 - It never sets a frame's status: that is whatever was in memory, and picamera2 drops what is no success.
 - libcamera locks a camera's media device between processes; the virtual camera has none, so
   `acquire` takes a file lock, and fails with libcamera's own words.
-- `/run/lab-camera` holding `stalled` withholds all frames, `hung` makes stop() hang.
+- `/run/lab-camera` holding `stalled` withholds all frames, `hung` makes stop() hang, `listen-raises` raises in
+  picamera2's thread.
 """
 
 import fcntl
@@ -136,6 +137,8 @@ def _obey_switch(names: Any) -> None:
     def handle_request(self: Any, flushid: int | None = None) -> Any:
         while flushid is None and _switched("stalled"):
             time.sleep(0.1)
+        if flushid is None and _switched("listen-raises"):
+            raise RuntimeError("the lab raised this")
         return handle(self, flushid)
 
     def stop_(self: Any, request: object = None) -> Any:

@@ -1,0 +1,200 @@
+"""The shipped unit in the machine: configured, started, its journal followed while it runs."""
+
+import asyncio
+import json
+import subprocess
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from tests.lab import stand_ins
+from tests.lab.machine import Machine, processes_of
+from tests.support.livekit_server import Server
+
+UNIT = "livekit-device.service"
+COMMAND = "/opt/livekit-device/bin/livekit-device"
+CONFIG = "/etc/livekit-device/device.toml"
+CREDENTIALS = "/etc/livekit-device/credentials"
+STATE = "/run/livekit-device/state.json"
+DROP_IN = f"/etc/systemd/system/{UNIT}.d/test.conf"
+MICROPHONE = {"device": "labmic", "processing": False}  # APM makes a sine wobble
+IDENTITY = "device"
+
+Line = dict[str, Any]
+Table = Mapping[str, object] | None
+
+
+class Journal:
+    """The unit's entries from its creation on: our own lines as objects, others with their text alone."""
+
+    def __init__(self, machine: Machine, unit: str = UNIT) -> None:
+        # nsenter hands no signals on: the end of its standard input ends the follower.
+        script = 'journalctl --follow --no-tail --output=json --all "$@" & cat >/dev/null; kill $!'
+        self.lines: list[Line] = []
+        self._news = threading.Condition()
+        self._process = subprocess.Popen(
+            machine.command(("sh", "-c", script, "follow", f"--unit={unit}", f"--since=@{time.time():.6f}")),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read, name="journal", daemon=True)
+        self._reader.start()
+
+    def until(self, holds: Callable[[Line], object], *, within_s: float = 20.0, since: int = 0) -> Line:
+        """Return the first line from number `since` on for which something holds, waiting for it."""
+        give_up_at = time.monotonic() + within_s
+        with self._news:
+            while True:
+                for line in self.lines[since:]:
+                    if holds(line):
+                        return line
+                since = max(since, len(self.lines))
+                left_s = give_up_at - time.monotonic()
+                if left_s <= 0 or not self._news.wait(left_s):
+                    tail = "\n".join(str(line["text"])[:400] for line in self.lines[-25:])
+                    raise AssertionError(f"no such line within {within_s} s:\n{tail}")
+
+    def event(self, name: str, *, within_s: float = 20.0, since: int = 0, **fields: object) -> Line:
+        """Return the first line of ours with this event and these fields; a text counts if the line's holds it."""
+
+        def holds(line: Line) -> bool:
+            return line.get("event") == name and all(
+                str(wanted) in str(line.get(key)) if isinstance(wanted, str) else line.get(key) == wanted
+                for key, wanted in fields.items()
+            )
+
+        return self.until(holds, within_s=within_s, since=since)
+
+    async def soon(self, name: str, *, within_s: float = 20.0, since: int = 0, **fields: object) -> Line:
+        """`event`, for tests that watch the room meanwhile."""
+        return await asyncio.to_thread(self.event, name, within_s=within_s, since=since, **fields)
+
+    def mark(self) -> int:
+        """Return the number of the next line, for `since`."""
+        return len(self.lines)
+
+    def of(self, name: str, *, since: int = 0) -> list[Line]:
+        """Return the lines of ours that came so far with this event."""
+        return [line for line in self.lines[since:] if line.get("event") == name]
+
+    def close(self) -> None:
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.close()
+        self._process.wait(10)
+        self._reader.join(10)
+        self._process.stdout.close()
+
+    def _read(self) -> None:
+        assert self._process.stdout
+        for text in self._process.stdout:
+            entry = json.loads(text)
+            message = entry.get("MESSAGE") or ""
+            line: Line = {}
+            with suppress(ValueError):
+                found = json.loads(message)
+                line = found if isinstance(found, dict) else {}
+            line |= {"text": message, "priority": int(entry.get("PRIORITY", 6)), "identifier": _identifier(entry)}
+            line["at_s"] = int(entry["__REALTIME_TIMESTAMP"]) / 1e6
+            with self._news:
+                self.lines.append(line)
+                self._news.notify_all()
+
+
+def _identifier(entry: Mapping[str, Any]) -> str:
+    return str(entry.get("SYSLOG_IDENTIFIER", ""))
+
+
+class Service:
+    """The unit as shipped; what a test adds is a configuration, credentials and perhaps a drop-in."""
+
+    def __init__(self, machine: Machine, server: Server) -> None:
+        self.machine, self.server = machine, server
+        self.room = f"lab-{uuid.uuid4().hex[:8]}"
+
+    def configure(
+        self, *, camera: Table = None, microphone: Table = MICROPHONE, room: Table = None, **more: Mapping[str, object]
+    ) -> None:
+        """Write the configuration, everything at its default that is not named; None turns a source off."""
+        tables: dict[str, Mapping[str, object]] = {
+            "room": {"url": self.server.url, "name": self.room, "identity": IDENTITY, **(room or {})},
+            "camera": {"source": "off"} if camera is None else camera,
+            "microphone": {"source": "off"} if microphone is None else microphone,
+            "log": {"level": "debug"},
+            **more,
+        }
+        self.machine.install({CONFIG: "".join(_toml(name, table) for name, table in tables.items())})
+
+    def give_credentials(self) -> None:
+        files = {"api_key": self.server.api_key, "api_secret": self.server.api_secret}
+        self.machine.install({f"{CREDENTIALS}/{name}": text for name, text in files.items()}, mode=0o600)
+
+    def drop_in(self, *lines: str) -> None:
+        self.machine.install({DROP_IN: "\n".join(("[Service]", *lines, ""))})
+        self.machine.systemctl("daemon-reload")
+
+    @contextmanager
+    def running(self, **tables: Any) -> Iterator[Journal]:
+        """Run the unit with this configuration, with its journal from before its start on."""
+        self.configure(**tables)
+        self.give_credentials()
+        with self.following() as journal:
+            self.machine.systemctl("start", UNIT)
+            yield journal
+
+    @contextmanager
+    def following(self) -> Iterator[Journal]:
+        """Follow the journal; in the end the unit is stopped, however it is."""
+        journal = Journal(self.machine)
+        try:
+            yield journal
+        finally:
+            self.machine.systemctl("stop", UNIT, check=False)
+            journal.close()
+
+    def tidy(self) -> None:
+        """Undo all that a test may have done."""
+        self.machine.systemctl("stop", UNIT, check=False)
+        self.machine.systemctl("reset-failed", UNIT, check=False)
+        self.switch_camera("")
+        self.switch_encoder("")
+        self.machine.run(("sh", "-c", f"rm -rf {CREDENTIALS}/* {CONFIG} {DROP_IN}"))
+        self.machine.systemctl("daemon-reload")
+
+    def switch_camera(self, word: str) -> None:
+        """Break the camera, or mend it with an empty word; see `stand_ins`."""
+        self._switch(stand_ins.CAMERA_SWITCH, word)
+
+    def switch_encoder(self, word: str) -> None:
+        self._switch(stand_ins.ENCODER_SWITCH, word)
+
+    def main_pid(self) -> int:
+        return int(self.machine.show(UNIT, "MainPID"))
+
+    def worker(self, name: str) -> int:
+        """Return the process id of a worker, 0 while there is none."""
+        for pid in processes_of(self.machine, UNIT):
+            command = self.machine.run(("cat", f"/proc/{pid}/cmdline"), check=False).stdout
+            if f"device.workers.{name}" in command:
+                return pid
+        return 0
+
+    def kill(self, pid: int, signal: str) -> None:
+        self.machine.run(("kill", f"-{signal}", str(pid)))
+
+    def status(self) -> str:
+        return self.machine.show(UNIT, "StatusText")
+
+    def _switch(self, path: str, word: str) -> None:
+        self.machine.run(("sh", "-c", 'echo "$1" >"$0"', path, word))
+
+
+def _toml(name: str, table: Mapping[str, object]) -> str:
+    inner = {key: value for key, value in table.items() if isinstance(value, Mapping)}
+    lines = [f"{key} = {json.dumps(value)}\n" for key, value in table.items() if key not in inner]
+    return f"[{name}]\n{''.join(lines)}" + "".join(_toml(f"{name}.{key}", each) for key, each in inner.items())
