@@ -11,8 +11,6 @@ from device.log import redacted
 
 _NAME_WIDTH = 14
 _GREEN, _RED, _DIM, _END = "\033[32m", "\033[31m", "\033[2m", "\033[0m"
-
-
 _ASCII = str.maketrans({"✓": "+", "✗": "x"})
 
 

@@ -79,9 +79,8 @@ class AudioTrack:
             block = await self._pending.get()
             depth_s = self._source.queued_duration
             settling = time.monotonic() < self._settled_at
-            if depth_s > (
-                _SETTLING_FULL_S if settling else _FULL_S
-            ):  # after a stall: what is too old already gets no younger
+            limit_s = _SETTLING_FULL_S if settling else _FULL_S
+            if depth_s > limit_s:  # after a stall: what is too old already gets no younger
                 self._drop()
                 continue
             if not depth_s:

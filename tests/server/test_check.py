@@ -36,6 +36,20 @@ def _rows(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
     return {line.split()[1]: line.split()[0] for line in done.stdout.splitlines()}
 
 
+def _with_fixed_token(server: Server, room: str, folder: Path, *, can_publish: bool = True) -> dict[str, str]:
+    """Return the environment of a daemon that has a ready token, in the file `token`, and no key."""
+    video = api.VideoGrants(room_join=True, room=room, can_publish=can_publish, can_update_own_metadata=True)
+    token = api.AccessToken(server.api_key, server.api_secret).with_identity("device").with_grants(video)
+    (folder / "token").write_text(token.to_jwt())
+    return daemons.environment(
+        server,
+        room,
+        DEVICE_CREDENTIALS__API_KEY="",
+        DEVICE_CREDENTIALS__API_SECRET="",
+        DEVICE_CREDENTIALS__TOKEN_FILE="token",
+    )
+
+
 def test_all_is_well(server: Server, room: str, config: Path) -> None:
     done = _device("check", "--config", str(config), variables=daemons.environment(server, room))
     assert done.returncode == 0, done.stdout + done.stderr
@@ -57,16 +71,7 @@ def test_looks_at_the_running_device_instead_of_publishing(server: Server, room:
 
 
 def test_fixed_token_never_evicts_the_running_device(server: Server, room: str, config: Path, tmp_path: Path) -> None:
-    grants = api.VideoGrants(room_join=True, room=room, can_publish=True, can_update_own_metadata=True)
-    token = api.AccessToken(server.api_key, server.api_secret).with_identity("device").with_grants(grants).to_jwt()
-    (tmp_path / "token").write_text(token)
-    variables = daemons.environment(
-        server,
-        room,
-        DEVICE_CREDENTIALS__API_KEY="",
-        DEVICE_CREDENTIALS__API_SECRET="",
-        DEVICE_CREDENTIALS__TOKEN_FILE="token",
-    )
+    variables = _with_fixed_token(server, room, tmp_path)
     with daemons.running(config, variables) as daemon:
         daemon.event("device.state", new="live")
         done = _device("check", "--config", str(config), variables=variables)
@@ -75,21 +80,12 @@ def test_fixed_token_never_evicts_the_running_device(server: Server, room: str, 
         assert rows["token"] == "✓"
         assert rows["room"] == "-"
         assert "put out a running device" in done.stdout
-        assert token not in done.stdout + done.stderr
+        assert (tmp_path / "token").read_text() not in done.stdout + done.stderr
         assert not [line for line in daemon.lines if line["event"] == "room.left"]
 
 
 def test_token_without_can_publish_is_caught(server: Server, room: str, config: Path, tmp_path: Path) -> None:
-    grants = api.VideoGrants(room_join=True, room=room, can_publish=False)
-    token = api.AccessToken(server.api_key, server.api_secret).with_identity("device").with_grants(grants).to_jwt()
-    (tmp_path / "token").write_text(token)
-    variables = daemons.environment(
-        server,
-        room,
-        DEVICE_CREDENTIALS__API_KEY="",
-        DEVICE_CREDENTIALS__API_SECRET="",
-        DEVICE_CREDENTIALS__TOKEN_FILE="token",
-    )
+    variables = _with_fixed_token(server, room, tmp_path, can_publish=False)
     done = _device("check", "--config", str(config), variables=variables)
     assert done.returncode == 1
     assert _rows(done)["grants"] == "✗"
@@ -134,16 +130,7 @@ def test_viewer_token_subscribes_and_sends_data_only(server: Server, room: str, 
 
 
 def test_viewer_needs_a_key(server: Server, room: str, config: Path, tmp_path: Path) -> None:
-    grants = api.VideoGrants(room_join=True, room=room)
-    token = api.AccessToken(server.api_key, server.api_secret).with_identity("device").with_grants(grants).to_jwt()
-    (tmp_path / "token").write_text(token)
-    variables = daemons.environment(
-        server,
-        room,
-        DEVICE_CREDENTIALS__API_KEY="",
-        DEVICE_CREDENTIALS__API_SECRET="",
-        DEVICE_CREDENTIALS__TOKEN_FILE="token",
-    )
+    variables = _with_fixed_token(server, room, tmp_path)
     done = _device("viewer", "--config", str(config), variables=variables)
     assert done.returncode == 78
     assert "api_key" in done.stderr
