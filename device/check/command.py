@@ -12,6 +12,7 @@ from device.check import hardware, media, network
 from device.check.report import Report
 from device.daemon import first_attributes
 from device.errors import ConfigError, CredentialError, ExitCode
+from device.health import state_file
 from device.room import credentials
 from device.room.credentials import ApiKey, Endpoint, TokenFile
 
@@ -37,7 +38,7 @@ async def _steps(report: Report, path: Path) -> None:
     way = _select(report, config, path)
     if way is None:
         return
-    hardware.look(report, config)
+    hardware.look(report, config, state_file.read())
     ticket = await _ticket(report, config, way)
     url = ticket.url if ticket else config.room.url
     reachable = await network.resolve(report, url) and await network.reach(report, url)

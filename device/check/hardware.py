@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from device.devices import quiet_libraries
 from device.errors import EncoderError
-from device.health import state_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,19 +14,18 @@ if TYPE_CHECKING:
     from device.config import Config
 
 
-def look(report: Report, config: Config) -> None:
-    """Ask the libraries, or, while the service holds the devices, the service."""
-    service = state_file.read()
+def look(report: Report, config: Config, service: dict[str, Any]) -> None:
+    """Ask the libraries; what the running service holds, its own state tells: empty where none runs."""
     if config.camera.source == "picamera2":
         _row(report, "camera", service, lambda: _camera(config))
-        _row(report, "encoder", {}, lambda: _encoder(config))
+        _encoder_row(report, service, config)
     if config.microphone.source == "pyaudio":
         _row(report, "microphone", service, lambda: _microphone(config))
 
 
 def _row(report: Report, name: str, service: dict[str, Any], ask: Callable[[], str]) -> None:
     if said := str(service.get(name, "")):
-        text = f"held by the running service (pid {service['pid']}), which says: {said}"
+        text = f"held by {_told(service, said)}"
         if said.startswith("live"):
             report.good(name, text)
         else:
@@ -40,6 +38,19 @@ def _row(report: Report, name: str, service: dict[str, Any], ask: Callable[[], s
         report.bad(name, str(error) or type(error).__name__)
     else:
         report.good(name, found)
+
+
+def _encoder_row(report: Report, service: dict[str, Any], config: Config) -> None:
+    """Ask the encoder only if the service holds no camera; without pictures, who knows which is to blame."""
+    said = str(service.get("camera", ""))
+    if said and not said.startswith("live"):
+        report.skipped("encoder", f"it is left to {_told(service, said)}")
+    else:
+        _row(report, "encoder", service | {"encoder": said}, lambda: _encoder(config))
+
+
+def _told(service: dict[str, Any], said: str) -> str:
+    return f"the running service (pid {service['pid']}), which says: {said}"
 
 
 def _camera(config: Config) -> str:

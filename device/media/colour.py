@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 _HD_LINES = 720
+# libcamera::ColorSpace's names; "Raw" primaries and no encoding at all are what it says of other than YUV.
+_PRIMARIES = {"Smpte170m": 6, "Rec709": 1, "Rec2020": 9}
+_TRANSFERS = {"Linear": 8, "Srgb": 13, "Rec709": 1}
+_MATRICES = {"Rec601": 6, "Rec709": 1, "Rec2020": 9}
+_RANGES = {"Limited": 1, "Full": 2}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,3 +30,20 @@ BT709 = Colour(primaries=1, transfer=1, matrix=1, range=1)
 def customary(height: int) -> Colour:
     """Return what a picture of this height has unless it says otherwise."""
     return BT709 if height >= _HD_LINES else BT601
+
+
+def of_libcamera(space: Any, *, height: int) -> Colour:
+    """Return what libcamera's ColorSpace says, and what is customary for all that it leaves open; None says nothing."""
+    guess = customary(height)
+    if space is None:
+        return guess
+    primaries = _PRIMARIES.get(space.primaries.name, guess.primaries)
+    transfer = _TRANSFERS.get(space.transferFunction.name, guess.transfer)
+    if (primaries, transfer) == (BT601.primaries, BT709.transfer):
+        transfer = BT601.transfer  # the same curve, under the name that goes with these primaries
+    return Colour(
+        primaries=primaries,
+        transfer=transfer,
+        matrix=_MATRICES.get(space.ycbcrEncoding.name, guess.matrix),
+        range=_RANGES.get(space.range.name, guess.range),
+    )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from device.clock import monotonic_of_boottime_us, monotonic_us
 from device.errors import SourceError
-from device.media.colour import customary
+from device.media.colour import of_libcamera
 from device.media.planes import packed
 from device.sources.pacing import RateLimit
 
@@ -66,7 +66,8 @@ class Picamera2Source:
             raise
         self.width, self.height, self.fps = self.layout.width, self.layout.height, job.fps
         self.pixel_format = self.layout.pixel_format
-        self.colour = customary(self.height)
+        # Not camera_configuration()'s: picamera2 swaps a matrix and range that it does not expect for those it does.
+        self.colour = of_libcamera(self._camera.libcamera_config.at(0).color_space, height=self.height)
 
     def pictures(self) -> Iterator[CameraPicture]:
         """Yield pictures for ever. Raises SourceError when none comes for 5 s."""

@@ -4,8 +4,15 @@ set -eu
 missing=
 command -v debootstrap >/dev/null || missing="$missing debootstrap"
 command -v systemd-nspawn >/dev/null || missing="$missing systemd-container"
+command -v chromium >/dev/null || missing="$missing chromium"
 test -e /usr/share/keyrings/debian-archive-keyring.gpg || missing="$missing debian-archive-keyring"
 test -z "$missing" && exit 0
-apt-get update
+if [ "$(id -u)" != 0 ]; then
+    echo "the lab mounts, chroots and boots a machine: run it as root" >&2
+    exit 1
+fi
+echo "installing for the lab, once:$missing"
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
 # shellcheck disable=SC2086
-DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $missing
+apt-get install -y -qq --no-install-recommends $missing >/dev/null

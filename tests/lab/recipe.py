@@ -16,23 +16,22 @@ class Recipe:
         return hashlib.sha256(repr(astuple(self)).encode()).hexdigest()[:16]
 
 
+# PID 1 and what a logged-in administrator uses
+_SYSTEM = ("systemd", "systemd-sysv", "dbus", "libpam-systemd", "procps", "ca-certificates")
+_SOUND_SERVER = ("pulseaudio", "pulseaudio-utils", "libasound2-plugins")
+
+# A Pi as it comes out of its box, and what stands in for its microphone.
+FRESH = Recipe(suite="trixie", debian=(*_SYSTEM, "sudo", *_SOUND_SERVER), pypi=(), steps=1)
+
 RECIPE = Recipe(
     suite="trixie",
     debian=(
-        # PID 1 and what a logged-in administrator uses
-        "systemd",
-        "systemd-sysv",
-        "dbus",
-        "libpam-systemd",
-        "procps",
-        "ca-certificates",
+        *_SYSTEM,
         # camera
         "python3-libcamera",
         "libcamera-tools",
         # microphone
-        "pulseaudio",
-        "pulseaudio-utils",
-        "libasound2-plugins",
+        *_SOUND_SERVER,
         "alsa-utils",
         # the daemon's own dependencies, at the versions that a Pi has them
         "python3",

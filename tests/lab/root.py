@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tests.lab.recipe import RECIPE, Recipe
+from tests.lab.recipe import FRESH, RECIPE, Recipe
 
 VENV = "/opt/livekit-device"
 DEFAULT_MIRROR = "http://deb.debian.org/debian"
@@ -80,29 +80,42 @@ def _build(recipe: Recipe, root: Path) -> None:
             in_chroot(root, "apt-get", "update", env=quiet)
             in_chroot(root, "apt-get", "install", "--yes", "--no-install-recommends", *recipe.debian, env=quiet)
             in_chroot(root, "apt-get", "clean")
-        with _step(f"pip: {', '.join(recipe.pypi)}"):
-            in_chroot(root, "python3", "-m", "venv", "--system-site-packages", VENV)
-            pip = (f"{VENV}/bin/pip", "--no-cache-dir", "--disable-pip-version-check")
-            # What Debian has stays as Debian has it: that proves our lower bounds.
-            debians = in_chroot(root, "/usr/bin/python3", "-m", "pip", "list", "--format=freeze")
-            (root / "opt/debian-constraints.txt").write_text(debians)
-            in_chroot(root, *pip, "install", "--constraint", "/opt/debian-constraints.txt", *recipe.pypi)
+        if recipe.pypi:
+            with _step(f"pip: {', '.join(recipe.pypi)}"):
+                _pip(recipe, root)
     (root / "etc/hostname").unlink(missing_ok=True)  # each machine has its own
     shutil.rmtree(root / "var/lib/apt/lists")
 
 
-@contextlib.contextmanager
-def _borrowed_network(root: Path) -> Iterator[None]:
-    """Give the root this host's way to its mirrors for as long as it is built, then take it away."""
+def _pip(recipe: Recipe, root: Path) -> None:
+    in_chroot(root, "python3", "-m", "venv", "--system-site-packages", VENV)
+    pip = (f"{VENV}/bin/pip", "--no-cache-dir", "--disable-pip-version-check")
+    # What Debian has stays as Debian has it: that proves our lower bounds.
+    debians = in_chroot(root, "/usr/bin/python3", "-m", "pip", "list", "--format=freeze")
+    (root / "opt/debian-constraints.txt").write_text(debians)
+    in_chroot(root, *pip, "install", "--constraint", "/opt/debian-constraints.txt", *recipe.pypi)
+
+
+def way_to_mirrors() -> dict[str, bytes]:
+    """Return the files, by their path in a root, that let apt, pip and npm fetch as they do on this host."""
     files = {
         "etc/resolv.conf": Path("/etc/resolv.conf").read_bytes(),
         "etc/apt/apt.conf.d/00build-host": _run(("apt-config", "dump", "Acquire")).encode(),
-        "usr/sbin/policy-rc.d": b"#!/bin/sh\nexit 101\n",  # start no services in a chroot
         CA_BUNDLE: _host_ca_bundle(),
     }
     for place in (Path("/etc/pip.conf"), Path.home() / ".config/pip/pip.conf", Path.home() / ".pip/pip.conf"):
         if place.exists():
             files["etc/pip.conf"] = place.read_bytes()
+    if shutil.which("npm"):
+        files["etc/npmrc"] = f"registry={_run(('npm', 'config', 'get', 'registry'))}".encode()
+    return files
+
+
+@contextlib.contextmanager
+def _borrowed_network(root: Path) -> Iterator[None]:
+    """Give the root this host's way to its mirrors for as long as it is built, then take it away."""
+    # Without the second file, services would start in the chroot.
+    files = way_to_mirrors() | {"usr/sbin/policy-rc.d": b"#!/bin/sh\nexit 101\n"}
     for name, content in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(content)
@@ -149,4 +162,5 @@ def _run(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> str:
 
 
 if __name__ == "__main__":
-    print(built_root())
+    for each in (RECIPE, FRESH):
+        print(built_root(each))

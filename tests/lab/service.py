@@ -12,6 +12,7 @@ from typing import Any
 
 from tests.lab import stand_ins
 from tests.lab.machine import Machine, processes_of
+from tests.lab.root import VENV
 from tests.support.livekit_server import Server
 
 UNIT = "livekit-device.service"
@@ -172,6 +173,24 @@ class Service:
 
     def switch_encoder(self, word: str) -> None:
         self._switch(stand_ins.ENCODER_SWITCH, word)
+
+    @contextmanager
+    def held_by_another(self, program: str) -> Iterator[Callable[[], object]]:
+        """Let a Python program take a device; it prints `held` once it has it. Yields what ends it."""
+        unit = "lab-holder.service"
+
+        def let_go() -> None:
+            self.machine.systemctl("stop", unit, check=False)
+
+        run = ("systemd-run", "--quiet", f"--unit={unit}", f"--setenv=LD_PRELOAD={stand_ins.PRELOAD}")
+        self.machine.run((*run, f"{VENV}/bin/python", "-c", program))
+        try:
+            self.machine.wait_for(
+                lambda: "held" in str(self.machine.journal(unit)), timeout_s=10, what="the other program"
+            )
+            yield let_go
+        finally:
+            let_go()
 
     def main_pid(self) -> int:
         return int(self.machine.show(UNIT, "MainPID"))

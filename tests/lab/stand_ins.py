@@ -24,7 +24,7 @@ Environment="LD_PRELOAD={PRELOAD}"
 
 
 def install(root: Path) -> None:
-    """Compile and install every stand-in; in `root`, before it boots."""
+    """Compile and install every stand-in; in a `root` with a compiler and the venv, before it boots."""
     folder = root / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     for name, libraries in LIBRARIES.items():
@@ -32,9 +32,20 @@ def install(root: Path) -> None:
         built = f"/{FOLDER}/{name}.so"
         in_chroot(root, "gcc", "-shared", "-fPIC", "-O2", "-o", built, f"/{FOLDER}/{name}.c", *libraries)
     (folder / "tone.py").write_bytes((SOURCES / "tone.py").read_bytes())
-    cameras = root / VIRTUAL_CAMERAS
-    cameras.parent.mkdir(parents=True, exist_ok=True)
-    cameras.write_bytes((SOURCES / "virtual.yaml").read_bytes())
-    packages = next((root / VENV.lstrip("/") / "lib").glob("python3.*/site-packages"))
-    for name in ("lab_picamera2.py", "lab_picamera2.pth"):
-        (packages / name).write_bytes((SOURCES / name).read_bytes())
+    for name, content in _uncompiled(root).items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def copied(root: Path, *, into: Path) -> dict[str, bytes]:
+    """Return the files that give another root with a venv, `into`, what `root` has."""
+    compiled = {f"{FOLDER}/{path.name}": path.read_bytes() for path in (root / FOLDER).iterdir()}
+    return compiled | _uncompiled(into)
+
+
+def _uncompiled(root: Path) -> dict[str, bytes]:
+    packages = next((root / VENV.lstrip("/") / "lib").glob("python3.*/site-packages")).relative_to(root)
+    names = {VIRTUAL_CAMERAS: "virtual.yaml"}
+    names |= {f"{packages}/{name}": name for name in ("lab_picamera2.py", "lab_picamera2.pth")}
+    return {path: (SOURCES / name).read_bytes() for path, name in names.items()}

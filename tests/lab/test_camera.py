@@ -2,13 +2,12 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.lab import stand_ins
 from tests.lab.conftest import Record
-from tests.lab.root import VENV
 from tests.lab.service import IDENTITY, Service
 from tests.support.watcher import Watcher, watching
 
@@ -138,30 +137,22 @@ def test_frozen_worker(service: Service, record: Record) -> None:
 
 
 def test_busy_camera(service: Service, record: Record) -> None:
-    holder = ("systemd-run", "--quiet", "--unit=lab-holder", f"--setenv=LD_PRELOAD={stand_ins.PRELOAD}")
-    service.machine.run((*holder, f"{VENV}/bin/python", "-c", HOLD))
-    try:
-        service.machine.wait_for(
-            lambda: "held" in str(service.machine.journal("lab-holder.service")), timeout_s=10, what="the holder"
-        )
+    async def watch(let_go: Callable[[], object]) -> None:
+        async with watching(service.server, service.room) as watcher:
+            with service.running(camera=SMALL, microphone=None) as journal:
+                line = await journal.soon("worker.restarting", worker="camera", why="busy")
+                await attribute(watcher, "another program holds it")
+                let_go()
+                await back(watcher, since=0)
+                record(
+                    "camera held by another process: the words; once it lets go",
+                    f"{line['why']}; pictures",
+                    must="busy, another program holds it; pictures",
+                    ok="another program holds it (`fuser" in line["why"] and line["priority"] == 4,
+                )
 
-        async def watch() -> None:
-            async with watching(service.server, service.room) as watcher:
-                with service.running(camera=SMALL, microphone=None) as journal:
-                    line = await journal.soon("worker.restarting", worker="camera", why="busy")
-                    await attribute(watcher, "another program holds it")
-                    service.machine.systemctl("stop", "lab-holder.service")
-                    await back(watcher, since=0)
-                    record(
-                        "camera held by another process: the words; once it lets go",
-                        f"{line['why']}; pictures",
-                        must="busy, another program holds it; pictures",
-                        ok="another program holds it (`fuser" in line["why"] and line["priority"] == 4,
-                    )
-
-        asyncio.run(watch())
-    finally:
-        service.machine.systemctl("stop", "lab-holder.service", check=False)
+    with service.held_by_another(HOLD) as let_go:
+        asyncio.run(watch(let_go))
 
 
 def test_killed_worker(service: Service, record: Record) -> None:

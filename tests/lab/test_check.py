@@ -79,8 +79,11 @@ def test_check_while_the_service_runs(service: Service, record: Record) -> None:
         record(
             "check while the service runs: rows that say that it holds the device; exit code; the service",
             f"{held}; {done.returncode}; {disturbed or 'undisturbed'}, state {state['state']}",
-            must="camera, microphone; 0; undisturbed, live",
-            ok=held == ["camera", "microphone"] and done.returncode == 0 and not disturbed and state["state"] == "live",
+            must="camera, encoder, microphone; 0; undisturbed, live",
+            ok=held == ["camera", "encoder", "microphone"]
+            and done.returncode == 0
+            and not disturbed
+            and state["state"] == "live",
         )
 
 
@@ -88,12 +91,16 @@ def test_check_while_the_service_has_no_camera(service: Service, record: Record)
     with service.running(camera={"device": "imx999"}) as journal:
         journal.event("worker.restarting", worker="camera", why="imx999")
         done = command(service.machine, "check")
-        line = rows(done)["camera"]
+        line, encoder = rows(done)["camera"], rows(done)["encoder"]
         record(
             "check while the service lacks its camera",
-            f"{line}; exit {done.returncode}",
-            must="a cross and the service's own words; 1",
-            ok=line.split()[0] == "✗" and "imx999" in line and done.returncode == 1,
+            f"{line}; {encoder}; exit {done.returncode}",
+            must="a cross and the service's own words, the encoder left to it; 1",
+            ok=line.split()[0] == "✗"
+            and "imx999" in line
+            and encoder.startswith("- encoder")
+            and "left to the running service" in encoder
+            and done.returncode == 1,
         )
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.lab import stand_ins
 from tests.lab.conftest import Record
+from tests.lab.load import measuring_load
 from tests.lab.machine import Machine
 from tests.lab.meter import metering
 from tests.lab.root import VENV
@@ -17,6 +18,7 @@ from tests.lab.service import Service
 
 MINUTES = float(os.environ.get("LAB_MINUTES", "2"))
 MEASURED_S = 12
+NEEDED = 0.1  # of the cores idle: with less, a rate says more of the host than of us
 BLOCKS_PER_S = 50
 # The issue wants none. On a host that others load, up to 1.3 % vanished after the SDK had taken them; why is open.
 MAX_LOST = 0.01
@@ -66,6 +68,7 @@ def worst_error(picture: Planes, reference: Planes) -> float:
         ((640, 480), 30, "x264"),
         ((1280, 720), 30, "v4l2"),
         ((1920, 1080), 30, "v4l2"),
+        ((1920, 1080), 30, "x264"),
         ((640, 480), 15, "v4l2"),
     ),
 )
@@ -73,6 +76,8 @@ def test_rate_and_content(service: Service, record: Record, size: tuple[int, int
     width, height = size
     reference = captured(service.machine, width, height)
     camera = {"width": width, "height": height, "fps": fps, "encoder": encoder}
+    # Two cores make this picture unpaced, encode, forward and decode it; `test_x264_leaves_room` tells what is ours.
+    excusable = encoder == "x264" and height > 1000
 
     async def watch() -> None:
         async with metering(service.server, service.room) as meter:
@@ -80,15 +85,18 @@ def test_rate_and_content(service: Service, record: Record, size: tuple[int, int
                 # The first seconds belong to the encoder, which begins with a guess of the link.
                 await meter.until(3 * fps, within_s=30)
                 since = len(meter.shown)
-                await meter.until(since + MEASURED_S * fps, within_s=3 * MEASURED_S)
+                with measuring_load() as load:
+                    await meter.until(since + MEASURED_S * fps, within_s=3 * MEASURED_S)
                 rates = meter.rates(fps=fps, since=since)
                 assert {each.size for each in meter.shown[since:]} == {size}
                 name = f"picture {width}x{height} at {fps} fps by {encoder}"
+                holds = abs(rates.captured_fps - fps) < 0.2 and abs(rates.shown_fps - fps) <= 1
                 record(
                     f"{name}: frames a second, captured and shown, over {rates.seconds:.0f} s",
-                    f"{rates.captured_fps:.2f}, {rates.shown_fps:.2f} ({rates.lost} lost, {rates.left_out} left out)",
-                    must=f"{fps} ± 0.2, {fps} ± 1",
-                    ok=abs(rates.captured_fps - fps) < 0.2 and abs(rates.shown_fps - fps) <= 1,
+                    f"{rates.captured_fps:.2f}, {rates.shown_fps:.2f} ({rates.lost} lost, {rates.left_out} left out; "
+                    f"{load})",
+                    must=f"{fps} ± 0.2, {fps} ± 1{f', if {NEEDED:.0%} was left idle' if excusable else ''}",
+                    ok=holds or (excusable and load.idle_share < NEEDED),
                 )
                 error = min(worst_error(decoded(each, width, height), reference) for each in meter.latest)
                 record(

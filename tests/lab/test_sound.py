@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,17 @@ import pytest
 from tests.lab import stand_ins
 from tests.lab.conftest import Record
 from tests.lab.hearing import BACK_S, PURE, hears, loudest_hz, more, purity, windows
+from tests.lab.load import measuring_load
 from tests.lab.microphone import LABMIC, LABMIC44, LABSTEREO, Microphones, Source
 from tests.lab.root import VENV
 from tests.lab.service import IDENTITY, MICROPHONE, Service
 from tests.support.watcher import watching
 
-MAX_BAD = 0.02  # of the windows, which a busy host costs
+# On idle cores every window was whole and no block dropped in four runs; beside a debootstrap on two cores PulseAudio,
+# the worker or the viewer came late now and then, and up to two blocks and two windows were gone.
+QUIET = 0.5  # of the cores idle
+MAX_BAD, MAX_BUSY = 1, 4  # of the 200 windows in DRIFT_S
+SPOILT = 2  # one window, on both sides, if the host is not quiet
 DRIFT_S = 40
 HOLD = """
 import pyaudio, sys
@@ -44,16 +50,17 @@ def test_tone(service: Service, record: Record, source: Source, channels: int, t
             with service.running(microphone=microphone) as journal:
                 await hears(watcher, tones[0])
                 await more(watcher, 2)  # the first seconds hold the sound server's burst
-                heard = await more(watcher, 5)
+                with measuring_load() as load:
+                    heard = await more(watcher, 5)
                 found = tuple(loudest_hz(heard, side) for side in (0, 1))
                 pure = sorted(purity(window, tones[side], side) for window in windows(heard) for side in (0, 1))
                 native = journal.of("worker.capturing")[0]["native_rate"]
                 record(
                     f"sound of {source.name} ({source.channels} channels, native {source.rate_hz} Hz), {channels=}",
-                    f"left {found[0]:.1f}, right {found[1]:.1f} Hz; purity {pure[2]:.3f}; read at {native} Hz",
-                    must=f"{tones[0]} and {tones[1]} ± 1 Hz; above {PURE}; {source.rate_hz}",
+                    f"left {found[0]:.1f}, right {found[1]:.1f} Hz; purity {pure[0]:.3f}; read at {native} Hz; {load}",
+                    must=f"{tones[0]} and {tones[1]} ± 1 Hz; above {PURE} at all times; {source.rate_hz}",
                     ok=all(abs(a - b) <= 1 for a, b in zip(found, tones, strict=True))
-                    and pure[2] > PURE  # one window on both sides may be the host's
+                    and pure[0 if load.idle_share > QUIET else SPOILT] > PURE
                     and native == source.rate_hz,
                 )
 
@@ -130,29 +137,21 @@ def test_wrong_name_lists_what_there_is(service: Service, record: Record) -> Non
 
 
 def test_two_processes_want_one_microphone(service: Service, record: Record) -> None:
-    holder = ("systemd-run", "--quiet", "--unit=lab-holder", f"--setenv=LD_PRELOAD={stand_ins.PRELOAD}")
-    service.machine.run((*holder, f"{VENV}/bin/python", "-c", HOLD))
-    try:
-        service.machine.wait_for(
-            lambda: "held" in str(service.machine.journal("lab-holder.service")), timeout_s=10, what="the holder"
-        )
+    async def watch(let_go: Callable[[], object]) -> None:
+        async with watching(service.server, service.room) as watcher:
+            with service.running(microphone=MICROPHONE | {"device": "labstereo"}) as journal:
+                line = await journal.soon("worker.restarting", worker="microphone", why="another program")
+                let_go()
+                await hears(watcher, 660)
+                record(
+                    "a microphone held by another process; once it lets go",
+                    f"{line['why']}; the tone",
+                    must="another program holds it; the tone, in the same room",
+                    ok=line["priority"] == 4 and not journal.of("room.left"),
+                )
 
-        async def watch() -> None:
-            async with watching(service.server, service.room) as watcher:
-                with service.running(microphone=MICROPHONE | {"device": "labstereo"}) as journal:
-                    line = await journal.soon("worker.restarting", worker="microphone", why="another program")
-                    service.machine.systemctl("stop", "lab-holder.service")
-                    await hears(watcher, 660)
-                    record(
-                        "a microphone held by another process; once it lets go",
-                        f"{line['why']}; the tone",
-                        must="another program holds it; the tone, in the same room",
-                        ok=line["priority"] == 4 and not journal.of("room.left"),
-                    )
-
-        asyncio.run(watch())
-    finally:
-        service.machine.systemctl("stop", "lab-holder.service", check=False)
+    with service.held_by_another(HOLD) as let_go:
+        asyncio.run(watch(let_go))
 
 
 def test_unplugged_and_back(service: Service, record: Record, microphones: Microphones) -> None:
@@ -207,15 +206,17 @@ def test_drift(service: Service, record: Record, microphones: Microphones, ppm: 
                 await hears(watcher, 440)
                 await more(watcher, 2)
                 mark = journal.mark()
-                heard = await more(watcher, DRIFT_S)
+                with measuring_load() as load:
+                    heard = await more(watcher, DRIFT_S)
                 drops = [line["blocks"] for line in journal.of("microphone.dropped", since=mark)]
                 bad = sum(purity(window, 440) <= PURE for window in windows(heard))
+                quiet = load.idle_share > QUIET
                 paces = [line["ppm"] for line in journal.of("microphone.pace")]
                 record(
                     f"clock drift {ppm:+} ppm for {DRIFT_S} s: drops after the first 2 s; gaps in the tone",
-                    f"{drops}; {bad} of {len(windows(heard))} windows; steered by {paces} ppm",
-                    must="none; at most 2 %",
-                    ok=not drops and bad <= MAX_BAD * len(windows(heard)),
+                    f"{drops}; {bad} of {len(windows(heard))} windows; steered by {paces} ppm; {load}",
+                    must=f"none; {MAX_BAD} at most; {MAX_BUSY} each if less than {QUIET:.0%} was idle",
+                    ok=sum(drops) <= (0 if quiet else MAX_BUSY) and bad <= (MAX_BAD if quiet else MAX_BUSY),
                 )
 
     microphones.unplug(LABMIC)

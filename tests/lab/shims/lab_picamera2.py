@@ -8,6 +8,8 @@ library there, and patches picamera2 only if and when somebody imports it. What 
 - It never sets a frame's status: that is whatever was in memory, and picamera2 drops what is no success.
 - libcamera locks a camera's media device between processes; the virtual camera has none, so
   `acquire` takes a file lock, and fails with libcamera's own words.
+- Its test pattern is BT.601's whatever colour space it is asked for, and `validate` lets that stand; here it adjusts
+  the configuration to what it will do, as libcamera asks of a pipeline.
 - `/run/lab-camera` holding `stalled` withholds all frames, `hung` makes stop() hang, `listen-raises` raises in
   picamera2's thread.
 """
@@ -76,6 +78,7 @@ def _patch(module: types.ModuleType) -> None:
     names.Picamera2._get_raw_modes = lambda _: [{"format": "NV12", "size": (1920, 1080)}]
     success = names.libcamera.FrameMetadata.Status.Success
     names.libcamera.FrameMetadata.status = property(lambda _: success)
+    _say_colours(names.libcamera)
     _lock_cameras(names.libcamera.Camera)
     _obey_switch(names)
 
@@ -104,6 +107,17 @@ def _two_plane_allocator(libcamera: Any, dma_allocator: Any) -> Any:
                 self.frame_buffers[stream] = buffers
 
     return LabAllocator
+
+
+def _say_colours(libcamera: Any) -> None:
+    validate = libcamera.CameraConfiguration.validate
+
+    def adjusted(self: Any) -> Any:
+        status = validate(self)
+        self.at(0).color_space = libcamera.ColorSpace.Smpte170m()
+        return status
+
+    libcamera.CameraConfiguration.validate = adjusted
 
 
 def _lock_cameras(camera: Any) -> None:

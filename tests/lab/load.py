@@ -1,0 +1,31 @@
+"""How much of this host was idle while something was measured: a row that fails on a busy host says so."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(slots=True)
+class Load:
+    """Of all cores together, once the block has ended."""
+
+    idle_share: float = 0.0
+
+    def __str__(self) -> str:
+        return f"{self.idle_share:.0%} of {os.cpu_count()} cores idle"
+
+
+@contextmanager
+def measuring_load() -> Iterator[Load]:
+    load = Load()
+    began_s, idle_s = time.monotonic(), _idle_s()
+    yield load
+    load.idle_share = (_idle_s() - idle_s) / (time.monotonic() - began_s) / (os.cpu_count() or 1)
+
+
+def _idle_s() -> float:
+    """Return the fourth time of /proc/stat's first line, `man 5 proc`."""
+    return int(Path("/proc/stat").read_text().split(maxsplit=5)[4]) / os.sysconf("SC_CLK_TCK")

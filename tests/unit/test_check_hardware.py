@@ -1,0 +1,57 @@
+"""Which rows of `check` ask a device, and which the running service; there is neither camera nor picamera2 here."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from device.check import hardware
+from device.check.report import Report
+from device.config import Config
+
+CONFIG = Config.model_validate(
+    {
+        "room": {"url": "ws://127.0.0.1:7880", "name": "lab"},
+        "camera": {"source": "picamera2"},
+        "microphone": {"source": "pyaudio"},
+    }
+)
+
+
+def rows(**service: object) -> tuple[dict[str, str], bool]:
+    """Return the rows by name, and whether one failed."""
+    report = Report(stream=io.StringIO())
+    hardware.look(report, CONFIG, dict(service))
+    assert isinstance(report.stream, io.StringIO)
+    return {line.split()[1]: line for line in report.stream.getvalue().splitlines()}, report.failed
+
+
+def test_without_a_service_the_devices_are_asked() -> None:
+    found, _ = rows()
+    assert list(found) == ["camera", "encoder", "microphone"]
+    assert not any("running service" in line for line in found.values())
+
+
+def test_what_the_service_holds_is_not_asked() -> None:
+    found, failed = rows(pid=7, camera="live", microphone="live")
+    assert not failed
+    assert {name: line.split()[0] for name, line in found.items()} == dict.fromkeys(
+        ("camera", "encoder", "microphone"), "✓"
+    )
+    assert all("held by the running service (pid 7), which says: live" in line for line in found.values())
+
+
+@pytest.mark.parametrize("said", ("starting", "restarting: the board's encoder failed"))
+def test_the_encoder_is_left_to_a_camera_that_is_not_live(said: str) -> None:
+    found, failed = rows(pid=7, camera=said, microphone="live")
+    assert failed
+    assert found["camera"].startswith("✗ camera")
+    assert found["encoder"].startswith("- encoder")
+    assert all(said in found[name] for name in ("camera", "encoder"))
+
+
+def test_a_service_without_a_camera_holds_no_encoder() -> None:
+    found, _ = rows(pid=7, microphone="live")
+    assert "held" in found["microphone"]
+    assert not any("running service" in found[name] for name in ("camera", "encoder"))
