@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import device
-from device.errors import ConfigError, ExitCode, Problem
+from device.errors import ConfigError, DeviceError, ExitCode, Problem
 
 if TYPE_CHECKING:
     from device.config import Config
@@ -50,7 +50,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="livekit-device",
         description="Publish this box's camera and microphone into a LiveKit room.",
-        epilog="Exit codes: 0 all is well, 1 it is not, 2 wrong usage, 70 internal failure, 78 wrong configuration.",
+        epilog="Exit codes: 0 all is well, 1 it is not, 2 wrong usage, 70 internal failure, 75 start me again, "
+        "78 wrong configuration.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {device.__version__}")
     common = argparse.ArgumentParser(add_help=False)
@@ -111,8 +112,15 @@ def _run(options: argparse.Namespace) -> int:
         asyncio.run(run())
     except Exception as error:  # the journal gets it, in the journal's own form  # noqa: BLE001
         log.crashed(error)
-        return ExitCode.INTERNAL
+        _leave(_exit_code(error))
     return ExitCode.OK
+
+
+def _exit_code(error: BaseException) -> ExitCode:
+    """Return what the first error of ours, maybe in a group, says of how this process ends."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error.exit_code if isinstance(error, DeviceError) else ExitCode.INTERNAL
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -134,7 +142,7 @@ def _viewer(options: argparse.Namespace) -> int:
     config, api_key = _load_api_key(options)
     log.configure(level=config.log.level, format=config.log.format)
     host, port = options.bind
-    return asyncio.run(command.run(config.room.url, api_key, host=host, port=port))
+    return asyncio.run(command.run(config.room.url[0], api_key, host=host, port=port))
 
 
 def _viewer_token(options: argparse.Namespace) -> int:
@@ -142,7 +150,7 @@ def _viewer_token(options: argparse.Namespace) -> int:
 
     config, api_key = _load_api_key(options)
     print(api_key.viewer_token(ttl=options.ttl or VIEWER_TTL))
-    print(config.room.url)
+    print(config.room.url[0])
     return ExitCode.OK
 
 

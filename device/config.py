@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
     field_validator,
     model_validator,
 )
+from pydantic_settings import NoDecode
 
+_MAX_URLS = 8
 _SCHEMES = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
 
 ControlValue = bool | int | float | str | list[int] | list[float]
@@ -45,7 +49,24 @@ def websocket_url(value: str) -> str:
     return parts._replace(scheme=_SCHEMES[parts.scheme]).geturl()
 
 
-WebSocketUrl = Annotated[str, AfterValidator(websocket_url)]
+def _urls(value: object) -> object:
+    """Take one URL, or a list of them; in the environment a list is JSON."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            raise ValueError('is not JSON; a list must look like ["wss://ONE", "wss://TWO"]') from None
+    if isinstance(value, str):
+        return (websocket_url(value),)
+    if not isinstance(value, list | tuple) or not value or not all(isinstance(each, str) for each in value):
+        raise ValueError("must be a URL in quotes, or a list of them")
+    if len(value) > _MAX_URLS:
+        raise ValueError(f"is a list of {len(value)} URLs; allowed: {_MAX_URLS} at most")
+    return tuple(websocket_url(each) for each in value)
+
+
+# NoDecode: pydantic-settings would take any value of the environment for JSON.
+WebSocketUrls = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_urls)]
 Dimension = Annotated[int, AfterValidator(_even)]
 
 
@@ -56,7 +77,7 @@ class Table(BaseModel):
 class Room(Table):
     """Which room, and as whom."""
 
-    url: WebSocketUrl
+    url: WebSocketUrls  # tried in this order
     name: str = Field(default="", max_length=256)
     identity: str = Field(default="", max_length=256)
     display_name: str = Field(default="", max_length=256)
@@ -152,10 +173,20 @@ class Microphone(Table):
 
 
 class Watch(Table):
-    """How long a source may be silent before its worker is killed and started again, in seconds."""
+    """How long a source, or what comes back from the room, may be silent before it is begun anew, in seconds."""
 
     camera_stall_s: float = Field(default=2.0, ge=0.5, le=60)
     microphone_stall_s: float = Field(default=1.0, ge=0.2, le=60)
+    # A healthy connection's STUN responses are up to 2.3 s old (measured).
+    delivery_stall_s: float = Field(default=4.0, ge=3, le=60)
+
+
+class Reconnect(Table):
+    """How the way back into the room is looked for, in seconds."""
+
+    probe_s: float = Field(default=2.0, ge=0.5, le=60)
+    spread_s: float = Field(default=1.0, ge=0, le=3600)
+    max_s: float = Field(default=30.0, ge=1, le=3600)
 
 
 class Log(Table):
@@ -172,6 +203,7 @@ class Config(Table):
     credentials: Credentials = Credentials()
     camera: Camera = Camera()
     microphone: Microphone = Microphone()
+    reconnect: Reconnect = Reconnect()
     watch: Watch = Watch()
     log: Log = Log()
 

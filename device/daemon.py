@@ -14,8 +14,10 @@ from device.health.notify import Notifier
 from device.health.state_file import StateFile
 from device.health.status import DeviceState, Status
 from device.identity import board_model
+from device.network.resolver import Resolver
+from device.network.route import watching
 from device.room.attributes import Attributes
-from device.room.presence import Presence
+from device.room.presence import Presence, Surroundings
 
 if TYPE_CHECKING:
     from device.config import Config
@@ -39,9 +41,15 @@ async def run(config: Config, credentials: Credentials, attributes: Attributes, 
     log.info("daemon.starting", version=device.__version__, model=board_model())
     notifier, state_file = Notifier.of_environment(), StateFile.of_environment()
     status = Status(attributes, notifier, state_file)
-    async with capturing(config, status) as tracks, asyncio.TaskGroup() as tasks:
+    async with capturing(config, status) as tracks, watching() as routes, asyncio.TaskGroup() as tasks:
         presence = Presence(
-            credentials, tracks=tracks, attributes=attributes, log_context=log_context, on_state=status.room
+            Surroundings(urls=config.room.url, credentials=credentials, resolver=Resolver(), routes=routes),
+            reconnect=config.reconnect,
+            stall_s=config.watch.delivery_stall_s,
+            tracks=tracks,
+            attributes=attributes,
+            log_context=log_context,
+            on_state=status.room,
         )
         running = [
             tasks.create_task(presence.run(), name="room"),

@@ -14,6 +14,7 @@ class ExitCode(enum.IntEnum):
     FAILED = 1
     USAGE = 2
     INTERNAL = 70
+    TEMPORARY = 75  # start me again
     CONFIG = 78
 
 
@@ -55,6 +56,18 @@ class JoinError(DeviceError):
     """The room could not be joined, or nothing could be published in it."""
 
     retry = True
+
+
+class UnreachableError(DeviceError):
+    """The server, or its name, does not answer."""
+
+    retry = True
+
+
+class StuckJoinError(DeviceError):
+    """A join hangs although the server is well. It cannot be cancelled: only a new process may try another."""
+
+    exit_code = ExitCode.TEMPORARY
 
 
 class SourceError(DeviceError):

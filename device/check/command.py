@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from device import config_file, log
 from device.check import hardware, media, network
@@ -13,11 +13,14 @@ from device.check.report import Report
 from device.daemon import first_attributes
 from device.errors import ConfigError, CredentialError, ExitCode
 from device.health import state_file
+from device.network.resolver import Resolver
 from device.room import credentials
 from device.room.credentials import ApiKey, Endpoint, TokenFile
+from device.room.presence import PresenceState
 
 if TYPE_CHECKING:
     from device.config import Config
+    from device.network.probe import Sight
     from device.room.ticket import Ticket
 
 _WAYS = {TokenFile: "a ready token", Endpoint: "the token endpoint", ApiKey: "minted here"}
@@ -38,17 +41,22 @@ async def _steps(report: Report, path: Path) -> None:
     way = _select(report, config, path)
     if way is None:
         return
-    hardware.look(report, config, state_file.read())
-    ticket = await _ticket(report, config, way)
-    url = ticket.url if ticket else config.room.url
-    reachable = await network.resolve(report, url) and await network.reach(report, url)
-    if not reachable or ticket is None:
+    service = state_file.read()
+    _tell_service(report, service)
+    hardware.look(report, config, service)
+    resolver = Resolver()
+    seen = [sight for url in config.room.url if (sight := await network.reach(report, url, resolver))]
+    ticket = await _ticket(report, config, way, seen[0] if seen else None, resolver)
+    if ticket is not None and ticket.url not in config.room.url:  # as the token endpoint says
+        sight = await network.reach(report, ticket.url, resolver)
+        seen = [sight] if sight else []
+    if not seen or ticket is None:
         report.skipped("room", "server or token is missing, see above")
         return
-    if not await network.validate(report, ticket):
+    if not await network.validate(report, ticket, resolver):
         return
     if isinstance(way, ApiKey):
-        await media.watch(report, config, way)
+        await media.watch(report, config, way, ticket.url)
     else:
         report.skipped(
             "room",
@@ -85,9 +93,22 @@ def _select(report: Report, config: Config, path: Path) -> TokenFile | Endpoint 
     return way
 
 
-async def _ticket(report: Report, config: Config, way: TokenFile | Endpoint | ApiKey) -> Ticket | None:
+def _tell_service(report: Report, state: dict[str, Any]) -> None:
+    """Tell what the running service says of its room: another device with its identity, say."""
+    if not state:
+        return
+    room = str(state.get("room", ""))
+    if room == PresenceState.LIVE.value:
+        report.good("service", f"runs (pid {state['pid']}), live in its room")
+    else:
+        report.bad("service", f"runs (pid {state['pid']}), its room: {room}", hint="journalctl -u livekit-device")
+
+
+async def _ticket(
+    report: Report, config: Config, way: TokenFile | Endpoint | ApiKey, at: Sight | None, resolver: Resolver
+) -> Ticket | None:
     try:
-        ticket = await way.obtain()
+        ticket = await way.obtain(at, resolver)
     except CredentialError as error:
         report.bad("grants", str(error))
         return None

@@ -44,7 +44,7 @@ class Decoded:
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-async def watch(report: Report, config: Config, api_key: ApiKey) -> None:
+async def watch(report: Report, config: Config, api_key: ApiKey, url: str) -> None:
     """Decode the device that is in the room already, else publish for a moment under a name of our own."""
     room = rtc.Room()
     decoders: list[asyncio.Task[None]] = []
@@ -58,7 +58,7 @@ async def watch(report: Report, config: Config, api_key: ApiKey) -> None:
     room.on("track_subscribed", on_track)
     identity = api_key.wanted.identity or api_key.wanted.derived_identity
     try:
-        await room.connect(config.room.url, api_key.viewer_token(), rtc.RoomOptions(auto_subscribe=False))
+        await room.connect(url, api_key.viewer_token(), rtc.RoomOptions(auto_subscribe=False))
     except rtc.ConnectError as error:
         report.bad("room", f"{config.room.name} cannot be joined: {redacted(error.message)}")
         return
@@ -67,7 +67,7 @@ async def watch(report: Report, config: Config, api_key: ApiKey) -> None:
         watched = identity if running else f"{identity}-check-{secrets.token_hex(2)}"
         async with contextlib.AsyncExitStack() as stack:
             if not running:
-                await stack.enter_async_context(_publishing(config, api_key, watched))
+                await stack.enter_async_context(_publishing(config, api_key, watched, url))
             what = f"the running device {identity}" if running else "a throwaway publication"
             report.good("room", f"joined {config.room.name}; looking at {what}")
             subscribing = asyncio.create_task(_subscribe(room, watched))
@@ -85,8 +85,8 @@ async def watch(report: Report, config: Config, api_key: ApiKey) -> None:
 
 
 @asynccontextmanager
-async def _publishing(config: Config, api_key: ApiKey, identity: str) -> AsyncIterator[None]:
-    throwaway = replace(api_key, wanted=replace(api_key.wanted, identity=identity))
+async def _publishing(config: Config, api_key: ApiKey, identity: str, url: str) -> AsyncIterator[None]:
+    throwaway = replace(api_key, wanted=replace(api_key.wanted, identity=identity, urls=(url,)))
     attributes = Attributes()
     async with (
         capturing(config, Status(attributes, Notifier(), StateFile(None))) as tracks,

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime
-import email.utils
-import socket
 import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -13,66 +10,43 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from device.errors import UnreachableError
+from device.network.http import http_session
+from device.network.probe import Probe, Sight, origin_of
+
 if TYPE_CHECKING:
     from device.check.report import Report
+    from device.network.resolver import Resolver
     from device.room.ticket import Ticket
 
-_TIMEOUT = aiohttp.ClientTimeout(total=5)
 _RESOLVE_S = 5.0
+_VALIDATE_S = 5.0
 # The server allows a token a minute of leeway (livekit-api's default on its side).
 _MAX_SKEW_S = 60
-_DEFAULT_PORTS = {"ws": 80, "wss": 443}
-_SCHEMES = {"ws": "http", "wss": "https"}
 
 
-async def resolve(report: Report, url: str) -> bool:
-    parts = urlsplit(url)
-    assert parts.hostname
-    port = parts.port or _DEFAULT_PORTS[parts.scheme]
+async def reach(report: Report, url: str, resolver: Resolver) -> Sight | None:
+    """Ask for the server's name, then the server; its Date header also tells whether our clock is right."""
+    host = urlsplit(url).hostname or ""
     try:
-        found = await asyncio.wait_for(
-            asyncio.get_running_loop().getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM), _RESOLVE_S
-        )
-    except (TimeoutError, OSError, UnicodeError) as error:
-        why = "no answer from the name server" if isinstance(error, TimeoutError) else str(error)
-        report.bad(
-            "name",
-            f"{parts.hostname} does not resolve: {why}",
-            hint="look at room.url, /etc/resolv.conf and the network",
-        )
-        return False
-    addresses = sorted({str(each[4][0]) for each in found})
-    report.good("name", f"{parts.hostname} is {', '.join(addresses[:3])}")
-    return True
-
-
-async def reach(report: Report, url: str) -> bool:
-    """Ask the server's origin; its Date header also tells whether our clock is right."""
-    origin = _origin(url)
+        addresses = await resolver.resolve(host, within_s=_RESOLVE_S)
+    except UnreachableError as error:
+        report.bad("name", str(error), hint="look at room.url, /etc/resolv.conf and the network")
+        return None
+    report.good("name", f"{host} is {', '.join(addresses[:3])}")
     try:
-        async with aiohttp.ClientSession(timeout=_TIMEOUT) as session, session.get(origin) as answer:
-            status, date = answer.status, answer.headers.get("Date", "")
-    except (TimeoutError, aiohttp.ClientError) as error:
-        why = "no answer within 5 s" if isinstance(error, TimeoutError) else _words(error)
-        report.bad("server", f"{origin} cannot be reached: {why}", hint="look at room.url, firewall and server")
+        sight = await Probe(resolver).look(url)
+    except UnreachableError as error:
+        report.bad("server", str(error), hint="look at room.url, firewall and server")
         report.skipped("clock", "there is no server to compare it with")
-        return False
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        report.bad(
-            "server",
-            f"{origin} answers HTTP {status}",
-            hint="a proxy is there, the LiveKit server behind it is not",
-        )
-        return False
-    report.good("server", f"{origin} answers")
-    _compare_clock(report, date)
-    return True
+        return None
+    report.good("server", f"{origin_of(url)} answers")
+    _compare_clock(report, sight.server_time_s)
+    return sight
 
 
-def _compare_clock(report: Report, date: str) -> None:
-    try:
-        theirs = email.utils.parsedate_to_datetime(date).timestamp()
-    except (TypeError, ValueError):
+def _compare_clock(report: Report, theirs: float | None) -> None:
+    if theirs is None:
         report.skipped("clock", "the server does not tell its time")
         return
     skew_s = time.time() - theirs
@@ -87,15 +61,15 @@ def _compare_clock(report: Report, date: str) -> None:
         report.good("clock", f"within {abs(skew_s):.0f} s of the server's")
 
 
-async def validate(report: Report, ticket: Ticket) -> bool:
+async def validate(report: Report, ticket: Ticket, resolver: Resolver) -> bool:
     """Let the server judge the token without joining. The answer's body echoes the token: it is not read."""
     try:
         async with (
-            aiohttp.ClientSession(timeout=_TIMEOUT) as session,
-            session.get(f"{_origin(ticket.url)}rtc/validate", params={"access_token": ticket.token}) as answer,
+            http_session(resolver, within_s=_VALIDATE_S) as session,
+            session.get(f"{origin_of(ticket.url)}rtc/validate", params={"access_token": ticket.token}) as answer,
         ):
             status = answer.status
-    except (TimeoutError, aiohttp.ClientError) as error:
+    except (TimeoutError, aiohttp.ClientError, UnreachableError) as error:
         report.bad("token", f"the server did not judge it: {type(error).__name__}")
         return False
     if status == HTTPStatus.OK:
@@ -117,13 +91,3 @@ async def validate(report: Report, ticket: Ticket) -> bool:
         return False
     report.bad("token", f"the server answers HTTP {status}")
     return False
-
-
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{_SCHEMES[parts.scheme]}://{parts.netloc}{parts.path.rstrip('/')}/"
-
-
-def _words(error: aiohttp.ClientError) -> str:
-    inner = getattr(error, "os_error", None)
-    return (inner.strerror if inner is not None else "") or str(error) or type(error).__name__

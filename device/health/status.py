@@ -27,6 +27,7 @@ class DeviceState(enum.Enum):
     CONNECTING = "connecting"
     STARTING = "starting"  # in the room, but a source has not begun yet
     LIVE = "live"
+    FORBIDDEN = "forbidden"  # in the room, but the right to publish was taken away
     RECOVERING = "recovering"  # in the room, but a source is away
 
 
@@ -38,7 +39,7 @@ class Status:
         self._notifier = notifier
         self._state_file = state_file
         self._room = "connecting"
-        self._room_state = PresenceState.WAITING
+        self._room_state = PresenceState.CONNECTING
         self._workers: dict[str, WorkerState] = {}
         self._texts: dict[str, str] = {}
         self._state = DeviceState.CONNECTING
@@ -58,7 +59,9 @@ class Status:
         self._update()
 
     def _update(self) -> None:
-        if self._room_state is not PresenceState.LIVE:
+        if self._room_state is PresenceState.FORBIDDEN:
+            state = DeviceState.FORBIDDEN
+        elif self._room_state is not PresenceState.LIVE:
             state = DeviceState.CONNECTING
         elif all(worker is WorkerState.LIVE for worker in self._workers.values()):
             state = DeviceState.LIVE

@@ -12,6 +12,7 @@ from device.errors import ConfigError, CredentialError, Problem
 from device.identity import derived_identity
 from device.log import redacted
 from device.room.endpoint import Endpoint, read_headers
+from device.room.joining import Rival
 from device.room.minting import ApiKey
 from device.room.ticket import Credentials, Ticket, Wanted, checked
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from device.config import Config
+    from device.network.probe import Sight
+    from device.network.resolver import Resolver
     from device.room.attributes import Attributes
 
 __all__ = ["ApiKey", "Credentials", "Endpoint", "TokenFile", "select"]
@@ -36,11 +39,16 @@ class TokenFile:
     wanted: Wanted
     path: Path
 
-    async def obtain(self) -> Ticket:
-        return await asyncio.to_thread(self.read)
+    async def obtain(self, at: Sight | None = None, resolver: Resolver | None = None) -> Ticket:  # noqa: ARG002
+        return await asyncio.to_thread(self.read, at)
 
-    def read(self) -> Ticket:
-        return checked(self.wanted, url=self.wanted.url, token=_read_secret(self.path), origin=str(self.path))
+    async def rival(self, at: Sight, resolver: Resolver) -> Rival:  # noqa: ARG002
+        """Say nothing: a publisher's token lets nobody look."""
+        return Rival.UNKNOWN
+
+    def read(self, at: Sight | None = None) -> Ticket:
+        url = at.url if at else self.wanted.urls[0]
+        return checked(self.wanted, url=url, token=_read_secret(self.path), origin=str(self.path))
 
 
 def select(config: Config, *, attributes: Attributes, directory: Path | None) -> TokenFile | Endpoint | ApiKey:
@@ -51,7 +59,7 @@ def select(config: Config, *, attributes: Attributes, directory: Path | None) ->
     """
     here = config.credentials
     wanted = Wanted(
-        url=config.room.url,
+        urls=config.room.url,
         room=config.room.name,
         identity=config.room.identity,
         derived_identity=derived_identity(),

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+import secrets
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from device.errors import CredentialError
+from device.errors import CredentialError, UnreachableError
+from device.network.http import http_session
+from device.room.joining import Rival
 from device.room.ticket import Ticket, Wanted, checked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from device.network.probe import Sight
+    from device.network.resolver import Resolver
 
 _TIMEOUT_S = 10.0
 _MAX_REPLY_BYTES = 64 << 10
@@ -23,23 +29,39 @@ _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x20-\x7e\t]*)")  #
 _REFUSED_FIELDS = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Endpoint:
     """Asks an HTTP service for a token before each join."""
 
     wanted: Wanted
     url: str = field(repr=False)
     headers_file: Path | None = field(default=None)
+    _another: str = field(default="", init=False)  # the identity that was granted instead of a contested one
+    _resolver: Resolver | None = field(default=None, init=False)
 
-    async def obtain(self) -> Ticket:
+    async def obtain(self, at: Sight | None = None, resolver: Resolver | None = None) -> Ticket:
+        self._resolver = resolver
+        wanted = replace(self.wanted, identity=self._another) if self._another else self.wanted
+        return await self._obtain(wanted, at)
+
+    async def rival(self, at: Sight, resolver: Resolver) -> Rival:
+        """Ask for another identity: where it is granted, nobody has that, and it is ours until the next start."""
+        self._resolver = resolver
+        ours = self.wanted.derived_identity
+        another = ours if self.wanted.identity not in ("", ours) else f"{ours}-{secrets.token_hex(2)}"
+        ticket = await self._obtain(replace(self.wanted, identity=another), at)
+        self._another = ticket.grants.identity
+        return Rival.ABSENT
+
+    async def _obtain(self, wanted: Wanted, at: Sight | None) -> Ticket:
         headers = read_headers(self.headers_file) if self.headers_file else {}
         named = _without_empty(
-            room_name=self.wanted.room,
-            participant_name=self.wanted.display_name,
-            participant_identity=self.wanted.identity,
+            room_name=wanted.room,
+            participant_name=wanted.display_name,
+            participant_identity=wanted.identity,
         )
-        identified = {"participant_identity": self.wanted.derived_identity} | named
-        described = identified | _without_empty(participant_attributes=self.wanted.attributes.snapshot())
+        identified = {"participant_identity": wanted.derived_identity} | named
+        described = identified | _without_empty(participant_attributes=wanted.attributes.snapshot())
         # An endpoint may refuse fields: what the configuration does not name is then left out, bit by bit.
         status, reply = await self._post(described, headers)
         for fewer, before in ((identified, described), (named, identified)):
@@ -48,8 +70,8 @@ class Endpoint:
         if status not in (HTTPStatus.OK, HTTPStatus.CREATED):
             raise CredentialError(f"{self._origin}: answered HTTP {status}{_hint(status, named)}")
         return checked(
-            self.wanted,
-            url=_text(reply, "server_url", self._origin, default=self.wanted.url),
+            wanted,
+            url=_text(reply, "server_url", self._origin, default=at.url if at else wanted.urls[0]),
             token=_text(reply, "participant_token", self._origin),
             origin=self._origin,
         )
@@ -62,12 +84,11 @@ class Endpoint:
 
     async def _post(self, body: Mapping[str, object], headers: Mapping[str, str]) -> tuple[int, object]:
         """Return status and decoded reply. Bodies stay out of every message: they hold tokens."""
-        import aiohttp  # 15 MB that only this way to a token needs
+        import aiohttp
 
-        timeout = aiohttp.ClientTimeout(total=_TIMEOUT_S)
         try:
             async with (
-                aiohttp.ClientSession(timeout=timeout) as session,
+                http_session(self._resolver, within_s=_TIMEOUT_S) as session,
                 session.post(self.url, json=body, headers=headers, allow_redirects=False) as response,
             ):
                 raw = await response.content.read(_MAX_REPLY_BYTES)
@@ -76,6 +97,8 @@ class Endpoint:
                 status = response.status
         except TimeoutError:
             raise CredentialError(f"{self._origin}: no answer within {_TIMEOUT_S:.0f} s") from None
+        except UnreachableError as error:
+            raise CredentialError(f"{self._origin}: {error}") from None
         except (aiohttp.ClientError, UnicodeError) as error:
             raise CredentialError(f"{self._origin}: cannot be reached ({type(error).__name__})") from None
         try:

@@ -1,30 +1,39 @@
-"""Stays in the room, for ever: one attempt at a time, each with a fresh token and a fresh Room."""
+"""Stays in the room, for ever: carries out what `joining` decides, one attempt at a time, each with a fresh Room."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
+import math
 import random
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import structlog
 
-from device.backoff import Backoff
-from device.errors import DeviceError
+from device.errors import CredentialError, DeviceError, UnreachableError
 from device.log import LogContext, redacted
+from device.network.probe import Probe
 from device.repeats import Repeats
-from device.room.session import Session, Track
+from device.room.joining import Act, Joining, Rival
+from device.room.reasons import DUPLICATE_IDENTITY, reason_of
+from device.room.session import Ended, Session, Track
+from device.room.vigil import Vigil
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from device.config import Reconnect
+    from device.network.probe import Sight
+    from device.network.resolver import Resolver
+    from device.network.route import Routes
     from device.room.attributes import Attributes
-    from device.room.ticket import Credentials
+    from device.room.ticket import Credentials, Ticket
 
 log = structlog.get_logger()
-
-_BASE_S, _CAP_S, _RESET_AFTER_S = 0.5, 30.0, 120.0
 
 
 class PresenceState(enum.Enum):
@@ -32,7 +41,18 @@ class PresenceState(enum.Enum):
 
     CONNECTING = "connecting"
     LIVE = "live"
+    FORBIDDEN = "forbidden"  # in the room, but the right to publish was taken away
     WAITING = "waiting"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a presence needs of the world; `urls` in the order in which they are tried."""
+
+    urls: tuple[str, ...]
+    credentials: Credentials
+    resolver: Resolver
+    routes: Routes
 
 
 class Presence:
@@ -40,59 +60,148 @@ class Presence:
 
     def __init__(
         self,
-        credentials: Credentials,
+        surroundings: Surroundings,
         *,
+        reconnect: Reconnect,
+        stall_s: float,
         tracks: Sequence[Track],
         attributes: Attributes,
         log_context: LogContext,
         on_state: Callable[[PresenceState, str], None],
     ) -> None:
-        self.state = PresenceState.WAITING
-        self._credentials = credentials
+        self.state, self._why = PresenceState.CONNECTING, ""
+        self._urls = surroundings.urls
+        self._credentials = surroundings.credentials
+        self._resolver = surroundings.resolver
+        self._routes = surroundings.routes
+        self._probe = Probe(surroundings.resolver)
+        self._vigil = Vigil(
+            probe=self._probe, routes=self._routes, urls=self._urls, stall_s=stall_s, probe_s=reconnect.probe_s
+        )
+        self._joining = Joining(
+            probe_s=reconnect.probe_s, spread_s=reconnect.spread_s, max_s=reconnect.max_s, uniform=random.uniform
+        )
         self._tracks = tracks
         self._attributes = attributes
         self._log_context = log_context
         self._on_state = on_state
+        self._sight: Sight | None = None
+        self._troubles = Repeats()
+        self._away_since: float | None = None
 
     async def run(self) -> None:
         """Join, stay, and join again, until cancelled; then leave in order."""
-        backoff = Backoff(base_s=_BASE_S, cap_s=_CAP_S, reset_after_s=_RESET_AFTER_S, uniform=random.uniform)
-        repeats, why = Repeats(), ""
+        self._routes.aim(urlsplit(self._urls[0]).hostname or "")
         while True:
-            self._become(PresenceState.CONNECTING, why)
-            why, published_for_s = await self._stay_once()
-            delay_s = backoff.next_delay_s(went_well_for_s=published_for_s)
-            self._become(PresenceState.WAITING, why)
-            if times := repeats.worth_telling(why, time.monotonic()):
-                log.warning("room.retrying", why=why, delay_s=round(delay_s, 2), times=times)
-            await asyncio.sleep(delay_s)
+            self._joining.link(up=self._routes.way is not None, now=time.monotonic())
+            step = self._joining.next(time.monotonic())
+            match step.act:
+                case Act.REST:
+                    await self._rest(step.until)
+                case Act.PROBE:
+                    await self._look_for_server()
+                case Act.LOOK:
+                    await self._look_for_rival()
+                case Act.JOIN:
+                    await self._join()
 
-    async def _stay_once(self) -> tuple[str, float]:
+    async def _rest(self, until: float) -> None:
+        if self._routes.way is None:
+            self._trouble("this device has no network")
+        self._routes.changed.clear()
+        left_s = until - time.monotonic()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._routes.changed.wait(), left_s if math.isfinite(left_s) else None)
+
+    async def _look_for_server(self) -> None:
         try:
-            ticket = await self._credentials.obtain()
-            ticket.grants.demand(tuple(each.track.name for each in self._tracks))
-            self._log_context.bind(identity=ticket.grants.identity, room=ticket.grants.room)
-            log.info("room.joining", url=ticket.url)
-            session = Session(ticket, tracks=self._tracks, attributes=self._attributes)
-            announcing = asyncio.create_task(self._announce(session), name="announce")
-            try:
-                ended = await session.run()
-            finally:
-                announcing.cancel()
+            self._sight = await self._probe.first(self._urls)
+        except UnreachableError as error:
+            self._joining.probed(answered=False, now=time.monotonic())
+            self._trouble(str(error))
+            return
+        self._routes.aim(self._sight.address)
+        self._joining.probed(answered=True, now=time.monotonic())
+        self._become(PresenceState.CONNECTING, self._why)
+
+    async def _look_for_rival(self) -> None:
+        assert self._sight
+        try:
+            rival = await self._credentials.rival(self._sight, self._resolver)
+        except CredentialError as error:
+            log.info("room.rival_unknown", why=redacted(str(error)))
+            rival = Rival.UNKNOWN
+        if hold_s := self._joining.looked(rival, time.monotonic()):
+            self._trouble(f"{reason_of(DUPLICATE_IDENTITY).text}; next look in {hold_s:.0f} s")
+
+    async def _join(self) -> None:
+        try:
+            ended = await self._stay()
         except DeviceError as error:
             if not error.retry:
                 raise
-            return redacted(str(error)), 0.0
+            delay_s = self._joining.failed(time.monotonic())
+            self._urls = (*self._urls[1:], self._urls[0])  # the next of the list may do better
+            self._trouble(redacted(str(error)), delay_s=delay_s)
+            return
+        self._away_since = now = time.monotonic()
+        delay_s = self._joining.ended(ended.reason, stayed_s=ended.published_for_s, clean=ended.clean, now=now)
         log.info("room.left", reason=ended.reason, published_for_s=round(ended.published_for_s, 1))
-        return ended.reason, ended.published_for_s
+        if ended.reason == DUPLICATE_IDENTITY:
+            log.error("room.duplicate_identity", hint="two devices with one identity: set room.identity on one of them")
+        self._trouble(reason_of(ended.reason).text, delay_s=delay_s)
 
-    async def _announce(self, session: Session) -> None:
-        await session.live.wait()
-        self._become(PresenceState.LIVE, "")
+    async def _stay(self) -> Ended:
+        session = Session(await self._ticket(), tracks=self._tracks, attributes=self._attributes)
+        staying = asyncio.create_task(session.run(), name="session")
+        looking = asyncio.create_task(self._look_after(session), name="vigil")
+        try:
+            await asyncio.wait({staying, looking}, return_when=asyncio.FIRST_COMPLETED)
+            if looking.done():
+                looking.result()  # a join that is stuck ends the process, as does a mistake of ours
+            return await staying
+        finally:
+            looking.cancel()
+            staying.cancel()
+            await asyncio.gather(staying, looking, return_exceptions=True)
+
+    async def _ticket(self) -> Ticket:
+        """Obtain a ticket for a server that has just answered."""
+        assert self._sight
+        ticket = await self._credentials.obtain(self._sight, self._resolver)
+        ticket.grants.demand(tuple(each.track.name for each in self._tracks))
+        if ticket.url != self._sight.url:  # a token endpoint may name another server
+            self._sight = await self._probe.look(ticket.url)
+            self._routes.aim(self._sight.address)
+        self._log_context.bind(identity=ticket.grants.identity, room=ticket.grants.room)
+        log.debug("room.joining", url=ticket.url)
+        return ticket
+
+    async def _look_after(self, session: Session) -> None:
+        await self._vigil.until_live(session)
+        if self._away_since is not None:
+            self._attributes.set(room=f"back after {time.monotonic() - self._away_since:.0f} s: {self._why}")
+            self._away_since = None
+        await self._vigil.while_live(session, self._permitted)
+
+    def _permitted(self, permitted: bool) -> None:  # noqa: FBT001 - a callback
+        if permitted:
+            self._become(PresenceState.LIVE, "")
+        else:
+            self._become(PresenceState.FORBIDDEN, "the right to publish was taken away")
+
+    def _trouble(self, why: str, *, delay_s: float | None = None) -> None:
+        if self._away_since is None:
+            self._away_since = time.monotonic()
+        self._become(PresenceState.WAITING, why)
+        if times := self._troubles.worth_telling(why, time.monotonic()):
+            delay_s = None if delay_s is None else round(delay_s, 2)
+            log.warning("room.waiting", why=why, delay_s=delay_s, times=times)
 
     def _become(self, state: PresenceState, why: str) -> None:
         if state is not self.state:
             ends_well = PresenceState.LIVE in (state, self.state)
             (log.info if ends_well else log.debug)("room.state", old=self.state.value, new=state.value)
-            self.state = state
+        if (state, why) != (self.state, self._why):
+            self.state, self._why = state, why
             self._on_state(state, why)

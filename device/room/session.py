@@ -12,16 +12,20 @@ import structlog
 from livekit import rtc
 
 from device.errors import JoinError
+from device.room.evidence import gathered
+from device.room.reasons import NOT_REPUBLISHED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from device.room.attributes import Attributes
     from device.room.ticket import Ticket
+    from device.room.verdict import Evidence
 
 log = structlog.get_logger()
 
 _PUBLISH_S = 15.0  # the SDK gives AddTrack 10 s
+_UNPUBLISH_S = 2.0
 _ATTRIBUTES_S = 5.0
 _LEAVE_S = 1.0
 # A join that is under way cannot be cancelled: the SDK would carry on with it without us.
@@ -29,7 +33,9 @@ _PENDING_JOIN_S = 0.5
 
 
 class Track(Protocol):
-    """What a session needs of a track."""
+    """What a session needs of a track; `fed` counts the units or blocks that the SDK was given."""
+
+    fed: int
 
     @property
     def track(self) -> rtc.LocalVideoTrack | rtc.LocalAudioTrack: ...
@@ -41,22 +47,33 @@ class Track(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """Why a stay ended, by the SDK's name of the reason, and for how long it had published, in seconds."""
+    """Why a stay ended, by the SDK's name of the reason or ours, and for how long it had published, in seconds.
+
+    `clean`: the server knows that this device has left.
+    """
 
     reason: str
     published_for_s: float
+    clean: bool
 
 
 class Session:
     """Owns one Room; events that it still emits after its end go nowhere."""
 
     def __init__(self, ticket: Ticket, *, tracks: Sequence[Track], attributes: Attributes) -> None:
+        self.url = ticket.url
+        self.live = asyncio.Event()  # published for the first time
+        self.changed = asyncio.Event()  # one of the two below has; for who looks after this stay
+        self.reconnecting = False
+        self.permitted = True
         self._ticket = ticket
         self._tracks = tracks
         self._attributes = attributes
         self._room = rtc.Room()
         self._ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self.live = asyncio.Event()
+        self._publications: list[rtc.LocalTrackPublication] = []
+        self._permission_changed = asyncio.Event()
+        self._clean = True
 
     async def run(self) -> Ended:
         """Stay until the room ends. Raises JoinError if it cannot be joined or nothing can be published.
@@ -66,15 +83,30 @@ class Session:
         self._room.on("disconnected", self._on_disconnected)
         self._room.on("connection_state_changed", self._on_state)
         self._room.on("reconnected", self._attributes.repeat)
+        self._room.on("participant_permissions_changed", self._on_permissions)
         try:
             await self._connect()
             await self._publish()
             began = time.monotonic()
             self.live.set()
             reason = await self._until_ended()
-            return Ended(reason=reason, published_for_s=time.monotonic() - began)
+            return Ended(reason=reason, published_for_s=time.monotonic() - began, clean=self._clean)
         finally:
             await self._leave()
+
+    def give_up(self, reason: str) -> None:
+        """End the stay for a reason of our own; the server may not hear of it."""
+        if not self._ended.done():
+            self._clean = False
+            self._ended.set_result(reason)
+
+    async def evidence(self) -> Evidence | None:
+        """Return what the SDK's statistics show, if they can be had."""
+        return await gathered(self._room)
+
+    def fed(self) -> Mapping[str, int]:
+        """Return how many units and blocks the published tracks were fed with."""
+        return {_kind(each): each.fed for each in self._tracks} if self._publications else {}
 
     async def _connect(self) -> None:
         options = rtc.RoomOptions(auto_subscribe=False, dynacast=False)
@@ -103,14 +135,20 @@ class Session:
                 raise JoinError(f"the {each.track.name} could not be published: {why}")
             if error := publishing.exception():
                 raise JoinError(f"the {each.track.name} could not be published: {error}") from None
+            self._publications.append(publishing.result())
 
     async def _until_ended(self) -> str:
-        writing = asyncio.create_task(self._write_attributes(), name="attributes")
+        tasks = [
+            asyncio.create_task(self._write_attributes(), name="attributes"),
+            asyncio.create_task(self._keep_published(), name="permissions"),
+        ]
         try:
-            writing.add_done_callback(self._on_written)
+            for each in tasks:
+                each.add_done_callback(self._on_failed)
             return await self._ended
         finally:
-            writing.cancel()
+            for each in tasks:
+                each.cancel()
 
     async def _write_attributes(self) -> None:
         """Keep the participant's attributes equal to ours, as long as the session lasts."""
@@ -125,10 +163,35 @@ class Session:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._room.local_participant.set_attributes(values), _ATTRIBUTES_S)
 
-    def _on_written(self, writing: asyncio.Task[None]) -> None:
-        """Attributes are worth no disconnection: say what went wrong, and stay."""
-        if not writing.cancelled() and (error := writing.exception()):
-            log.error("room.attributes_failed", exc_info=error)
+    async def _keep_published(self) -> None:
+        """Publish again what the server unpublished when it took the permission, once that is given back."""
+        published = True
+        while True:
+            await self._permission_changed.wait()
+            self._permission_changed.clear()
+            if self.permitted == published:
+                continue
+            await self._unpublish()
+            published = self.permitted
+            if not published:
+                continue
+            try:
+                await self._publish()
+            except JoinError as error:
+                log.warning("room.not_republished", why=str(error))
+                self.give_up(NOT_REPUBLISHED)
+
+    async def _unpublish(self) -> None:
+        for each in self._publications:
+            # The server has done it already; this is for the SDK's own books.
+            with contextlib.suppress(TimeoutError, rtc.participant.UnpublishTrackError):
+                await asyncio.wait_for(self._room.local_participant.unpublish_track(each.sid), _UNPUBLISH_S)
+        self._publications.clear()
+
+    def _on_failed(self, task: asyncio.Task[None]) -> None:
+        """Attributes and permissions are worth no disconnection: say what went wrong, and stay."""
+        if not task.cancelled() and (error := task.exception()):
+            log.error("room.task_failed", task=task.get_name(), exc_info=error)
 
     async def _leave(self) -> None:
         if not self._ended.done():
@@ -145,3 +208,16 @@ class Session:
     def _on_state(self, state: rtc.ConnectionState.ValueType) -> None:
         if not self._ended.done():
             log.info("room.sdk_state", state=rtc.ConnectionState.Name(state).removeprefix("CONN_").lower())
+            self.reconnecting = state == rtc.ConnectionState.CONN_RECONNECTING
+            self.changed.set()
+
+    def _on_permissions(self, who: rtc.Participant, permissions: Any) -> None:
+        if not self._ended.done() and who is self._room.local_participant and permissions.can_publish != self.permitted:
+            self.permitted = permissions.can_publish
+            log.warning("room.permission", can_publish=self.permitted)
+            self._permission_changed.set()
+            self.changed.set()
+
+
+def _kind(track: Track) -> str:
+    return "video" if isinstance(track.track, rtc.LocalVideoTrack) else "audio"

@@ -10,14 +10,17 @@ from device.errors import CredentialError
 from device.room.grants import Grants, read_grants
 
 if TYPE_CHECKING:
+    from device.network.probe import Sight
+    from device.network.resolver import Resolver
     from device.room.attributes import Attributes
+    from device.room.joining import Rival
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """Who the device wants to be, and where. Empty names are left to the token."""
 
-    url: str
+    urls: tuple[str, ...]
     room: str
     identity: str
     derived_identity: str
@@ -37,8 +40,15 @@ class Ticket:
 class Credentials(Protocol):
     """One of the three ways to a token."""
 
-    async def obtain(self) -> Ticket:
-        """Return a fresh ticket. Raises CredentialError, never with a secret in its text."""
+    async def obtain(self, at: Sight | None = None, resolver: Resolver | None = None) -> Ticket:
+        """Return a fresh ticket for the server that was seen, else for the first one that is configured.
+
+        Raises CredentialError, never with a secret in its text.
+        """
+        ...
+
+    async def rival(self, at: Sight, resolver: Resolver) -> Rival:
+        """Say whether another participant has our identity now. Raises CredentialError where that cannot be told."""
         ...
 
 

@@ -52,6 +52,7 @@ class AudioTrack:
         self._depth = DepthControl()
         self._command = command
         self.dropped = 0
+        self.fed = 0
 
     def options(self) -> rtc.TrackPublishOptions:
         return rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE, stream="device")
@@ -89,6 +90,7 @@ class AudioTrack:
                 log.debug("microphone.pace", ppm=round(ppm))
                 self._command("pace", ppm)
             await self._source.capture_frame(self._processed(block.payload))
+            self.fed += 1
 
     async def aclose(self) -> None:
         await self._source.aclose()

@@ -29,6 +29,7 @@ class VideoTrack:
     def __init__(self, job: CameraJob, *, command: Callable[[str, Any], None]) -> None:
         self._source = rtc.EncodedVideoSource(job.width, job.height)
         self.track = rtc.LocalVideoTrack.create_video_track("camera", self._source)
+        self.fed = 0
         self._job = job
         self._command = command
         self._control = EncoderControl(floor_bps=job.bitrate_min_bps, ceiling_bps=job.bitrate_max_bps)
@@ -69,6 +70,7 @@ class VideoTrack:
                 metadata=rtc.FrameMetadata(user_timestamp=epoch_of_us(unit.captured_at_us), frame_id=unit.frame_id),
             )
         )
+        self.fed += 1
         feedback = self._source.take_feedback()
         rate = feedback.rate_control
         self._carry_out(

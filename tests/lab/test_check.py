@@ -18,6 +18,7 @@ DEBIAN = {
     "numpy": "python3-numpy",
     "pyaudio": "python3-pyaudio",
     "pydantic_settings": "python3-pydantic-settings",
+    "pyroute2": "python3-pyroute2",
     "structlog": "python3-structlog",
 }
 WHERE = """

@@ -74,8 +74,8 @@ def test_endpoint(server: Server, room: str, config: Path, tmp_path: Path) -> No
                 DEVICE_CREDENTIALS__ENDPOINT_HEADERS_FILE="headers",
             )
             with daemons.running(config, variables) as daemon:
-                joining = await asyncio.to_thread(daemon.event, "room.joining")
-                await _see_picture(server, room, joining["identity"])
+                live = await asyncio.to_thread(daemon.event, "room.state", new="live")
+                await _see_picture(server, room, live["identity"])
                 assert endpoint.requests[0]["room_name"] == room
                 assert endpoint.requests[0]["participant_name"] == "Yard"
                 _assert_no_secret(daemon, KEY)
@@ -89,10 +89,10 @@ def test_endpoint_that_refuses_is_asked_again_and_named(server: Server, room: st
         async with token_endpoint(server) as endpoint:
             variables = daemons.environment(server, room, **_NO_KEY, DEVICE_CREDENTIALS__ENDPOINT=endpoint.url)
             with daemons.running(config, variables) as daemon:
-                line = await asyncio.to_thread(daemon.event, "room.retrying")
+                line = await asyncio.to_thread(daemon.event, "room.waiting")
                 assert "HTTP 401" in line["why"]
                 assert "endpoint_headers_file" in line["why"]
-                await asyncio.to_thread(daemon.event, "room.retrying", since=len(daemon.lines))
+                await asyncio.to_thread(daemon.event, "room.waiting", since=len(daemon.lines))
                 assert endpoint.refused >= 2
                 assert daemon.process.poll() is None
 
@@ -103,7 +103,7 @@ def test_token_replaced_by_one_that_may_publish(server: Server, room: str, confi
     (tmp_path / "token").write_text(_token(server, room, can_publish=False))
     variables = daemons.environment(server, room, **_NO_KEY, DEVICE_CREDENTIALS__TOKEN_FILE="token")
     with daemons.running(config, variables) as daemon:
-        assert "canPublish" in daemon.event("room.retrying")["why"]
+        assert "canPublish" in daemon.event("room.waiting")["why"]
         (tmp_path / "token").write_text(_token(server, room))
         daemon.event("device.state", new="live", within_s=60)
 

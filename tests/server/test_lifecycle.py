@@ -8,6 +8,9 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
+from aiohttp import web
+from livekit import api
+
 from tests.support import daemon as daemons
 from tests.support.children import alive, living_descendants
 from tests.support.livekit_server import Server, livekit_server
@@ -65,10 +68,36 @@ def test_ctrl_c_reaches_the_whole_group_and_ends_in_order(server: Server, room: 
 def test_sigterm_before_the_room_is_reached(config: Path, server: Server, room: str) -> None:
     variables = daemons.environment(server, room, DEVICE_ROOM__URL="ws://127.0.0.1:9")
     with daemons.running(config, variables) as daemon:
-        daemon.event("room.joining")
+        assert "http://127.0.0.1:9/ cannot be reached" in daemon.event("room.waiting")["why"]
         code, took_s = daemon.stop()
         assert code == 0
-        assert took_s < 10  # measured: 0.9 s, of which 0.5 s for the join under way
+        assert took_s < 10  # measured: 0.3 s
+
+
+def test_sigterm_while_a_join_is_under_way(config: Path, server: Server, room: str) -> None:
+    async def scenario() -> None:
+        asked = asyncio.Event()
+
+        async def answer(request: web.BaseRequest) -> web.Response:
+            if request.path != "/":  # a probe is answered, a join is not
+                asked.set()
+                await asyncio.Event().wait()
+            return web.Response()
+
+        runner = web.ServerRunner(web.Server(answer), shutdown_timeout=0.1)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            url = f"ws://127.0.0.1:{runner.addresses[0][1]}"
+            with daemons.running(config, daemons.environment(server, room, DEVICE_ROOM__URL=url)) as daemon:
+                await asyncio.wait_for(asked.wait(), 20)
+                code, took_s = await asyncio.to_thread(daemon.stop)
+                assert code == 0
+                assert took_s < 10  # measured: 0.9 s, of which 0.5 s for the join under way
+        finally:
+            await runner.cleanup()
+
+    asyncio.run(scenario())
 
 
 def test_sigkill_of_the_daemon_takes_the_workers_along(server: Server, room: str, config: Path) -> None:
@@ -124,10 +153,10 @@ def test_server_restarted_under_the_daemon(room: str, config: Path) -> None:
         asyncio.run(scenario(own))
 
 
-def test_removed_by_an_operator_comes_back(server: Server, room: str, config: Path) -> None:
-    async def scenario() -> None:
-        from livekit import api
+def test_removed_by_an_operator_stays_away_for_minutes_and_says_so(server: Server, room: str, config: Path) -> None:
+    """For how long, and that it comes back: tests/unit/test_joining.py, in virtual time."""
 
+    async def scenario() -> None:
         async with watching(server, room) as watcher:
             with daemons.running(config, daemons.environment(server, room)) as daemon:
                 await _until_live(watcher)
@@ -135,6 +164,12 @@ def test_removed_by_an_operator_comes_back(server: Server, room: str, config: Pa
                     await operator.room.remove_participant(api.RoomParticipantIdentity(room=room, identity="device"))
                 line = await asyncio.to_thread(daemon.event, "room.left")
                 assert line["reason"] == "PARTICIPANT_REMOVED"
-                await _until_live(watcher)
+                waiting = await asyncio.to_thread(daemon.event, "room.waiting")
+                assert waiting["why"] == "this device was removed from the room"
+                assert waiting["delay_s"] == 300
+                await asyncio.sleep(5)
+                assert daemon.process.poll() is None
+                assert "device" not in watcher.room.remote_participants
+                assert len([line for line in daemon.lines if line["event"] == "room.waiting"]) == 1
 
     asyncio.run(scenario())

@@ -200,7 +200,7 @@ def test_a_wrong_url_says_what_a_right_one_looks_like(tmp_path: Path, value: str
     ),
 )
 def test_http_becomes_ws(tmp_path: Path, value: str, url: str) -> None:
-    assert config_file.load(write(tmp_path, f'[room]\nurl = "{value}"\n')).room.url == url
+    assert config_file.load(write(tmp_path, f'[room]\nurl = "{value}"\n')).room.url == (url,)
 
 
 @pytest.mark.parametrize(
@@ -305,7 +305,7 @@ def test_the_environment_overrides_and_its_numbers_are_text(tmp_path: Path, monk
     config = config_file.load(write(tmp_path, GOOD + "[camera]\nfps = 30\nwidth = 640\nheight = 480\n"))
     assert (config.camera.fps, config.camera.width, config.camera.hflip) == (15, 640, True)
     assert config.microphone.gain_db == -3.5
-    assert (config.room.name, config.room.url) == ("back-door", "wss://room.example")
+    assert (config.room.name, config.room.url) == ("back-door", ("wss://room.example",))
     assert config.log.level == "debug"
 
 

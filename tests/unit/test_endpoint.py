@@ -32,7 +32,7 @@ GOOD = {"server_url": "wss://other.example", "participant_token": TOKEN}
 
 def wanted(**changes: str) -> Wanted:
     values = {"room": "", "identity": "", "derived_identity": "device-1", "display_name": ""} | changes
-    return Wanted(url="wss://room.example", attributes=Attributes(state="connecting"), **values)
+    return Wanted(urls=("wss://room.example",), attributes=Attributes(state="connecting"), **values)
 
 
 @asynccontextmanager

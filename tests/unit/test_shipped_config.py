@@ -30,7 +30,7 @@ def test_it_loads_once_url_name_and_one_credential_come_by_environment(monkeypat
     monkeypatch.setenv("DEVICE_ROOM__NAME", "front-door")
     monkeypatch.setenv("DEVICE_CREDENTIALS__TOKEN_FILE", "/run/token")
     config = config_file.load(SHIPPED)
-    assert (config.room.url, config.room.name) == ("wss://room.example", "front-door")
+    assert (config.room.url, config.room.name) == (("wss://room.example",), "front-door")
     assert config.credentials.token_file == "/run/token"
     for name, table in TABLES.items():
         if name not in ("room", "credentials"):

@@ -1,0 +1,48 @@
+"""HTTP as this daemon speaks it: names by our own resolver, one connection a request."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from device.network.resolver import Resolver
+
+
+def http_session(resolver: Resolver | None, *, within_s: float) -> aiohttp.ClientSession:
+    """Return a session for one request, which may take so long in all; without a resolver, by the system's."""
+    import aiohttp  # 8 MB that a device with a ready token needs no sooner than at its first probe
+
+    names: Any = _Names(resolver, within_s=within_s) if resolver else None
+    connector = aiohttp.TCPConnector(resolver=names, use_dns_cache=False, force_close=True)
+    return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=within_s))
+
+
+class _Names:
+    """Our resolver in the form that aiohttp asks for (aiohttp.abc.AbstractResolver)."""
+
+    def __init__(self, resolver: Resolver, *, within_s: float) -> None:
+        self._resolver = resolver
+        self._within_s = within_s
+
+    async def resolve(self, host: str, port: int = 0, family: int = socket.AF_UNSPEC) -> list[dict[str, Any]]:
+        found = []
+        for address in await self._resolver.resolve(host, within_s=self._within_s):
+            kind = socket.AF_INET6 if ":" in address else socket.AF_INET
+            if family in (socket.AF_UNSPEC, kind):
+                found.append(
+                    {
+                        "hostname": host,
+                        "host": address,
+                        "port": port,
+                        "family": kind,
+                        "proto": 0,
+                        "flags": socket.AI_NUMERICHOST,
+                    }
+                )
+        return found
+
+    async def close(self) -> None:
+        """Do nothing: the resolver is everybody's."""

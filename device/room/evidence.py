@@ -1,0 +1,41 @@
+"""The SDK's statistics, as evidence of what comes back."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from device.room.verdict import Evidence
+
+if TYPE_CHECKING:
+    from livekit import rtc
+
+_LIMIT_S = 1.0
+
+
+async def gathered(room: rtc.Room) -> Evidence | None:
+    """Ask the SDK; None where it does not answer, which is no evidence at all."""
+    try:
+        statistics = await asyncio.wait_for(room.get_rtc_stats(), _LIMIT_S)
+    except (TimeoutError, RuntimeError):
+        return None
+    pairs, selected = {}, ""
+    reports: dict[str, object] = {}
+    sent: dict[str, object] = {}
+    for each in statistics.publisher_stats:
+        match each.WhichOneof("stats"):
+            case "transport":
+                selected = each.transport.transport.selected_candidate_pair_id
+            case "candidate_pair":
+                pair = each.candidate_pair
+                pairs[pair.rtc.id] = pair.candidate_pair
+            case "remote_inbound_rtp":
+                reports[each.remote_inbound_rtp.stream.kind] = each.remote_inbound_rtp.rtc.timestamp
+            case "outbound_rtp":
+                outbound = each.outbound_rtp
+                kind = outbound.stream.kind
+                sent[kind] = outbound.outbound.frames_sent if kind == "video" else outbound.sent.packets_sent
+            case _:
+                continue
+    chosen = pairs.get(selected) or next((pair for pair in pairs.values() if pair.nominated), None)
+    return Evidence(responses=(selected, chosen.responses_received) if chosen else None, reports=reports, sent=sent)

@@ -1,0 +1,56 @@
+"""Why a stay in the room ended, and what to do about it: one table. docs/reliability.md has the same for people."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Remedy(enum.Enum):
+    """What follows."""
+
+    RETRY = "probe, then join again"
+    WAIT = "wait, then join again"
+    LOOK = "look who else has this identity, then join again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """What to do, in words for people, and for WAIT how long: doubling from `first_s` to `most_s`."""
+
+    remedy: Remedy
+    text: str
+    first_s: float = 0.0
+    most_s: float = 0.0
+
+
+# Our own, beside the SDK's names (livekit protocol: DisconnectReason).
+DELIVERY_STALLED = "DELIVERY_STALLED"
+SERVER_AWAY = "SERVER_AWAY"
+SERVER_RETURNED = "SERVER_RETURNED"
+SDK_RECONNECTING = "SDK_RECONNECTING"
+ADDRESS_CHANGED = "ADDRESS_CHANGED"
+NOT_REPUBLISHED = "NOT_REPUBLISHED"
+DUPLICATE_IDENTITY = "DUPLICATE_IDENTITY"
+
+_TABLE = {
+    DELIVERY_STALLED: Reason(remedy=Remedy.RETRY, text="nothing comes back of what is sent"),
+    SERVER_AWAY: Reason(remedy=Remedy.RETRY, text="the server went away, another one answers"),
+    SERVER_RETURNED: Reason(remedy=Remedy.RETRY, text="the server was away and is back"),
+    SDK_RECONNECTING: Reason(remedy=Remedy.RETRY, text="the SDK did not reconnect in time"),
+    ADDRESS_CHANGED: Reason(remedy=Remedy.RETRY, text="this device's own address changed"),
+    NOT_REPUBLISHED: Reason(remedy=Remedy.RETRY, text="publishing is permitted again, but did not work"),
+    # A fresh token is had before each join anyway: JOIN_FAILURE is the server's 401 and 403 in mid-stream.
+    "JOIN_FAILURE": Reason(remedy=Remedy.RETRY, text="the server refused the token"),
+    "ROOM_DELETED": Reason(remedy=Remedy.WAIT, text="the room was deleted", first_s=60, most_s=60),
+    "ROOM_CLOSED": Reason(remedy=Remedy.WAIT, text="the room was closed", first_s=60, most_s=60),
+    "PARTICIPANT_REMOVED": Reason(
+        remedy=Remedy.WAIT, text="this device was removed from the room", first_s=300, most_s=1800
+    ),
+    DUPLICATE_IDENTITY: Reason(remedy=Remedy.LOOK, text="another participant joined under this device's identity"),
+}
+
+
+def reason_of(name: str) -> Reason:
+    """Return what to do about a reason; about one that is not in the table: try again."""
+    return _TABLE.get(name) or Reason(remedy=Remedy.RETRY, text=f"the connection ended ({name})")

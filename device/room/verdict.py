@@ -1,0 +1,165 @@
+"""Is this stay in the room still worth anything? Pure: the caller brings evidence and time, in seconds.
+
+That the SDK says connected, takes frames and even sends bytes proves nothing. Proof is what comes back: responses
+to STUN, and receiver reports for what is being fed. Their age counts from when their value last changed. Nothing
+at all for `stall_s` ends the stay; nothing for one medium, although it is fed, after 10 s.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from device.room.reasons import (
+    ADDRESS_CHANGED,
+    DELIVERY_STALLED,
+    SDK_RECONNECTING,
+    SERVER_AWAY,
+    SERVER_RETURNED,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_NEVER = float("-inf")
+# To a publication's first proof, for connecting by ICE/TCP after UDP failed takes longer than a stall may; and to the
+# next report of one medium, while the other's come.
+_FIRST_PROOF_S = 10.0
+# While the SDK resumes a lost signalling connection, media flow on; its attempts may be 7 s apart.
+_RECONNECTING_S = 15.0
+_PAUSE_S = 2.0  # more than between two pictures at 1 fps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """One look at the SDK's statistics. Values mean nothing but that they change while all is well.
+
+    `responses`: STUN responses on the selected candidate pair. `reports`: time of the newest receiver report, and
+    `sent`: frames or packets that left, each by "video" and "audio".
+    """
+
+    responses: object
+    reports: Mapping[str, object] = field(default_factory=dict)
+    sent: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Moving:
+    """A value, and since when it has not changed."""
+
+    value: object = None
+    changed_at: float = _NEVER
+
+    def saw(self, value: object, now: float) -> None:
+        if value is not None and value != self.value:
+            self.value, self.changed_at = value, now
+
+
+@dataclass(slots=True)
+class _Medium:
+    fed: _Moving = field(default_factory=_Moving)
+    sent: _Moving = field(default_factory=_Moving)
+    report: _Moving = field(default_factory=_Moving)
+    fed_since: float | None = None  # without a pause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stall:
+    """What stands still, as the culprit, and for how long."""
+
+    culprit: str
+    age_s: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Verdict:
+    """Judges one stay, from its publication at `began_at` on."""
+
+    stall_s: float
+    began_at: float
+    url: str
+    address: str | None = None  # our own, on the way to the server; None: not known
+    _responses: _Moving = field(default_factory=_Moving, init=False)
+    _media: dict[str, _Medium] = field(default_factory=dict, init=False)
+    _reconnecting_since: float | None = field(default=None, init=False)
+    _was_away: bool = field(default=False, init=False)
+    _reason: str = field(default="", init=False)
+
+    @property
+    def reconnecting(self) -> bool:
+        """Whether the SDK reconnects: what a probe shows then decides."""
+        return self._reconnecting_since is not None
+
+    def saw(self, evidence: Evidence, fed: Mapping[str, int], now: float) -> None:
+        """Note what the SDK's statistics show, and how many units and blocks it was fed with."""
+        self._responses.saw(evidence.responses, now)
+        for kind in self._media.keys() - fed.keys():  # no longer published
+            del self._media[kind]
+        for kind, count in fed.items():
+            medium = self._media.setdefault(kind, _Medium())
+            if medium.fed.value is not None and count != medium.fed.value and medium.fed_since is None:
+                medium.fed_since = now
+            medium.fed.saw(count, now)
+            if now - medium.fed.changed_at > _PAUSE_S:
+                medium.fed_since = None
+            medium.sent.saw(evidence.sent.get(kind), now)
+            medium.report.saw(evidence.reports.get(kind), now)
+
+    def sdk(self, *, reconnecting: bool, now: float) -> None:
+        """Note what the SDK says of its own connection."""
+        if reconnecting != self.reconnecting:
+            self._reconnecting_since = now if reconnecting else None
+            self._was_away = False
+
+    def probed(self, url: str | None) -> None:
+        """Note which server answers, if any, while the SDK reconnects."""
+        if url is None:
+            self._was_away = True
+        elif url != self.url:
+            self._reason = SERVER_AWAY
+        elif self._was_away and self.reconnecting:
+            self._reason = SERVER_RETURNED
+
+    def way(self, address: str | None) -> None:
+        """Note our own address on the way to the server; None while there is no way."""
+        if address and self.address and address != self.address:
+            self._reason = ADDRESS_CHANGED
+        self.address = address or self.address
+
+    def reason(self, now: float) -> str:
+        """Return why this stay is to be given up; empty where it is not."""
+        if self._reason:
+            return self._reason
+        if self.stall(now) is not None:
+            return DELIVERY_STALLED
+        if self._reconnecting_since is not None and now - self._reconnecting_since > _RECONNECTING_S:
+            return SDK_RECONNECTING
+        return ""
+
+    def doubtful(self, now: float) -> bool:
+        """Say whether proof is older than it is as a rule, so that it is worth looking more often."""
+        return now - max(self._proved_at, self.began_at) > self.stall_s / 2
+
+    def stall(self, now: float) -> Stall | None:
+        """Return what has stood still for too long."""
+        age_s = now - max(self._proved_at, self.began_at)
+        if age_s > (self.stall_s if self._proved_at > _NEVER else self._first_s):
+            return Stall(culprit="transport", age_s=age_s)
+        for kind, medium in self._media.items():
+            # Of a source that pauses nothing has to come back; that it pauses is not the room's matter.
+            if medium.fed_since is None:
+                continue
+            age_s = now - max(medium.report.changed_at, medium.fed_since)
+            if age_s > self._first_s:
+                stands = now - max(medium.sent.changed_at, medium.fed_since) > self.stall_s
+                return Stall(culprit=f"{kind} {'encoder' if stands else 'transport'}", age_s=age_s)
+        return None
+
+    @property
+    def _proved_at(self) -> float:
+        """When anything at all came back: with a fifth of all packets lost, no single kind of proof is young."""
+        return max(self._responses.changed_at, *(each.report.changed_at for each in self._media.values()), _NEVER)
+
+    @property
+    def _first_s(self) -> float:
+        return max(self.stall_s, _FIRST_PROOF_S)

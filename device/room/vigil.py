@@ -1,0 +1,97 @@
+"""Looks after one stay in the room: while it is joined, and then for as long as it is worth anything."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from device.errors import StuckJoinError, UnreachableError
+from device.room.reasons import DELIVERY_STALLED, reason_of
+from device.room.verdict import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from device.network.probe import Probe
+    from device.network.route import Routes
+    from device.room.session import Session
+
+log = structlog.get_logger()
+
+_LOOK_S = 1.0
+_LOOK_AGAIN_S = 0.25
+_STUCK_S = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vigil:
+    """`urls`: the servers that would do, in order; `stall_s` and `probe_s` as in the configuration."""
+
+    probe: Probe
+    routes: Routes
+    urls: Sequence[str]
+    stall_s: float
+    probe_s: float
+
+    async def until_live(self, session: Session) -> None:
+        """Return once the session is published. Raises StuckJoinError 20 s after the server was last away.
+
+        A join cannot be cancelled: the SDK would carry on with it, beside the next one.
+        """
+        well_since: float | None = time.monotonic()
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(session.live.wait(), self._soon_s())
+                return
+            answers = self.routes.way is not None and await self._answering((session.url,))
+            well_since = (well_since or time.monotonic()) if answers else None
+            if well_since is not None and time.monotonic() - well_since > _STUCK_S:
+                raise StuckJoinError(f"{session.url} answers, but a join has been under way for {_STUCK_S:.0f} s")
+
+    async def while_live(self, session: Session, on_permitted: Callable[[bool], None]) -> None:
+        """Watch a published session; give it up for the first reason there is, and return."""
+        way = self.routes.way
+        verdict = Verdict(
+            stall_s=self.stall_s, began_at=time.monotonic(), url=session.url, address=way.address if way else None
+        )
+        while True:
+            on_permitted(session.permitted)
+            if evidence := await session.evidence():
+                verdict.saw(evidence, session.fed(), time.monotonic())
+            verdict.sdk(reconnecting=session.reconnecting, now=time.monotonic())
+            verdict.way(self.routes.way.address if self.routes.way else None)
+            if verdict.reconnecting and self.routes.way is not None:
+                verdict.probed(await self._answering((session.url, *self.urls)))
+            now = time.monotonic()
+            if reason := verdict.reason(now):
+                if reason == DELIVERY_STALLED and (stall := verdict.stall(now)):
+                    log.warning("room.stalled", culprit=stall.culprit, age_s=round(stall.age_s, 1))
+                log.info("room.given_up", reason=reason, why=reason_of(reason).text)
+                session.give_up(reason)
+                return
+            within_s = self._soon_s() if verdict.reconnecting else _LOOK_AGAIN_S if verdict.doubtful(now) else _LOOK_S
+            await _either(session.changed, self.routes.changed, within_s=within_s)
+
+    def _soon_s(self) -> float:
+        return random.uniform(self.probe_s / 2, self.probe_s)  # noqa: S311 - no secret
+
+    async def _answering(self, urls: Sequence[str]) -> str | None:
+        with contextlib.suppress(UnreachableError):
+            return (await self.probe.first(tuple(dict.fromkeys(urls)))).url
+        return None
+
+
+async def _either(*events: asyncio.Event, within_s: float) -> None:
+    """Wait for one of the events, no longer than so many seconds; clear them."""
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    await asyncio.wait(waits, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
+    for event in events:
+        event.clear()
