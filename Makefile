@@ -5,7 +5,7 @@ READY := .venv/.ready
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test lint lab format lock clean
+.PHONY: help setup run test lint lab faults soak format lock clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -40,6 +40,16 @@ lab: $(READY)  ## the real picamera2, PyAudio and systemd in a Debian root (need
 	@.venv/bin/python -m tests.lab.root
 	@.venv/bin/python -m tests.support.livekit_server
 	@.venv/bin/pytest tests/lab $(ARGS)
+
+faults: $(READY)  ## server, network, clock and disk fail for real, in network namespaces (needs root; 25 minutes)
+	@tests/faults/prepare.sh
+	@.venv/bin/python -m tests.support.livekit_server
+	@.venv/bin/pytest tests/faults $(ARGS)
+
+soak: $(READY)  ## an hour of random faults, a server that is away for 10 minutes (needs root; SOAK_MINUTES=60)
+	@tests/faults/prepare.sh
+	@.venv/bin/python -m tests.support.livekit_server
+	@.venv/bin/pytest tests/faults/soak.py $(ARGS)
 
 format: $(READY)  ## let ruff mend what it can
 	@.venv/bin/ruff check --fix

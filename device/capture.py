@@ -10,6 +10,7 @@ from device.clock import monotonic_us
 from device.identity import derived_identity
 from device.jobs import CameraJob, MicrophoneJob
 from device.tracks.audio import AudioTrack
+from device.tracks.slate import Slate
 from device.tracks.video import VideoTrack
 from device.workers.supervisor import Plan, Supervisor, WorkerState
 
@@ -27,10 +28,11 @@ async def capturing(config: Config, status: Status) -> AsyncIterator[list[Track]
     epoch_us = monotonic_us()
     tracks: list[Track] = []
     running: list[asyncio.Task[None]] = []
+    slate: Slate | None = None
     try:
         async with asyncio.TaskGroup() as tasks:
             if config.camera.source != "off":
-                supervisor, video = _camera(config, epoch_us, status)
+                supervisor, video, slate = _camera(config, epoch_us, status)
                 tracks.append(video)
                 running.append(tasks.create_task(supervisor.run(), name="camera"))
             if config.microphone.source != "off":
@@ -43,24 +45,30 @@ async def capturing(config: Config, status: Status) -> AsyncIterator[list[Track]
             finally:
                 for task in running:
                     task.cancel()
+                if slate is not None:
+                    await slate.aclose()
     finally:
         for track in tracks:
             await track.aclose()
 
 
-def _camera(config: Config, epoch_us: int, status: Status) -> tuple[Supervisor, VideoTrack]:
+def _camera(config: Config, epoch_us: int, status: Status) -> tuple[Supervisor, VideoTrack, Slate]:
     status.expect("camera")
     camera = config.camera
-    job = CameraJob(
-        **camera.model_dump(),
-        identity=config.room.identity or config.room.display_name or derived_identity(),
-        epoch_us=epoch_us,
-    )
+    name = config.room.identity or config.room.display_name or derived_identity()
+    job = CameraJob(**camera.model_dump(), identity=name, epoch_us=epoch_us)
     track = VideoTrack(job, command=lambda *order: supervisor.command(*order))  # noqa: PLW0108
+    slate = Slate(
+        title=config.room.display_name or name, width=camera.width, height=camera.height, deliver=track.deliver
+    )
+    track.on_viewer = slate.welcome
 
     def on_state(state: WorkerState, why: str) -> None:
         if state is WorkerState.LIVE:
+            slate.hide()
             track.worker_started()
+        elif state is not WorkerState.STARTING:
+            slate.show(why)
         status.worker("camera", state, why)
 
     supervisor = Supervisor(
@@ -72,8 +80,10 @@ def _camera(config: Config, epoch_us: int, status: Status) -> tuple[Supervisor, 
         ),
         on_media=track.deliver,
         on_state=on_state,
+        on_notice=lambda text: status.worker("camera", WorkerState.LIVE, text),
+        promises=status.promises,
     )
-    return supervisor, track
+    return supervisor, track, slate
 
 
 def _microphone(config: Config, epoch_us: int, status: Status) -> tuple[Supervisor, AudioTrack]:
@@ -101,5 +111,7 @@ def _microphone(config: Config, epoch_us: int, status: Status) -> tuple[Supervis
         ),
         on_media=track.deliver,
         on_state=on_state,
+        on_notice=lambda text: status.worker("microphone", WorkerState.LIVE, text),
+        promises=status.promises,
     )
     return supervisor, track

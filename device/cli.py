@@ -8,7 +8,6 @@ import datetime
 import logging
 import os
 import re
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -92,9 +91,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> int:
-    # Until the daemon takes over there is nothing to stop but the start.
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: os._exit(ExitCode.OK))
+    from device.health import signals
+
+    signals.block()
     from device import daemon, log  # --help answers without the SDK
 
     attributes = daemon.first_attributes()

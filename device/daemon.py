@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 import device
 from device.capture import capturing
+from device.errors import NativePanicError
 from device.health.notify import Notifier
+from device.health.signals import until_told
 from device.health.state_file import StateFile
 from device.health.status import DeviceState, Status
 from device.identity import board_model
@@ -33,11 +34,7 @@ def first_attributes() -> Attributes:
 
 async def run(config: Config, credentials: Credentials, attributes: Attributes, log_context: LogContext) -> None:
     """Publish until SIGTERM or SIGINT, then leave the room and end the workers, in this order."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(_log_unhandled)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(number, stop.set)
+    asyncio.get_running_loop().set_exception_handler(_log_unhandled)
     log.info("daemon.starting", version=device.__version__, model=board_model())
     notifier, state_file = Notifier.of_environment(), StateFile.of_environment()
     status = Status(attributes, notifier, state_file)
@@ -50,14 +47,18 @@ async def run(config: Config, credentials: Credentials, attributes: Attributes, 
             attributes=attributes,
             log_context=log_context,
             on_state=status.room,
+            promises=status.promises,
         )
         running = [
             tasks.create_task(presence.run(), name="room"),
-            tasks.create_task(notifier.keep_alive(), name="watchdog"),
+            tasks.create_task(notifier.keep_alive(status.promises), name="watchdog"),
         ]
         # Not a word about devices or network: a device without them is recovering, not failing to start.
         notifier.ready()
-        await stop.wait()
+        panicked = await until_told()
+        if panicked:
+            # Nothing of the library is asked to leave in order.
+            raise NativePanicError("the SDK's native library has ended this process (SIGTERM by itself)")
         log.info("daemon.stopping")
         notifier.stopping()
         for task in running:

@@ -64,6 +64,10 @@ class UnreachableError(DeviceError):
     retry = True
 
 
+class NativePanicError(DeviceError):
+    """The SDK's native library has panicked: nothing of it is to be trusted any more."""
+
+
 class StuckJoinError(DeviceError):
     """A join hangs although the server is well. It cannot be cancelled: only a new process may try another."""
 
@@ -74,6 +78,10 @@ class SourceError(DeviceError):
     """A camera, microphone or file cannot be read. The text says what to look at."""
 
     retry = True
+
+
+class SourceAbsentError(SourceError):
+    """There is no such camera or microphone now; it may be plugged in."""
 
 
 class EncoderError(DeviceError):

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import time
 from typing import TYPE_CHECKING, Self
 
 import structlog
@@ -13,9 +14,12 @@ import structlog
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from device.health.promises import Promises
+
 log = structlog.get_logger()
 
 _US = 1_000_000
+_LOOK_S = 10.0
 _PINGS_PER_TIMEOUT = 3  # sd_watchdog_enabled(3) asks for two at least
 
 
@@ -48,13 +52,21 @@ class Notifier:
             self._status = line
             self._send(f"STATUS={line}")
 
-    async def keep_alive(self) -> None:
-        """Ping the watchdog from the event loop, for ever: a loop that is blocked pings no more."""
-        if not self._watchdog_s:
-            await asyncio.get_running_loop().create_future()
+    async def keep_alive(self, promises: Promises) -> None:
+        """Ping the watchdog from the event loop, for ever, as long as each part keeps its promises.
+
+        A loop that is blocked pings no more, and neither does one in which a part hangs: the manager starts the
+        process again then.
+        """
+        silent = False
         while True:
-            self._send("WATCHDOG=1")
-            await asyncio.sleep(self._watchdog_s / _PINGS_PER_TIMEOUT)
+            broken = promises.broken(time.monotonic())
+            if broken and not silent:
+                log.critical("daemon.hangs", parts=broken, hint="the service manager will start this process again")
+            silent = bool(broken)
+            if not broken and self._watchdog_s:
+                self._send("WATCHDOG=1")
+            await asyncio.sleep(self._watchdog_s / _PINGS_PER_TIMEOUT or _LOOK_S)
 
     def _send(self, message: str) -> None:
         if not self._address:

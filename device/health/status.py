@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from device.health.promises import Promises
 from device.room.presence import PresenceState
 from device.workers.supervisor import WorkerState
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _MAX_TEXT = 200
-_WELL = frozenset({WorkerState.LIVE.value, WorkerState.STARTING.value})  # without a reason beside
+_AWAY = frozenset({WorkerState.STALLED, WorkerState.ABSENT})
 
 
 class DeviceState(enum.Enum):
@@ -43,6 +44,7 @@ class Status:
         self._workers: dict[str, WorkerState] = {}
         self._texts: dict[str, str] = {}
         self._state = DeviceState.CONNECTING
+        self.promises = Promises()
 
     def expect(self, name: str) -> None:
         """Count a worker from its beginning: a device is live when all of them are."""
@@ -65,7 +67,7 @@ class Status:
             state = DeviceState.CONNECTING
         elif all(worker is WorkerState.LIVE for worker in self._workers.values()):
             state = DeviceState.LIVE
-        elif all(text in _WELL for text in self._texts.values()):
+        elif not _AWAY.intersection(self._workers.values()):
             state = DeviceState.STARTING
         else:
             state = DeviceState.RECOVERING

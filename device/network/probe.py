@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import email.utils
 import os
+import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -47,7 +48,7 @@ class Probe:
             raise UnreachableError(f"{origin} does not answer within {LIMIT_S:g} s") from None
 
     async def first(self, urls: Sequence[str]) -> Sight:
-        """Return the first server of a list that answers; asked all at once, so that a silent one costs no time.
+        """Return the first server of a list that answers; asked all at once, so that silent ones cost one limit in all.
 
         Raises UnreachableError with what is wrong with each.
         """
@@ -74,9 +75,13 @@ class Probe:
                 session.get(origin, allow_redirects=False) as answer,
             ):
                 status, date = answer.status, answer.headers.get("Date", "")
-        except aiohttp.ClientError as error:
-            raise UnreachableError(f"{origin} cannot be reached: {_words(error)}") from None
-        except OSError as error:
+        except TimeoutError:
+            raise UnreachableError(f"{origin} does not answer within {LIMIT_S:g} s") from None
+        except aiohttp.ClientResponseError:
+            raise UnreachableError(f"{origin} answers, but not in HTTP") from None
+        except aiohttp.ServerDisconnectedError:
+            raise UnreachableError(f"{origin} closes the connection in mid-answer") from None
+        except (aiohttp.ClientError, OSError) as error:
             raise UnreachableError(f"{origin} cannot be reached: {_words(error)}") from None
         if status >= _SERVER_ERRORS:
             raise UnreachableError(f"{origin} answers HTTP {status}: a proxy is there, the LiveKit server is not")
@@ -99,6 +104,8 @@ def _time_of(date: str) -> float | None:
 
 def _words(error: Exception) -> str:
     inner = getattr(error, "os_error", error)
+    if isinstance(inner, ssl.SSLError):
+        return f"TLS: {inner.reason or inner.strerror or type(inner).__name__}"
     # asyncio writes "Connect call failed" over what the kernel said.
     number = getattr(inner, "errno", None) or 0
     return os.strerror(number) if number > 0 else getattr(inner, "strerror", "") or str(error) or type(error).__name__

@@ -74,6 +74,8 @@ class Routes:
             os.write(self._poked, b"\0")
 
     def _watch(self) -> None:
+        # It says at a warning that a sandbox has no /proc/net, and lowers its own level when imported.
+        logging.getLogger("pyroute2.netlink").setLevel(logging.ERROR)
         from pyroute2 import IPRoute  # 10 MB and a quarter of a second: not before the workers run
         from pyroute2.netlink.rtnl import (
             RTMGRP_IPV4_IFADDR,
@@ -83,7 +85,6 @@ class Routes:
             RTMGRP_LINK,
         )
 
-        logging.getLogger("pyroute2").setLevel(logging.WARNING)  # it lowers that when imported
         with IPRoute() as events, IPRoute() as questions:
             events.bind(
                 groups=RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_IFADDR | RTMGRP_IPV6_ROUTE

@@ -21,7 +21,8 @@ async def gathered(room: rtc.Room) -> Evidence | None:
         return None
     pairs, selected = {}, ""
     reports: dict[str, object] = {}
-    sent: dict[str, object] = {}
+    sent: dict[str, int] = {}
+    lost: dict[str, float] = {}
     for each in statistics.publisher_stats:
         match each.WhichOneof("stats"):
             case "transport":
@@ -30,7 +31,9 @@ async def gathered(room: rtc.Room) -> Evidence | None:
                 pair = each.candidate_pair
                 pairs[pair.rtc.id] = pair.candidate_pair
             case "remote_inbound_rtp":
-                reports[each.remote_inbound_rtp.stream.kind] = each.remote_inbound_rtp.rtc.timestamp
+                inbound = each.remote_inbound_rtp
+                reports[inbound.stream.kind] = inbound.rtc.timestamp
+                lost[inbound.stream.kind] = inbound.remote_inbound.fraction_lost
             case "outbound_rtp":
                 outbound = each.outbound_rtp
                 kind = outbound.stream.kind
@@ -38,4 +41,6 @@ async def gathered(room: rtc.Room) -> Evidence | None:
             case _:
                 continue
     chosen = pairs.get(selected) or next((pair for pair in pairs.values() if pair.nominated), None)
-    return Evidence(responses=(selected, chosen.responses_received) if chosen else None, reports=reports, sent=sent)
+    return Evidence(
+        responses=(selected, chosen.responses_received) if chosen else None, reports=reports, sent=sent, lost=lost
+    )

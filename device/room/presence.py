@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
-import math
 import random
 import time
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from device.config import Reconnect
+    from device.health.promises import Promises
     from device.network.probe import Sight
     from device.network.resolver import Resolver
     from device.network.route import Routes
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from device.room.ticket import Credentials, Ticket
 
 log = structlog.get_logger()
+
+# Each step is bounded in itself: three tries of a token endpoint, 10 s each, take longest.
+_LONGEST_REST_S, _STEP_DUE_S = 60.0, 90.0
 
 
 class PresenceState(enum.Enum):
@@ -68,6 +71,7 @@ class Presence:
         attributes: Attributes,
         log_context: LogContext,
         on_state: Callable[[PresenceState, str], None],
+        promises: Promises,
     ) -> None:
         self.state, self._why = PresenceState.CONNECTING, ""
         self._urls = surroundings.urls
@@ -75,8 +79,14 @@ class Presence:
         self._resolver = surroundings.resolver
         self._routes = surroundings.routes
         self._probe = Probe(surroundings.resolver)
+        self._promises = promises
         self._vigil = Vigil(
-            probe=self._probe, routes=self._routes, urls=self._urls, stall_s=stall_s, probe_s=reconnect.probe_s
+            probe=self._probe,
+            routes=self._routes,
+            urls=self._urls,
+            stall_s=stall_s,
+            probe_s=reconnect.probe_s,
+            on_look=self._promise,
         )
         self._joining = Joining(
             probe_s=reconnect.probe_s, spread_s=reconnect.spread_s, max_s=reconnect.max_s, uniform=random.uniform
@@ -91,10 +101,11 @@ class Presence:
 
     async def run(self) -> None:
         """Join, stay, and join again, until cancelled; then leave in order."""
-        self._routes.aim(urlsplit(self._urls[0]).hostname or "")
+        self._aim_by_name()
         while True:
             self._joining.link(up=self._routes.way is not None, now=time.monotonic())
             step = self._joining.next(time.monotonic())
+            self._promise()
             match step.act:
                 case Act.REST:
                     await self._rest(step.until)
@@ -108,10 +119,15 @@ class Presence:
     async def _rest(self, until: float) -> None:
         if self._routes.way is None:
             self._trouble("this device has no network")
+            # What comes back may be another network, from which the server has another address.
+            self._aim_by_name()
         self._routes.changed.clear()
-        left_s = until - time.monotonic()
+        left_s = max(0.0, min(until - time.monotonic(), _LONGEST_REST_S))
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._routes.changed.wait(), left_s if math.isfinite(left_s) else None)
+            await asyncio.wait_for(self._routes.changed.wait(), left_s)
+
+    def _aim_by_name(self) -> None:
+        self._routes.aim(urlsplit(self._urls[0]).hostname or "")
 
     async def _look_for_server(self) -> None:
         try:
@@ -183,6 +199,9 @@ class Presence:
             self._attributes.set(room=f"back after {time.monotonic() - self._away_since:.0f} s: {self._why}")
             self._away_since = None
         await self._vigil.while_live(session, self._permitted)
+
+    def _promise(self) -> None:
+        self._promises.give("room", now=time.monotonic(), within_s=_STEP_DUE_S)
 
     def _permitted(self, permitted: bool) -> None:  # noqa: FBT001 - a callback
         if permitted:

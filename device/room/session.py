@@ -42,6 +42,8 @@ class Track(Protocol):
 
     def options(self) -> rtc.TrackPublishOptions: ...
     def begin(self) -> None: ...
+    def welcome(self) -> None: ...
+    def sent(self, frames: int, *, lost: float) -> None: ...
     async def aclose(self) -> None: ...
 
 
@@ -84,6 +86,8 @@ class Session:
         self._room.on("connection_state_changed", self._on_state)
         self._room.on("reconnected", self._attributes.repeat)
         self._room.on("participant_permissions_changed", self._on_permissions)
+        self._room.on("participant_connected", self._on_viewer)
+        self._room.on("local_track_subscribed", self._on_viewer)
         try:
             await self._connect()
             await self._publish()
@@ -101,8 +105,12 @@ class Session:
             self._ended.set_result(reason)
 
     async def evidence(self) -> Evidence | None:
-        """Return what the SDK's statistics show, if they can be had."""
-        return await gathered(self._room)
+        """Return what the SDK's statistics show, if they can be had; tell the tracks what was sent of theirs."""
+        evidence = await gathered(self._room)
+        for each in self._tracks:
+            if evidence is not None and (frames := evidence.sent.get(_kind(each))) is not None:
+                each.sent(frames, lost=evidence.lost.get(_kind(each), 0.0))
+        return evidence
 
     def fed(self) -> Mapping[str, int]:
         """Return how many units and blocks the published tracks were fed with."""
@@ -210,6 +218,11 @@ class Session:
             log.info("room.sdk_state", state=rtc.ConnectionState.Name(state).removeprefix("CONN_").lower())
             self.reconnecting = state == rtc.ConnectionState.CONN_RECONNECTING
             self.changed.set()
+
+    def _on_viewer(self, _who: object) -> None:
+        if not self._ended.done():
+            for each in self._tracks:
+                each.welcome()
 
     def _on_permissions(self, who: rtc.Participant, permissions: Any) -> None:
         if not self._ended.done() and who is self._room.local_participant and permissions.can_publish != self.permitted:

@@ -2,7 +2,8 @@
 
 That the SDK says connected, takes frames and even sends bytes proves nothing. Proof is what comes back: responses
 to STUN, and receiver reports for what is being fed. Their age counts from when their value last changed. Nothing
-at all for `stall_s` ends the stay; nothing for one medium, although it is fed, after 10 s.
+at all for `stall_s` ends the stay, and so does what the SDK takes and does not send; nothing for one medium, although
+it is fed and sent, after 10 s.
 """
 
 from __future__ import annotations
@@ -34,13 +35,15 @@ _PAUSE_S = 2.0  # more than between two pictures at 1 fps
 class Evidence:
     """One look at the SDK's statistics. Values mean nothing but that they change while all is well.
 
+    `lost`: the share of packets, 0 to 1, that the newest report misses.
     `responses`: STUN responses on the selected candidate pair. `reports`: time of the newest receiver report, and
     `sent`: frames or packets that left, each by "video" and "audio".
     """
 
     responses: object
     reports: Mapping[str, object] = field(default_factory=dict)
-    sent: Mapping[str, object] = field(default_factory=dict)
+    sent: Mapping[str, int] = field(default_factory=dict)
+    lost: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -149,10 +152,12 @@ class Verdict:
             # Of a source that pauses nothing has to come back; that it pauses is not the room's matter.
             if medium.fed_since is None:
                 continue
+            age_s = now - max(medium.sent.changed_at, medium.fed_since)
+            if age_s > (self.stall_s if medium.sent.changed_at > _NEVER else self._first_s):
+                return Stall(culprit=f"{kind} encoder", age_s=age_s)
             age_s = now - max(medium.report.changed_at, medium.fed_since)
             if age_s > self._first_s:
-                stands = now - max(medium.sent.changed_at, medium.fed_since) > self.stall_s
-                return Stall(culprit=f"{kind} {'encoder' if stands else 'transport'}", age_s=age_s)
+                return Stall(culprit=f"{kind} transport", age_s=age_s)
         return None
 
     @property

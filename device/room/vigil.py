@@ -38,6 +38,7 @@ class Vigil:
     urls: Sequence[str]
     stall_s: float
     probe_s: float
+    on_look: Callable[[], None]  # called at least every few seconds, as long as nothing hangs
 
     async def until_live(self, session: Session) -> None:
         """Return once the session is published. Raises StuckJoinError 20 s after the server was last away.
@@ -46,6 +47,7 @@ class Vigil:
         """
         well_since: float | None = time.monotonic()
         while True:
+            self.on_look()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(session.live.wait(), self._soon_s())
                 return
@@ -61,6 +63,7 @@ class Vigil:
             stall_s=self.stall_s, began_at=time.monotonic(), url=session.url, address=way.address if way else None
         )
         while True:
+            self.on_look()
             on_permitted(session.permitted)
             if evidence := await session.evidence():
                 verdict.saw(evidence, session.fed(), time.monotonic())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from device.clock import monotonic_of_boottime_us, monotonic_us
-from device.errors import SourceError
+from device.errors import SourceAbsentError, SourceError
 from device.media.colour import of_libcamera
 from device.media.planes import packed
 from device.sources.pacing import RateLimit
@@ -124,7 +124,9 @@ def choose(found: list[dict[str, Any]], wanted: str) -> int:
     Raises SourceError that lists what there is.
     """
     if not found:
-        raise SourceError("libcamera finds no camera; look at its ribbon cable and at `rpicam-hello --list-cameras`")
+        raise SourceAbsentError(
+            "libcamera finds no camera; look at its ribbon cable and at `rpicam-hello --list-cameras`"
+        )
     if not wanted:
         return 0
     if wanted.isdecimal() and int(wanted) < len(found):
@@ -133,7 +135,7 @@ def choose(found: list[dict[str, Any]], wanted: str) -> int:
         if any(wanted.lower() in str(each.get(key, "")).lower() for key in ("Model", "Id")):
             return position
     have = ", ".join(f"{position}: {each.get('Model')} ({each.get('Id')})" for position, each in enumerate(found))
-    raise SourceError(f"no camera's number, model or id is {wanted!r}; there are: {have}")
+    raise SourceAbsentError(f"no camera's number, model or id is {wanted!r}; there are: {have}")
 
 
 def checked_controls(wanted: Mapping[str, Any], offered: Mapping[str, tuple[Any, Any, Any]]) -> dict[str, Any]:
@@ -175,7 +177,7 @@ def _open(device: str) -> Any:
 
 
 def _configured(camera: Any, job: CameraJob) -> Layout:
-    from libcamera import Transform
+    from libcamera import ColorSpace, Transform
 
     period_us = 1_000_000 // job.fps
     controls = checked_controls(job.controls, camera.camera_controls)
@@ -192,6 +194,8 @@ def _configured(camera: Any, job: CameraJob) -> Layout:
             camera.create_video_configuration(
                 main={"size": (job.width, job.height), "format": "YUV420"},
                 transform=Transform(hflip=job.hflip, vflip=job.vflip),
+                # At any size: the board's encoder writes no colour description, and browsers take that for BT.601.
+                colour_space=ColorSpace.Smpte170m(),
                 controls=controls,
                 buffer_count=_BUFFERS,
             )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from device.clock import monotonic_us
-from device.errors import SourceError
+from device.errors import SourceAbsentError, SourceError
 from device.media.block import BLOCK_MS, SAMPLE_RATE, Block
 from device.sources.resampling import Resampler
 
@@ -132,7 +132,7 @@ def choose(found: list[Microphone], wanted: str) -> Microphone:
     Raises SourceError that lists what there is.
     """
     if not found:
-        raise SourceError("there is no microphone, or another program holds it; look at `arecord -l`")
+        raise SourceAbsentError("there is no microphone, or another program holds it; look at `arecord -l`")
     if not wanted:
         return next((each for each in found if each.default), found[0])
     # The whole name first: one name may be part of another.
@@ -141,7 +141,7 @@ def choose(found: list[Microphone], wanted: str) -> Microphone:
             if matches(each.name.lower(), wanted.lower()):
                 return each
     names = ", ".join(repr(each.name) for each in found)
-    raise SourceError(f"no microphone's name holds {wanted!r}, or another program holds it; there are: {names}")
+    raise SourceAbsentError(f"no microphone's name holds {wanted!r}, or another program holds it; there are: {names}")
 
 
 def _open_portaudio() -> Any:

@@ -68,6 +68,12 @@ class AudioTrack:
             self._drop()
         self._pending.put_nowait(block)
 
+    def welcome(self) -> None:
+        """Do nothing: sound is there for whoever comes."""
+
+    def sent(self, frames: int, *, lost: float) -> None:
+        """Do nothing: a lost packet of sound is over by itself."""
+
     def worker_started(self) -> None:
         """Tell a worker that has just started what is in force."""
         self._settled_at = time.monotonic() + _SETTLING_S

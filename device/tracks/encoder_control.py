@@ -57,6 +57,10 @@ class EncoderControl:
             bitrate_bps=None if target_bps is None else self._follow(target_bps, now),
         )
 
+    def lost(self, now: float) -> Orders:
+        """Return what mends a unit that is lost for all viewers."""
+        return self.feedback(key_frame_requested=True, target_bps=None, now=now) if self.heard else Orders()
+
     def _follow(self, target_bps: int, now: float) -> int | None:
         wanted = min(max(target_bps, self.floor_bps), self.ceiling_bps)
         current = self.bitrate_bps
@@ -72,3 +76,21 @@ class EncoderControl:
                 self._rose_at = now
         self.bitrate_bps = wanted
         return wanted
+
+
+@dataclass(slots=True)
+class Losses:
+    """Tells of units that the SDK was fed and has not sent, from looks at both counts."""
+
+    _missing: int | None = field(default=None, init=False)
+    _before: int = field(default=0, init=False)
+
+    def look(self, *, fed: int, sent: int) -> int:
+        """Return how many more are missing than at the last look that told of any; one may be on its way."""
+        missing = fed - sent
+        surely, self._before = min(missing, self._before), missing
+        if self._missing is None or surely < self._missing:
+            self._missing = missing if self._missing is None else surely
+            return 0
+        lost, self._missing = surely - self._missing, surely
+        return lost

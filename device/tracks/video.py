@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from livekit import rtc
 
 from device.clock import epoch_of_us
-from device.tracks.encoder_control import EncoderControl, Orders
+from device.tracks.encoder_control import EncoderControl, Losses, Orders
 from device.workers.wire import Flag, Message
 
 if TYPE_CHECKING:
@@ -21,6 +23,11 @@ log = structlog.get_logger()
 
 _KEY = rtc.EncodedFrameType.ENCODED_FRAME_KEY
 _DELTA = rtc.EncodedFrameType.ENCODED_FRAME_DELTA
+# libwebrtc drops one of two frames that wait for its encoder's thread (VideoStreamEncoder::OnFrame), and says nothing;
+# all that build on it are garbage until the next key frame. So units that come in a burst are fed one by one.
+_SPACING_S = 0.008
+_MAX_WAITING = 30
+_LOSSY = 0.02
 
 
 class VideoTrack:
@@ -30,6 +37,11 @@ class VideoTrack:
         self._source = rtc.EncodedVideoSource(job.width, job.height)
         self.track = rtc.LocalVideoTrack.create_video_track("camera", self._source)
         self.fed = 0
+        self._waiting: deque[Message] = deque()
+        self._next_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._losses = Losses()
+        self.on_viewer: Callable[[], None] | None = None
         self._job = job
         self._command = command
         self._control = EncoderControl(floor_bps=job.bitrate_min_bps, ceiling_bps=job.bitrate_max_bps)
@@ -51,13 +63,49 @@ class VideoTrack:
     def begin(self) -> None:
         """Get ready for a new publication; what the old one still wanted is forgotten."""
         self._source.take_feedback()
+        self._losses = Losses()
         self._carry_out(self._control.restarted())
+
+    def welcome(self) -> None:
+        """Note that somebody has come who sees nothing yet."""
+        if self.on_viewer is not None:
+            self.on_viewer()
 
     def worker_started(self) -> None:
         """Tell an encoder that has just started what is in force."""
         self._carry_out(self._control.current())
 
     def deliver(self, unit: Message) -> None:
+        """Take one access unit; those that come in a burst are fed a few milliseconds apart."""
+        if len(self._waiting) >= _MAX_WAITING:
+            log.info("camera.units_dropped", units=len(self._waiting))
+            self._waiting.clear()
+            self._carry_out(self._control.lost(time.monotonic()))
+        self._waiting.append(unit)
+        if self._timer is None:
+            self._feed_waiting()
+
+    def sent(self, frames: int, *, lost: float) -> None:
+        """Note how many units the SDK has sent of those that it was fed, and which share of the packets got lost.
+
+        What is missing takes a key frame to mend. A viewer's decoder asks for one only after 3 s of waiting
+        (libwebrtc: VideoReceiveStream2), so a link that loses packets gets them unasked.
+        """
+        if units := self._losses.look(fed=self.fed, sent=frames):
+            log.info("camera.units_lost", units=units)
+        if units or lost > _LOSSY:
+            self._carry_out(self._control.lost(time.monotonic()))
+
+    def _feed_waiting(self) -> None:
+        self._timer = None
+        now = time.monotonic()
+        if now >= self._next_at and self._waiting:
+            self._next_at = now + _SPACING_S
+            self._feed(self._waiting.popleft())
+        if self._waiting:
+            self._timer = asyncio.get_running_loop().call_later(self._next_at - now, self._feed_waiting)
+
+    def _feed(self, unit: Message) -> None:
         """Feed one access unit, and pass on what comes back for it."""
         accepted = self._source.capture_frame(
             rtc.EncodedVideoFrame(
@@ -83,6 +131,8 @@ class VideoTrack:
         )
 
     async def aclose(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         await self._source.aclose()
 
     def _carry_out(self, orders: Orders) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from device.errors import WireError
+from device.errors import SourceAbsentError, WireError
 from device.workers.link import SEND_BUFFER_BYTES
 from device.workers.wire import Decoder, Kind, Message, json_message
 
@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-_FROM_WORKER = frozenset({Kind.HELLO, Kind.UNIT, Kind.BLOCK, Kind.REPLY, Kind.LOG, Kind.FAILED})
+_FROM_WORKER = frozenset({Kind.HELLO, Kind.UNIT, Kind.BLOCK, Kind.REPLY, Kind.LOG, Kind.FAILED, Kind.NOTICE})
 # libcamera colours its lines even into a pipe, and tells of each step.
 _CALM_LIBRARIES = {"LIBCAMERA_LOG_NO_COLOR": "1"}
 _ASK_S = 0.4  # a worker ends within milliseconds of end-of-file on its socket, unless its device hangs
 _KILL_S = 0.6
+_UNKILLABLE = "it hangs in the kernel: needs a reboot (docs/troubleshooting.md)"
 _MAX_STDERR_LINE = 1 << 10
 _MAX_LAST_WORDS = 2000
 _MAX_UNSENT_BYTES = 64 << 10
@@ -39,6 +40,7 @@ class Child(asyncio.Protocol):
         self.name = name
         self.gone: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.last_words = ""
+        self.source_absent = False
         self._on_message = on_message
         self._decoder = Decoder(accept=_FROM_WORKER)
         self._transport: asyncio.Transport | None = None
@@ -60,7 +62,9 @@ class Child(asyncio.Protocol):
         try:
             for message in self._decoder.feed(data):
                 if message.kind is Kind.FAILED:
-                    self.lost(str(message.json().get("message", ""))[:_MAX_LAST_WORDS])
+                    words = message.json()
+                    self.source_absent = words.get("error") == SourceAbsentError.__name__
+                    self.lost(str(words.get("message", ""))[:_MAX_LAST_WORDS])
                     return
                 self._on_message(message)
         except WireError as error:
@@ -144,7 +148,9 @@ async def _to_the_end(ending: Coroutine[Any, Any, None]) -> None:
 
 async def _ended(process: asyncio.subprocess.Process, child: Child, chatter: asyncio.Task[str], *, fell: bool) -> None:
     code = await _exit_code(process)
-    if fell and not child.gone.result():
+    if code is None:
+        child.last_words = _UNKILLABLE
+    elif fell and not child.gone.result():
         crashed = code is not None and code > 0  # by Python itself, which says why on its last line
         child.last_words = (await _last_line(chatter) if crashed else "") or _in_words(code)
     chatter.cancel()
@@ -159,7 +165,11 @@ async def _exit_code(process: asyncio.subprocess.Process) -> int | None:
         os.kill(process.pid, signal.SIGKILL)
     with contextlib.suppress(TimeoutError):
         return await asyncio.wait_for(process.wait(), _KILL_S)
-    log.error("worker.unkillable", pid=process.pid, hint="it hangs in the kernel; only a reboot frees its device")
+    log.error(
+        "worker.unkillable",
+        pid=process.pid,
+        hint=_UNKILLABLE,
+    )
     return None
 
 
@@ -185,7 +195,8 @@ async def _last_line(chatter: asyncio.Task[str]) -> str:
 
 def _in_words(code: int | None) -> str:
     if code is None:
-        return "it does not die"
+        return _UNKILLABLE
     if code < 0:
-        return f"it was killed by {signal.Signals(-code).name}"
+        known = {each.value: each.name for each in signal.Signals}
+        return f"it was killed by {known.get(-code, f'signal {-code}')}"
     return f"it exited with {code}"

@@ -10,9 +10,9 @@ import signal
 import socket
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-from device.errors import WireError
+from device.errors import SourceError, WireError
 from device.workers.wire import Decoder, Flag, Kind, Message, json_message
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 SEND_BUFFER_BYTES = 32 << 10
 _MAX_COMMANDS = 64
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+# Encoded while there was memory for it.
+_NO_MEMORY = json_message(Kind.FAILED, {"error": "MemoryError", "message": "memory is exhausted"}).encoded()
 
 
 class Link:
@@ -63,11 +65,22 @@ class Link:
     def log(self, level: str, event: str, **fields: object) -> None:
         self.send(json_message(Kind.LOG, {"level": level, "event": event, **fields}))
 
+    def notice(self, text: str) -> None:
+        """Tell viewers and operators what is odd about a source that delivers; empty when it is over."""
+        self.send(json_message(Kind.NOTICE, {"text": text}))
+
     def reply(self, command: dict[str, Any], error: str = "") -> None:
         self.send(json_message(Kind.REPLY, {"id": command.get("id"), "error": error}))
 
-    def failed(self, error: BaseException) -> None:
-        self.send(json_message(Kind.FAILED, {"error": type(error).__name__, "message": str(error)}))
+    def failed(self, error: BaseException) -> NoReturn:
+        """Say why, and end at once: a library's thread or exit handler may hang, with the device in its hands."""
+        try:
+            self.send(json_message(Kind.FAILED, {"error": type(error).__name__, "message": str(error)}))
+        except MemoryError:
+            with contextlib.suppress(OSError):
+                self._socket.send(_NO_MEMORY)
+        finally:
+            os._exit(1)
 
     def send(self, message: Message) -> None:
         """Hand one message to the kernel; waits while the daemon is slow."""
@@ -110,7 +123,6 @@ class Link:
                 self._commands.put(message.json())
         except BaseException as error:  # a thread's exception would pass unseen  # noqa: BLE001
             self.failed(error)
-            _vanish()
 
 
 def serve(capture: Callable[[Link], None]) -> int:
@@ -122,15 +134,13 @@ def serve(capture: Callable[[Link], None]) -> int:
         # picamera2 and its encoders work in threads, whose exceptions would pass unseen.
         name = failure.thread.name if failure.thread else "a thread"
         link.failed(RuntimeError(f"{name} failed: {failure.exc_type.__name__}: {failure.exc_value}"))
-        os._exit(1)
 
     threading.excepthook = on_thread_failure
     try:
         capture(link)
     except Exception as error:  # the daemon must hear of whatever ends this process  # noqa: BLE001
         link.failed(error)
-    # Not by returning: a library's thread or exit handler may hang, with the device in its hands.
-    os._exit(1)
+    link.failed(SourceError("the source has ended"))
 
 
 def _settle_in() -> None:

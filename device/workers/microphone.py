@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from device.errors import SourceError
 from device.jobs import MicrophoneJob
+from device.media.stillness import Stillness
 from device.workers.link import Link, serve
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from device.media.block import Block
 
 _OVERFLOW_LOG_INTERVAL_S = 10.0
+_SILENT_S = 10.0
 
 
 class Source(Protocol):
@@ -37,9 +39,14 @@ def _capture(link: Link, job: MicrophoneJob) -> None:
     # Nothing is closed at the end: a driver may hang in that, and the end of the process frees its device.
     source = open_source(job, link)
     amplify = _amplifier(job.gain_db)
+    silence = Stillness(limit_s=_SILENT_S)
     for block in source.blocks():
         for command in link.commands():
             link.reply(command, _obey(source, command))
+        # A microphone that lives has noise: nothing but zeros is a muted or a dead one.
+        silent = silence.saw(time.monotonic(), same=not any(block.samples))
+        if silent is not None:
+            link.notice(f"nothing but zeros for {_SILENT_S:.0f} s" if silent else "")
         link.block(amplify(block.samples), captured_at_us=block.captured_at_us)
 
 

@@ -1,4 +1,4 @@
-"""Keeps one worker running, for ever: spawn, watch, end, wait, again. The room never notices but for a gap."""
+"""Keeps one worker running, for ever: carries out what `recovery` decides. The room never notices but for a gap."""
 
 from __future__ import annotations
 
@@ -11,19 +11,23 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from device.backoff import Backoff
 from device.repeats import Repeats
+from device.workers import plugging
 from device.workers.child import Child, running
-from device.workers.freshness import Freshness
+from device.workers.recovery import Act, Recovery
 from device.workers.wire import Kind, Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from device.health.promises import Promises
+
 log = structlog.get_logger()
 
 _REPLY_DUE_S = 2.0
-_LOOKS_PER_STALL = 4
+_MAX_NOTICE = 200
+# To be heard of again: after a look, and after a worker's start and end, which are bounded in themselves.
+_LOOK_DUE_S, _STEP_DUE_S = 30.0, 60.0
 _LOG_LEVELS = frozenset({"debug", "info", "warning", "error"})
 
 
@@ -33,6 +37,7 @@ class WorkerState(enum.Enum):
     STARTING = "starting"
     LIVE = "live"
     STALLED = "stalled"
+    ABSENT = "absent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +56,10 @@ class Plan:
 
 
 class Supervisor:
-    """Owns one worker. `on_media` gets its units or blocks, `on_state` each change of state."""
+    """Owns one worker. `on_media` gets its units or blocks, `on_state` each change of state.
+
+    `on_notice` gets what is odd about a source that delivers, empty when that is over.
+    """
 
     def __init__(
         self,
@@ -59,36 +67,47 @@ class Supervisor:
         *,
         on_media: Callable[[Message], None],
         on_state: Callable[[WorkerState, str], None],
+        on_notice: Callable[[str], None] = lambda _text: None,
+        promises: Promises | None = None,
     ) -> None:
         self.plan = plan
-        self.state = WorkerState.STARTING
+        self.state, self._why = WorkerState.STARTING, ""
         self._on_media = on_media
         self._on_state = on_state
+        self._on_notice = on_notice
+        self._promises = promises
         self._child: Child | None = None
-        self._freshness = Freshness(stall_s=plan.stall_s, startup_s=plan.startup_s, started_at=time.monotonic())
+        self._recovery = Recovery(
+            stall_s=plan.stall_s,
+            startup_s=plan.startup_s,
+            first_s=plan.first_s,
+            base_s=plan.backoff_base_s,
+            cap_s=plan.backoff_cap_s,
+            reset_s=plan.backoff_reset_s,
+            uniform=random.uniform,
+        )
+        self._repeats = Repeats()
         self._unanswered: dict[int, tuple[str, float]] = {}
         self._next_id = 0
 
     async def run(self) -> None:
         """Run the worker until cancelled."""
-        backoff = Backoff(
-            base_s=self.plan.backoff_base_s,
-            cap_s=self.plan.backoff_cap_s,
-            reset_after_s=self.plan.backoff_reset_s,
-            uniform=random.uniform,
-        )
-        repeats = Repeats()
+        absent, devices = False, plugging.present()
         while True:
+            step = self._recovery.next(time.monotonic())
+            if step.act is Act.REST:
+                await self._rest(step.until, missed=devices if absent else None)
+                continue
+            devices = plugging.present()
+            self._promise(_STEP_DUE_S)
             try:
-                why = await self._run_once()
+                why, absent = await self._run_once()
             except OSError as error:  # no memory or no descriptors left, for a while
-                why = f"it cannot be started: {error.strerror}"
-            delay_s = backoff.next_delay_s(went_well_for_s=self._freshness.fresh_for_s())
-            self._become(WorkerState.STALLED, why)
-            if times := repeats.worth_telling(why, time.monotonic()):
+                why, absent = f"it cannot be started: {error.strerror}", False
+            delay_s = self._recovery.ended(time.monotonic())
+            self._become(WorkerState.ABSENT if absent else WorkerState.STALLED, why)
+            if times := self._repeats.worth_telling(why, time.monotonic()):
                 log.warning("worker.restarting", worker=self.plan.name, why=why, delay_s=round(delay_s, 3), times=times)
-            await asyncio.sleep(delay_s)
-            self._become(WorkerState.STARTING, why)
 
     def command(self, name: str, value: object = None) -> None:
         """Send a command; that it stays unanswered is logged. Without a worker it is dropped."""
@@ -100,11 +119,20 @@ class Supervisor:
             return
         self._unanswered[self._next_id] = (name, time.monotonic() + _REPLY_DUE_S)
 
-    async def _run_once(self) -> str:
-        self._freshness = Freshness(
-            stall_s=self.plan.stall_s, startup_s=self.plan.startup_s, started_at=time.monotonic()
-        )
+    async def _rest(self, until: float, *, missed: frozenset[str] | None) -> None:
+        """Wait for the next start; a device that is missed is not waited for once something is plugged in."""
+        left_s = max(0.0, until - time.monotonic())
+        self._promise(left_s + _LOOK_DUE_S)
+        if missed is None:
+            await asyncio.sleep(left_s)
+        elif await plugging.appearance(missed, within_s=left_s):
+            log.info("worker.plugged_in", worker=self.plan.name)
+            self._recovery.appeared(time.monotonic())
+
+    async def _run_once(self) -> tuple[str, bool]:
+        """Run one worker to its end; return why it ended, and whether its device is not there."""
         self._unanswered.clear()
+        self._recovery.spawned(time.monotonic())
         async with running(
             name=self.plan.name,
             module=self.plan.module,
@@ -116,22 +144,27 @@ class Supervisor:
                 why = await self._watch(child)
             finally:
                 self._child = None
-        return why or child.last_words
+                self._promise(_STEP_DUE_S)
+            if why:  # viewers are told at once: the end of a worker that hangs takes a second
+                self._become(WorkerState.ABSENT if child.source_absent else WorkerState.STALLED, why)
+        return child.last_words or why, child.source_absent
 
     async def _watch(self, child: Child) -> str:
         """Wait until the worker is gone or its source dead; return why."""
         while True:
             now = time.monotonic()
-            left_s = self._freshness.dead_at() - now
-            if left_s <= 0:
-                return f"nothing came for {now - self._freshness.dead_at() + self._patience_s():.1f} s"
+            step = self._recovery.next(now)
+            if step.act is not Act.WATCH:
+                return self._recovery.silence()
+            self._promise(_LOOK_DUE_S)
             self._look_for_replies(now)
-            done, _ = await asyncio.wait({child.gone}, timeout=min(left_s, self.plan.stall_s / _LOOKS_PER_STALL))
+            done, _ = await asyncio.wait({child.gone}, timeout=step.until - now)
             if done:
                 return child.gone.result()
 
-    def _patience_s(self) -> float:
-        return self.plan.stall_s if self.state is WorkerState.LIVE else self._freshness.startup_s
+    def _promise(self, within_s: float) -> None:
+        if self._promises is not None:
+            self._promises.give(self.plan.name, now=time.monotonic(), within_s=within_s)
 
     def _look_for_replies(self, now: float) -> None:
         for number, (name, due_at) in list(self._unanswered.items()):
@@ -141,7 +174,7 @@ class Supervisor:
 
     def _on_message(self, message: Message) -> None:
         if message.kind in (Kind.UNIT, Kind.BLOCK):
-            if self._freshness.saw(time.monotonic()):
+            if self._recovery.saw(time.monotonic()):
                 self._become(WorkerState.LIVE, "")
             self._on_media(message)
         elif message.kind is Kind.REPLY:
@@ -150,22 +183,30 @@ class Supervisor:
             if reply.get("error"):
                 log.warning("worker.command_failed", worker=self.plan.name, command=name, error=str(reply["error"]))
         elif message.kind is Kind.HELLO:
-            self._freshness.greeted(time.monotonic(), within_s=self.plan.first_s)
+            self._recovery.greeted(time.monotonic())
             log.info("worker.capturing", worker=self.plan.name, **_fields(message))
+        elif message.kind is Kind.NOTICE:
+            self._notice(str(message.json().get("text", ""))[:_MAX_NOTICE])
         elif message.kind is Kind.LOG:
             fields = _fields(message)
             level, event = str(fields.pop("level", "info")), str(fields.pop("event", "worker.log"))
             getattr(log, level if level in _LOG_LEVELS else "info")(event, worker=self.plan.name, **fields)
 
+    def _notice(self, text: str) -> None:
+        """Tell what is odd about a source that delivers; nothing is done about it."""
+        if self.state is WorkerState.LIVE:
+            log.warning("worker.odd", worker=self.plan.name, what=text or "it is over")
+            self._on_notice(text)
+
     def _become(self, state: WorkerState, why: str) -> None:
-        if state is self.state:
-            return
-        ends_well = WorkerState.LIVE in (state, self.state)
-        (log.info if ends_well else log.debug)(
-            "worker.state", worker=self.plan.name, old=self.state.value, new=state.value, why=why or None
-        )
-        self.state = state
-        self._on_state(state, why)
+        if state is not self.state:
+            ends_well = WorkerState.LIVE in (state, self.state)
+            (log.info if ends_well else log.debug)(
+                "worker.state", worker=self.plan.name, old=self.state.value, new=state.value, why=why or None
+            )
+        if (state, why) != (self.state, self._why):
+            self.state, self._why = state, why
+            self._on_state(state, why)
 
 
 def _fields(message: Message) -> dict[str, Any]:

@@ -35,6 +35,7 @@ class Kind(enum.IntEnum):
     REPLY = 6  # answer to a command: JSON {id, error}
     LOG = 7  # one log line: JSON {level, event, ...}
     FAILED = 8  # last words: JSON {error, message}
+    NOTICE = 9  # what is odd about a source that delivers: JSON {text}; empty when it is over
 
 
 MAX_PAYLOAD_BYTES = {
@@ -46,6 +47,7 @@ MAX_PAYLOAD_BYTES = {
     Kind.REPLY: 4 << 10,
     Kind.LOG: 32 << 10,
     Kind.FAILED: 16 << 10,
+    Kind.NOTICE: 4 << 10,
 }
 
 

@@ -115,6 +115,16 @@ _PIXEL_IS_WHITE = """() => {
 }"""
 
 
+_PIXEL_IS_DARK = """() => {
+  const canvas = document.createElement('canvas');
+  canvas.width = 64; canvas.height = 36;
+  const context = canvas.getContext('2d', {willReadFrequently: true});
+  context.drawImage(document.querySelector('video'), 0, 0, 64, 36);
+  const [red, green, blue] = context.getImageData(60, 3, 1, 1).data;
+  return Math.max(red, green, blue) < 60;
+}"""
+
+
 def test_phone(server: Server, room: str, config: Path) -> None:
     variables = daemons.environment(server, room, DEVICE_ROOM__DISPLAY_NAME="Front door")
     with daemons.running(config, variables), _viewer(config, variables) as url, _page(url, **_PHONE) as page:
@@ -136,6 +146,25 @@ def test_clip(server: Server, room: str, config: Path) -> None:
     with daemons.running(config, variables), _viewer(config, variables) as url, _page(url) as page:
         _until(page, "viewer.state === 'live' && viewer.stats.frames > 60 && viewer.stats.audio_level > 0.001")
         _shoot(page, "clip")
+
+
+def test_slate_until_the_camera_appears(server: Server, room: str, config: Path, tmp_path: Path) -> None:
+    """Chromium takes one still picture, repeated, of another size, and then the live one."""
+    film = tmp_path / "camera.mp4"
+    variables = daemons.environment(
+        server,
+        room,
+        DEVICE_ROOM__DISPLAY_NAME="Front door",
+        DEVICE_CAMERA__SOURCE="file",
+        DEVICE_CAMERA__PATH=str(film),
+    )
+    with daemons.running(config, variables), _viewer(config, variables) as url, _page(url) as page:
+        _until(page, "viewer.stats.frames > 2 && viewer.stats.height === 360")
+        _until(page, _PIXEL_IS_DARK)
+        _shoot(page, "slate")
+        film.symlink_to(clip("bigbuckbunny.mp4"))
+        _until(page, "viewer.stats.height === 720 && viewer.stats.fps > 15")
+        _shoot(page, "slate-over")
 
 
 def test_page_goes_on_when_the_device_returns(server: Server, room: str, config: Path) -> None:

@@ -68,7 +68,7 @@ class Meter:
         self.shown: list[Shown] = []
         self.latest: deque[npt.NDArray[np.uint8]] = deque(maxlen=3)
         self._track: rtc.Track | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()  # one for each publication that there was
         self._changed = asyncio.Event()
         room.on("track_subscribed", self._on_track)
 
@@ -117,7 +117,7 @@ class Meter:
     def _on_track(self, track: rtc.Track, *_: object) -> None:
         if isinstance(track, rtc.RemoteVideoTrack):
             self._track = track
-            self._task = asyncio.create_task(self._watch(track))
+            self._tasks.add(asyncio.create_task(self._watch(track)))
 
     async def _watch(self, track: rtc.Track) -> None:
         stream = _EveryPicture(track)
@@ -140,9 +140,9 @@ class Meter:
             await stream.aclose()
 
     async def aclose(self) -> None:
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.room.disconnect()
 
 

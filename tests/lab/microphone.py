@@ -68,12 +68,11 @@ class Microphones:
         self._machine.install(
             {
                 "/etc/systemd/system/lab-microphone@.service": SERVER_UNIT,
-                "/etc/asound.conf": "".join(source.asound for source in SOURCES),
-                "/etc/lab-microphones": "".join(f"{s.name} {s.rate_hz} {s.channels}\n" for s in SOURCES),
                 "/etc/pulse/client.conf": "autospawn = no\nenable-shm = no\n",
                 **{LOCK.format(name=source.name): "" for source in SOURCES},
             }
         )
+        self.enumerate(*SOURCES)
         self._machine.systemctl("daemon-reload")
         self._machine.systemctl("start", *(f"lab-microphone@{source.name}" for source in SOURCES))
         for source in SOURCES:
@@ -83,6 +82,15 @@ class Microphones:
                 what=f"the sound server of {source.name}",
             )
             self.plug(source)
+
+    def enumerate(self, *sources: Source) -> None:
+        """Let PortAudio number the microphones in this order, and find them as narrow as they are said to be here."""
+        self._machine.install(
+            {
+                "/etc/asound.conf": "".join(source.asound for source in sources),
+                "/etc/lab-microphones": "".join(f"{s.name} {s.rate_hz} {s.channels}\n" for s in sources),
+            }
+        )
 
     def plug(self, source: Source, *, ppm: int = 0) -> None:
         """Make the microphone appear; its clock is `ppm` parts in a million too fast."""
@@ -97,17 +105,26 @@ class Microphones:
             f"rate={source.rate_hz}",
             f"channels={source.channels}",
         )
-        tone = ("/usr/bin/python3", "/opt/lab/tone.py", fifo, source.rate_hz, ppm, *source.tones_hz)
-        self._machine.run(("systemd-run", "--quiet", f"--unit={_tone_unit(source)}", *map(str, tone)))
+        self._sing(source, ppm=ppm)
 
     def unplug(self, source: Source) -> None:
         """Take the microphone away under whoever reads it."""
         self._pactl(source, "unload-module", self._modules.pop(source.name))
         self._machine.systemctl("stop", _tone_unit(source))
 
+    def let_hear(self, source: Source) -> None:
+        """Let a microphone that is plugged in hear other tones; 0 Hz is as if it were muted."""
+        self._machine.systemctl("stop", _tone_unit(source))
+        self._sing(source, ppm=0)
+
     def readers(self, source: Source) -> int:
         """Return how many streams read the microphone now."""
         return len(self._pactl(source, "list", "short", "source-outputs").splitlines())
+
+    def _sing(self, source: Source, *, ppm: int) -> None:
+        fifo = FIFO.format(name=source.name)
+        tone = ("/usr/bin/python3", "/opt/lab/tone.py", fifo, source.rate_hz, ppm, *source.tones_hz)
+        self._machine.run(("systemd-run", "--quiet", f"--unit={_tone_unit(source)}", *map(str, tone)))
 
     def _answers(self, source: Source) -> bool:
         return self._machine.run(_pactl(source, "info"), check=False).returncode == 0

@@ -167,12 +167,23 @@ class Service:
         self.machine.run(("sh", "-c", f"rm -rf {CREDENTIALS}/* {CONFIG} {DROP_IN}"))
         self.machine.systemctl("daemon-reload")
 
-    def switch_camera(self, word: str) -> None:
-        """Break the camera, or mend it with an empty word; see `stand_ins`."""
-        self._switch(stand_ins.CAMERA_SWITCH, word)
+    def switch_camera(self, word: str, *whom: int) -> None:
+        """Break the camera, for one process or for all, or mend it with an empty word; see `stand_ins`."""
+        self._switch(stand_ins.CAMERA_SWITCH, " ".join(map(str, (word, *whom))))
 
     def switch_encoder(self, word: str) -> None:
         self._switch(stand_ins.ENCODER_SWITCH, word)
+
+    def tell_daemon(self, word: str, *more: object) -> None:
+        """Let something go wrong inside of a daemon whose unit has the line `stand_ins.LISTENING`."""
+        self._switch(stand_ins.DAEMON_SWITCH, " ".join(map(str, (word, self.main_pid(), *more))))
+
+    def plug_node(self, path: str) -> None:
+        """Make a device's node, as the kernel does for what is plugged in; no driver is behind it."""
+        self.machine.run(("sh", "-c", 'mkdir -p "$(dirname "$0")" && mknod -m 660 "$0" c 81 250', path))
+
+    def unplug_node(self, path: str) -> None:
+        self.machine.run(("rm", "-f", path))
 
     @contextmanager
     def held_by_another(self, program: str) -> Iterator[Callable[[], object]]:

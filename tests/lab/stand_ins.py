@@ -12,10 +12,14 @@ LIBRARIES = {
     "udmabuf_shim": ("-ldl",),
     "microphone_shim": ("-lasound", "-ldl"),
 }
+MODULES = ("lab_picamera2.py", "lab_picamera2.pth", "lab_faults.py", "lab_faults.pth")
 PRELOAD = " ".join(f"/{FOLDER}/{name}.so" for name in LIBRARIES)
-# "stalled": no frames; "hung": stop() never returns; "listen-raises": picamera2's thread does
+# "stalled": no frames; "hung": stop() never returns; "listen-raises": picamera2's thread does; "seized": it hangs, with
+# Python's lock; "absent": there is no camera. With a process id behind it: in that process alone.
 CAMERA_SWITCH = "/run/lab-camera"
 ENCODER_SWITCH = "/run/lab-encoder"  # "absent", "busy": cannot be opened; "gone": fails; "stalled": answers nothing
+DAEMON_SWITCH = "/run/lab-daemon"  # a word of shims/lab_faults.py and the daemon's process id
+LISTENING = "Environment=LAB_FAULTS=1"  # a line for the unit of a daemon that obeys it
 
 DROP_IN = f"""\
 [Service]
@@ -47,5 +51,5 @@ def copied(root: Path, *, into: Path) -> dict[str, bytes]:
 def _uncompiled(root: Path) -> dict[str, bytes]:
     packages = next((root / VENV.lstrip("/") / "lib").glob("python3.*/site-packages")).relative_to(root)
     names = {VIRTUAL_CAMERAS: "virtual.yaml"}
-    names |= {f"{packages}/{name}": name for name in ("lab_picamera2.py", "lab_picamera2.pth")}
+    names |= {f"{packages}/{name}": name for name in MODULES}
     return {path: (SOURCES / name).read_bytes() for path, name in names.items()}

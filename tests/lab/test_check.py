@@ -16,6 +16,7 @@ DEBIAN = {
     "av": "python3-av",
     "jwt": "python3-jwt",
     "numpy": "python3-numpy",
+    "PIL": "python3-pil",
     "pyaudio": "python3-pyaudio",
     "pydantic_settings": "python3-pydantic-settings",
     "pyroute2": "python3-pyroute2",

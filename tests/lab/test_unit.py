@@ -55,7 +55,7 @@ def test_ready_without_anything(
         began = time.monotonic()
         service.machine.systemctl("start", UNIT)
         ready_s = time.monotonic() - began
-        journal.event("room.retrying")
+        journal.event("room.waiting")
         journal.event("worker.restarting", worker="camera")
         journal.event("worker.restarting", worker="microphone")
         status = service.machine.wait_for(

@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.support.children import die_with_parent
 from tests.support.ports import free_port
 
 if TYPE_CHECKING:
@@ -81,13 +80,9 @@ class Server:
     def url(self) -> str:
         return f"ws://127.0.0.1:{self.ports[0]}"
 
-    def start(self) -> None:
-        """Start the server and wait until it answers."""
+    def configuration(self) -> str:
         http, udp = self.ports
-        config = self.folder / "livekit.yaml"
-        config.touch(mode=0o600)
-        config.write_text(
-            f"""\
+        return f"""\
 port: {http}
 bind_addresses: ["127.0.0.1"]
 keys: {{{self.api_key}: {self.api_secret}}}
@@ -100,19 +95,29 @@ rtc:
   enable_loopback_candidate: true
   interfaces: {{includes: [lo]}}
 """
-        )
+
+    def launch(self) -> subprocess.Popen[bytes]:
+        """Start the server without waiting for it."""
+        config = self.folder / "livekit.yaml"
+        config.touch(mode=0o600)
+        config.write_text(self.configuration())
         with (self.folder / "livekit-server.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [binary(), "--config", config],
+                # Not by preexec_fn: where the SDK's threads run, a fork that runs Python may hang for ever.
+                ["setpriv", "--pdeathsig", "KILL", binary(), "--config", config],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=die_with_parent,
             )
+        return self.process
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        process = self.launch()
         give_up_at = time.monotonic() + _START_S
         while not self._answers():
-            if self.process.poll() is not None or time.monotonic() > give_up_at:
+            if process.poll() is not None or time.monotonic() > give_up_at:
                 text = (self.folder / "livekit-server.log").read_text(errors="replace")
                 self.kill()
                 raise RuntimeError(f"livekit-server did not start:\n{text[-2000:]}")
@@ -128,7 +133,7 @@ rtc:
 
     def _answers(self) -> bool:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[0]}/", timeout=1) as answer:
+            with urllib.request.urlopen(f"{self.url.replace('ws', 'http', 1)}/", timeout=1) as answer:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
             return False

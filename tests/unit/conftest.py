@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import logging
 import os
+import signal
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import structlog
 from hypothesis import settings
 
+from tests.support.children import living_descendants
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
 
 # A shared machine of two cores is no place for deadlines of single examples; nor is a failure to depend on the day.
 settings.register_profile("unit", deadline=None, derandomize=True, database=None)
@@ -24,6 +32,20 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.upper().startswith("DEVICE_") or name in ("CREDENTIALS_DIRECTORY", "NO_COLOR", "FORCE_COLOR"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def no_orphans(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """End with as many child processes as before, which find the tests' modules from here."""
+    monkeypatch.chdir(ROOT)
+    before = living_descendants(os.getpid())
+    yield
+    gc.collect()  # what is left behind must be this test's, not the next one's
+    left = living_descendants(os.getpid()) - before
+    for pid in left:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    assert not left
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from device.health import state_file
 from device.health.notify import Notifier
 from device.health.state_file import StateFile
 from device.health.status import DeviceState, Status
@@ -85,6 +86,12 @@ def test_a_new_reader_gets_all_even_if_the_old_one_had_them() -> None:
         (PresenceState.LIVE, (WorkerState.LIVE, WorkerState.LIVE), DeviceState.LIVE),
         (PresenceState.LIVE, (WorkerState.LIVE, WorkerState.STARTING), DeviceState.STARTING),
         (PresenceState.LIVE, (WorkerState.STALLED, WorkerState.LIVE), DeviceState.RECOVERING),
+        (PresenceState.LIVE, (WorkerState.ABSENT, WorkerState.LIVE), DeviceState.RECOVERING),
+        (PresenceState.LIVE, (WorkerState.ABSENT, WorkerState.STARTING), DeviceState.RECOVERING),
+        (PresenceState.LIVE, (WorkerState.STARTING, WorkerState.STALLED), DeviceState.RECOVERING),
+        (PresenceState.WAITING, (WorkerState.ABSENT, WorkerState.ABSENT), DeviceState.CONNECTING),
+        (PresenceState.FORBIDDEN, (WorkerState.LIVE, WorkerState.LIVE), DeviceState.FORBIDDEN),
+        (PresenceState.FORBIDDEN, (WorkerState.STALLED, WorkerState.ABSENT), DeviceState.FORBIDDEN),
     ),
 )
 def test_the_state_is_made_of_room_and_workers(
@@ -95,12 +102,49 @@ def test_the_state_is_made_of_room_and_workers(
     for name in ("camera", "microphone"):
         status.expect(name)
     for name, worker in zip(("camera", "microphone"), workers, strict=True):
-        status.worker(name, worker, "why " * 100 if worker is WorkerState.STALLED else "")
+        status.worker(name, worker, "why " * 100 if worker in (WorkerState.STALLED, WorkerState.ABSENT) else "")
     status.room(room, "")
     values = attributes.snapshot()
     assert values["device.state"] == state.value
     assert values["device.camera"].startswith(workers[0].value)
     assert len(values["device.camera"]) <= 200
+
+
+def test_what_is_odd_about_a_living_source_is_said_and_the_device_lives() -> None:
+    attributes = Attributes(state="connecting")
+    status = Status(attributes, Notifier(), StateFile(None))
+    for name in ("camera", "microphone"):
+        status.expect(name)
+    status.room(PresenceState.LIVE, "")
+    status.worker("microphone", WorkerState.LIVE, "nothing but zeros for 10 s")
+    assert attributes.snapshot() == {
+        "device.state": "starting",
+        "device.camera": "starting",
+        "device.microphone": "live: nothing but zeros for 10 s",
+    }
+    status.worker("camera", WorkerState.LIVE, "")
+    assert attributes.snapshot()["device.state"] == "live"
+    status.worker("camera", WorkerState.ABSENT, "no camera is plugged in")
+    assert attributes.snapshot() == {
+        "device.state": "recovering",
+        "device.camera": "absent: no camera is plugged in",
+        "device.microphone": "live: nothing but zeros for 10 s",
+    }
+    status.worker("microphone", WorkerState.LIVE, "")
+    assert attributes.snapshot()["device.microphone"] == "live"
+
+
+def test_a_device_that_may_not_publish_says_so(tmp_path: Path) -> None:
+    attributes, file = Attributes(state="connecting"), tmp_path / "state.json"
+    status = Status(attributes, Notifier(), StateFile(file))
+    status.expect("camera")
+    status.worker("camera", WorkerState.LIVE, "")
+    status.room(PresenceState.FORBIDDEN, "the right to publish was taken away")
+    assert attributes.snapshot()["device.state"] == "forbidden"
+    assert state_file.read(file)["room"] == "forbidden: the right to publish was taken away"
+    status.room(PresenceState.LIVE, "")
+    assert attributes.snapshot()["device.state"] == "live"
+    assert state_file.read(file)["room"] == "live"
 
 
 def test_last_words_that_are_no_text_do_no_harm(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 import device
 from device import cli
+from device.errors import ConfigError, CredentialError, Problem, StuckJoinError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -139,3 +140,21 @@ def test_a_viewer_token_needs_the_key(tmp_path: Path, capsys: pytest.CaptureFixt
 )
 def test_an_address_is_host_and_port(text: str, address: tuple[str, int]) -> None:
     assert cli._address(text) == address
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    (
+        (StuckJoinError("stuck"), 75),
+        (ConfigError(Problem("room.url", "is wrong")), 78),
+        (CredentialError("none"), 70),
+        (RuntimeError("ours"), 70),
+        (KeyError("ours"), 70),
+        (ExceptionGroup("tasks", [StuckJoinError("stuck")]), 75),
+        (ExceptionGroup("tasks", [ExceptionGroup("tasks", [StuckJoinError("stuck")]), ValueError()]), 75),
+        (ExceptionGroup("tasks", [ValueError()]), 70),
+        (BaseExceptionGroup("tasks", [SystemExit(3)]), 70),
+    ),
+)
+def test_the_exit_code_is_what_the_error_says_alone_or_in_a_group(error: BaseException, code: int) -> None:
+    assert cli._exit_code(error) == code

@@ -13,9 +13,12 @@ import pytest
 from device import config_file
 from device.errors import ConfigError, CredentialError, ExitCode
 from device.identity import derived_identity
+from device.network.probe import Sight
+from device.network.resolver import Resolver
 from device.room import credentials
 from device.room.attributes import Attributes
 from device.room.credentials import ApiKey, Endpoint, TokenFile
+from device.room.joining import Rival
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,6 +80,18 @@ def test_a_ready_token_is_read_again_each_time(tmp_path: Path) -> None:
     assert caught.value.retry
     path.write_text(token())
     assert asyncio.run(way.obtain()).grants.identity == "porch"
+
+
+def test_a_ready_token_lets_nobody_look_and_goes_to_the_server_that_was_seen(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(token())
+    way = select(tmp_path, token_file="token")
+
+    async def main() -> None:
+        seen, resolver = Sight(url="wss://other.example", address="192.0.2.1", server_time_s=None), Resolver()
+        assert await way.rival(seen, resolver) is Rival.UNKNOWN
+        assert (await way.obtain(seen, resolver)).url == "wss://other.example"
+
+    asyncio.run(main())
 
 
 def test_a_key_and_its_secret(tmp_path: Path) -> None:

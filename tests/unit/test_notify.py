@@ -7,10 +7,15 @@ import contextlib
 import json
 import os
 import socket
+import time
 from typing import TYPE_CHECKING
+
+import pytest
+from structlog.testing import capture_logs
 
 from device.health import state_file
 from device.health.notify import Notifier
+from device.health.promises import Promises
 from device.health.state_file import StateFile
 from device.health.status import Status
 from device.room.attributes import Attributes
@@ -40,12 +45,69 @@ def test_ready_status_and_watchdog_arrive(tmp_path: Path) -> None:
         assert [manager.recv(99) for _ in range(3)] == [b"READY=1", b"STATUS=room live; camera live", b"STOPPING=1"]
 
         async def ping() -> None:
-            task = asyncio.create_task(notifier.keep_alive())
+            task = asyncio.create_task(notifier.keep_alive(Promises()))
             pings = [await asyncio.to_thread(manager.recv, 99) for _ in range(3)]
             task.cancel()
             assert pings == [b"WATCHDOG=1"] * 3
 
         asyncio.run(ping())
+
+
+def test_a_part_that_hangs_is_named_once_and_the_watchdog_is_not_fed(tmp_path: Path) -> None:
+    with _manager(tmp_path / "notify") as manager:
+        promises = Promises()
+        notifier = Notifier(address=str(tmp_path / "notify"), watchdog_s=0.06)
+
+        async def hang_and_go_on() -> None:
+            promises.give("room", now=time.monotonic(), within_s=100)
+            promises.give("camera", now=time.monotonic() - 10, within_s=5)
+            task = asyncio.create_task(notifier.keep_alive(promises))
+            await asyncio.sleep(0.5)
+            manager.settimeout(0)
+            with pytest.raises(BlockingIOError):
+                manager.recv(99)
+            promises.give("camera", now=time.monotonic(), within_s=100)
+            manager.settimeout(5)
+            assert [await asyncio.to_thread(manager.recv, 99) for _ in range(2)] == [b"WATCHDOG=1"] * 2
+            promises.give("camera", now=time.monotonic() - 10, within_s=5)
+            await asyncio.sleep(0.3)
+            task.cancel()
+
+        with capture_logs() as lines:
+            asyncio.run(hang_and_go_on())
+    told = [(line["log_level"], line["parts"]) for line in lines if line["event"] == "daemon.hangs"]
+    assert told == [("critical", ["camera"])] * 2
+
+
+def test_a_part_that_hangs_is_named_even_where_nobody_watches() -> None:
+    promises = Promises()
+    promises.give("camera", now=time.monotonic() - 10, within_s=5)
+
+    async def look() -> None:
+        task = asyncio.create_task(Notifier().keep_alive(promises))
+        await asyncio.sleep(0)
+        task.cancel()
+
+    with capture_logs() as lines:
+        asyncio.run(look())
+    assert [line["event"] for line in lines] == ["daemon.hangs"]
+
+
+def test_a_loop_that_is_blocked_feeds_no_watchdog(tmp_path: Path) -> None:
+    with _manager(tmp_path / "notify") as manager:
+        notifier = Notifier(address=str(tmp_path / "notify"), watchdog_s=0.06)
+
+        async def block() -> None:
+            task = asyncio.create_task(notifier.keep_alive(Promises()))
+            await asyncio.sleep(0)
+            assert manager.recv(99) == b"WATCHDOG=1"
+            time.sleep(0.5)  # on purpose  # noqa: ASYNC251
+            manager.settimeout(0)
+            with pytest.raises(BlockingIOError):
+                manager.recv(99)
+            task.cancel()
+
+        asyncio.run(block())
 
 
 def test_an_abstract_socket() -> None:

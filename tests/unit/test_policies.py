@@ -1,4 +1,4 @@
-"""Pure decisions, in virtual time: when to try again, when a source is dead, when a frame is due."""
+"""Pure decisions, in virtual time: when to try again, when a frame is due."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from device.backoff import Backoff
 from device.sources.pacing import Pacing
-from device.workers.freshness import Freshness
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,25 +50,6 @@ def test_a_delay_stays_within_its_bounds(worked: list[float], chance: float, bas
 def test_months_of_failures_do_not_overflow() -> None:
     policy = backoff(lambda _low, high: high)
     assert {policy.next_delay_s(went_well_for_s=0) for _ in range(100_000)} == {0.5, 1, 2, 4, 8, 16, 30}
-
-
-def test_a_source_is_given_time_to_start() -> None:
-    freshness = Freshness(stall_s=2, startup_s=10, started_at=100)
-    assert freshness.dead_at() == 110
-    assert freshness.fresh_for_s() == 0
-    assert freshness.saw(105)
-    assert freshness.dead_at() == 107
-    assert not freshness.saw(106.5)
-    assert freshness.dead_at() == 108.5
-    assert freshness.fresh_for_s() == 1.5
-
-
-@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=40).map(sorted), st.floats(0.2, 60))
-def test_a_source_is_dead_exactly_one_stall_after_its_last_sign(moments: list[float], stall_s: float) -> None:
-    freshness = Freshness(stall_s=stall_s, startup_s=10, started_at=0)
-    assert [freshness.saw(moment) for moment in moments] == [True] + [False] * (len(moments) - 1)
-    assert freshness.dead_at() == moments[-1] + stall_s
-    assert freshness.fresh_for_s() == moments[-1] - moments[0]
 
 
 RATES = st.sampled_from((1, 5, 24, 25, 29.97, 30, 50, 60, 120)) | st.floats(0.5, 240)

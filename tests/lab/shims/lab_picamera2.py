@@ -11,9 +11,11 @@ library there, and patches picamera2 only if and when somebody imports it. What 
 - Its test pattern is BT.601's whatever colour space it is asked for, and `validate` lets that stand; here it adjusts
   the configuration to what it will do, as libcamera asks of a pipeline.
 - `/run/lab-camera` holding `stalled` withholds all frames, `hung` makes stop() hang, `listen-raises` raises in
-  picamera2's thread.
+  picamera2's thread, `seized` lets that thread hang with Python's lock held, as a call into libcamera may, and
+  `absent` takes the camera away. With a process id behind the word it is for that process alone.
 """
 
+import ctypes
 import fcntl
 import importlib.abc
 import importlib.machinery
@@ -30,11 +32,12 @@ CAMERAS = "/usr/share/libcamera/pipeline/virtual/virtual.yaml"
 SWITCH = Path("/run/lab-camera")
 
 
-def _switched(to: str) -> bool:
+def _switched(*to: str) -> bool:
     try:
-        return SWITCH.read_text().strip() == to
-    except OSError:
+        word, *whom = SWITCH.read_text().split()
+    except (OSError, ValueError):
         return False
+    return word in to and whom in ([], [str(os.getpid())])
 
 
 class _Patcher(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -147,12 +150,18 @@ def _lock_cameras(camera: Any) -> None:
 
 def _obey_switch(names: Any) -> None:
     handle, stop = names.CameraManager.handle_request, names.Picamera2.stop_
+    cameras = names.Picamera2.global_camera_info
+
+    def global_camera_info() -> Any:
+        return [] if _switched("absent") else cameras()
 
     def handle_request(self: Any, flushid: int | None = None) -> Any:
-        while flushid is None and _switched("stalled"):
+        while flushid is None and _switched("stalled", "absent"):
             time.sleep(0.1)
         if flushid is None and _switched("listen-raises"):
             raise RuntimeError("the lab raised this")
+        if flushid is None and _switched("seized"):
+            ctypes.PyDLL(None).pause()
         return handle(self, flushid)
 
     def stop_(self: Any, request: object = None) -> Any:
@@ -161,6 +170,7 @@ def _obey_switch(names: Any) -> None:
         return stop(self, request)
 
     names.CameraManager.handle_request, names.Picamera2.stop_ = handle_request, stop_
+    names.Picamera2.global_camera_info = staticmethod(global_camera_info)
 
 
 sys.meta_path.insert(0, _Patcher())

@@ -1,32 +1,35 @@
-"""A stand-in for the daemon: runs one worker, prints its process id once it captures, and waits to be killed."""
+"""A stand-in for the daemon: supervises one worker, says so once it captures, and ends as it is told on its input."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
+import resource
 import sys
-from typing import TYPE_CHECKING, Any
+import time
 
 from device import log
-from device.workers.child import running
-from device.workers.wire import Kind, Message
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from device.workers.supervisor import Plan, Supervisor
+from tests.unit.workers.watched import LIMIT_S
 
 
 async def main(module: str, settings: str) -> None:
+    # No file of its memory where it crashes.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     log.configure(level="warning", format="json")
     heard = asyncio.Event()
-    on_message: Callable[[Message], None] = lambda message: (  # noqa: E731
-        heard.set() if message.kind in (Kind.UNIT, Kind.BLOCK) else None
-    )
-    async with running(name="worker", module=module, settings=json.loads(settings), on_message=on_message) as child:
-        hearing = asyncio.ensure_future(heard.wait())
-        either: set[asyncio.Future[Any]] = {child.gone, hearing}
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    # What hangs is not to be replaced: the test looks at this one worker.
+    plan = Plan(name="worker", module=module, settings=json.loads(settings), stall_s=10 * LIMIT_S)
+    supervisor = Supervisor(plan, on_media=lambda _: heard.set(), on_state=lambda _state, _why: None)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(supervisor.run())
+        await heard.wait()
         print("capturing", flush=True)
-        await child.gone
+        if await asyncio.to_thread(sys.stdin.readline) == "exit\n":
+            os._exit(0)
+        print("hanging", flush=True)
+        time.sleep(10 * LIMIT_S)  # the loop is blocked, on purpose  # noqa: ASYNC251
 
 
 if __name__ == "__main__":

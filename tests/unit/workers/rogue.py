@@ -12,11 +12,12 @@ import sys
 import threading
 import time
 
+from device.errors import SourceAbsentError
 from device.workers.link import Link, serve
 from device.workers.wire import Flag, Kind, Message, json_message
 
 
-def capture(link: Link) -> None:  # noqa: C901, PLR0912
+def capture(link: Link) -> None:  # noqa: C901, PLR0912, PLR0915
     mode = link.settings["mode"]
     identity = struct.pack("<I", os.getpid())
     if link.settings.get("first", True):
@@ -56,6 +57,15 @@ def capture(link: Link) -> None:  # noqa: C901, PLR0912
             sys.exit(3)
         case "failed":
             raise RuntimeError("no camera is plugged in")
+        case "absent":
+            raise SourceAbsentError("no camera is plugged in")
+        case "noticing":
+            for text in ("nothing but zeros for 10 s", "", "x" * 1000):
+                link.notice(text)
+                link.block(identity, captured_at_us=2)
+        case "noticing-first":
+            link.notice("nothing but zeros")
+            link.block(identity, captured_at_us=2)
         case "thread":
             threading.Thread(target=struct.unpack, args=("<I", b""), name="Thread-1").start()
         case "killed":

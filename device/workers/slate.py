@@ -1,0 +1,88 @@
+"""Draws the slate: the still picture that viewers see while the camera is away. A process of one shot.
+
+Reads a JSON object (title, lines, width, height) from standard input and writes one access unit, an IDR with its
+parameter sets, to standard output. Pillow and PyAV stay out of the daemon that way.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+from typing import Any
+
+from PIL import Image, ImageDraw, ImageFont
+
+_INK, _PALE, _PAPER = (235, 235, 235), (160, 160, 160), (24, 26, 30)
+_MARGIN = 16  # one of so many parts of the width
+_MAX_LINES, _MAX_TITLE = 6, 256
+_BITRATE_BPS = 150_000
+
+
+def main() -> int:
+    wanted = json.load(sys.stdin)
+    sys.stdout.buffer.write(encoded(drawn(**wanted)))
+    return 0
+
+
+def drawn(*, title: str, lines: list[str], width: int, height: int) -> Image.Image:
+    """Return the picture, RGB."""
+    picture = Image.new("RGB", (width, height), _PAPER)
+    draw = ImageDraw.Draw(picture)
+    margin = width // _MARGIN
+    large, small = (ImageFont.load_default(max(10, height // part)) for part in (9, 18))
+    y = height // 4
+    draw.text(
+        (margin, y),
+        _shortened(draw, " ".join(title.split())[:_MAX_TITLE], large, width - 2 * margin),
+        font=large,
+        fill=_INK,
+    )
+    y += height // 5
+    columns = max(10, int((width - 2 * margin) / draw.textlength("n", font=small)))
+    wrapped = [piece for line in lines for piece in textwrap.wrap(line, columns)]
+    for line in wrapped[:_MAX_LINES]:
+        draw.text((margin, y), _shortened(draw, line, small, width - 2 * margin), font=small, fill=_PALE)
+        y += height // 13
+    return picture
+
+
+def encoded(picture: Image.Image) -> bytes:
+    """Return one access unit, Annex B."""
+    import av
+    import numpy as np
+
+    from device.encoders.x264 import X264Encoder
+    from device.media.colour import BT601, BT709, customary
+    from device.media.picture import AccessUnit, FramePicture
+
+    units: list[AccessUnit] = []
+    colour = customary(picture.height)
+    encoder = X264Encoder(
+        width=picture.width,
+        height=picture.height,
+        pixel_format="yuv420p",
+        fps=1,
+        # Of one unit: enough for sharp letters, and still a trickle when it is repeated each second.
+        bitrate_bps=_BITRATE_BPS,
+        bitrate_max_bps=_BITRATE_BPS,
+        keyframe_interval_s=1,
+        colour=colour,
+        sink=units.append,
+    )
+    matrix = {BT709: "ITU709", BT601: "ITU601"}[colour]
+    frame = av.VideoFrame.from_ndarray(np.asarray(picture), format="rgb24").reformat(
+        format="yuv420p", dst_colorspace=matrix
+    )
+    encoder.encode(FramePicture(frame=frame, number=0, captured_at_us=0), key=True)
+    return units[0].payload
+
+
+def _shortened(draw: ImageDraw.ImageDraw, text: str, font: Any, width: float) -> str:
+    while text and draw.textlength(text, font=font) > width:
+        text = text[:-1]
+    return text
+
+
+if __name__ == "__main__":
+    sys.exit(main())

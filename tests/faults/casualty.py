@@ -1,0 +1,158 @@
+"""What viewers notice of a worker that goes wrong: how long it is away, what stands in, whether the other goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from bisect import bisect_right
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from tests.faults.figures import NEVER, Figures, longest_gap
+
+if TYPE_CHECKING:
+    from tests.faults.device import Device, Mark
+    from tests.faults.rogue import Fault, Rogue
+    from tests.faults.viewer import Viewer
+
+CAMERA, MICROPHONE = "camera", "microphone"
+OTHER = {CAMERA: MICROPHONE, MICROPHONE: CAMERA}
+GAP_S = 0.2  # the most that the other medium may lack
+_AWAY_S = 0.15  # sound that is not heard for so long is away; a block has 20 ms
+_ECHO_S = 0.3  # what was under way when a worker died
+_STEADY_S, _READY_S = 1.0, 30.0
+_WAIT_S = 20.0
+_AFTERWARDS_S = 0.3
+_ATTRIBUTES_S = 1.0
+_POLL_S = 0.05
+_MANY_BLOCKS = 500
+
+
+@dataclass(slots=True)
+class Casualties:
+    """What some strikes gave: seconds until slate and medium came, gaps of the other medium, and what was told."""
+
+    slate: Figures = field(default_factory=Figures)  # where the picture was not back before
+    live: Figures = field(default_factory=Figures)
+    other_gap: Figures = field(default_factory=Figures)
+    told: Counter[str] = field(default_factory=Counter)
+    missing: Counter[str] = field(default_factory=Counter)
+    noise: int = 0
+    late_slates: int = 0  # neither slate nor picture in time
+
+    def events(self) -> str:
+        parts = [f"{name} {count}" for name, count in self.told.most_common(3)]
+        parts += [f"MISSING {name} {count}" for name, count in self.missing.items()]
+        return "; ".join(parts)
+
+
+async def ready(one: Device) -> None:
+    """Wait until both media have been there for a second. Raises AssertionError."""
+    viewer = one.viewer
+
+    def lacking() -> str:
+        now = time.monotonic()
+        if not one.full_rate(over_s=_STEADY_S):
+            return f"{sum(each.at > now - _STEADY_S for each in viewer.pictures)} pictures in {_STEADY_S} s"
+        if viewer.attributes().get("device.state") != "live":
+            return f"attributes {viewer.attributes()}"
+        gap_s = longest_gap(viewer.sound[-_MANY_BLOCKS:], now - _STEADY_S, now)
+        return f"a gap of {gap_s:.2f} s in sound" if gap_s > GAP_S else ""
+
+    fine = await viewer.until(lambda: not lacking(), within_s=_READY_S)
+    assert fine, f"not live: {lacking()}; {viewer.events[-5:]} {one.daemon.text[-5:]}"
+
+
+async def pid_of(one: Device, worker: str) -> int:
+    """Return a worker's process id, once it has one. Raises AssertionError."""
+    give_up_at = time.monotonic() + _WAIT_S
+    while True:
+        try:
+            return one.daemon.worker(worker)
+        except (AssertionError, OSError):  # another process below the daemon ended while it was looked at
+            if time.monotonic() > give_up_at:
+                raise
+        await asyncio.sleep(_POLL_S)
+
+
+async def strike(one: Device, inside: Rogue, worker: str, fault: Fault, into: Casualties) -> None:
+    """Let a fault befall a worker that is live, and note what comes of it."""
+    await ready(one)
+    inside.tell(one.daemon.pid, "forgive")
+    pid, mark = await pid_of(one, worker), one.mark()
+    at = time.monotonic()
+    fault.strike(inside, pid)
+    live_s = await again(one, worker, at)
+    into.live.seconds.append(live_s)
+    if worker == CAMERA:
+        slate_s = slate_after(one.viewer, at)
+        if slate_s < live_s:
+            into.slate.seconds.append(slate_s)
+        into.late_slates += min(slate_s, live_s) > fault.within_s
+    elif live_s < NEVER:
+        into.noise += noise(one.viewer, at, at + live_s)
+    await one.viewer.until(lambda: time.monotonic() > at + live_s + _AFTERWARDS_S, within_s=_AFTERWARDS_S)
+    other = one.viewer.sound if worker == CAMERA else [each.at for each in one.viewer.pictures]
+    into.other_gap.seconds.append(longest_gap(other, at, time.monotonic()))
+    await hear(one, worker, at, mark, into)
+
+
+async def again(one: Device, worker: str, at: float, *, within_s: float = _WAIT_S) -> float:
+    """Wait for a worker's medium to be there again; return the seconds since it was struck."""
+    look = picture_again if worker == CAMERA else sound_again
+    await one.viewer.until(lambda: look(one.viewer, at) < NEVER, within_s=within_s)
+    return look(one.viewer, at)
+
+
+def picture_again(viewer: Viewer, at: float) -> float:
+    """Return the seconds from a moment to the first picture of a worker that has started since."""
+    first = max(0, bisect_right(viewer.pictures, at, key=lambda each: each.at) - 1)
+    while first and viewer.pictures[first].number is None:
+        first -= 1
+    for earlier, later in pairwise(each for each in viewer.pictures[first:] if each.number is not None):
+        assert earlier.number is not None
+        assert later.number is not None
+        if later.number < earlier.number and later.at > at:
+            return later.at - at
+    return NEVER
+
+
+def slate_after(viewer: Viewer, at: float) -> float:
+    first = bisect_right(viewer.pictures, at, key=lambda each: each.at)
+    return next((each.at - at for each in viewer.pictures[first:] if each.number is None), NEVER)
+
+
+def sound_again(viewer: Viewer, at: float) -> float:
+    """Return the seconds from a moment to the first sound after it had been away."""
+    first = max(0, bisect_right(viewer.sound, at) - 1)
+    for earlier, later in pairwise(viewer.sound[first:]):
+        if later - earlier > _AWAY_S and later > at:
+            return later - at
+    return NEVER
+
+
+def noise(viewer: Viewer, at: float, until: float) -> int:
+    """Count what was heard between the last echo and the return of the sound."""
+    return sum(at + _ECHO_S < each < until for each in viewer.sound)
+
+
+async def hear(one: Device, worker: str, at: float, mark: Mark, into: Casualties, *, alone: bool = True) -> None:
+    """Note what a daemon told of it: in its log, and in the room, live → stalled: reason → live."""
+    if not one.since(mark, "worker.state", worker=worker, old="live"):
+        into.missing["worker.state"] += 1
+    name = f"device.{worker}"
+    if not await one.viewer.until(lambda: _story(one.viewer, name, at)[-1:] == ["live"], within_s=_ATTRIBUTES_S):
+        into.missing[f"{name} live"] += 1
+    reasons = [text for text in _story(one.viewer, name, at) if text.startswith(("stalled: ", "absent: "))]
+    into.told.update(reasons[-1:])
+    if not reasons:
+        into.missing[f"{name} stalled with a reason"] += 1
+    other = f"device.{OTHER[worker]}"
+    if alone and any(text != "live" for text in _story(one.viewer, other, at)):
+        into.missing[f"{other} live throughout"] += 1
+
+
+def _story(viewer: Viewer, name: str, since: float) -> list[str]:
+    return [told[name] for at, told in viewer.attributes_seen if at > since and name in told]

@@ -1,0 +1,152 @@
+"""The network of the fault harness, its server, its devices, and the table of what they endured."""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.faults import plan
+from tests.faults.fleet import Fleet, fleet
+from tests.faults.ground import Ground
+from tests.faults.namespaces import enter_fresh_namespace
+from tests.faults.network import Network
+from tests.faults.processors import IdleMeter
+from tests.faults.servers import Node, node
+from tests.faults.side_by_side import SideBySide
+from tests.support.table import Table
+
+_COLUMNS = (
+    "fault",
+    "times",
+    "slate after",
+    "video again",
+    "audio again",
+    "longest gap",
+    "idle",
+    "must hold",
+    "ok",
+    "events seen",
+)
+TABLE = Table(title="faults (seconds: p50 / p95 / worst)", columns=_COLUMNS, file=os.environ.get("FAULTS_TABLE", ""))
+_PORT = 7880
+_BEGAN = time.monotonic()
+
+
+@pytest.fixture(scope="session")
+def network() -> Iterator[Network]:
+    """Move this process into a namespace of its own, with one for devices behind a router."""
+    if os.geteuid():
+        pytest.exit("make faults needs root: it makes network namespaces", returncode=2)
+    enter_fresh_namespace()
+    made = Network()
+    try:
+        made.wire()
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture(scope="session")
+def runner(network: Network) -> Iterator[asyncio.Runner]:  # noqa: ARG001 - the SDK's threads are to start in there
+    """One event loop for all rows, in which the viewers live on from row to row."""
+    logging.getLogger("livekit").setLevel(logging.CRITICAL)  # it tells of each fault at length
+    with asyncio.Runner() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def main_server(network: Network) -> Iterator[Node]:  # noqa: ARG001 - that is where it listens
+    with node(_PORT) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def fleets() -> list[Fleet]:
+    """Return a place for the fleet, once there is one."""
+    return []
+
+
+@pytest.fixture
+def quiet(fleets: list[Fleet]) -> None:
+    """Let no device of the fleet run meanwhile: there are but two cores."""
+    for each in fleets:
+        each.pause()
+
+
+@pytest.fixture(scope="session")
+def devices(ground: Ground, fleets: list[Fleet], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """Run some devices, and the viewers of their rooms."""
+    stack = AsyncExitStack()
+
+    async def begin() -> Fleet:
+        folder = tmp_path_factory.mktemp("fleet")
+        made = await stack.enter_async_context(fleet(ground.network, [ground.server], folder))
+        fleets.append(made)
+        await made.start()
+        return made
+
+    try:
+        made = ground.run(begin())
+        yield made
+        ground.table.record(
+            "the viewers' own share in all of these: from the server's answer to being in the room",
+            {"times": len(made.joined_after.seconds), "video again": made.joined_after},
+            must="",
+            ok=True,
+        )
+    finally:
+        ground.run(stack.aclose())
+
+
+@pytest.fixture(scope="session")
+def side_by_side(
+    request: pytest.FixtureRequest, ground: Ground, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SideBySide]:
+    """Run the scenarios of all selected tests that carry that mark, at the same time."""
+    marks = (item.get_closest_marker("side_by_side") for item in request.session.items)
+    scenarios = [mark.args[0] for mark in marks if mark]
+    running = SideBySide(ground, tmp_path_factory.mktemp("side-by-side"), scenarios)
+    yield running
+    running.close()
+
+
+@pytest.fixture(autouse=True)
+def mended(network: Network) -> Iterator[None]:
+    """Leave no fault behind, whatever became of a row."""
+    yield
+    network.mend()
+
+
+@pytest.fixture(scope="session")
+def ground(runner: asyncio.Runner, network: Network, main_server: Node) -> Ground:
+    return Ground(runner=runner, network=network, server=main_server, table=TABLE, meter=IdleMeter())
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "side_by_side(scenario): what the test waits for")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what runs side by side last: nothing else is measured meanwhile."""
+    items.sort(key=lambda item: item.get_closest_marker("side_by_side") is not None)
+
+
+def pytest_report_header() -> list[str]:
+    return plan.lines()
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    plan.took(report.nodeid, report.duration)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    TABLE.print(terminalreporter)
+    terminalreporter.write_line("")
+    for line in plan.lines():
+        terminalreporter.write_line(line)
+    terminalreporter.write_line(f"in all {time.monotonic() - _BEGAN:.0f} s; {Path(TABLE.file).name or 'no file'}")

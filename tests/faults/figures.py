@@ -1,0 +1,58 @@
+"""What was measured, as numbers and as a table's cells. Pure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NEVER = math.inf
+
+
+@dataclass(slots=True)
+class Figures:
+    """Seconds until something was there again, once for each device and each time; infinite: it never was."""
+
+    seconds: list[float] = field(default_factory=list)
+
+    def p(self, percent: float) -> float:
+        """Return the percentile by the nearest rank; of nothing, never."""
+        if not self.seconds:
+            return NEVER
+        return sorted(self.seconds)[max(0, math.ceil(percent / 100 * len(self.seconds)) - 1)]
+
+    @property
+    def worst(self) -> float:
+        return max(self.seconds, default=NEVER)
+
+    def __str__(self) -> str:
+        return " / ".join(as_text(each) for each in (self.p(50), self.p(95), self.worst))
+
+
+def as_text(seconds: float) -> str:
+    return "never" if seconds == NEVER else f"{seconds:.2f}"
+
+
+def longest_gap(moments: Sequence[float], begin: float, end: float) -> float:
+    """Return the longest time between `begin` and `end` without any of the ascending moments, in seconds.
+
+    A gap that reaches over `begin` counts from the last moment before it.
+    """
+    before = [each for each in moments if each <= begin][-1:] or [begin]
+    within = [each for each in moments if begin < each <= end]
+    return max(later - earlier for earlier, later in pairwise([*before, *within, end]))
+
+
+def at_full_rate(moments: Sequence[float], since: float, *, fps: float, over_s: float = 1.0) -> float:
+    """Return how many seconds after `since` a second begins with nine tenths of the pictures that there should be."""
+    needed = math.floor(0.9 * fps * over_s)
+    later = [each for each in moments if each >= since]
+    for number, first in enumerate(later):
+        enough = number + needed - 1
+        if enough < len(later) and later[enough] - first <= over_s:
+            return first - since
+    return NEVER

@@ -1,0 +1,173 @@
+"""Some devices in rooms of their own, all under the same fault: one fault gives as many figures as devices."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tests.faults.device import Device, device
+from tests.faults.figures import NEVER, Figures, longest_gap
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from pathlib import Path
+
+    from tests.faults.device import Mark
+    from tests.faults.moments import Moment
+    from tests.faults.network import Network
+    from tests.support.livekit_server import Server
+
+COUNT = 4
+_READY_S, _STEADY_S = 40.0, 2.0
+_STAGGER_S = 0.5
+_SETTLED_S = 1.0
+_POLL_S = 0.1
+_ATTRIBUTES_S = 3.0
+_MANY = 6
+
+
+@dataclass(slots=True)
+class Measured:
+    """What a row gave: seconds until there was video and audio again, gaps, and what the daemons told of it."""
+
+    video: Figures = field(default_factory=Figures)
+    audio: Figures = field(default_factory=Figures)
+    video_gap: Figures = field(default_factory=Figures)
+    audio_gap: Figures = field(default_factory=Figures)
+    later_gap: Figures = field(default_factory=Figures)  # of video, after it had been there again for a second
+    told: Counter[str] = field(default_factory=Counter)
+    missing: Counter[str] = field(default_factory=Counter)
+    rooms: set[str] = field(default_factory=set)
+
+    def add(self, other: Measured) -> None:
+        for name in ("video", "audio", "video_gap", "audio_gap", "later_gap"):
+            getattr(self, name).seconds.extend(getattr(other, name).seconds)
+        self.told += other.told
+        self.missing += other.missing
+        self.rooms |= other.rooms
+
+    def events(self) -> str:
+        """Return the commonest events, what was missing of those expected, and a text of `device.room`."""
+        parts = [f"{name} {count}" for name, count in self.told.most_common(_MANY)]
+        parts += [f"MISSING {name} {count}" for name, count in self.missing.items()]
+        return "; ".join([*parts, *(f"device.room: {text!r}" for text in sorted(self.rooms, key=len)[-1:])])
+
+
+@dataclass(slots=True)
+class Fleet:
+    devices: list[Device]
+    again: int = 0  # daemons that had to be started anew to get ready for a row
+
+    async def start(self) -> None:
+        for each in self.devices:
+            each.start()
+            await asyncio.sleep(_STAGGER_S)  # they share two cores
+        await self.ready()
+
+    def pause(self) -> None:
+        """End the daemons; `ready` starts them again."""
+        for each in self.devices:
+            each.end()
+
+    async def ready(self) -> None:
+        """Wait until all publish steadily. Who does not come back by itself was seen by its own row: it starts anew."""
+        for each in self.devices:
+            if not each.alive and each.daemon.process.returncode == 0:
+                each.start()
+        for _ in range(2):
+            waiting = [each for each in self.devices if not await _steady(each, within_s=_READY_S)]
+            if not waiting:
+                return
+            for each in waiting:
+                self.again += 1
+                each.end()
+                each.start()
+        raise AssertionError(f"not ready: {[each.daemon.text[-3:] for each in waiting]}")
+
+    async def endure(
+        self,
+        strike: Callable[[], Awaitable[Moment]],
+        *,
+        times: int,
+        within_s: float,
+        expects: Sequence[str] = (),
+        watch_s: float = 0.0,
+    ) -> Measured:
+        """Let a fault strike some times; `strike` returns the moment at which it was over.
+
+        `expects` are names of events, a pipe between alternatives, that each daemon must log each time. Gaps are
+        those from the fault's beginning until `watch_s` after its end, or until all is there again.
+        """
+        measured = Measured()
+        for _ in range(times):
+            await self.ready()
+            began, marks = time.monotonic(), [each.mark() for each in self.devices]
+            moment = await strike()
+            again = await asyncio.gather(*(_recovery(each, moment, within_s, measured) for each in self.devices))
+            await asyncio.sleep(max(0.0, moment.at + watch_s - time.monotonic()))
+            until = time.monotonic()
+            for each, mark, seconds in zip(self.devices, marks, again, strict=True):
+                pictures = [picture.at for picture in each.viewer.pictures]
+                measured.video_gap.seconds.append(longest_gap(pictures, began, until))
+                measured.audio_gap.seconds.append(longest_gap(each.viewer.sound, began, until))
+                if watch_s and seconds < NEVER:
+                    steady_at = moment.at + seconds + _SETTLED_S
+                    measured.later_gap.seconds.append(longest_gap(pictures, steady_at, max(until, steady_at)))
+                await _hear(each, mark, expects, measured)
+        return measured
+
+    @property
+    def joined_after(self) -> Figures:
+        return Figures([share for each in self.devices for share in each.viewer.joined_after_s])
+
+
+async def _steady(each: Device, *, within_s: float) -> bool:
+    give_up_at = time.monotonic() + within_s
+    while not (each.alive and each.full_rate(over_s=_STEADY_S)):
+        if time.monotonic() > give_up_at:
+            return False
+        await asyncio.sleep(_POLL_S)
+    return True
+
+
+async def _recovery(each: Device, moment: Moment, within_s: float, measured: Measured) -> float:
+    """Note when there is video and audio again; return the seconds of the former."""
+    viewer = each.viewer
+    await viewer.until(
+        lambda: viewer.video_again_s(moment) < NEVER and viewer.audio_again_s(moment.at) < NEVER, within_s=within_s
+    )
+    video_s = viewer.video_again_s(moment)
+    measured.video.seconds.append(video_s)
+    measured.audio.seconds.append(viewer.audio_again_s(moment.at))
+    return video_s
+
+
+async def _hear(each: Device, mark: Mark, expects: Sequence[str], measured: Measured) -> None:
+    """Note what a daemon told, and wait for what it has to tell the room."""
+    told = each.told(mark)
+    measured.told += told
+    for names in expects:
+        if not any(told[name] for name in names.split("|")):
+            measured.missing[names] += 1
+    if await each.viewer.until(lambda: each.viewer.attributes().get("device.state") == "live", within_s=_ATTRIBUTES_S):
+        text = each.viewer.attributes().get("device.room", "")
+        measured.rooms.add(text)
+        if expects and not text:
+            measured.missing["attribute device.room"] += 1
+    else:
+        measured.missing["attribute device.state live"] += 1
+
+
+@asynccontextmanager
+async def fleet(
+    network: Network, servers: Sequence[Server], folder: Path, *, count: int = COUNT, **variables: str
+) -> AsyncIterator[Fleet]:
+    """Make devices in rooms of their own; `start` starts them."""
+    async with AsyncExitStack() as stack:
+        yield Fleet(
+            [await stack.enter_async_context(device(network, servers, folder, **variables)) for _ in range(count)]
+        )

@@ -1,0 +1,37 @@
+"""A server that is away for a while."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.faults.fleet import Fleet
+    from tests.faults.ground import Ground
+    from tests.faults.moments import Moment
+
+_GIVEN_UP = ("SERVER_AWAY", "SERVER_RETURNED", "SDK_RECONNECTING", "DELIVERY_STALLED")
+
+
+def left(*reasons: str) -> str:
+    """Return the names under which a daemon tells that it left a Room for one of these reasons."""
+    return "|".join(f"room.left({reason})" for reason in reasons)
+
+
+SERVER_GONE = left(*_GIVEN_UP)
+LINK_GONE = left(*_GIVEN_UP, "ADDRESS_CHANGED")
+
+
+def server_killed(ground: Ground, devices: Fleet, *, away_s: float, times: int) -> None:
+    async def strike() -> Moment:
+        ground.server.kill()
+        await asyncio.sleep(away_s)
+        return await ground.server.back()
+
+    measured = ground.run(devices.endure(strike, times=times, within_s=40, expects=[SERVER_GONE]))
+    ground.record(
+        f"server SIGKILL, back after {away_s} s",
+        measured,
+        must="video <= 4 s after the port is open, p95",
+        ok=measured.video.p(95) <= 4,
+    )

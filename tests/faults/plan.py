@@ -1,0 +1,43 @@
+"""How long each row is to take, and took: 25 minutes for all of them, on two cores."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+SECONDS = {
+    "test_signalling_cut_for_20_s": 50,
+    "test_udp_blocked_from_the_start": 15,
+    "test_udp_blocked_in_mid_stream": 110,
+    "test_link_down_for_10_s": 90,
+    "test_link_down_for_120_s": 130,
+    "test_own_address_changed": 110,
+    "test_random_loss_of_5_percent": 45,
+    "test_random_loss_of_20_percent": 45,
+    "test_daemon_killed_and_restarted": 110,
+    "test_server_killed_for_5_s": 80,
+    "test_server_killed_for_60_s": 70,
+    "test_server_stopped_for_30_s": 40,
+    "test_second_node_takes_over": 80,
+    "test_worker": 85,
+    "test_both_workers": 30,
+    "test_both_workers_while_the_room_reconnects": 40,
+    "test_daemon_dies": 60,
+    "test_300_recoveries": 190,
+}
+SIDE_BY_SIDE_S = 240  # tokens, reasons, clock, names, disk, growth: as long as the longest of them
+_TOOK: Counter[str] = Counter()
+
+
+def took(nodeid: str, seconds: float) -> None:
+    """Note the seconds of a test or of what it had to set up."""
+    _TOOK[nodeid.rpartition("::")[2].partition("[")[0]] += seconds  # type: ignore[assignment]
+
+
+def lines() -> list[str]:
+    """Return the plan, with what each row took where it ran."""
+    lines = [
+        f"plan: {name}: {seconds} s" + (f" (took {_TOOK[name]:.0f} s)" if _TOOK[name] else "")
+        for name, seconds in SECONDS.items()
+    ]
+    in_all_s = sum(SECONDS.values()) + SIDE_BY_SIDE_S
+    return [*lines, f"plan: all others side by side: {SIDE_BY_SIDE_S} s", f"plan: {in_all_s} s in all"]

@@ -1,0 +1,89 @@
+"""Telling a process from outside what is to go wrong inside of it; see `rogue_site/sitecustomize.py`."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import socket
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.faults.device import Device
+
+_SITE = Path(__file__).parent / "rogue_site"
+
+
+@dataclass(frozen=True, slots=True)
+class Rogue:
+    """`folder` is where the processes of a device listen, each under its process id."""
+
+    folder: Path
+
+    def possess(self, one: Device) -> None:
+        """Let a device that has not been started yet be told."""
+        path = [str(_SITE), *filter(None, [one.variables.get("PYTHONPATH")])]
+        one.variables |= {
+            "PYTHONPATH": os.pathsep.join(path),
+            "ROGUE_FOLDER": str(self.folder),
+            "MALLOC_ARENA_MAX": "1",  # memory that is exhausted is so for all threads
+        }
+
+    def tell(self, pid: int, order: str) -> None:
+        """Give an order. Raises OSError if the process is gone."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
+            out.sendto(order.encode(), str(self.folder / str(pid)))
+
+    def unplug(self, worker: str) -> None:
+        """Let no later worker find its device."""
+        (self.folder / f"absent-{worker}").touch()
+
+    def plug(self, worker: str) -> None:
+        (self.folder / f"absent-{worker}").unlink()
+
+
+@contextmanager
+def rogue() -> Iterator[Rogue]:
+    with tempfile.TemporaryDirectory(prefix="rogue-") as folder:  # a socket's path has 107 characters at most
+        yield Rogue(Path(folder))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """What befalls a worker, by its process id, and by when it has to be live again. Seconds."""
+
+    name: str
+    strike: Callable[[Rogue, int], None]
+    within_s: float = 3.0
+
+
+def _signal(number: signal.Signals) -> Callable[[Rogue, int], None]:
+    return lambda _, pid: os.kill(pid, number)
+
+
+def _order(order: str) -> Callable[[Rogue, int], None]:
+    return lambda inside, pid: inside.tell(pid, order)
+
+
+def _exhaust(inside: Rogue, pid: int) -> None:
+    lines = (line.split() for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    size_kb = next(int(words[1]) for words in lines if words[0] == "VmSize:")
+    resource.prlimit(pid, resource.RLIMIT_AS, (size_kb * 1024, size_kb * 1024))
+    inside.tell(pid, "exhaust")
+
+
+_HANG_S = 5.0
+KILLED = Fault(name="SIGKILL", strike=_signal(signal.SIGKILL))
+STOPPED = Fault(name="SIGSTOP", strike=_signal(signal.SIGSTOP), within_s=_HANG_S)
+CRASHED = Fault(name="SIGSEGV", strike=_signal(signal.SIGSEGV))
+THROWN = Fault(name="an exception in a thread", strike=_order("throw"))
+GARBAGE = Fault(name="garbage on its socket", strike=_order("garbage"))
+HALF = Fault(name="half a message, then silence", strike=_order("half"), within_s=_HANG_S)
+EXHAUSTED = Fault(name="memory exhausted", strike=_exhaust)
+ALL = (KILLED, STOPPED, CRASHED, THROWN, GARBAGE, HALF, EXHAUSTED)

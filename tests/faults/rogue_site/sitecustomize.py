@@ -1,0 +1,131 @@
+"""What goes wrong inside of a process.
+
+Python imports this at the start of each daemon and worker that the harness starts with this folder on PYTHONPATH; a
+thread then does what `tests.faults.rogue` tells it. Nothing in `device/` knows of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib.abc
+import os
+import resource
+import signal
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+
+_WORKERS = {"device.workers.camera": "device.sources.pattern", "device.workers.microphone": "device.sources.tone"}
+_SIZES = (1 << 20, 1 << 16, 1 << 12, 1 << 9, 64)
+_hoard: list[bytearray] = []
+
+
+def _socket_to_daemon() -> int:
+    return int(sys.orig_argv[-1])
+
+
+def _objects(module: str, name: str) -> Iterator[Any]:
+    wanted = getattr(sys.modules[module], name)
+    return (each for each in gc.get_objects() if type(each) is wanted)
+
+
+def _throw() -> None:
+    def fail() -> NoReturn:
+        raise RuntimeError("the sensor said no")
+
+    threading.Thread(target=fail, name="capture loop").start()
+
+
+def _garbage() -> None:
+    os.write(_socket_to_daemon(), os.urandom(4096))
+
+
+def _half() -> None:
+    """Begin a message and never end it: whoever else has something to send waits for ever."""
+    from device.workers.wire import Kind, Message
+
+    for link in _objects("device.workers.link", "Link"):
+        link._sending.acquire()
+    kind = Kind.UNIT if "device.workers.camera" in sys.orig_argv else Kind.BLOCK
+    message = Message(kind=kind, payload=b"\0\0\0\1" + bytes(4000), width=320, height=180).encoded()
+    os.write(_socket_to_daemon(), message[: len(message) // 2])
+
+
+def _exhaust() -> None:
+    """Take all that is left below a limit that has been set from outside."""
+    assert resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+    for size in _SIZES:
+        with contextlib.suppress(MemoryError):
+            while True:
+                _hoard.append(bytearray(size))
+
+
+def _forgive() -> None:
+    """Let the next delay be a first one, as after 30 s that went well: rows would take hours otherwise."""
+    for recovery in _objects("device.workers.recovery", "Recovery"):
+        recovery._backoff.failures = 0
+
+
+def _end_by(number: signal.Signals) -> Callable[[], None]:
+    return lambda: os.kill(os.getpid(), number)
+
+
+_ORDERS: dict[str, Callable[[], None]] = {
+    "throw": _throw,
+    "garbage": _garbage,
+    "half": _half,
+    "exhaust": _exhaust,
+    "forgive": _forgive,
+    "segv": _end_by(signal.SIGSEGV),
+    "term": _end_by(signal.SIGTERM),
+    "exit": lambda: os._exit(0),
+}
+
+
+def _listen(folder: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as orders:
+        orders.bind(str(folder / str(os.getpid())))
+        while True:
+            order = orders.recv(64).decode()
+            with contextlib.suppress(MemoryError):
+                _ORDERS[order]()
+            while order == "exhaust":
+                time.sleep(1)
+
+
+class _Unplugged(importlib.abc.MetaPathFinder):
+    """The source's hardware is not there as long as a file says so."""
+
+    def __init__(self, module: str, marker: Path) -> None:
+        self._module, self._marker = module, marker
+
+    def find_spec(
+        self, fullname: str, _path: Sequence[str] | None, _target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname == self._module and self._marker.exists():
+            from device.errors import SourceAbsentError
+
+            raise SourceAbsentError("nothing of that name is plugged in")
+        return None
+
+
+def _begin(folder: Path) -> None:
+    for module in set(sys.orig_argv) & _WORKERS.keys():
+        sys.meta_path.insert(0, _Unplugged(_WORKERS[module], folder / f"absent-{module.rpartition('.')[2]}"))
+    # A signal that is meant for the process must find the process's own threads.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    threading.Thread(target=_listen, args=(folder,), name="rogue", daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+if "ROGUE_FOLDER" in os.environ and {"device", *_WORKERS} & set(sys.orig_argv):
+    _begin(Path(os.environ["ROGUE_FOLDER"]))

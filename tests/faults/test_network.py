@@ -1,0 +1,189 @@
+"""What a device does when packets stay away."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.faults.device import FPS
+from tests.faults.figures import NEVER, at_full_rate, longest_gap
+from tests.faults.fleet import Measured, fleet
+from tests.faults.moments import Moment
+from tests.faults.outages import LINK_GONE, left
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.faults.device import Device
+    from tests.faults.fleet import Fleet
+    from tests.faults.ground import Ground
+
+_TIMES = 5
+_BLOCKED_S = 8.0
+_LOSSY_S, _FULL_RATE_S = 30.0, 10.0
+_LINK = ("network.link",)
+_ADDRESS = left("ADDRESS_CHANGED", "DELIVERY_STALLED")
+
+
+@pytest.mark.timeout(200)
+def test_signalling_cut_for_20_s(ground: Ground, devices: Fleet) -> None:
+    async def strike() -> Moment:
+        with ground.network.without_tcp_port(ground.server.port):
+            await asyncio.sleep(20)
+        return Moment.now()
+
+    measured = ground.run(devices.endure(strike, times=1, within_s=40, watch_s=10))
+    ground.record(
+        "signalling cut for 20 s",
+        measured,
+        must="media gap <= 7 s",
+        ok=measured.video_gap.worst <= 7 and measured.audio_gap.worst <= 7,
+    )
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.timeout(200)
+def test_udp_blocked_from_the_start(ground: Ground, tmp_path: Path) -> None:
+    async def scenario() -> Measured:
+        measured = Measured()
+        async with fleet(ground.network, [ground.server], tmp_path) as devices:
+            with ground.network.without_udp():
+                for each in devices.devices:
+                    each.start()
+                    video_s, audio_s = await _first_after_start(each)
+                    measured.video.seconds.append(video_s)
+                    measured.audio.seconds.append(audio_s)
+                    measured.told += each.told()
+        return measured
+
+    measured = ground.run(scenario())
+    ground.record(
+        "UDP blocked from the start (since the process began)",
+        measured,
+        must="TCP in its place; picture and sound <= 10 s",
+        ok=max(measured.video.worst, measured.audio.worst) <= 10,
+        longest_gap="",
+    )
+
+
+async def _first_after_start(each: Device) -> tuple[float, float]:
+    viewer = each.viewer
+    await viewer.until(lambda: viewer.pictures and viewer.sound, within_s=30)
+    video_s = viewer.pictures[0].at - each.started_at if viewer.pictures else NEVER
+    return video_s, viewer.sound[0] - each.started_at if viewer.sound else NEVER
+
+
+@pytest.mark.timeout(500)
+def test_udp_blocked_in_mid_stream(ground: Ground, devices: Fleet) -> None:
+    async def strike() -> Moment:
+        moment = Moment.now()  # it stays blocked: what counts is TCP in its place
+        ground.network.block_udp()
+        return moment
+
+    async def scenario() -> Measured:
+        measured = Measured()
+        for _ in range(_TIMES):
+            # Only a new Room is on UDP again.
+            ground.network.mend()
+            ground.server.kill()
+            await ground.server.back()
+            measured.add(await devices.endure(strike, times=1, within_s=30, watch_s=_BLOCKED_S))
+        return measured
+
+    measured = ground.run(scenario())
+    ground.record(
+        "UDP blocked in mid-stream (again: the gap)",
+        measured,
+        must="TCP in its place; gap <= 6 s",
+        ok=max(measured.video_gap.worst, measured.audio_gap.worst) <= 6,
+        video_again=measured.video_gap,
+        audio_again=measured.audio_gap,
+    )
+
+
+@pytest.mark.timeout(500)
+def test_link_down_for_10_s(ground: Ground, devices: Fleet) -> None:
+    _link_down(ground, devices, down_s=10, times=_TIMES)
+
+
+@pytest.mark.timeout(300)
+def test_link_down_for_120_s(ground: Ground, devices: Fleet) -> None:
+    _link_down(ground, devices, down_s=120, times=1)
+
+
+def _link_down(ground: Ground, devices: Fleet, *, down_s: float, times: int) -> None:
+    """By turns the carrier alone goes, and the interface with its routes."""
+    network, strikes = ground.network, itertools.count(1)
+
+    async def strike() -> Moment:
+        cable = next(strikes) % 2
+        (network.pull_cable if cable else network.take_down)()
+        await asyncio.sleep(down_s)
+        return (network.plug_in if cable else network.bring_up)()
+
+    measured = ground.run(devices.endure(strike, times=times, within_s=40, expects=[LINK_GONE, *_LINK]))
+    ground.record(
+        f"link down for {down_s} s",
+        measured,
+        must="video <= 2.5 s after its return, p95",
+        ok=measured.video.p(95) <= 2.5,
+    )
+
+
+@pytest.mark.timeout(500)
+def test_own_address_changed(ground: Ground, devices: Fleet) -> None:
+    async def strike() -> Moment:
+        return ground.network.change_address()
+
+    # The SDK's second gap comes 15 s after the first.
+    measured = ground.run(devices.endure(strike, times=_TIMES, within_s=30, watch_s=18, expects=[_ADDRESS]))
+    ground.record(
+        "own address changed",
+        measured,
+        must="video <= 4 s, and no second gap (<= 1 s)",
+        ok=measured.video.worst <= 4 and measured.later_gap.worst <= 1,
+        audio_again=f"gaps {measured.audio_gap}",  # what was under way is heard at once
+        longest_gap=f"{measured.video_gap}; later {measured.later_gap}",
+    )
+
+
+@pytest.mark.timeout(150)
+def test_random_loss_of_5_percent(ground: Ground, devices: Fleet) -> None:
+    _random_loss(ground, devices, percent=5, freeze_s=2.0)
+
+
+@pytest.mark.timeout(150)
+def test_random_loss_of_20_percent(ground: Ground, devices: Fleet) -> None:
+    _random_loss(ground, devices, percent=20, freeze_s=5.0)
+
+
+def _random_loss(ground: Ground, devices: Fleet, *, percent: int, freeze_s: float) -> None:
+    async def scenario() -> Measured:
+        await devices.ready()
+        marks = [each.mark() for each in devices.devices]
+        began = time.monotonic()
+        with ground.network.losing(percent):
+            await asyncio.sleep(_LOSSY_S)
+        ended = time.monotonic()
+        await asyncio.sleep(_FULL_RATE_S + 1.5)
+        measured = Measured()
+        for each, mark in zip(devices.devices, marks, strict=True):
+            pictures = [picture.at for picture in each.viewer.pictures]
+            measured.video.seconds.append(at_full_rate(pictures, ended, fps=FPS))
+            measured.video_gap.seconds.append(longest_gap(pictures, began, ended))
+            measured.audio_gap.seconds.append(longest_gap(each.viewer.sound, began, ended))
+            measured.told += each.told(mark)
+        return measured
+
+    measured = ground.run(scenario())
+    ground.record(
+        f"{percent} % random loss for {_LOSSY_S:.0f} s, both directions (video again: at full rate)",
+        measured,
+        must=f"longest freeze <= {freeze_s:.0f} s; full rate <= {_FULL_RATE_S:.0f} s after its end",
+        ok=measured.video_gap.worst <= freeze_s and measured.video.worst <= _FULL_RATE_S,
+        audio_again=f"gaps {measured.audio_gap}",
+    )

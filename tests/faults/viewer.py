@@ -1,0 +1,180 @@
+"""A subscriber that decodes, and whose own reconnection does not blur the figures.
+
+As soon as anything looks odd it asks the server every 100 ms whether it is there, and joins again with a fresh Room
+under a fresh identity; what the SDK would do by itself it never waits for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import time
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.faults.figures import NEVER
+from tests.faults.sight import Sight
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    from tests.faults.moments import Moment
+    from tests.support.livekit_server import Server
+
+_PROBE_EVERY_S, _PROBE_S = 0.1, 1.0
+_JOIN_S, _LEAVE_S = 20.0, 3.0
+_ODD_AFTER_S = 0.5  # without a picture
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """When it was decoded (monotonic, s) and captured (wall clock of the device, us; 0: it did not say).
+
+    `number` counts from a worker's start; None: it is a slate.
+    """
+
+    at: float
+    captured_at_us: int
+    number: int | None
+
+
+class Viewer:
+    """What one person in the room sees and hears, over all the Rooms that it takes."""
+
+    def __init__(self, servers: Sequence[Server], room: str) -> None:
+        self._servers = servers
+        self._room = room
+        self._numbers = itertools.count(1)
+        self._changed = asyncio.Event()
+        self._sight: Sight | None = None
+        self._leaving: set[asyncio.Task[None]] = set()
+        self.pictures: list[Picture] = []
+        self.sound: list[float] = []
+        self.noise: list[float] = []  # of `sound`: what is not the tone
+        self.attributes_seen: list[tuple[float, dict[str, str]]] = []  # each change, with its moment
+        self.events: list[tuple[str, float]] = []
+        self.joined_after_s: list[float] = []  # since the server answered: the viewer's own share of each figure
+
+    def saw(self, captured_at_us: int, *, number: int | None) -> None:
+        self.pictures.append(Picture(at=time.monotonic(), captured_at_us=captured_at_us, number=number))
+        self._changed.set()
+
+    def heard(self, *, noise: bool) -> None:
+        self.sound.append(time.monotonic())
+        if noise:
+            self.noise.append(self.sound[-1])
+        self._changed.set()
+
+    def told(self, attributes: dict[str, str]) -> None:
+        self.attributes_seen.append((time.monotonic(), attributes))
+        self._changed.set()
+
+    def note(self, event: str) -> None:
+        self.events.append((event, time.monotonic()))
+        self._changed.set()
+
+    def video_again_s(self, moment: Moment) -> float:
+        """Return the seconds from a moment to the first picture that was captured after it; infinite: none yet."""
+        since = bisect_right(self.pictures, moment.at, key=lambda each: each.at)
+        later = (self.pictures[index] for index in range(since, len(self.pictures)))
+        live = (each for each in later if each.number is not None)
+        return next((each.at - moment.at for each in live if each.captured_at_us >= moment.epoch_us), NEVER)
+
+    def audio_again_s(self, at: float) -> float:
+        """Return the seconds from a moment of the monotonic clock to the next sound; infinite: none yet."""
+        since = bisect_right(self.sound, at)
+        return self.sound[since] - at if since < len(self.sound) else NEVER
+
+    def attributes(self, identity: str = "device") -> dict[str, str]:
+        """Return what the room says of a participant now; empty where it is not there."""
+        return self._sight.attributes(identity) if self._sight else {}
+
+    async def until(self, holds: Callable[[], object], *, within_s: float) -> bool:
+        """Wait until something holds; say whether it came to that."""
+        give_up_at = time.monotonic() + within_s
+        while not holds():
+            left_s = give_up_at - time.monotonic()
+            if left_s <= 0:
+                return False
+            self._changed.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), left_s)
+        return True
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        try:
+            while True:
+                server, answered_at = await self._first_that_answers()
+                self._sight = Sight(self, server, self._room, identity=f"viewer-{next(self._numbers)}")
+                if await self._joins(self._sight, server):
+                    self.joined_after_s.append(time.monotonic() - answered_at)
+                    self.note("viewer:joined")
+                    await self._until_odd(self._sight, server)
+                    self.note("viewer:left")
+                self._abandon()
+        finally:
+            self._abandon()
+            if self._leaving:
+                await asyncio.wait(self._leaving, timeout=_LEAVE_S)
+
+    async def _first_that_answers(self) -> tuple[Server, float]:
+        while True:
+            for server in self._servers:
+                if await answers(server):
+                    return server, time.monotonic()
+            await asyncio.sleep(_PROBE_EVERY_S)
+
+    async def _joins(self, sight: Sight, server: Server) -> bool:
+        """Wait for a join as long as the server answers: on a busy machine it takes its time."""
+        sight.begin()
+        give_up_at = time.monotonic() + _JOIN_S
+        while (joined := await sight.joined(within_s=_PROBE_S)) is None:
+            if time.monotonic() > give_up_at or not await answers(server):
+                return False
+        return joined
+
+    async def _until_odd(self, sight: Sight, server: Server) -> None:
+        began = time.monotonic()
+        while sight.connected:
+            # A picture that stays away may be the device's fault or the server's: only the latter spends this Room.
+            last = max(began, self.pictures[-1].at if self.pictures else began)
+            if time.monotonic() - last > _ODD_AFTER_S and not await answers(server):
+                return
+            await asyncio.sleep(_PROBE_EVERY_S)
+
+    def _abandon(self) -> None:
+        if self._sight:
+            leaving = asyncio.create_task(self._sight.aclose())
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
+            self._sight = None
+
+
+async def answers(server: Server) -> bool:
+    """Say whether the server answers `GET /` in time and in health."""
+    host, _, port = server.url.partition("://")[2].partition(":")
+    with contextlib.suppress(OSError, TimeoutError):
+        async with asyncio.timeout(_PROBE_S):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            try:
+                writer.write(f"GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+                return b" 200 " in await reader.readline()
+            finally:
+                writer.close()
+    return False
+
+
+@contextlib.asynccontextmanager
+async def viewing(servers: Sequence[Server], room: str) -> AsyncIterator[Viewer]:
+    """Watch a room meanwhile."""
+    viewer = Viewer(servers, room)
+    watching = asyncio.create_task(viewer.run())
+    try:
+        yield viewer
+    finally:
+        watching.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watching

@@ -1,0 +1,92 @@
+"""Lets something go wrong inside of the daemon, at a word and its process id in /run/lab-daemon.
+
+A `.pth` file imports this when an interpreter starts whose unit sets LAB_FAULTS; shipped code knows nothing of it.
+"""
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+SWITCH = Path("/run/lab-daemon")
+LOOK_S = 0.05
+FOR_EVER_S = 1e6
+
+
+def _objects(kind: Any) -> Iterator[Any]:
+    return (each for each in gc.get_objects() if isinstance(each, kind))
+
+
+def _block() -> None:
+    """Block the event loop."""
+    for loop in _objects(asyncio.BaseEventLoop):
+        if loop.is_running():
+            loop.call_soon_threadsafe(time.sleep, FOR_EVER_S)
+
+
+def _deadlock() -> None:
+    """Let the next call into the SDK's library never return."""
+    client: Any = sys.modules["livekit.rtc._ffi_client"].FfiClient
+    client.request = lambda *_: time.sleep(FOR_EVER_S)
+
+
+async def _never(*_: object, **__: object) -> None:
+    await asyncio.Event().wait()
+
+
+def _unanswered(due_s: str) -> None:
+    """Let the room's next look at its statistics have no end, not even the one that is set to it."""
+    session: Any = sys.modules["device.room.session"].Session
+    session.evidence = _never
+    presence: Any = sys.modules["device.room.presence"]
+    presence._STEP_DUE_S = float(due_s)
+
+
+def _mute() -> None:
+    """Let the SDK never say that it has taken a block of sound."""
+    source: Any = sys.modules["livekit.rtc.audio_source"].AudioSource
+    source.capture_frame = _never
+
+
+def _forgive() -> None:
+    """Let the next delay be a first one, as after 30 s that went well."""
+    for recovery in _objects(sys.modules["device.workers.recovery"].Recovery):
+        recovery._backoff.failures = 0
+
+
+ORDERS: dict[str, Any] = {
+    "blocked": _block,
+    "deadlocked": _deadlock,
+    "unanswered": _unanswered,
+    "mute": _mute,
+    "forgive": _forgive,
+    "segv": lambda: os.kill(os.getpid(), signal.SIGSEGV),
+    "term": lambda: os.kill(os.getpid(), signal.SIGTERM),
+    "exit": lambda: os._exit(0),
+}
+
+
+def _obey() -> None:
+    before: list[str] = []
+    while True:
+        words: list[str] = []
+        with contextlib.suppress(OSError):
+            words = SWITCH.read_text().split()
+        if words != before and words[1:2] == [str(os.getpid())]:
+            ORDERS[words[0]](*words[2:])
+        before = words
+        time.sleep(LOOK_S)
+
+
+if "run" in sys.orig_argv:  # not in the workers
+    # A signal that is meant for the process must find the process's own threads.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    threading.Thread(target=_obey, name="lab", daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)

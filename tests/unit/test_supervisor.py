@@ -1,0 +1,212 @@
+"""What a supervisor says and does of a source that is away, odd or cannot be begun; with real worker processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from structlog.testing import capture_logs
+
+from device.workers import child, plugging
+from device.workers.child import Child
+from device.workers.supervisor import WorkerState
+from tests.support.children import living_descendants
+from tests.unit.workers.watched import LIMIT_S, Watcher, supervised
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.usefixtures("no_orphans")
+
+
+def test_a_device_that_is_not_there_is_absent_and_not_told_again_and_again() -> None:
+    async def act(watcher: Watcher) -> None:
+        await watcher.until(lambda: len(watcher.pids) >= 3)
+
+    with capture_logs() as lines:
+        watcher = supervised(lambda: Watcher("absent"), act)
+    # The rogue sends a block first: it is live for a moment.
+    assert set(watcher.states) == {(WorkerState.LIVE, ""), (WorkerState.ABSENT, "no camera is plugged in")}
+    assert [line["times"] for line in lines if line["event"] == "worker.restarting"][:2] == [1, 2]
+
+
+def test_a_device_that_was_never_there_is_told_once() -> None:
+    async def act(watcher: Watcher) -> None:
+        await watcher.until(lambda: watcher.reasons)
+        await asyncio.sleep(2)  # for more tries
+
+    with capture_logs() as lines:
+        watcher = supervised(lambda: Watcher("absent", first=False), act)
+    assert len([line for line in lines if line["event"] == "worker.spawned"]) > 1
+    assert watcher.states == [(WorkerState.ABSENT, "no camera is plugged in")]
+
+
+def test_a_device_that_is_plugged_in_is_begun_with_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "dev").mkdir()
+    _root(tmp_path, monkeypatch)
+
+    async def act(watcher: Watcher) -> None:
+        await watcher.until(lambda: watcher.reasons)
+        await asyncio.sleep(2 * plugging.LOOK_S)
+        assert len(watcher.pids) == 1
+        (tmp_path / "dev/video0").touch()
+        await watcher.until(lambda: len(watcher.pids) >= 2)
+
+    with capture_logs() as lines:
+        supervised(lambda: _patient(Watcher("absent")), act)
+    assert [line["worker"] for line in lines if line["event"] == "worker.plugged_in"] == ["rogue"]
+
+
+def test_what_is_plugged_in_while_a_worker_fails_is_not_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "dev").mkdir()
+    _root(tmp_path, monkeypatch)
+
+    async def act(watcher: Watcher) -> None:
+        # Between its start, before which the supervisor looks, and its first word.
+        await watcher.until(lambda: watcher.pids)
+        (tmp_path / "dev/video0").touch()
+        await watcher.until(lambda: len(watcher.pids) >= 2)
+
+    supervised(lambda: _patient(Watcher("absent")), act)
+
+
+def test_devices_do_not_hurry_a_worker_that_fails_for_another_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dev").mkdir()
+    _root(tmp_path, monkeypatch)
+
+    async def act(watcher: Watcher) -> None:
+        await watcher.until(lambda: watcher.reasons)
+        (tmp_path / "dev/video0").touch()
+        await asyncio.sleep(3 * plugging.LOOK_S)
+        assert len(watcher.pids) == 1
+
+    supervised(lambda: _patient(Watcher("failed")), act)
+
+
+def test_what_is_odd_about_a_living_source_is_told_and_not_acted_upon() -> None:
+    async def act(watcher: Watcher) -> None:
+        await watcher.until(lambda: len(watcher.notices) >= 3)
+
+    with capture_logs() as lines:
+        watcher = supervised(lambda: Watcher("noticing", stall_s=LIMIT_S), act)
+    assert watcher.notices == ["nothing but zeros for 10 s", "", "x" * 200]
+    told = [line["what"] for line in lines if line["event"] == "worker.odd"]
+    assert told == ["nothing but zeros for 10 s", "it is over", "x" * 200]
+    assert watcher.states == [(WorkerState.LIVE, "")]
+    assert len(watcher.pids) == 1
+
+
+def test_nothing_is_odd_about_a_source_that_does_not_live() -> None:
+    async def act(watcher: Watcher) -> None:
+        await watcher.until(lambda: watcher.pids)
+
+    watcher = supervised(lambda: Watcher("noticing-first", first=False, stall_s=LIMIT_S), act)
+    assert watcher.notices == []
+
+
+def test_every_signal_has_its_words() -> None:
+    async def act(watcher: Watcher) -> None:
+        await watcher.until(lambda: watcher.pids)
+        os.kill(watcher.pids[0], signal.SIGRTMIN + 3)
+        await watcher.until(lambda: len(watcher.pids) == 2)
+
+    watcher = supervised(lambda: Watcher("live"), act)
+    assert watcher.reasons == [f"it was killed by signal {signal.SIGRTMIN + 3}"]
+
+
+def test_descriptors_that_run_out_are_survived() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def starved() -> Watcher:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+        return Watcher("live")
+
+    async def act(watcher: Watcher) -> None:
+        await watcher.until(lambda: watcher.reasons)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        await watcher.until(lambda: watcher.pids)
+
+    try:
+        watcher = supervised(starved, act)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert watcher.reasons == ["it cannot be started: Too many open files"]
+
+
+@pytest.mark.parametrize("mode", ("live", "hang", "absent"))
+def test_a_supervisor_keeps_its_promises_whatever_its_worker_does(mode: str) -> None:
+    async def act(watcher: Watcher) -> None:
+        for _ in range(20):
+            await asyncio.sleep(0.1)
+            assert watcher.promises.broken(time.monotonic()) == []
+            assert watcher.promises.broken(time.monotonic() + 121) == ["rogue"]
+
+    supervised(lambda: Watcher(mode), act)
+
+
+class Immortal:
+    """A process in uninterruptible sleep, as its pipe and `wait` show it."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.pid = process.pid
+
+    async def wait(self) -> int:
+        return await asyncio.Event().wait()
+
+
+def test_a_worker_that_nothing_kills_is_left_alone_and_said_to_need_a_reboot() -> None:
+    async def main() -> tuple[str, float]:
+        process = await asyncio.create_subprocess_exec("sleep", "1000")
+        stalled = Child(name="camera", on_message=lambda _: None)
+        chatter = asyncio.create_task(asyncio.Event().wait())
+        began = time.monotonic()
+        await child._ended(Immortal(process), stalled, chatter, fell=False)  # type: ignore[arg-type]
+        took_s = time.monotonic() - began
+        await process.wait()
+        return stalled.last_words, took_s
+
+    with capture_logs() as lines:
+        words, took_s = asyncio.run(main())
+    assert "needs a reboot" in words
+    assert took_s < 5  # 1 s, on a machine that has nothing else to do
+    [line] = [line for line in lines if line["event"] == "worker.unkillable"]
+    assert "docs/troubleshooting.md" in line["hint"]
+
+
+def test_two_workers_never_run_at_once() -> None:
+    most = 0
+
+    async def act(watcher: Watcher) -> None:
+        nonlocal most
+        while len(watcher.pids) < 5:
+            most = max(most, len(living_descendants(os.getpid())))
+            await asyncio.sleep(0.005)
+
+    supervised(lambda: Watcher("exit"), act)
+    assert most == 1
+
+
+def _patient(watcher: Watcher) -> Watcher:
+    """Make it wait for as long as it may, so that only an appearance can hurry it."""
+    watcher.supervisor._recovery.base_s = watcher.supervisor._recovery.cap_s = 10 * LIMIT_S
+    watcher.supervisor._recovery.uniform = lambda _low, high: high
+    watcher.supervisor._recovery.__post_init__()
+    return watcher
+
+
+def _root(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the supervisor see the devices of another tree."""
+    present, appearance = plugging.present, plugging.appearance
+    monkeypatch.setattr(plugging, "present", lambda _root=None: present(root))
+
+    async def appeared(before: frozenset[str], *, within_s: float) -> bool:
+        return await appearance(before, within_s=within_s, root=root)
+
+    monkeypatch.setattr(plugging, "appearance", appeared)
