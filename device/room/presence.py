@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 # Each step is bounded in itself: three tries of a token endpoint, 10 s each, take longest.
-_LONGEST_REST_S, _STEP_DUE_S = 60.0, 90.0
+_LONGEST_REST_S, _STEP_DUE_S, _LOOK_DUE_S = 60.0, 90.0, 15.0
 
 
 class PresenceState(enum.Enum):
@@ -86,7 +86,7 @@ class Presence:
             urls=self._urls,
             stall_s=stall_s,
             probe_s=reconnect.probe_s,
-            on_look=self._promise,
+            on_look=lambda: self._promise(_LOOK_DUE_S),
         )
         self._joining = Joining(
             probe_s=reconnect.probe_s, spread_s=reconnect.spread_s, max_s=reconnect.max_s, uniform=random.uniform
@@ -105,7 +105,7 @@ class Presence:
         while True:
             self._joining.link(up=self._routes.way is not None, now=time.monotonic())
             step = self._joining.next(time.monotonic())
-            self._promise()
+            self._promise(_STEP_DUE_S)
             match step.act:
                 case Act.REST:
                     await self._rest(step.until)
@@ -200,8 +200,8 @@ class Presence:
             self._away_since = None
         await self._vigil.while_live(session, self._permitted)
 
-    def _promise(self) -> None:
-        self._promises.give("room", now=time.monotonic(), within_s=_STEP_DUE_S)
+    def _promise(self, within_s: float) -> None:
+        self._promises.give("room", now=time.monotonic(), within_s=within_s)
 
     def _permitted(self, permitted: bool) -> None:  # noqa: FBT001 - a callback
         if permitted:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 from livekit import rtc
 
+from device.errors import NativePanicError
 from device.media.block import SAMPLE_RATE
 from device.tracks.depth_control import DepthControl
 
@@ -30,6 +31,7 @@ _CUSHION_MS = 20
 _PENDING_BLOCKS = 4
 _DROP_LOG_INTERVAL_S = 10.0
 _BYTES_PER_SAMPLE = 2
+_TAKEN_S = 10.0  # it waits for room in the queue, 100 ms at most
 _PROCESSING_MS = 10  # AudioProcessingModule takes exactly this
 
 
@@ -91,15 +93,22 @@ class AudioTrack:
                 self._drop()
                 continue
             if not depth_s:
-                await self._source.capture_frame(self._frame(self._cushion))
+                await self._capture(self._frame(self._cushion))
             elif not settling and (ppm := self._depth.measured(depth_s, time.monotonic())) is not None:
                 log.debug("microphone.pace", ppm=round(ppm))
                 self._command("pace", ppm)
-            await self._source.capture_frame(self._processed(block.payload))
+            await self._capture(self._processed(block.payload))
             self.fed += 1
 
     async def aclose(self) -> None:
         await self._source.aclose()
+
+    async def _capture(self, frame: rtc.AudioFrame) -> None:
+        try:
+            async with asyncio.timeout(_TAKEN_S):
+                await self._source.capture_frame(frame)
+        except TimeoutError:
+            raise NativePanicError(f"the SDK has not taken a block of sound for {_TAKEN_S:.0f} s") from None
 
     def _drop(self) -> None:
         self.dropped += 1

@@ -7,7 +7,7 @@ import contextlib
 import json
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
@@ -16,9 +16,11 @@ from device.repeats import Repeats
 from device.workers.wire import Flag, Kind, Message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 _REPEAT_S = 1.0
 _DRAWING_S = 20.0  # a small board under load
@@ -26,6 +28,7 @@ _MAX_BYTES = 1 << 20
 _MAX_SIZE = (640, 360)  # a trickle, even where the link is thin
 _WELCOME_S = 0.3  # who has just come may take so long to subscribe: then it is shown once more
 _AGAIN_S = 15.0
+_SPARE_AFTER_S = 10.0
 
 
 class Slate:
@@ -37,7 +40,8 @@ class Slate:
         self._width, self._height = int(width * scale) & ~1, int(height * scale) & ~1
         self._deliver = deliver
         self._task: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._spare = b""
         self._somebody = asyncio.Event()
         self._repeats = 0
 
@@ -45,19 +49,20 @@ class Slate:
         """Show from now on what is wrong; what is shown already stays, with the time when it began."""
         if self._task is None or self._task.done():
             since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
-            self._task = asyncio.create_task(self._run([f"No picture since {since}", why]), name="slate")
-            self._tasks.add(self._task)
-            self._task.add_done_callback(self._done)
+            self._task = self._begin(self._run([f"No picture since {since}", why]))
 
     def hide(self) -> None:
         """Show nothing any more: the next live unit is a key frame."""
         if self._task is not None:
             self._task.cancel()
             self._task = None
+        if not self._spare and not self._tasks:
+            self._begin(self._prepare())
 
     async def aclose(self) -> None:
         """Hide, and wait until nothing of it is left."""
-        self.hide()
+        for task in self._tasks:
+            task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -66,7 +71,15 @@ class Slate:
         self._somebody.set()
 
     async def _run(self, lines: list[str]) -> None:
-        payload = await self._drawn_at_last(lines)
+        drawing = self._begin(self._drawn_at_last(lines))
+        try:
+            while not drawing.done():
+                if self._spare:
+                    self._feed(self._spare)
+                await asyncio.wait({drawing}, timeout=_REPEAT_S)
+        finally:
+            drawing.cancel()
+        payload = drawing.result()
         while True:
             self._feed(payload)
             self._somebody.clear()
@@ -75,7 +88,18 @@ class Slate:
                 self._feed(payload)
                 await asyncio.sleep(_WELCOME_S)
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    async def _prepare(self) -> None:
+        """Have one drawn for the seconds that the drawing of the right one takes, once the start is over."""
+        await asyncio.sleep(_SPARE_AFTER_S)
+        self._spare = await self._drawn_at_last(["No picture at this moment"])
+
+    def _begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.create_task(work, name="slate")
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
         """Log a slate that failed: it is worth a line, not the process."""
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):

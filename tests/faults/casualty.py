@@ -22,10 +22,11 @@ OTHER = {CAMERA: MICROPHONE, MICROPHONE: CAMERA}
 GAP_S = 0.2  # the most that the other medium may lack
 _AWAY_S = 0.15  # sound that is not heard for so long is away; a block has 20 ms
 _ECHO_S = 0.3  # what was under way when a worker died
+_ONSET_S = 0.05  # a block that is half silence is no tone
 _STEADY_S, _READY_S = 1.0, 30.0
 _WAIT_S = 20.0
 _AFTERWARDS_S = 0.3
-_ATTRIBUTES_S = 1.0
+_TOLD_S, _ATTRIBUTES_S = 1.0, 8.0
 _POLL_S = 0.05
 _MANY_BLOCKS = 500
 
@@ -40,10 +41,13 @@ class Casualties:
     told: Counter[str] = field(default_factory=Counter)
     missing: Counter[str] = field(default_factory=Counter)
     noise: int = 0
+    told_late_s: float = 0.0  # from the medium to the attribute that says so
     late_slates: int = 0  # neither slate nor picture in time
 
     def events(self) -> str:
         parts = [f"{name} {count}" for name, count in self.told.most_common(3)]
+        if self.told_late_s > _TOLD_S:
+            parts.append(f"attribute live {self.told_late_s:.1f} s late")
         parts += [f"MISSING {name} {count}" for name, count in self.missing.items()]
         return "; ".join(parts)
 
@@ -125,9 +129,10 @@ def slate_after(viewer: Viewer, at: float) -> float:
 
 
 def sound_again(viewer: Viewer, at: float) -> float:
-    """Return the seconds from a moment to the first sound after it had been away."""
+    """Return the seconds from a moment to the first of the tone after it had been away."""
     first = max(0, bisect_right(viewer.sound, at) - 1)
-    for earlier, later in pairwise(viewer.sound[first:]):
+    other = set(viewer.noise[bisect_right(viewer.noise, at) :])
+    for earlier, later in pairwise(each for each in viewer.sound[first:] if each not in other):
         if later - earlier > _AWAY_S and later > at:
             return later - at
     return NEVER
@@ -135,7 +140,7 @@ def sound_again(viewer: Viewer, at: float) -> float:
 
 def noise(viewer: Viewer, at: float, until: float) -> int:
     """Count what was heard between the last echo and the return of the sound."""
-    return sum(at + _ECHO_S < each < until for each in viewer.sound)
+    return sum(at + _ECHO_S < each < until - _ONSET_S for each in viewer.sound)
 
 
 async def hear(one: Device, worker: str, at: float, mark: Mark, into: Casualties, *, alone: bool = True) -> None:
@@ -143,8 +148,10 @@ async def hear(one: Device, worker: str, at: float, mark: Mark, into: Casualties
     if not one.since(mark, "worker.state", worker=worker, old="live"):
         into.missing["worker.state"] += 1
     name = f"device.{worker}"
+    began = time.monotonic()
     if not await one.viewer.until(lambda: _story(one.viewer, name, at)[-1:] == ["live"], within_s=_ATTRIBUTES_S):
         into.missing[f"{name} live"] += 1
+    into.told_late_s = max(into.told_late_s, time.monotonic() - began)
     reasons = [text for text in _story(one.viewer, name, at) if text.startswith(("stalled: ", "absent: "))]
     into.told.update(reasons[-1:])
     if not reasons:

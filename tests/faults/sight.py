@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tests.support.livekit_server import Server
 
 _SMALLEST_LINES = 64  # below: what the SDK puts in before the first real picture
+_QUEUED = 60  # by default the SDK drops a picture when two are there
 _RATE = 48_000
 _LOUD = 300  # of 32768; the tone peaks at 1638, and concealment fades away
 _TONAL = 0.5
@@ -45,13 +46,13 @@ class Sight:
         self._url, self._token = server.url, token(server, room, identity=identity)
         self._room = rtc.Room()
         self._joining: asyncio.Task[None] | None = None
-        self._streams: set[asyncio.Task[None]] = set()
+        self._streams: dict[str, asyncio.Task[None]] = {}  # by the track's sid
         self._room.on("track_subscribed", self._on_track)
         self._room.on("connection_state_changed", self._on_state)
         self._room.on("participant_connected", lambda who: self._note(f"came:{who.identity}"))
         self._room.on("participant_disconnected", lambda who: self._note(f"gone:{who.identity}"))
         self._room.on("participant_attributes_changed", self._on_attributes)
-        self._room.on("track_unsubscribed", lambda track, _, who: self._note(f"untrack:{who.identity}:{track.name}"))
+        self._room.on("track_unsubscribed", self._on_track_gone)
 
     def begin(self) -> None:
         """Start to join; a join that goes on can only be left alone, not be cancelled."""
@@ -70,9 +71,10 @@ class Sight:
     async def aclose(self) -> None:
         self._closed = True
         self.connected = False
-        for stream in self._streams:
+        streams = tuple(self._streams.values())
+        for stream in streams:
             stream.cancel()
-        await asyncio.gather(*self._streams, return_exceptions=True)
+        await asyncio.gather(*streams, return_exceptions=True)
         if self._joining:
             await asyncio.wait({self._joining})  # bounded by the SDK's own tries: a minute or two
             await asyncio.wait({asyncio.create_task(self._room.disconnect())}, timeout=_LEAVE_S)
@@ -102,12 +104,25 @@ class Sight:
             return
         self._note(f"track:{who.identity}:{track.name}")
         collect = self._see(track) if isinstance(track, rtc.RemoteVideoTrack) else self._hear(track)
-        task = asyncio.create_task(collect)
-        self._streams.add(task)
-        task.add_done_callback(self._streams.discard)
+        self._stop(track)
+        self._streams[track.sid] = task = asyncio.create_task(collect)
+        task.add_done_callback(self._on_stream_end)
+
+    def _on_track_gone(self, track: rtc.RemoteTrack, _: rtc.RemoteTrackPublication, who: rtc.RemoteParticipant) -> None:
+        self._note(f"untrack:{who.identity}:{track.name}")
+        self._stop(track)
+
+    def _on_stream_end(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            self._note(f"viewer:failed:{error!r}")
+
+    def _stop(self, track: rtc.RemoteTrack) -> None:
+        """End a stream: left alone it would go on with the next track, for the SDK uses its receiver again."""
+        if stream := self._streams.pop(track.sid, None):
+            stream.cancel()
 
     async def _see(self, track: rtc.RemoteVideoTrack) -> None:
-        stream = rtc.VideoStream(track, format=rtc.VideoBufferType.I420)
+        stream = rtc.VideoStream(track, format=rtc.VideoBufferType.I420, capacity=_QUEUED)
         try:
             async for event in stream:
                 frame = event.frame

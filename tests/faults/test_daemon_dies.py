@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tests.faults.rogue import Rogue
 
 _TIMES = 3
-_END_S, _ORPHAN_S, _VIDEO_S = 8.0, 1.0, 2.0
+_END_S, _ORPHAN_S, _VIDEO_S = 8.0, 1.0, 3.0
 _RESTART_S = 1.0  # RestartSec= of the unit
 _POLL_S = 0.005
 _DEVICE, _TRACKS = "device", 2

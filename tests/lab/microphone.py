@@ -69,7 +69,6 @@ class Microphones:
             {
                 "/etc/systemd/system/lab-microphone@.service": SERVER_UNIT,
                 "/etc/pulse/client.conf": "autospawn = no\nenable-shm = no\n",
-                **{LOCK.format(name=source.name): "" for source in SOURCES},
             }
         )
         self.enumerate(*SOURCES)
@@ -95,6 +94,7 @@ class Microphones:
     def plug(self, source: Source, *, ppm: int = 0) -> None:
         """Make the microphone appear; its clock is `ppm` parts in a million too fast."""
         fifo = FIFO.format(name=source.name)
+        self._machine.install({LOCK.format(name=source.name): ""})
         self._modules[source.name] = self._pactl(
             source,
             "load-module",
@@ -109,6 +109,7 @@ class Microphones:
 
     def unplug(self, source: Source) -> None:
         """Take the microphone away under whoever reads it."""
+        self._machine.run(("rm", "-f", LOCK.format(name=source.name)))
         self._pactl(source, "unload-module", self._modules.pop(source.name))
         self._machine.systemctl("stop", _tone_unit(source))
 

@@ -174,9 +174,9 @@ class Service:
     def switch_encoder(self, word: str) -> None:
         self._switch(stand_ins.ENCODER_SWITCH, word)
 
-    def tell_daemon(self, word: str, *more: object) -> None:
+    def tell_daemon(self, word: str) -> None:
         """Let something go wrong inside of a daemon whose unit has the line `stand_ins.LISTENING`."""
-        self._switch(stand_ins.DAEMON_SWITCH, " ".join(map(str, (word, self.main_pid(), *more))))
+        self._switch(stand_ins.DAEMON_SWITCH, f"{word} {self.main_pid()}")
 
     def plug_node(self, path: str) -> None:
         """Make a device's node, as the kernel does for what is plugged in; no driver is behind it."""

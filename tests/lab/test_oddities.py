@@ -85,6 +85,7 @@ def test_silence_and_stillness(service: Service, record: Record, microphones: Mi
                     must=f"{STILL_S:g} to {STILL_S + LATE_S:g} s; the worker goes on",
                     ok=STILL_S - 1 <= still_s <= STILL_S + LATE_S,
                 )
+                await journal.soon("worker.odd", what=STILL, within_s=LATE_S)
                 told = [line["what"] for line in journal.of("worker.odd")]
                 rows.note(
                     "what the journal says of both; workers that were started anew",

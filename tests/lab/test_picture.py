@@ -20,8 +20,7 @@ MINUTES = float(os.environ.get("LAB_MINUTES", "2"))
 MEASURED_S = 12
 NEEDED = 0.1  # of the cores idle: with less, a rate says more of the host than of us
 BLOCKS_PER_S = 50
-# The issue wants none. On a host that others load, up to 1.3 % vanished after the SDK had taken them; why is open.
-MAX_LOST = 0.01
+MAX_LOST = 0.01  # on a host without idle cores; with some, none
 MAX_ERROR = 3.0  # mean, of 255; the encoder has a megabit a second for a picture that moves
 CAPTURE = """
 import sys
@@ -125,14 +124,16 @@ def test_minutes_without_loss(service: Service, record: Record) -> None:
                 await meter.until(90, within_s=30)
                 since, before = len(meter.shown), await meter.statistics()
                 frames = round(MINUTES * 60 * 30)
-                await meter.until(since + frames, within_s=MINUTES * 60 * 1.2 + 10)
+                with measuring_load() as load:
+                    await meter.until(since + frames, within_s=MINUTES * 60 * 1.2 + 10)
+                allowed = 0.0 if load.idle_share >= NEEDED else MAX_LOST
                 rates, after = meter.rates(fps=30, since=since), await meter.statistics()
                 said = {key: after[key] - before[key] for key in after}
                 record(
                     f"{MINUTES:g} minutes of 1280x720 with sound: units lost between camera and viewer",
-                    f"{rates.lost} of {rates.pictures}; the viewer's SDK: {said}",
-                    must="0 where the cores are idle, 1 % at most; no packet",
-                    ok=rates.lost <= MAX_LOST * rates.pictures and said["packets_lost"] == 0,
+                    f"{rates.lost} of {rates.pictures}; the viewer's SDK: {said}; {load}",
+                    must=f"0, 1 % if less than {NEEDED:.0%} was idle; no packet",
+                    ok=rates.lost <= allowed * rates.pictures and said["packets_lost"] == 0,
                 )
                 record(
                     f"{MINUTES:g} minutes: frames a second; periods left out by the daemon",

@@ -11,6 +11,7 @@ from tests.faults.figures import NEVER, as_text
 from tests.lab import stand_ins
 from tests.lab.conftest import Record
 from tests.lab.hearing import loudest_hz
+from tests.lab.load import measuring_load
 from tests.lab.microphone import LABMIC, LABMIC44, LABSTEREO, SOURCES, Microphones, Source
 from tests.lab.root import VENV
 from tests.lab.rows import Rows, all_rows
@@ -40,13 +41,14 @@ async def plugged(service: Service, witness: Witness, rows: Rows, what: str) -> 
         service.plug_node(CAMERA_NODE)
 
     at = time.time()
-    await asyncio.to_thread(plug)
-    await witness.until_true(lambda: witness.live_s(at) < NEVER, within_s=GIVE_UP_S)
-    await asyncio.sleep(AFTERWARDS_S)
+    with measuring_load() as load:
+        await asyncio.to_thread(plug)
+        await witness.until_true(lambda: witness.live_s(at) < NEVER, within_s=GIVE_UP_S)
+        await asyncio.sleep(AFTERWARDS_S)
     live_s, gap_s, story = witness.live_s(at), witness.sound_gap_s(at, time.time()), witness.story("device.camera", at)
     rows.note(
         f"{what}: live after; the sound's longest gap; device.camera",
-        f"{as_text(live_s)} s; {gap_s:.2f} s; {' → '.join(story)}",
+        f"{as_text(live_s)} s; {gap_s:.2f} s; {' → '.join(story)} ({load})",
         must=f"<= {BACK_S:g} s; <= {GAP_S} s; live",
         ok=live_s <= BACK_S and gap_s <= GAP_S and story[-1:] == ["live"],
     )
@@ -127,12 +129,13 @@ class Unplugging:
         witness = self.witness
         await witness.ready(fps=FPS)
         mark, gone_at = self.journal.mark(), time.time()
-        await asyncio.to_thread(self.unplug)
-        await asyncio.sleep(ABSENT_S)
-        text, back_at = witness.attributes().get("device.microphone", ""), time.time()
-        await asyncio.to_thread(self.plug, back)
-        await witness.until_true(lambda: witness.sound_s(gone_at) < NEVER, within_s=GIVE_UP_S)
-        await asyncio.sleep(2 * AFTERWARDS_S)
+        with measuring_load() as load:
+            await asyncio.to_thread(self.unplug)
+            await asyncio.sleep(ABSENT_S)
+            text, back_at = witness.attributes().get("device.microphone", ""), time.time()
+            await asyncio.to_thread(self.plug, back)
+            await witness.until_true(lambda: witness.sound_s(gone_at) < NEVER, within_s=GIVE_UP_S)
+            await asyncio.sleep(2 * AFTERWARDS_S)
         sound_s = gone_at + witness.sound_s(gone_at) - back_at
         noises, gap_s = witness.noises(gone_at, back_at + sound_s), witness.picture_gap_s(gone_at, time.time())
         hz, wanted_hz = loudest_hz(list(witness.sound)[-50:], 0), LABSTEREO.tones_hz[0]
@@ -141,7 +144,8 @@ class Unplugging:
         rows.note(
             f"microphone gone for {ABSENT_S:g} s, and back {back.name}: sound after; noises meanwhile; the tone; "
             "the picture's longest gap; device.microphone",
-            f"{as_text(sound_s)} s; {noises}; {hz:.0f} Hz, read at {rates}; {gap_s:.2f} s; {' → '.join(story)}",
+            f"{as_text(sound_s)} s; {noises}; {hz:.0f} Hz, read at {rates}; {gap_s:.2f} s; {' → '.join(story)} "
+            f"({load})",
             must=f"<= {BACK_S:g} s; 0; {wanted_hz} ± 2 Hz at {back.rate_hz}; <= {GAP_S} s; absent: …, then live",
             ok=sound_s <= BACK_S
             and not noises

@@ -10,6 +10,7 @@ import pytest
 from tests.faults.figures import NEVER, as_text
 from tests.lab import stand_ins
 from tests.lab.conftest import Record
+from tests.lab.load import measuring_load
 from tests.lab.rows import Rows, all_rows
 from tests.lab.service import Journal, Service
 from tests.lab.witness import GAP_S, Witness, witnessing
@@ -74,16 +75,18 @@ async def strike(service: Service, witness: Witness, journal: Journal, fault: Fa
     pid = await asyncio.to_thread(service.worker, "camera")
     await witness.ready(fps=FPS)
     mark, at = journal.mark(), time.time()
-    await asyncio.to_thread(fault.strike, service, pid)
-    await journal.soon("worker.ended", since=mark, worker="camera")
-    await asyncio.to_thread(service.switch_encoder, "")
-    await witness.until_true(lambda: witness.live_s(at) < NEVER, within_s=GIVE_UP_S)
-    await asyncio.sleep(AFTERWARDS_S)
+    with measuring_load() as load:
+        await asyncio.to_thread(fault.strike, service, pid)
+        await journal.soon("worker.ended", since=mark, worker="camera")
+        await asyncio.to_thread(service.switch_encoder, "")
+        await witness.until_true(lambda: witness.live_s(at) < NEVER, within_s=GIVE_UP_S)
+        await asyncio.sleep(AFTERWARDS_S)
     slate_s, live_s, gap_s = witness.slate_s(at), witness.live_s(at), witness.sound_gap_s(at, time.time())
     story = witness.story("device.camera", at)
     rows.note(
         f"camera worker: {fault.name}: slate, live; the sound's longest gap; device.camera",
-        f"{as_text(slate_s) if slate_s < live_s else 'none'}, {as_text(live_s)} s; {gap_s:.2f} s; {' → '.join(story)}",
+        f"{as_text(slate_s) if slate_s < live_s else 'none'}, {as_text(live_s)} s; {gap_s:.2f} s; "
+        f"{' → '.join(story)} ({load})",
         must=f"slate or live <= {SLATE_S:g} s, live <= {fault.within_s:g} s; {GAP_S} s; stalled: …, then live",
         ok=min(slate_s, live_s) <= SLATE_S
         and live_s <= fault.within_s

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _KEEP_PICTURES, _KEEP_SOUND, _KEEP_LUMA = 3000, 6000, 8
 _SMALLEST_LINES = 64
+_QUEUED = 60  # by default the SDK drops a picture when two are there
 
 
 @dataclass(slots=True, kw_only=True)
@@ -106,7 +107,7 @@ class Watcher:
             self._changed.set()
 
     async def _see(self, track: rtc.RemoteVideoTrack) -> None:
-        stream = rtc.VideoStream(track, format=rtc.VideoBufferType.I420)
+        stream = rtc.VideoStream(track, format=rtc.VideoBufferType.I420, capacity=_QUEUED)
         try:
             async for event in stream:
                 now, epoch_s = time.monotonic(), time.time()

@@ -38,8 +38,8 @@ CONFIG = """
 url = "ws://127.0.0.1:1"
 name = "front-door"
 [watch]
-camera_stall_s = 0.5
-microphone_stall_s = 0.5
+camera_stall_s = {stall_s}
+microphone_stall_s = {stall_s}
 [microphone]
 source = "tone"
 [camera]
@@ -51,8 +51,10 @@ height = 480
 class Scene:
     """What the capturing half says and delivers."""
 
-    def __init__(self, config: Path, camera: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        config.write_text(f"{CONFIG}{camera}\n")
+    def __init__(
+        self, config: Path, camera: str, monkeypatch: pytest.MonkeyPatch, *, stall_s: float = LIMIT_S / 2
+    ) -> None:
+        config.write_text(CONFIG.format(stall_s=stall_s) + f"{camera}\n")
         self.config = config_file.load(config)
         self.attributes = Attributes()
         self.status = Status(self.attributes, Notifier(), StateFile(None))
@@ -128,7 +130,8 @@ def test_a_camera_without_its_library_is_said_to_be_so_and_sound_goes_on(
 def test_both_come_back_after_both_have_died_at_once(
     number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scene = Scene(tmp_path / "device.toml", 'source = "pattern"', monkeypatch)
+    stall_s = 2.0 if number is signal.SIGSTOP else LIMIT_S / 2
+    scene = Scene(tmp_path / "device.toml", 'source = "pattern"', monkeypatch, stall_s=stall_s)
     seen: list[str] = []
     told = Status.worker
 
@@ -147,7 +150,7 @@ def test_both_come_back_after_both_have_died_at_once(
             os.kill(pid, number)
 
     scene.play((both_live, strike), (lambda: len(seen) >= 4 and both_live(), nothing))
-    why = "nothing came for 0.5 s" if number is signal.SIGSTOP else f"it was killed by {number.name}"
+    why = "nothing came for 2 s" if number is signal.SIGSTOP else f"it was killed by {number.name}"
     for name in ("camera", "microphone"):
         assert [said for said in seen if said.startswith(name)] == [f"{name} stalled: {why}", f"{name} live"]
 

@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,15 +41,13 @@ async def _never(*_: object, **__: object) -> None:
     await asyncio.Event().wait()
 
 
-def _unanswered(due_s: str) -> None:
+def _unanswered() -> None:
     """Let the room's next look at its statistics have no end, not even the one that is set to it."""
     session: Any = sys.modules["device.room.session"].Session
     session.evidence = _never
-    presence: Any = sys.modules["device.room.presence"]
-    presence._STEP_DUE_S = float(due_s)
 
 
-def _mute() -> None:
+def _untaken() -> None:
     """Let the SDK never say that it has taken a block of sound."""
     source: Any = sys.modules["livekit.rtc.audio_source"].AudioSource
     source.capture_frame = _never
@@ -61,11 +59,11 @@ def _forgive() -> None:
         recovery._backoff.failures = 0
 
 
-ORDERS: dict[str, Any] = {
+ORDERS: dict[str, Callable[[], object]] = {
     "blocked": _block,
     "deadlocked": _deadlock,
     "unanswered": _unanswered,
-    "mute": _mute,
+    "untaken": _untaken,
     "forgive": _forgive,
     "segv": lambda: os.kill(os.getpid(), signal.SIGSEGV),
     "term": lambda: os.kill(os.getpid(), signal.SIGTERM),
@@ -80,7 +78,7 @@ def _obey() -> None:
         with contextlib.suppress(OSError):
             words = SWITCH.read_text().split()
         if words != before and words[1:2] == [str(os.getpid())]:
-            ORDERS[words[0]](*words[2:])
+            ORDERS[words[0]]()
         before = words
         time.sleep(LOOK_S)
 

@@ -2,7 +2,7 @@
  *
  * PulseAudio converts to any rate and number of channels, for any number of readers. /etc/lab-microphones
  * names devices, one a line: `name rate channels`. Preloaded, this offers nothing but that, to one reader at a
- * time, and EBUSY to the others.
+ * time, EBUSY to the others, and ENODEV while a device has no lock file, that is, while it is unplugged.
  *
  * gcc -shared -fPIC -O2 -o microphone_shim.so microphone_shim.c -lasound -ldl
  */
@@ -45,7 +45,8 @@ int snd_pcm_open(snd_pcm_t **pcm, const char *name, snd_pcm_stream_t stream, int
     char path[128];
     snprintf(path, sizeof path, LOCKS "/%s.lock", name);
     wanted.lock = open(path, O_RDONLY | O_CLOEXEC);
-    if (wanted.lock >= 0 && flock(wanted.lock, LOCK_EX | LOCK_NB)) {
+    if (wanted.lock < 0) return -ENODEV;
+    if (flock(wanted.lock, LOCK_EX | LOCK_NB)) {
         close(wanted.lock);
         return -EBUSY;
     }
