@@ -151,7 +151,8 @@ class Slate:
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
-                await process.wait()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(process.wait(), 1)
         if process.returncode or not unit.startswith(b"\0\0"):
             words = complaint.decode(errors="replace").strip().rpartition("\n")[2]
             raise RuntimeError(f"the slate could not be drawn: {words[:200]}")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from device.errors import SourceAbsentError, WireError
+from device.errors import SourceAbsentError, SourceError, WireError
 from device.workers.link import SEND_BUFFER_BYTES
 from device.workers.wire import Decoder, Kind, Message, json_message
 
@@ -40,7 +40,7 @@ class Child(asyncio.Protocol):
         self.name = name
         self.gone: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.last_words = ""
-        self.source_absent = False
+        self.source_absent = self.source_failed = False
         self._on_message = on_message
         self._decoder = Decoder(accept=_FROM_WORKER)
         self._transport: asyncio.Transport | None = None
@@ -64,6 +64,7 @@ class Child(asyncio.Protocol):
                 if message.kind is Kind.FAILED:
                     words = message.json()
                     self.source_absent = words.get("error") == SourceAbsentError.__name__
+                    self.source_failed = self.source_absent or words.get("error") == SourceError.__name__
                     self.lost(str(words.get("message", ""))[:_MAX_LAST_WORDS])
                     return
                 self._on_message(message)

@@ -77,6 +77,7 @@ class Supervisor:
         self._on_notice = on_notice
         self._promises = promises
         self._child: Child | None = None
+        self._source_failed = False
         self._recovery = Recovery(
             stall_s=plan.stall_s,
             startup_s=plan.startup_s,
@@ -92,11 +93,11 @@ class Supervisor:
 
     async def run(self) -> None:
         """Run the worker until cancelled."""
-        absent, devices = False, plugging.present()
+        devices = plugging.present()
         while True:
             step = self._recovery.next(time.monotonic())
             if step.act is Act.REST:
-                await self._rest(step.until, missed=devices if absent else None)
+                await self._rest(step.until, devices if self._source_failed else None)
                 continue
             devices = plugging.present()
             self._promise(_STEP_DUE_S)
@@ -119,13 +120,13 @@ class Supervisor:
             return
         self._unanswered[self._next_id] = (name, time.monotonic() + _REPLY_DUE_S)
 
-    async def _rest(self, until: float, *, missed: frozenset[str] | None) -> None:
-        """Wait for the next start; a device that is missed is not waited for once something is plugged in."""
+    async def _rest(self, until: float, devices: frozenset[str] | None) -> None:
+        """Wait for the next start; after a source that failed, what is plugged in may be what was missing."""
         left_s = max(0.0, until - time.monotonic())
         self._promise(left_s + _LOOK_DUE_S)
-        if missed is None:
+        if devices is None:
             await asyncio.sleep(left_s)
-        elif await plugging.appearance(missed, within_s=left_s):
+        elif await plugging.appearance(devices, within_s=left_s):
             log.info("worker.plugged_in", worker=self.plan.name)
             self._recovery.appeared(time.monotonic())
 
@@ -147,6 +148,7 @@ class Supervisor:
                 self._promise(_STEP_DUE_S)
             if why:  # viewers are told at once: the end of a worker that hangs takes a second
                 self._become(WorkerState.ABSENT if child.source_absent else WorkerState.STALLED, why)
+            self._source_failed = child.source_failed
         return child.last_words or why, child.source_absent
 
     async def _watch(self, child: Child) -> str:

@@ -110,7 +110,7 @@ ENDS = (
     End("SIGKILL", "", "killed, status=9/KILL"),
     End("SIGSEGV", "segv", "(dumped|killed), status=11/SEGV"),
     End(
-        "SIGTERM by itself, as the SDK's library does when it panics",
+        "SIGTERM by itself, as of a native panic",
         "term",
         "exited, status=70/",
         "daemon.native_panic",
