@@ -15,6 +15,7 @@ class Attributes:
     def __init__(self, **initial: str) -> None:
         self._values = {f"device.{key}": value for key, value in initial.items()}
         self._changed = asyncio.Event()
+        self._again = False
 
     def set(self, **values: str) -> None:
         """Set attributes by their names without the prefix `device.`."""
@@ -25,14 +26,21 @@ class Attributes:
 
     def repeat(self) -> None:
         """Have them written again, as after a connection in which a change may have been lost."""
+        self._again = True
         self._changed.set()
 
     def snapshot(self) -> dict[str, str]:
         return dict(self._values)
 
     async def changes(self) -> AsyncIterator[dict[str, str]]:
-        """Yield all of them now, and again after each change."""
+        """Yield all of them now, and again after each change.
+
+        What changed and changed back meanwhile is no change: the SDK waits for seconds for the echo of one.
+        """
+        told: dict[str, str] = {}
         while True:
             self._changed.clear()
-            yield dict(self._values)
+            if self._again or self._values != told:
+                told, self._again = dict(self._values), False
+                yield dict(told)
             await self._changed.wait()
