@@ -96,7 +96,7 @@ async def strike(one: Device, inside: Rogue, worker: str, fault: Fault, into: Ca
             into.slate.seconds.append(slate_s)
         into.late_slates += min(slate_s, live_s) > fault.within_s
     elif live_s < NEVER:
-        into.noise += noise(one.viewer, at, at + live_s)
+        into.noise += noise(one.viewer, at)
     await one.viewer.until(lambda: time.monotonic() > at + live_s + _AFTERWARDS_S, within_s=_AFTERWARDS_S)
     other = one.viewer.sound if worker == CAMERA else [each.at for each in one.viewer.pictures]
     into.other_gap.seconds.append(longest_gap(other, at, time.monotonic()))
@@ -130,17 +130,23 @@ def slate_after(viewer: Viewer, at: float) -> float:
 
 def sound_again(viewer: Viewer, at: float) -> float:
     """Return the seconds from a moment to the first of the tone after it had been away."""
+    return _silence(viewer, at)[1] - at
+
+
+def noise(viewer: Viewer, at: float) -> int:
+    """Count what was heard between the tone's last echo and its return."""
+    began, ended = _silence(viewer, at)
+    return sum(began + _ECHO_S < each < ended - _ONSET_S for each in viewer.noise)
+
+
+def _silence(viewer: Viewer, at: float) -> tuple[float, float]:
+    """Return when the tone was heard for the last time, after a moment or just before, and when it was there again."""
     first = max(0, bisect_right(viewer.sound, at) - 1)
     other = set(viewer.noise[bisect_right(viewer.noise, at) :])
     for earlier, later in pairwise(each for each in viewer.sound[first:] if each not in other):
         if later - earlier > _AWAY_S and later > at:
-            return later - at
-    return NEVER
-
-
-def noise(viewer: Viewer, at: float, until: float) -> int:
-    """Count what was heard between the last echo and the return of the sound."""
-    return sum(at + _ECHO_S < each < until - _ONSET_S for each in viewer.sound)
+            return earlier, later
+    return NEVER, NEVER
 
 
 async def hear(one: Device, worker: str, at: float, mark: Mark, into: Casualties, *, alone: bool = True) -> None:
