@@ -43,7 +43,7 @@ class Track(Protocol):
     def options(self) -> rtc.TrackPublishOptions: ...
     def begin(self) -> None: ...
     def welcome(self) -> None: ...
-    def sent(self, frames: int, *, lost: float) -> None: ...
+    def sent(self, frames: int, *, of: int, lost: float) -> None: ...
     async def aclose(self) -> None: ...
 
 
@@ -106,10 +106,11 @@ class Session:
 
     async def evidence(self) -> Evidence | None:
         """Return what the SDK's statistics show, if they can be had; tell the tracks what was sent of theirs."""
+        fed = [each.fed for each in self._tracks]
         evidence = await gathered(self._room)
-        for each in self._tracks:
+        for each, count in zip(self._tracks, fed, strict=True):
             if evidence is not None and (frames := evidence.sent.get(_kind(each))) is not None:
-                each.sent(frames, lost=evidence.lost.get(_kind(each), 0.0))
+                each.sent(frames, of=count, lost=evidence.lost.get(_kind(each), 0.0))
         return evidence
 
     def fed(self) -> Mapping[str, int]:

@@ -73,7 +73,7 @@ class AudioTrack:
     def welcome(self) -> None:
         """Do nothing: sound is there for whoever comes."""
 
-    def sent(self, frames: int, *, lost: float) -> None:
+    def sent(self, frames: int, *, of: int, lost: float) -> None:
         """Do nothing: a lost packet of sound is over by itself."""
 
     def worker_started(self) -> None:

@@ -10,6 +10,7 @@ MIN_KEY_FRAME_INTERVAL_S = 0.5
 _MIN_STEP_DOWN = 0.03
 _MIN_STEP_UP = 0.08
 _MIN_RISE_INTERVAL_S = 0.5
+_LOOKS, _MIN_LOST = 3, 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,17 +81,29 @@ class EncoderControl:
 
 @dataclass(slots=True)
 class Losses:
-    """Tells of units that the SDK was fed and has not sent, from looks at both counts."""
+    """Tells of units that the SDK was fed and has not sent, from looks at both counts.
+
+    The two are not taken at the same moment: only what is missing in three looks in a row, and is more than
+    what one look may be wrong by, counts.
+    """
 
     _missing: int | None = field(default=None, init=False)
-    _before: int = field(default=0, init=False)
+    _looks: tuple[int, ...] = field(default=(), init=False)
 
     def look(self, *, fed: int, sent: int) -> int:
-        """Return how many more are missing than at the last look that told of any; one may be on its way."""
-        missing = fed - sent
-        surely, self._before = min(missing, self._before), missing
-        if self._missing is None or surely < self._missing:
-            self._missing = missing if self._missing is None else surely
+        """Return how many units more are missing than when this last told of any; 0 as a rule.
+
+        The first ones after a publication are lost while the SDK changes over: they do not count.
+        """
+        if not sent:
             return 0
-        lost, self._missing = surely - self._missing, surely
+        self._looks = (*self._looks, fed - sent)[-_LOOKS:]
+        surely = min(self._looks)
+        if self._missing is None or surely < self._missing or len(self._looks) < _LOOKS:
+            self._missing = surely
+            return 0
+        lost = surely - self._missing
+        if lost < _MIN_LOST:
+            return 0
+        self._missing = surely
         return lost

@@ -40,7 +40,7 @@ class VideoTrack:
         self._waiting: deque[Message] = deque()
         self._next_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        self._losses = Losses()
+        self._losses, self._fed_before = Losses(), 0
         self.on_viewer: Callable[[], None] | None = None
         self._job = job
         self._command = command
@@ -63,7 +63,7 @@ class VideoTrack:
     def begin(self) -> None:
         """Get ready for a new publication; what the old one still wanted is forgotten."""
         self._source.take_feedback()
-        self._losses = Losses()
+        self._losses, self._fed_before = Losses(), self.fed
         self._carry_out(self._control.restarted())
 
     def welcome(self) -> None:
@@ -85,13 +85,13 @@ class VideoTrack:
         if self._timer is None:
             self._feed_waiting()
 
-    def sent(self, frames: int, *, lost: float) -> None:
-        """Note how many units the SDK has sent of those that it was fed, and which share of the packets got lost.
+    def sent(self, frames: int, *, of: int, lost: float) -> None:
+        """Note how many units the SDK has sent `of` those that it was fed, and which share of the packets got lost.
 
         What is missing takes a key frame to mend. A viewer's decoder asks for one only after 3 s of waiting
         (libwebrtc: VideoReceiveStream2), so a link that loses packets gets them unasked.
         """
-        if units := self._losses.look(fed=self.fed, sent=frames):
+        if units := self._losses.look(fed=of - self._fed_before, sent=frames):
             log.info("camera.units_lost", units=units)
         if units or lost > _LOSSY:
             self._carry_out(self._control.lost(time.monotonic()))
