@@ -8,6 +8,7 @@ import secrets
 import time
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from livekit import rtc
@@ -20,9 +21,10 @@ from device.health.status import Status
 from device.log import redacted
 from device.room.attributes import Attributes
 from device.room.session import Session
+from device.workers.supervisor import WorkerState
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from device.check.report import Report
     from device.config import Config
@@ -66,13 +68,14 @@ async def watch(report: Report, config: Config, api_key: ApiKey, url: str) -> No
         running = identity in room.remote_participants
         watched = identity if running else f"{identity}-check-{secrets.token_hex(2)}"
         async with contextlib.AsyncExitStack() as stack:
+            ours = None
             if not running:
-                await stack.enter_async_context(_publishing(config, api_key, watched, url))
+                ours = await stack.enter_async_context(_publishing(config, api_key, watched, url))
             what = f"the running device {identity}" if running else "a throwaway publication"
             report.good("room", f"joined {config.room.name}; looking at {what}")
             subscribing = asyncio.create_task(_subscribe(room, watched))
             try:
-                await _measure(report, config, decoded, _hints(room, watched) if running else {})
+                await _measure(report, config, decoded, ours.snapshot if ours else partial(_attributes, room, identity))
             finally:
                 subscribing.cancel()
     except* JoinError as group:
@@ -85,7 +88,7 @@ async def watch(report: Report, config: Config, api_key: ApiKey, url: str) -> No
 
 
 @asynccontextmanager
-async def _publishing(config: Config, api_key: ApiKey, identity: str, url: str) -> AsyncIterator[None]:
+async def _publishing(config: Config, api_key: ApiKey, identity: str, url: str) -> AsyncIterator[Attributes]:
     throwaway = replace(api_key, wanted=replace(api_key.wanted, identity=identity, urls=(url,)))
     attributes = Attributes()
     async with (
@@ -97,7 +100,7 @@ async def _publishing(config: Config, api_key: ApiKey, identity: str, url: str) 
         live = tasks.create_task(session.live.wait())
         await asyncio.wait({stay, live}, return_when=asyncio.FIRST_COMPLETED)
         try:
-            yield
+            yield attributes
         finally:
             live.cancel()
             stay.cancel()
@@ -127,16 +130,19 @@ async def _decode(track: rtc.RemoteTrack, decoded: Decoded) -> None:
                 decoded.arrived.set()
 
 
-def _hints(room: rtc.Room, identity: str) -> dict[str, str]:
-    """Return what a running device says of its own sources."""
-    attributes = room.remote_participants[identity].attributes
-    return {
-        name: f"the device says: {attributes.get(f'device.{name}', 'nothing')}; look at its journal"
-        for name in ("camera", "microphone")
-    }
+def _attributes(room: rtc.Room, identity: str) -> Mapping[str, str]:
+    who = room.remote_participants.get(identity)
+    return who.attributes if who else {}
 
 
-async def _measure(report: Report, config: Config, decoded: Decoded, hints: dict[str, str]) -> None:
+def _away(state: str) -> bool:
+    """Say whether a source's attribute tells that something else stands in for it."""
+    return state.startswith((WorkerState.STALLED.value, WorkerState.ABSENT.value))
+
+
+async def _measure(
+    report: Report, config: Config, decoded: Decoded, attributes: Callable[[], Mapping[str, str]]
+) -> None:
     wants_picture, wants_sound = config.camera.source != "off", config.microphone.source != "off"
     give_up_at = time.monotonic() + _FIRST_S
     while (wants_picture and not decoded.pictures) or (wants_sound and not decoded.samples):
@@ -152,21 +158,25 @@ async def _measure(report: Report, config: Config, decoded: Decoded, hints: dict
     pictures, samples = decoded.pictures - pictures, decoded.samples - samples
     if not wants_picture:
         report.skipped("picture", "camera.source is off")
+    elif _away(camera := attributes().get("device.camera", "")):
+        report.bad("picture", f"the camera is {camera}", hint="viewers see a still picture in its place")
     elif pictures:
         report.good("picture", f"{decoded.width}x{decoded.height}, {pictures / _MEASURE_S:.1f} frames/s decoded")
     else:
         report.bad(
             "picture",
             f"none decoded within {_FIRST_S:.0f} s",
-            hint=hints.get("camera", "the lines on standard error say what the camera's worker found"),
+            hint=f"the device says: {camera or 'nothing'}; look at its journal",
         )
     if not wants_sound:
         report.skipped("sound", "microphone.source is off")
+    elif _away(microphone := attributes().get("device.microphone", "")):
+        report.bad("sound", f"the microphone is {microphone}", hint="viewers hear silence in its place")
     elif samples:
         report.good("sound", f"{samples / _SAMPLE_RATE:.1f} s of sound decoded in {_MEASURE_S:.0f} s")
     else:
         report.bad(
             "sound",
             f"none decoded within {_FIRST_S:.0f} s",
-            hint=hints.get("microphone", "the lines on standard error say what the microphone's worker found"),
+            hint=f"the device says: {microphone or 'nothing'}; look at its journal",
         )

@@ -108,6 +108,9 @@ def test_tracks_and_attributes_say_what_they_are(server: Server, room: str, conf
                     what="device.state is live",
                 )
                 who = watcher.room.remote_participants["device"]
+                await watcher.until(
+                    lambda: len(who.track_publications) == 2, within_s=_FIRST_S, what="both tracks are told"
+                )
                 assert who.name == "Front door"
                 assert who.attributes["device.version"] == device.__version__
                 assert who.attributes["device.model"]
