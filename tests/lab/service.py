@@ -176,7 +176,7 @@ class Service:
 
     def tell_daemon(self, word: str) -> None:
         """Let something go wrong inside of a daemon whose unit has the line `stand_ins.LISTENING`."""
-        self._switch(stand_ins.DAEMON_SWITCH, f"{word} {self.main_pid()}")
+        self._switch(stand_ins.DAEMON_SWITCH, f"{word} {self.main_pid()} {time.monotonic_ns()}")
 
     def plug_node(self, path: str) -> None:
         """Make a device's node, as the kernel does for what is plugged in; no driver is behind it."""

@@ -18,7 +18,8 @@ PRELOAD = " ".join(f"/{FOLDER}/{name}.so" for name in LIBRARIES)
 # Python's lock; "absent": there is no camera. With a process id behind it: in that process alone.
 CAMERA_SWITCH = "/run/lab-camera"
 ENCODER_SWITCH = "/run/lab-encoder"  # "absent", "busy": cannot be opened; "gone": fails; "stalled": answers nothing
-DAEMON_SWITCH = "/run/lab-daemon"  # a word of shims/lab_faults.py and the daemon's process id
+# A word of shims/lab_faults.py, the daemon's process id, and what tells it from the last one.
+DAEMON_SWITCH = "/run/lab-daemon"
 LISTENING = "Environment=LAB_FAULTS=1"  # a line for the unit of a daemon that obeys it
 
 DROP_IN = f"""\

@@ -25,6 +25,7 @@ SLATE_S, BACK_S = 3.0, 3.0
 GIVE_UP_S, AFTERWARDS_S = 20.0, 0.5
 ABSENT_S, AWAY_S = 8.0, 30.0  # longer than the delays between the first attempts
 CAMERA_NODE, MICROPHONE_NODE = "/dev/video7", "/dev/snd/pcmC1D0c"
+SMALL: dict[str, object] = {"width": 640, "height": 480}  # a gap in it is to be the daemon's, not the host's
 STEREO = MICROPHONE | {"device": LABSTEREO.name}
 NAMES = """
 import json, pyaudio
@@ -171,7 +172,7 @@ class Unplugging:
 def test_microphone(service: Service, record: Record, microphones: Microphones) -> None:
     async def watch(rows: Rows) -> None:
         async with witnessing(service.server, service.room) as witness:
-            with service.running(camera={}, microphone=STEREO) as journal:
+            with service.running(camera=SMALL, microphone=STEREO) as journal:
                 unplugging = Unplugging(service=service, microphones=microphones, witness=witness, journal=journal)
                 for back in RETURNS:
                     await unplugging.through(back, rows)

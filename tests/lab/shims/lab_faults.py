@@ -1,4 +1,4 @@
-"""Lets something go wrong inside of the daemon, at a word and its process id in /run/lab-daemon.
+"""Lets something go wrong inside of the daemon, at each new word for its process id in /run/lab-daemon.
 
 A `.pth` file imports this when an interpreter starts whose unit sets LAB_FAULTS; shipped code knows nothing of it.
 """
