@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from device.config import Config
+    from device.health.promises import Promises
     from device.health.status import Status
     from device.room.session import Track
 
 
 @asynccontextmanager
-async def capturing(config: Config, status: Status) -> AsyncIterator[list[Track]]:
+async def capturing(config: Config, status: Status, promises: Promises) -> AsyncIterator[list[Track]]:
     """Start the workers and yield the tracks that they feed; on leaving, end the workers within a second."""
     epoch_us = monotonic_us()
     tracks: list[Track] = []
@@ -32,11 +33,11 @@ async def capturing(config: Config, status: Status) -> AsyncIterator[list[Track]
     try:
         async with asyncio.TaskGroup() as tasks:
             if config.camera.source != "off":
-                supervisor, video, slate = _camera(config, epoch_us, status)
+                supervisor, video, slate = _camera(config, epoch_us, status, promises)
                 tracks.append(video)
                 running.append(tasks.create_task(supervisor.run(), name="camera"))
             if config.microphone.source != "off":
-                supervisor, audio = _microphone(config, epoch_us, status)
+                supervisor, audio = _microphone(config, epoch_us, status, promises)
                 tracks.append(audio)
                 running.append(tasks.create_task(supervisor.run(), name="microphone"))
                 running.append(tasks.create_task(audio.run(), name="audio"))
@@ -52,7 +53,7 @@ async def capturing(config: Config, status: Status) -> AsyncIterator[list[Track]
             await track.aclose()
 
 
-def _camera(config: Config, epoch_us: int, status: Status) -> tuple[Supervisor, VideoTrack, Slate]:
+def _camera(config: Config, epoch_us: int, status: Status, promises: Promises) -> tuple[Supervisor, VideoTrack, Slate]:
     status.expect("camera")
     camera = config.camera
     name = config.room.identity or config.room.display_name or derived_identity()
@@ -81,12 +82,12 @@ def _camera(config: Config, epoch_us: int, status: Status) -> tuple[Supervisor, 
         on_media=track.deliver,
         on_state=on_state,
         on_notice=lambda text: status.worker("camera", WorkerState.LIVE, text),
-        promises=status.promises,
+        promises=promises,
     )
     return supervisor, track, slate
 
 
-def _microphone(config: Config, epoch_us: int, status: Status) -> tuple[Supervisor, AudioTrack]:
+def _microphone(config: Config, epoch_us: int, status: Status, promises: Promises) -> tuple[Supervisor, AudioTrack]:
     status.expect("microphone")
     microphone = config.microphone
     job = MicrophoneJob(**microphone.model_dump(exclude={"processing"}), epoch_us=epoch_us)
@@ -112,6 +113,6 @@ def _microphone(config: Config, epoch_us: int, status: Status) -> tuple[Supervis
         on_media=track.deliver,
         on_state=on_state,
         on_notice=lambda text: status.worker("microphone", WorkerState.LIVE, text),
-        promises=status.promises,
+        promises=promises,
     )
     return supervisor, track

@@ -11,6 +11,7 @@ import device
 from device.capture import capturing
 from device.errors import NativePanicError
 from device.health.notify import Notifier
+from device.health.promises import Promises
 from device.health.signals import until_told
 from device.health.state_file import StateFile
 from device.health.status import DeviceState, Status
@@ -37,8 +38,8 @@ async def run(config: Config, credentials: Credentials, attributes: Attributes, 
     asyncio.get_running_loop().set_exception_handler(_log_unhandled)
     log.info("daemon.starting", version=device.__version__, model=board_model())
     notifier, state_file = Notifier.of_environment(), StateFile.of_environment()
-    status = Status(attributes, notifier, state_file)
-    async with capturing(config, status) as tracks, watching() as routes, asyncio.TaskGroup() as tasks:
+    status, promises = Status(attributes, notifier, state_file), Promises()
+    async with capturing(config, status, promises) as tracks, watching() as routes, asyncio.TaskGroup() as tasks:
         presence = Presence(
             Surroundings(urls=config.room.url, credentials=credentials, resolver=Resolver(), routes=routes),
             reconnect=config.reconnect,
@@ -47,11 +48,11 @@ async def run(config: Config, credentials: Credentials, attributes: Attributes, 
             attributes=attributes,
             log_context=log_context,
             on_state=status.room,
-            promises=status.promises,
+            promises=promises,
         )
         running = [
             tasks.create_task(presence.run(), name="room"),
-            tasks.create_task(notifier.keep_alive(status.promises), name="watchdog"),
+            tasks.create_task(notifier.keep_alive(promises), name="watchdog"),
         ]
         # Not a word about devices or network: a device without them is recovering, not failing to start.
         notifier.ready()

@@ -16,6 +16,7 @@ from livekit import rtc
 from device.capture import capturing
 from device.errors import JoinError
 from device.health.notify import Notifier
+from device.health.promises import Promises
 from device.health.state_file import StateFile
 from device.health.status import Status
 from device.log import redacted
@@ -92,7 +93,7 @@ async def _publishing(config: Config, api_key: ApiKey, identity: str, url: str) 
     throwaway = replace(api_key, wanted=replace(api_key.wanted, identity=identity, urls=(url,)))
     attributes = Attributes()
     async with (
-        capturing(config, Status(attributes, Notifier(), StateFile(None))) as tracks,
+        capturing(config, Status(attributes, Notifier(), StateFile(None)), Promises()) as tracks,
         asyncio.TaskGroup() as tasks,
     ):
         session = Session(await throwaway.obtain(), tracks=tracks, attributes=attributes)
@@ -156,27 +157,37 @@ async def _measure(
     pictures, samples = decoded.pictures, decoded.samples
     await asyncio.sleep(_MEASURE_S)
     pictures, samples = decoded.pictures - pictures, decoded.samples - samples
-    if not wants_picture:
-        report.skipped("picture", "camera.source is off")
-    elif _away(camera := attributes().get("device.camera", "")):
-        report.bad("picture", f"the camera is {camera}", hint="viewers see a still picture in its place")
-    elif pictures:
-        report.good("picture", f"{decoded.width}x{decoded.height}, {pictures / _MEASURE_S:.1f} frames/s decoded")
+    _judge(
+        report,
+        "picture",
+        "camera",
+        off=not wants_picture,
+        said=attributes().get("device.camera", ""),
+        found=f"{decoded.width}x{decoded.height}, {pictures / _MEASURE_S:.1f} frames/s decoded" if pictures else "",
+        instead="viewers see a still picture in its place",
+    )
+    _judge(
+        report,
+        "sound",
+        "microphone",
+        off=not wants_sound,
+        said=attributes().get("device.microphone", ""),
+        found=f"{samples / _SAMPLE_RATE:.1f} s of sound decoded in {_MEASURE_S:.0f} s" if samples else "",
+        instead="viewers hear silence in its place",
+    )
+
+
+def _judge(report: Report, row: str, source: str, *, off: bool, said: str, found: str, instead: str) -> None:
+    """Report one medium: what its source says of itself, and what was found of it."""
+    if off:
+        report.skipped(row, f"{source}.source is off")
+    elif _away(said):
+        report.bad(row, f"the {source} is {said}", hint=instead)
+    elif found:
+        report.good(row, found)
     else:
         report.bad(
-            "picture",
+            row,
             f"none decoded within {_FIRST_S:.0f} s",
-            hint=f"the device says: {camera or 'nothing'}; look at its journal",
-        )
-    if not wants_sound:
-        report.skipped("sound", "microphone.source is off")
-    elif _away(microphone := attributes().get("device.microphone", "")):
-        report.bad("sound", f"the microphone is {microphone}", hint="viewers hear silence in its place")
-    elif samples:
-        report.good("sound", f"{samples / _SAMPLE_RATE:.1f} s of sound decoded in {_MEASURE_S:.0f} s")
-    else:
-        report.bad(
-            "sound",
-            f"none decoded within {_FIRST_S:.0f} s",
-            hint=f"the device says: {microphone or 'nothing'}; look at its journal",
+            hint=f"the device says: {said or 'nothing'}; look at its journal",
         )

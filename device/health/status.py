@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from device.health.promises import Promises
 from device.room.presence import PresenceState
 from device.workers.supervisor import WorkerState
 
@@ -44,7 +43,6 @@ class Status:
         self._workers: dict[str, WorkerState] = {}
         self._texts: dict[str, str] = {}
         self._state = DeviceState.CONNECTING
-        self.promises = Promises()
 
     def expect(self, name: str) -> None:
         """Count a worker from its beginning: a device is live when all of them are."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import aiohttp
 
-    from device.network.resolver import Resolver
+
+class Names(Protocol):
+    """What tells the addresses of a host, as `device.network.resolver` does."""
+
+    async def resolve(self, host: str, *, within_s: float) -> list[str]: ...
 
 
-def http_session(resolver: Resolver | None, *, within_s: float) -> aiohttp.ClientSession:
+def http_session(resolver: Names | None, *, within_s: float) -> aiohttp.ClientSession:
     """Return a session for one request, which may take so long in all; without a resolver, by the system's."""
     import aiohttp  # 8 MB that a device with a ready token needs no sooner than at its first probe
 
@@ -23,7 +27,7 @@ def http_session(resolver: Resolver | None, *, within_s: float) -> aiohttp.Clien
 class _Names:
     """Our resolver in the form that aiohttp asks for (aiohttp.abc.AbstractResolver)."""
 
-    def __init__(self, resolver: Resolver, *, within_s: float) -> None:
+    def __init__(self, resolver: Names, *, within_s: float) -> None:
         self._resolver = resolver
         self._within_s = within_s
 

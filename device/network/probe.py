@@ -69,9 +69,10 @@ class Probe:
     async def _ask(self, url: str, origin: str) -> Sight:
         import aiohttp  # a quarter of a second that the start of the workers need not wait for
 
+        addresses = await self._resolver.resolve(urlsplit(origin).hostname or "", within_s=LIMIT_S)
         try:
             async with (
-                http_session(self._resolver, within_s=LIMIT_S) as session,
+                http_session(_Known(addresses), within_s=LIMIT_S) as session,
                 session.get(origin, allow_redirects=False) as answer,
             ):
                 status, date = answer.status, answer.headers.get("Date", "")
@@ -85,8 +86,17 @@ class Probe:
             raise UnreachableError(f"{origin} cannot be reached: {_words(error)}") from None
         if status >= _SERVER_ERRORS:
             raise UnreachableError(f"{origin} answers HTTP {status}: a proxy is there, the LiveKit server is not")
-        (address, *_) = await self._resolver.resolve(urlsplit(origin).hostname or "", within_s=LIMIT_S)
-        return Sight(url=url, address=address, server_time_s=_time_of(date))
+        return Sight(url=url, address=addresses[0], server_time_s=_time_of(date))
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The answer that a resolver has just given, for the connection that it is for."""
+
+    addresses: list[str]
+
+    async def resolve(self, host: str, *, within_s: float) -> list[str]:  # noqa: ARG002
+        return self.addresses
 
 
 def origin_of(url: str) -> str:

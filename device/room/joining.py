@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from device.backoff import Backoff
-from device.room.reasons import DUPLICATE_IDENTITY, Remedy, reason_of
+from device.room.reasons import Remedy, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -149,7 +149,7 @@ class Joining:
             self._waits = self._waits + 1 if name == self._waited_for and stayed_s < reason.most_s else 0
             self._waited_for = name
             delay_s = min(reason.most_s, reason.first_s * 2.0 ** min(self._waits, 16))
-        elif name == DUPLICATE_IDENTITY and ghost:
+        elif reason.remedy is Remedy.LOOK and ghost:
             delay_s = _GHOST_RETRY_S
         elif reason.remedy is Remedy.LOOK:
             self._contested = True

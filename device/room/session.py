@@ -172,10 +172,13 @@ class Session:
             # ok and fails. What the server has confirmed is what counts.
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._room.local_participant.set_attributes(values), _ATTRIBUTES_S)
-            if not values.items() <= self._room.local_participant.attributes.items():
+            if not self._confirmed(values):
                 await asyncio.sleep(_ATTRIBUTES_S)
-                if not values.items() <= self._room.local_participant.attributes.items():
-                    self._attributes.repeat()
+            if not self._confirmed(values):
+                self._attributes.repeat()
+
+    def _confirmed(self, values: Mapping[str, str]) -> bool:
+        return values.items() <= self._room.local_participant.attributes.items()
 
     async def _keep_published(self) -> None:
         """Publish again what the server unpublished when it took the permission, once that is given back."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import sys
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,6 +12,7 @@ import structlog
 
 from device.clock import monotonic_us
 from device.repeats import Repeats
+from device.workers.child import fresh_interpreter
 from device.workers.wire import Flag, Kind, Message
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _SPARE_AFTER_S = 10.0
 
 
 class Slate:
-    """Shows and hides itself; `show` takes a unit as the video track does."""
+    """Shown and hidden as the camera goes and comes; `deliver` takes each repeat, as it takes the camera's units."""
 
     def __init__(self, *, title: str, width: int, height: int, deliver: Callable[[Message], None]) -> None:
         scale = min(1.0, _MAX_SIZE[0] / width, _MAX_SIZE[1] / height)
@@ -133,15 +133,11 @@ class Slate:
 
     async def _drawn(self, lines: list[str]) -> bytes:
         """Have it drawn and encoded by a process of its own."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",
-            "-m",
+        process = await fresh_interpreter(
             "device.workers.slate",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
             limit=_MAX_BYTES,
         )
         wanted = {"title": self._title, "lines": lines, "width": self._width, "height": self._height}

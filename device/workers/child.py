@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from device.errors import SourceAbsentError, SourceError, WireError
+from device.errors import WireError
 from device.workers.link import SEND_BUFFER_BYTES
 from device.workers.wire import Decoder, Kind, Message, json_message
 
@@ -40,7 +40,7 @@ class Child(asyncio.Protocol):
         self.name = name
         self.gone: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.last_words = ""
-        self.source_absent = self.source_failed = False
+        self.failure = ""  # the type of the error that ended it, where it could say so
         self._on_message = on_message
         self._decoder = Decoder(accept=_FROM_WORKER)
         self._transport: asyncio.Transport | None = None
@@ -63,8 +63,7 @@ class Child(asyncio.Protocol):
             for message in self._decoder.feed(data):
                 if message.kind is Kind.FAILED:
                     words = message.json()
-                    self.source_absent = words.get("error") == SourceAbsentError.__name__
-                    self.source_failed = self.source_absent or words.get("error") == SourceError.__name__
+                    self.failure = str(words.get("error", ""))
                     self.lost(str(words.get("message", ""))[:_MAX_LAST_WORDS])
                     return
                 self._on_message(message)
@@ -93,26 +92,17 @@ class Child(asyncio.Protocol):
 async def running(
     *, name: str, module: str, settings: dict[str, Any], on_message: Callable[[Message], None]
 ) -> AsyncIterator[Child]:
-    """Run `python -m module` as a worker; on leaving, ask it to end, then kill it: 1 s in all.
-
-    The worker is a fresh interpreter in a session of its own, never a fork: the SDK has threads, and
-    Ctrl-C at a terminal is meant for the daemon alone.
-    """
+    """Run `python -m module` as a worker; on leaving, ask it to end, then kill it: 1 s in all."""
     ours, theirs = socket.socketpair()
     with theirs, contextlib.ExitStack() as on_failure:
         on_failure.enter_context(ours)
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",  # nothing is imported from wherever the daemon was started
-            "-m",
+        process = await fresh_interpreter(
             module,
             str(theirs.fileno()),
             pass_fds=(theirs.fileno(),),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-            env=_environment(),
         )
         on_failure.pop_all()
     # From here on the process is ours to end, whenever this is cancelled.
@@ -129,6 +119,23 @@ async def running(
         child.hang_up()
         ours.close()
         await _to_the_end(_ended(process, child, chatter, fell=fell))
+
+
+async def fresh_interpreter(module: str, *arguments: str, **streams: Any) -> asyncio.subprocess.Process:
+    """Start `python -m module` in a session of its own, with nothing of ours that is not meant for it.
+
+    Never a fork: the SDK has threads; and Ctrl-C at a terminal is meant for the daemon alone.
+    """
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-P",  # nothing is imported from wherever the daemon was started
+        "-m",
+        module,
+        *arguments,
+        start_new_session=True,
+        env=_environment(),
+        **streams,
+    )
 
 
 def _environment() -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from device.errors import SourceAbsentError, SourceError
 from device.repeats import Repeats
 from device.workers import plugging
 from device.workers.child import Child, running
@@ -28,6 +29,7 @@ _REPLY_DUE_S = 2.0
 _MAX_NOTICE = 200
 # To be heard of again: after a look, and after a worker's start and end, which are bounded in themselves.
 _LOOK_DUE_S, _STEP_DUE_S = 30.0, 60.0
+_SOURCES_FAILURES = frozenset({SourceError.__name__, SourceAbsentError.__name__})
 _LOG_LEVELS = frozenset({"debug", "info", "warning", "error"})
 
 
@@ -68,7 +70,7 @@ class Supervisor:
         on_media: Callable[[Message], None],
         on_state: Callable[[WorkerState, str], None],
         on_notice: Callable[[str], None] = lambda _text: None,
-        promises: Promises | None = None,
+        promises: Promises,
     ) -> None:
         self.plan = plan
         self.state, self._why = WorkerState.STARTING, ""
@@ -77,7 +79,7 @@ class Supervisor:
         self._on_notice = on_notice
         self._promises = promises
         self._child: Child | None = None
-        self._source_failed = False
+        self._failure = ""
         self._recovery = Recovery(
             stall_s=plan.stall_s,
             startup_s=plan.startup_s,
@@ -97,16 +99,16 @@ class Supervisor:
         while True:
             step = self._recovery.next(time.monotonic())
             if step.act is Act.REST:
-                await self._rest(step.until, devices if self._source_failed else None)
+                await self._rest(step.until, devices if self._failure in _SOURCES_FAILURES else None)
                 continue
             devices = plugging.present()
             self._promise(_STEP_DUE_S)
             try:
-                why, absent = await self._run_once()
+                why = await self._run_once()
             except OSError as error:  # no memory or no descriptors left, for a while
-                why, absent = f"it cannot be started: {error.strerror}", False
+                why, self._failure = f"it cannot be started: {error.strerror}", ""
             delay_s = self._recovery.ended(time.monotonic())
-            self._become(WorkerState.ABSENT if absent else WorkerState.STALLED, why)
+            self._become(self._away(), why)
             if times := self._repeats.worth_telling(why, time.monotonic()):
                 log.warning("worker.restarting", worker=self.plan.name, why=why, delay_s=round(delay_s, 3), times=times)
 
@@ -130,8 +132,8 @@ class Supervisor:
             log.info("worker.plugged_in", worker=self.plan.name)
             self._recovery.appeared(time.monotonic())
 
-    async def _run_once(self) -> tuple[str, bool]:
-        """Run one worker to its end; return why it ended, and whether its device is not there."""
+    async def _run_once(self) -> str:
+        """Run one worker to its end; return why it ended."""
         self._unanswered.clear()
         self._recovery.spawned(time.monotonic())
         async with running(
@@ -146,10 +148,10 @@ class Supervisor:
             finally:
                 self._child = None
                 self._promise(_STEP_DUE_S)
+            self._failure = child.failure
             if why:  # viewers are told at once: the end of a worker that hangs takes a second
-                self._become(WorkerState.ABSENT if child.source_absent else WorkerState.STALLED, why)
-            self._source_failed = child.source_failed
-        return child.last_words or why, child.source_absent
+                self._become(self._away(), why)
+        return child.last_words or why
 
     async def _watch(self, child: Child) -> str:
         """Wait until the worker is gone or its source dead; return why."""
@@ -164,9 +166,11 @@ class Supervisor:
             if done:
                 return child.gone.result()
 
+    def _away(self) -> WorkerState:
+        return WorkerState.ABSENT if self._failure == SourceAbsentError.__name__ else WorkerState.STALLED
+
     def _promise(self, within_s: float) -> None:
-        if self._promises is not None:
-            self._promises.give(self.plan.name, now=time.monotonic(), within_s=within_s)
+        self._promises.give(self.plan.name, now=time.monotonic(), within_s=within_s)
 
     def _look_for_replies(self, now: float) -> None:
         for number, (name, due_at) in list(self._unanswered.items()):

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 NEVER = math.inf
 
@@ -35,6 +35,11 @@ class Figures:
 
 def as_text(seconds: float) -> str:
     return "never" if seconds == NEVER else f"{seconds:.2f}"
+
+
+def counted(events: Iterable[tuple[str, int]]) -> str:
+    """Return how often each event was seen, as a table's cell."""
+    return "; ".join(f"{name} {count}" for name, count in events)
 
 
 def longest_gap(moments: Sequence[float], begin: float, end: float) -> float:

@@ -7,15 +7,19 @@ import resource
 import signal
 import socket
 import tempfile
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.faults.device import device
+from tests.faults.recovery import first_picture
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from tests.faults.device import Device
+    from tests.faults.ground import Ground
 
 _SITE = Path(__file__).parent / "rogue_site"
 
@@ -52,6 +56,17 @@ class Rogue:
 def rogue() -> Iterator[Rogue]:
     with tempfile.TemporaryDirectory(prefix="rogue-") as folder:  # a socket's path has 107 characters at most
         yield Rogue(Path(folder))
+
+
+@asynccontextmanager
+async def possessed(ground: Ground, folder: Path) -> AsyncIterator[tuple[Device, Rogue]]:
+    """Run a device that can be told what is to go wrong in it, from its first picture on."""
+    with rogue() as inside:
+        async with device(ground.network, [ground.server], folder) as one:
+            inside.possess(one)
+            one.start()
+            await first_picture(one)
+            yield one, inside
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

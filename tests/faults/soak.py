@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.device import device
 from tests.faults.outages import server_killed
-from tests.faults.recovery import first_picture
-from tests.faults.rogue import rogue
+from tests.faults.rogue import possessed
 from tests.faults.rogue_soak import WARM_UP, Soak
 
 if TYPE_CHECKING:
@@ -27,14 +25,10 @@ _SEED = os.environ.get("SOAK_SEED", str(random.randrange(1 << 32)))
 @pytest.mark.timeout(_MINUTES * 60 + 300)
 def test_random_faults(ground: Ground, tmp_path: Path) -> None:
     async def scenario() -> Soak:
-        with rogue() as inside:
-            async with device(ground.network, [ground.server], tmp_path) as one:
-                inside.possess(one)
-                one.start()
-                await first_picture(one)
-                soak = Soak(ground=ground, one=one, inside=inside, chance=random.Random(_SEED))
-                await soak.run(for_s=_MINUTES * 60)
-                return soak
+        async with possessed(ground, tmp_path) as (one, inside):
+            soak = Soak(ground=ground, one=one, inside=inside, chance=random.Random(_SEED))
+            await soak.run(for_s=_MINUTES * 60)
+            return soak
 
     soak = ground.run(scenario())
     missed, minutes = soak.missed(), soak.memory

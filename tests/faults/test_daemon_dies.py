@@ -15,11 +15,10 @@ import pytest
 from livekit import api
 
 from tests.faults.casualty import CAMERA, ready
-from tests.faults.device import device
 from tests.faults.figures import Figures
 from tests.faults.moments import Moment
-from tests.faults.recovery import first_picture, picture_after
-from tests.faults.rogue import rogue
+from tests.faults.recovery import picture_after
+from tests.faults.rogue import possessed
 from tests.support.children import alive, living_descendants
 
 if TYPE_CHECKING:
@@ -74,13 +73,9 @@ _ENDS = (
 def test_daemon_dies(ground: Ground, tmp_path: Path) -> None:
     async def scenario() -> dict[str, _Seen]:
         seen = {end.name: _Seen() for end in _ENDS}
-        with rogue() as inside:
-            async with device(ground.network, [ground.server], tmp_path) as one:
-                inside.possess(one)
-                one.start()
-                await first_picture(one)
-                for end in _ENDS * _TIMES:
-                    await _endure(ground, one, inside, end, seen[end.name])
+        async with possessed(ground, tmp_path) as (one, inside):
+            for end in _ENDS * _TIMES:
+                await _endure(ground, one, inside, end, seen[end.name])
         return seen
 
     seen = ground.run(scenario())

@@ -11,6 +11,7 @@ import pytest
 from livekit import api
 
 from tests.faults.device import SILENT, Device, device
+from tests.faults.figures import counted
 from tests.faults.fleet import Measured
 from tests.faults.moments import Moment
 from tests.faults.recovery import first_picture, picture_after, until_logged
@@ -205,5 +206,5 @@ def _token(server: Server, room: str, *, ttl: datetime.timedelta) -> str:
 
 
 def _events(one: Device, mark: tuple[int, int], more: str) -> str:
-    told = "; ".join(f"{name} {count}" for name, count in one.told(mark).most_common(6))
+    told = counted(one.told(mark).most_common(6))
     return f"{told}; {more}; device.room: {one.viewer.attributes(_ME).get('device.room', '')!r}"

@@ -12,11 +12,9 @@ import numpy as np
 import pytest
 
 from tests.faults.casualty import CAMERA, MICROPHONE, again, pid_of, ready
-from tests.faults.device import device
 from tests.faults.figures import NEVER, Figures
 from tests.faults.footprint import Footprint
-from tests.faults.recovery import first_picture
-from tests.faults.rogue import CRASHED, GARBAGE, KILLED, rogue
+from tests.faults.rogue import CRASHED, GARBAGE, KILLED, possessed
 from tests.support.children import living_descendants
 
 if TYPE_CHECKING:
@@ -48,12 +46,8 @@ class _Course:
 @pytest.mark.timeout(600)
 def test_300_recoveries(ground: Ground, tmp_path: Path) -> None:
     async def scenario() -> None:
-        with rogue() as inside:
-            async with device(ground.network, [ground.server], tmp_path) as one:
-                inside.possess(one)
-                one.start()
-                await first_picture(one)
-                await _record(ground, one, inside)
+        async with possessed(ground, tmp_path) as (one, inside):
+            await _record(ground, one, inside)
 
     ground.run(scenario())
 

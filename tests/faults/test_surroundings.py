@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.faults.device import SILENT, device
-from tests.faults.figures import longest_gap
+from tests.faults.figures import counted, longest_gap
 from tests.faults.fleet import Measured
 from tests.faults.moments import Moment
 from tests.faults.namespaces import run
@@ -60,7 +60,7 @@ async def _wrong_clock(ground: Ground, folder: Path) -> None:
                 "times": 1,
                 "video again": measured.video,
                 "longest gap": f"video {measured.video_gap.worst:.2f}, audio {measured.audio_gap.worst:.2f}",
-                "events seen": "; ".join(f"{name} {count}" for name, count in one.told(mark).items()),
+                "events seen": counted(one.told(mark).items()),
             },
             must="joins within 15 s; no gap over 1 s, no reconnection",
             ok=measured.video.worst <= 15
@@ -97,7 +97,7 @@ async def _names(ground: Ground, folder: Path) -> None:
                     "times": 1,
                     "video again": measured.video,
                     "longest gap": f"{gap_s:.2f} while connected",
-                    "events seen": "; ".join(f"{name} {count}" for name, count in one.told(mark).items()),
+                    "events seen": counted(one.told(mark).items()),
                 },
                 must="no gap over 1 s while connected; video <= 15 s after names resolve",
                 ok=gap_s <= 1 and measured.video.worst <= 15,
@@ -147,7 +147,7 @@ async def _storage(
                     "times": 1,
                     "video again": measured.video,
                     "longest gap": f"{gap_s:.2f} before",
-                    "events seen": "; ".join(f"{name} {count}" for name, count in one.told(mark).items()),
+                    "events seen": counted(one.told(mark).items()),
                 },
                 must="publishes; video <= 6 s after the port is open",
                 ok=gap_s <= 1 and measured.video.worst <= 6,

@@ -5,7 +5,6 @@ Each test records what it measured; the rows are printed as a table at the end, 
 
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,6 +16,7 @@ from tests.lab.root import built_root, cache
 from tests.lab.service import Service
 from tests.support.livekit_server import Server
 from tests.support.livekit_server import livekit_server as running_server
+from tests.support.table import Table
 
 DROP_IN = "/etc/systemd/system/livekit-device.service.d/lab.conf"
 
@@ -63,31 +63,16 @@ def service(machine: Machine, livekit_server: Server) -> Iterator[Service]:
 
 
 Record = Callable[..., None]
-_ROWS: list[tuple[str, str, str, bool]] = []
+_TABLE = Table(
+    title="the lab's table", columns=("what", "measured", "must hold", "ok"), file=os.environ.get("LAB_TABLE", "")
+)
 
 
 @pytest.fixture
 def record() -> Record:
     """Return what notes a row of the table, and asserts that it holds."""
-
-    def note(what: str, measured: object, *, must: str, ok: object) -> None:
-        _ROWS.append((what, str(measured), must, bool(ok)))
-        assert ok, f"{what}: {measured}, but must: {must}"
-
-    return note
+    return _TABLE.record
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    failed = [each for kind in ("failed", "error") for each in terminalreporter.stats.get(kind, ())]
-    rows = [(what, measured, must, "yes" if ok else "NO") for what, measured, must, ok in _ROWS]
-    rows += [(each.nodeid.rpartition("::")[2], "the test failed", "pass", "NO") for each in failed]
-    if not rows:
-        return
-    header = ("what", "measured", "must hold", "ok")
-    table = "\n".join("| " + " | ".join(cell.replace("|", "/") for cell in row) + " |" for row in (header, *rows))
-    head, _, body = table.partition("\n")
-    table = f"{head}\n|---|---|---|---|\n{body}\n"
-    terminalreporter.write_sep("=", "the lab's table")
-    terminalreporter.write(table)
-    if path := os.environ.get("LAB_TABLE"):
-        Path(path).write_text(table)
+    _TABLE.print(terminalreporter)

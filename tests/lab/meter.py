@@ -3,8 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -16,7 +15,7 @@ from livekit.rtc._ffi_client import FfiClient
 from livekit.rtc._proto import ffi_pb2, video_frame_pb2
 
 from tests.support.livekit_server import Server
-from tests.support.watcher import token
+from tests.support.watcher import joined
 
 PERIODS_LOST = 1.5  # between two capture times; a picture is missing in between
 
@@ -146,12 +145,6 @@ class Meter:
         await self.room.disconnect()
 
 
-@asynccontextmanager
-async def metering(server: Server, room: str) -> AsyncIterator[Meter]:
+def metering(server: Server, room: str) -> AbstractAsyncContextManager[Meter]:
     """Join as a viewer."""
-    meter = Meter(rtc.Room())
-    await meter.room.connect(server.url, token(server, room, identity="meter"))
-    try:
-        yield meter
-    finally:
-        await meter.aclose()
+    return joined(Meter(rtc.Room()), server, room, identity="meter")

@@ -4,8 +4,8 @@ import asyncio
 import time
 from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from itertools import pairwise
 
 import numpy as np
@@ -16,7 +16,7 @@ from tests.lab.hearing import RATE
 from tests.lab.meter import Meter, Shown
 from tests.lab.service import IDENTITY
 from tests.support.livekit_server import Server
-from tests.support.watcher import Heard, token
+from tests.support.watcher import Heard, joined
 
 SLATE = (640, 360)  # of a camera of 16:9
 GAP_S = 0.2
@@ -127,12 +127,6 @@ def _came_s(each: Shown) -> float:
     return each.came_s
 
 
-@asynccontextmanager
-async def witnessing(server: Server, room: str) -> AsyncIterator[Witness]:
+def witnessing(server: Server, room: str) -> AbstractAsyncContextManager[Witness]:
     """Join as a viewer."""
-    witness = Witness(rtc.Room())
-    await witness.room.connect(server.url, token(server, room, identity="witness"))
-    try:
-        yield witness
-    finally:
-        await witness.aclose()
+    return joined(Witness(rtc.Room()), server, room, identity="witness")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -169,12 +169,27 @@ def token(server: Server, room: str, *, identity: str = "watcher", publish: bool
     return api.AccessToken(server.api_key, server.api_secret).with_identity(identity).with_grants(grants).to_jwt()
 
 
+class Viewer(Protocol):
+    """What looks at a room that it is given."""
+
+    room: rtc.Room
+
+    async def aclose(self) -> None: ...
+
+
+V = TypeVar("V", bound=Viewer)
+
+
 @asynccontextmanager
-async def watching(server: Server, room: str, *, identity: str = "watcher") -> AsyncIterator[Watcher]:
-    """Join a room as a viewer that decodes all there is."""
-    watcher = Watcher(rtc.Room())
-    await watcher.room.connect(server.url, token(server, room, identity=identity))
+async def joined(viewer: V, server: Server, room: str, *, identity: str) -> AsyncIterator[V]:
+    """Let a viewer join a room, and close it in the end."""
+    await viewer.room.connect(server.url, token(server, room, identity=identity))
     try:
-        yield watcher
+        yield viewer
     finally:
-        await watcher.aclose()
+        await viewer.aclose()
+
+
+def watching(server: Server, room: str, *, identity: str = "watcher") -> AbstractAsyncContextManager[Watcher]:
+    """Join a room as a viewer that decodes all there is."""
+    return joined(Watcher(rtc.Room()), server, room, identity=identity)

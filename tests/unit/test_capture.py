@@ -15,6 +15,7 @@ from device import config_file
 from device.capture import capturing
 from device.config import Microphone
 from device.health.notify import Notifier
+from device.health.promises import Promises
 from device.health.state_file import StateFile
 from device.health.status import Status
 from device.room.attributes import Attributes
@@ -57,7 +58,7 @@ class Scene:
         config.write_text(CONFIG.format(stall_s=stall_s) + f"{camera}\n")
         self.config = config_file.load(config)
         self.attributes = Attributes()
-        self.status = Status(self.attributes, Notifier(), StateFile(None))
+        self.status, self.promises = Status(self.attributes, Notifier(), StateFile(None)), Promises()
         self.delivered: list[Message] = []
         deliver = VideoTrack.deliver
 
@@ -77,7 +78,7 @@ class Scene:
         """Capture; wait for each condition, and do then what belongs to it."""
 
         async def main() -> None:
-            async with capturing(self.config, self.status) as tracks, asyncio.timeout(LIMIT_S):
+            async with capturing(self.config, self.status, self.promises) as tracks, asyncio.timeout(LIMIT_S):
                 for condition, act in scenes:
                     while not condition():  # of what other processes do  # noqa: ASYNC110
                         await asyncio.sleep(0.01)
@@ -122,8 +123,8 @@ def test_a_camera_without_its_library_is_said_to_be_so_and_sound_goes_on(
     scene = Scene(tmp_path / "device.toml", 'source = "picamera2"', monkeypatch)
     scene.play((lambda: scene.says("microphone") == "live" and scene.says("camera") != "starting", nothing))
     assert scene.says("camera").startswith(("stalled: ", "absent: "))
-    assert scene.status.promises.broken(time.monotonic()) == []
-    assert set(scene.status.promises.broken(time.monotonic() + 1000)) == {"camera", "microphone"}
+    assert scene.promises.broken(time.monotonic()) == []
+    assert set(scene.promises.broken(time.monotonic() + 1000)) == {"camera", "microphone"}
 
 
 @pytest.mark.parametrize("number", (signal.SIGKILL, signal.SIGSEGV, signal.SIGSTOP))

@@ -10,6 +10,7 @@ import gc
 import os
 
 from device import log
+from device.health.promises import Promises
 from device.workers.supervisor import Plan, Supervisor
 from tests.support.children import living_descendants
 
@@ -31,7 +32,7 @@ async def main() -> None:
 
 def start() -> asyncio.Task[None]:
     plan = Plan(name="rogue", module="tests.unit.workers.rogue", settings={"mode": "live"}, stall_s=30, startup_s=30)
-    supervisor = Supervisor(plan, on_media=lambda _: None, on_state=lambda _state, _why: None)
+    supervisor = Supervisor(plan, on_media=lambda _: None, on_state=lambda _state, _why: None, promises=Promises())
     return asyncio.create_task(supervisor.run())
 
 

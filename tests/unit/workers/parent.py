@@ -10,6 +10,7 @@ import sys
 import time
 
 from device import log
+from device.health.promises import Promises
 from device.workers.supervisor import Plan, Supervisor
 from tests.unit.workers.watched import LIMIT_S
 
@@ -21,7 +22,9 @@ async def main(module: str, settings: str) -> None:
     heard = asyncio.Event()
     # What hangs is not to be replaced: the test looks at this one worker.
     plan = Plan(name="worker", module=module, settings=json.loads(settings), stall_s=10 * LIMIT_S)
-    supervisor = Supervisor(plan, on_media=lambda _: heard.set(), on_state=lambda _state, _why: None)
+    supervisor = Supervisor(
+        plan, on_media=lambda _: heard.set(), on_state=lambda _state, _why: None, promises=Promises()
+    )
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(supervisor.run())
         await heard.wait()
