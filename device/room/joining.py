@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from device.backoff import Backoff
-from device.room.reasons import Remedy, reason_of
+from device.room.reasons import DELIVERY_STALLED, Remedy, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +20,9 @@ _FOREVER = float("inf")
 _BACKOFF_BASE_S = 0.5
 # However well each join goes: a stay that ends at once is not begun again at once.
 _MIN_BETWEEN_JOINS_S = 1.0
+# What comes back comes once a second or so, at another moment for each device: when it stops for all of them at once,
+# they notice about so far apart by themselves.
+_STALLS_APART_S = 1.0
 _GHOST_S = 30.0  # what we did not leave in order may come back: a join that was under way, a server that was stopped
 _GHOST_RETRY_S = 2.0
 _LOOK_AGAIN_S = 60.0
@@ -70,6 +73,7 @@ class Joining:
     _first: bool = field(default=True, init=False)
     _under_way: bool = field(default=False, init=False)
     _contested: bool = field(default=False, init=False)
+    _apart_s: float = field(default=0.0, init=False)
     _waits: int = field(default=0, init=False)
     _waited_for: str = field(default="", init=False)
     _blind: int = field(default=0, init=False)
@@ -102,16 +106,16 @@ class Joining:
             if self._hold_for_failure:
                 self._hold_until = now
         if not up:
-            self._join_at = None
+            self._join_at, self._apart_s = None, 0.0
         self.linked = up
 
     def probed(self, *, answered: bool, now: float) -> None:
         """Note what a probe has shown."""
         if not answered:
             self._first = False  # it will come back for many devices at once
-            self._join_at = None
+            self._join_at, self._apart_s = None, 0.0
         elif self._join_at is None:
-            delay_s = 0.0 if self._first else self.uniform(0.0, self.spread_s)
+            delay_s = 0.0 if self._first else max(0.0, self.uniform(0.0, self.spread_s) - self._apart_s)
             self._join_at = max(now + delay_s, self._joined_at + _MIN_BETWEEN_JOINS_S)
 
     def looked(self, rival: Rival, now: float) -> float:
@@ -132,6 +136,7 @@ class Joining:
     def failed(self, now: float) -> float:
         """Note that a join failed; return the delay before the next probe."""
         delay_s = self._backoff.next_delay_s(went_well_for_s=0.0)
+        self._apart_s = 0.0
         self._hold(delay_s, now)
         self._hold_for_failure = True
         self._unclean_at = now
@@ -140,6 +145,7 @@ class Joining:
     def ended(self, name: str, *, stayed_s: float, clean: bool, now: float) -> float:
         """Note why a stay ended; return for how long to wait before the next probe."""
         self._backoff.failures = 0
+        self._apart_s = _STALLS_APART_S if name == DELIVERY_STALLED else 0.0
         ghost = now - self._unclean_at < _GHOST_S
         if stayed_s >= _CALM_S:
             self._blind = 0

@@ -85,6 +85,7 @@ class Verdict:
     _responses: _Moving = field(default_factory=_Moving, init=False)
     _media: dict[str, _Medium] = field(default_factory=dict, init=False)
     _reconnecting_since: float | None = field(default=None, init=False)
+    _resumed_at: float = field(default=_NEVER, init=False)
     _was_away: bool = field(default=False, init=False)
     _reason: str = field(default="", init=False)
 
@@ -112,6 +113,7 @@ class Verdict:
         """Note what the SDK says of its own connection."""
         if reconnecting != self.reconnecting:
             self._reconnecting_since = now if reconnecting else None
+            self._resumed_at = self._resumed_at if reconnecting else now
             self._was_away = False
 
     def probed(self, url: str | None) -> None:
@@ -152,10 +154,12 @@ class Verdict:
             # Of a source that pauses nothing has to come back; that it pauses is not the room's matter.
             if medium.fed_since is None:
                 continue
-            age_s = now - max(medium.sent.changed_at, medium.fed_since)
+            # What the SDK has published anew begins anew: it takes some units before it sends the first.
+            due_since = max(medium.fed_since, self._resumed_at)
+            age_s = now - max(medium.sent.changed_at, due_since)
             if age_s > (self.stall_s if medium.sent.changed_at > _NEVER else self._first_s):
                 return Stall(culprit=f"{kind} encoder", age_s=age_s)
-            age_s = now - max(medium.report.changed_at, medium.fed_since)
+            age_s = now - max(medium.report.changed_at, due_since)
             if age_s > self._first_s:
                 return Stall(culprit=f"{kind} transport", age_s=age_s)
         return None

@@ -17,7 +17,7 @@ from tests.faults.namespaces import enter_fresh_namespace
 from tests.faults.network import Network
 from tests.faults.processors import IdleMeter
 from tests.faults.servers import Node, node
-from tests.faults.side_by_side import SideBySide
+from tests.faults.side_by_side import Kept, SideBySide
 from tests.support.table import Table
 
 _COLUMNS = (
@@ -109,7 +109,7 @@ def side_by_side(
 ) -> Iterator[SideBySide]:
     """Run the scenarios of all selected tests that carry that mark, at the same time."""
     marks = (item.get_closest_marker("side_by_side") for item in request.session.items)
-    scenarios = [mark.args[0] for mark in marks if mark]
+    scenarios = [Kept(*mark.args, **mark.kwargs) for mark in marks if mark]
     running = SideBySide(ground, tmp_path_factory.mktemp("side-by-side"), scenarios)
     yield running
     running.close()

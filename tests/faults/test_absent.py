@@ -170,7 +170,7 @@ def _with_own_dev(folder: Path) -> list[str]:
 
 
 @pytest.mark.usefixtures("quiet")
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(500)
 @pytest.mark.parametrize(
     "scenario",
     [

@@ -60,7 +60,7 @@ async def _endpoint(ground: Ground, folder: Path, trouble: Trouble, port: int) -
 
 
 @pytest.mark.usefixtures("quiet")
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(500)
 @pytest.mark.side_by_side.with_args(_endpoints)
 def test_token_endpoint(side_by_side: SideBySide) -> None:
     scenario: Any = _endpoints

@@ -174,12 +174,19 @@ async def _expired(ground: Ground, folder: Path) -> None:
             )
 
 
+_WAITING = (_twins_with_a_key, _twins_with_a_token, _removed, _room_deleted)
+
+
 @pytest.mark.usefixtures("quiet")
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(500)
 @pytest.mark.parametrize(
     "scenario",
     [
-        pytest.param(each, id=each.__name__.strip("_"), marks=pytest.mark.side_by_side.with_args(each))
+        pytest.param(
+            each,
+            id=each.__name__.strip("_"),
+            marks=pytest.mark.side_by_side.with_args(each, waits=each in _WAITING),
+        )
         for each in (_twins_with_a_key, _twins_with_a_token, _removed, _room_deleted, _permission, _expired)
     ],
 )

@@ -167,7 +167,7 @@ def _with_mounts(*commands: str) -> list[str]:
 
 
 @pytest.mark.usefixtures("quiet")
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(500)
 @pytest.mark.parametrize(
     "scenario",
     [

@@ -63,6 +63,31 @@ def test_a_server_that_comes_back_is_joined_after_a_part_of_the_spread() -> None
     assert policy.next(62.1) == Step(Act.JOIN)
 
 
+@pytest.mark.parametrize(("spread_s", "delay_s"), ((1.0, 0.0), (60.0, 59.0)))
+def test_stalls_are_some_way_apart_by_themselves(spread_s: float, delay_s: float) -> None:
+    policy = joining(spread_s=spread_s)
+    policy.next(0.0)
+    policy.probed(answered=True, now=0.1)
+    assert policy.next(0.1) == Step(Act.JOIN)
+    policy.ended("DELIVERY_STALLED", stayed_s=600.0, clean=False, now=600.0)
+    assert policy.next(600.0) == Step(Act.PROBE)
+    policy.probed(answered=True, now=600.5)
+    assert policy.next(600.5 + delay_s) == Step(Act.JOIN)
+
+
+def test_a_stall_for_which_the_server_is_away_is_followed_by_the_whole_spread() -> None:
+    policy = joining(spread_s=60)
+    policy.next(0.0)
+    policy.probed(answered=True, now=0.1)
+    policy.next(0.1)
+    policy.ended("DELIVERY_STALLED", stayed_s=600.0, clean=False, now=600.0)
+    policy.next(600.0)
+    policy.probed(answered=False, now=601.5)
+    policy.next(602.0)
+    policy.probed(answered=True, now=602.0)
+    assert policy.next(602.0) == Step(Act.REST, 662.0)
+
+
 def test_probes_are_half_to_one_probe_s_apart() -> None:
     for uniform, apart in ((least, 1.0), (most, 2.0)):
         policy = joining(uniform)

@@ -117,6 +117,16 @@ def test_what_is_fed_but_not_sent_is_the_encoders_fault() -> None:
     assert stall.culprit == "video encoder"
 
 
+def test_what_the_sdk_published_anew_begins_anew() -> None:
+    """Seen: the slate, one picture a second, and an SDK that had just come back by itself."""
+    judge, stopped_at, resumed_at = verdict(), BEGAN + 20, BEGAN + 23
+    watch(judge, seconds(20))
+    judge.sdk(reconnecting=True, now=stopped_at)
+    judge.sdk(reconnecting=False, now=resumed_at)
+    moments = seconds(30, 1.0, stopped_at + 1)
+    assert watch(judge, moments, moving=lambda what, _now: what != "sent video")[1] == resumed_at + LIMIT + 1
+
+
 @pytest.mark.parametrize("stall_s", (3.0, 4.0, 30.0))
 def test_the_limit_is_the_configurations(stall_s: float) -> None:
     moving = until(BEGAN + 50, *PROOF)
