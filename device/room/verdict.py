@@ -2,8 +2,8 @@
 
 That the SDK says connected, takes frames and even sends bytes proves nothing. Proof is what comes back: responses
 to STUN, and receiver reports for what is being fed. Their age counts from when their value last changed. Nothing
-at all for `stall_s` ends the stay, and so does what the SDK takes and does not send; nothing for one medium, although
-it is fed and sent, after 10 s.
+at all for `stall_s` ends the stay; while something comes back, so does what the SDK takes and does not send for 2.5 s,
+and nothing for one medium, although it is fed and sent, for 10 s.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ _NEVER = float("-inf")
 _FIRST_PROOF_S = 10.0
 # While the SDK resumes a lost signalling connection, media flow on; its attempts may be 7 s apart.
 _RECONNECTING_S = 15.0
+# After an interruption the SDK's estimate of the link may be so low that it sends no picture for many seconds; a new
+# Room begins with a new one.
+_UNSENT_S, _PROVED_SINCE_S = 2.5, 1.0
 _PAUSE_S = 2.0  # more than between two pictures at 1 fps
 
 
@@ -85,7 +88,7 @@ class Verdict:
     _responses: _Moving = field(default_factory=_Moving, init=False)
     _media: dict[str, _Medium] = field(default_factory=dict, init=False)
     _reconnecting_since: float | None = field(default=None, init=False)
-    _resumed_at: float = field(default=_NEVER, init=False)
+    _again_at: float = field(default=_NEVER, init=False)
     _was_away: bool = field(default=False, init=False)
     _reason: str = field(default="", init=False)
 
@@ -96,6 +99,7 @@ class Verdict:
 
     def saw(self, evidence: Evidence, fed: Mapping[str, int], now: float) -> None:
         """Note what the SDK's statistics show, and how many units and blocks it was fed with."""
+        doubtful = self.doubtful(now)
         self._responses.saw(evidence.responses, now)
         for kind in self._media.keys() - fed.keys():  # no longer published
             del self._media[kind]
@@ -108,12 +112,14 @@ class Verdict:
                 medium.fed_since = None
             medium.sent.saw(evidence.sent.get(kind), now)
             medium.report.saw(evidence.reports.get(kind), now)
+        if doubtful and not self.doubtful(now):
+            self._again_at = now
 
     def sdk(self, *, reconnecting: bool, now: float) -> None:
         """Note what the SDK says of its own connection."""
         if reconnecting != self.reconnecting:
             self._reconnecting_since = now if reconnecting else None
-            self._resumed_at = self._resumed_at if reconnecting else now
+            self._again_at = self._again_at if reconnecting else now
             self._was_away = False
 
     def probed(self, url: str | None) -> None:
@@ -142,8 +148,13 @@ class Verdict:
         return ""
 
     def doubtful(self, now: float) -> bool:
-        """Say whether proof is older than it is as a rule, so that it is worth looking more often."""
+        """Say whether proof is older than it is as a rule."""
         return now - max(self._proved_at, self.began_at) > self.stall_s / 2
+
+    def suspicious(self, now: float) -> bool:
+        """Say whether anything is late, so that it is worth looking more often."""
+        fed = (each for each in self._media.values() if each.fed_since is not None)
+        return self.doubtful(now) or any(self._unsent_s(each, now) > _UNSENT_S / 2 for each in fed)
 
     def stall(self, now: float) -> Stall | None:
         """Return what has stood still for too long."""
@@ -154,15 +165,18 @@ class Verdict:
             # Of a source that pauses nothing has to come back; that it pauses is not the room's matter.
             if medium.fed_since is None:
                 continue
-            # What the SDK has published anew begins anew: it takes some units before it sends the first.
-            due_since = max(medium.fed_since, self._resumed_at)
-            age_s = now - max(medium.sent.changed_at, due_since)
-            if age_s > (self.stall_s if medium.sent.changed_at > _NEVER else self._first_s):
+            age_s = self._unsent_s(medium, now)
+            limit_s = _UNSENT_S if self._proved_at - (now - age_s) > _PROVED_SINCE_S else self.stall_s
+            if age_s > (limit_s if medium.sent.changed_at > _NEVER else self._first_s):
                 return Stall(culprit=f"{kind} encoder", age_s=age_s)
-            age_s = now - max(medium.report.changed_at, due_since)
+            age_s = now - max(medium.report.changed_at, medium.fed_since, self._again_at)
             if age_s > self._first_s:
                 return Stall(culprit=f"{kind} transport", age_s=age_s)
         return None
+
+    def _unsent_s(self, medium: _Medium, now: float) -> float:
+        """Return for how long nothing was sent of what is fed; what the SDK takes up again begins anew."""
+        return now - max(medium.sent.changed_at, medium.fed_since or now, self._again_at)
 
     @property
     def _proved_at(self) -> float:

@@ -78,7 +78,7 @@ class Vigil:
                 log.info("room.given_up", reason=reason, why=reason_of(reason).text)
                 session.give_up(reason)
                 return
-            within_s = self._soon_s() if verdict.reconnecting else _LOOK_AGAIN_S if verdict.doubtful(now) else _LOOK_S
+            within_s = self._soon_s() if verdict.reconnecting else _LOOK_AGAIN_S if verdict.suspicious(now) else _LOOK_S
             await _either(session.changed, self.routes.changed, within_s=within_s)
 
     def _soon_s(self) -> float:

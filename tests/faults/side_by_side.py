@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Scenario = Callable[[Ground, Path], Coroutine[object, object, None]]
 
 _STAGGER_S = 3.0  # a start takes two cores for a while
-_BUSY = 4  # scenarios with devices that publish: more of them, and two cores leave no figure worth noting
+_BUSY = 2  # scenarios with devices that publish: more of them, and two cores leave no figure worth noting
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,6 +117,22 @@ def test_what_is_fed_but_not_sent_is_the_encoders_fault() -> None:
     assert stall.culprit == "video encoder"
 
 
+def test_what_is_not_sent_has_the_whole_limit_while_nothing_comes_back() -> None:
+    moving = until(BEGAN + 20, *PROOF, "sent video", "sent audio")
+    assert watch(verdict(stall_s=9.0), seconds(60), moving=moving)[1] == BEGAN + 30
+    moving = until(BEGAN + 20, "sent video")
+    assert watch(verdict(stall_s=9.0), seconds(60), moving=moving)[1] == BEGAN + 23
+
+
+def test_what_was_interrupted_begins_anew() -> None:
+    """Three seconds without proof, in which nothing was sent either; then proof comes, and no picture leaves."""
+
+    def moving(what: str, now: float) -> bool:
+        return not (BEGAN + 20 < now < BEGAN + 23 and "fed" not in what) and (now <= BEGAN + 20 or what != "sent video")
+
+    assert watch(verdict(), seconds(60, 0.25), moving=moving)[1] == BEGAN + 23 + 2.75
+
+
 def test_what_the_sdk_published_anew_begins_anew() -> None:
     """Seen: the slate, one picture a second, and an SDK that had just come back by itself."""
     judge, stopped_at, resumed_at = verdict(), BEGAN + 20, BEGAN + 23
@@ -124,7 +140,7 @@ def test_what_the_sdk_published_anew_begins_anew() -> None:
     judge.sdk(reconnecting=True, now=stopped_at)
     judge.sdk(reconnecting=False, now=resumed_at)
     moments = seconds(30, 1.0, stopped_at + 1)
-    assert watch(judge, moments, moving=lambda what, _now: what != "sent video")[1] == resumed_at + LIMIT + 1
+    assert watch(judge, moments, moving=lambda what, _now: what != "sent video")[1] == resumed_at + 3
 
 
 @pytest.mark.parametrize("stall_s", (3.0, 4.0, 30.0))
@@ -234,7 +250,7 @@ def test_a_slow_picture_is_judged_like_any(fps: int) -> None:
 def test_no_verdict_while_all_values_move_every_three_seconds(
     steps: list[float], still: list[int], stall_s: float
 ) -> None:
-    """Each value has its own rhythm of up to three seconds; looks are up to a second apart."""
+    """Each value has its own rhythm of up to three seconds, what is sent of two; looks are up to a second apart."""
     moments = [BEGAN]
     for step in steps:
         moments.append(moments[-1] + step)
@@ -242,7 +258,7 @@ def test_no_verdict_while_all_values_move_every_three_seconds(
     changed = dict.fromkeys(names, BEGAN)
 
     def moving(what: str, now: float) -> bool:
-        if now - changed[what] < still[names.index(what)]:
+        if now - changed[what] < min(still[names.index(what)], 1 if "sent" in what else 2):
             return False
         changed[what] = now
         return True
