@@ -15,9 +15,9 @@ from tests.faults.fleet import Fleet, fleet
 from tests.faults.ground import Ground
 from tests.faults.namespaces import enter_fresh_namespace
 from tests.faults.network import Network
-from tests.faults.processors import IdleMeter
 from tests.faults.servers import Node, node
 from tests.faults.side_by_side import Kept, SideBySide
+from tests.support.processors import IdleMeter
 from tests.support.table import Table
 
 _COLUMNS = (

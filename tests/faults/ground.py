@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from tests.faults.fleet import Measured
     from tests.faults.network import Network
-    from tests.faults.processors import IdleMeter
     from tests.faults.servers import Node
+    from tests.support.processors import IdleMeter
     from tests.support.table import Table
 
 T = TypeVar("T")

@@ -11,7 +11,7 @@ from livekit import rtc
 
 from device.sources import strip
 from device.sources.tone import BEEP_HZ, TONE_HZ
-from tests.support.watcher import token
+from tests.support.tokens import token
 
 if TYPE_CHECKING:
     import numpy.typing as npt

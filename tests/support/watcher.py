@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from livekit import api, rtc
+from livekit import rtc
 
 from device.sources import strip
+from tests.support.tokens import token
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -162,11 +163,6 @@ def dominant_hz(blocks: list[Heard]) -> float:
     samples = np.concatenate([block.samples[:, 0] for block in blocks]).astype(np.float64)
     spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
     return float(np.argmax(spectrum) * 48_000 / len(samples))
-
-
-def token(server: Server, room: str, *, identity: str = "watcher", publish: bool = False) -> str:
-    grants = api.VideoGrants(room_join=True, room=room, can_publish=publish, can_subscribe=True, can_publish_data=True)
-    return api.AccessToken(server.api_key, server.api_secret).with_identity(identity).with_grants(grants).to_jwt()
 
 
 class Viewer(Protocol):
