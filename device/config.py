@@ -133,7 +133,7 @@ class Camera(Table):
     path: str = ""
     hflip: bool = False
     vflip: bool = False
-    encoder: Literal["auto", "v4l2", "x264"] = "auto"
+    encoder: Literal["auto", "v4l2", "x264", "copy"] = "auto"
     bitrate_max_bps: int = Field(default=2_500_000, ge=50_000, le=50_000_000)
     bitrate_min_bps: int = Field(default=60_000, ge=30_000, le=50_000_000)
     keyframe_interval_s: int = Field(default=10, ge=1, le=3600)
@@ -151,6 +151,10 @@ class Camera(Table):
         if self.encoder == "v4l2" and self.source in ("pattern", "file"):
             raise ValueError(
                 f'encoder = "v4l2" encodes the Pi\'s camera only; with source = "{self.source}" use x264 or auto'
+            )
+        if self.encoder == "copy" and self.source != "file":
+            raise ValueError(
+                f'encoder = "copy" passes the H.264 of a file through; with source = "{self.source}" it is not allowed'
             )
         return self
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any
 
-import av
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.video.frame import VideoFrame
 
 from device.clock import monotonic_us
-from device.errors import SourceError
 from device.media.block import BLOCK_MS, SAMPLE_RATE, Block
 from device.media.colour import Colour, customary
 from device.media.picture import FramePicture
+from device.sources.loop import Loop
 from device.sources.pacing import sleep_until_us
 
 if TYPE_CHECKING:
@@ -25,52 +24,10 @@ if TYPE_CHECKING:
 
     Samples = npt.NDArray[np.int16]
 
-FrameType = TypeVar("FrameType", VideoFrame, AudioFrame)
-
 _US = 1_000_000
 _BLOCK_SAMPLES = SAMPLE_RATE * BLOCK_MS // 1000
-_MIN_DURATION_US = 100_000
 _HOLE_SAMPLES = SAMPLE_RATE // 100  # time stamps of containers are rounded to a millisecond or so
 _UNSPECIFIED = 2  # ITU-T H.273
-
-
-class _Loop:
-    """An open file and its place on the monotonic clock: loop n begins at epoch + n * duration."""
-
-    def __init__(self, path: str, kind: Literal["video", "audio"], epoch_us: int) -> None:
-        try:
-            self._container = av.open(path)
-        except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise SourceError(f"{path}: cannot be opened: {_words(error)}") from None
-        streams: Any = getattr(self._container.streams, kind)
-        if not streams:
-            raise SourceError(f"{path}: holds no {kind}")
-        duration_us = self._container.duration
-        if duration_us is None or duration_us < _MIN_DURATION_US:
-            raise SourceError(f"{path}: has no known duration of at least 0.1 s, so it cannot be looped")
-        self.path = path
-        self.stream = streams[0]
-        self.duration_us: int = duration_us
-        self._origin_us: int = self._container.start_time or 0
-        self._epoch_us = epoch_us
-
-    def starts(self) -> Iterator[int]:
-        """Yield the monotonic start of each loop, the running one first, with the file at that place."""
-        number, inside_us = divmod(max(0, monotonic_us() - self._epoch_us), self.duration_us)
-        while True:
-            self._container.seek(self._origin_us + inside_us)
-            yield self._epoch_us + number * self.duration_us
-            number, inside_us = number + 1, 0
-
-    def frames(self, kind: type[FrameType]) -> Iterator[tuple[FrameType, int]]:
-        """Yield what is left of the file, each frame with its time since the beginning, in microseconds."""
-        try:
-            for frame in self._container.decode(self.stream):
-                if not isinstance(frame, kind) or frame.pts is None or frame.time_base is None:
-                    raise SourceError(f"{self.path}: has frames without a time stamp")
-                yield frame, int(frame.pts * frame.time_base * _US) - self._origin_us
-        except av.error.FFmpegError as error:
-            raise SourceError(f"{self.path}: cannot be decoded: {_words(error)}") from None
 
 
 class VideoClip:
@@ -80,7 +37,7 @@ class VideoClip:
     pixel_format = "yuv420p"
 
     def __init__(self, *, path: str, width: int, height: int, fps: int, epoch_us: int) -> None:
-        self._loop = _Loop(path, "video", epoch_us)
+        self._loop = Loop(path, "video", epoch_us)
         context = self._loop.stream.codec_context
         scale = min(1.0, width / context.width, height / context.height)
         self.width = max(2, int(context.width * scale) & ~1)
@@ -132,7 +89,7 @@ class SoundClip:
     name = "file"
 
     def __init__(self, *, path: str, channels: int, epoch_us: int) -> None:
-        self._loop = _Loop(path, "audio", epoch_us)
+        self._loop = Loop(path, "audio", epoch_us)
         self._channels = channels
 
     def blocks(self) -> Iterator[Block]:
@@ -199,7 +156,3 @@ def _colour_of(context: Any, height: int) -> Colour:
         # FFmpeg's own numbers: 0 is unspecified, 1 limited, 2 full.
         range=int(getattr(context, "color_range", 0) or usual.range),
     )
-
-
-def _words(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)

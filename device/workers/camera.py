@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import sys
-import time
-import zlib
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from device.errors import SourceError
 from device.jobs import CameraJob
-from device.media.planes import writable
-from device.media.stillness import Stillness
 from device.workers.encoding import Encoding
 from device.workers.link import Link, serve
 
 if TYPE_CHECKING:
-    from device.media.picture import Picture
     from device.workers.encoding import Source
-
-_LOOK_S, _STILL_S = 1.0, 30.0
 
 
 def main() -> int:
-    return serve(lambda link: _capture(link, CameraJob(**link.settings)))
+    return serve(lambda link: _run(link, CameraJob(**link.settings)))
+
+
+def _run(link: Link, job: CameraJob) -> None:
+    # Nothing is closed at the end: a driver may hang in that, and the end of the process frees its device.
+    if job.encoder == "copy":
+        _pass_through(link, job)
+    else:
+        _capture(link, job)
 
 
 def _capture(link: Link, job: CameraJob) -> None:
-    # Nothing is closed at the end: a driver may hang in that, and the end of the process frees its device.
+    from device.workers.darkness import Darkness  # it looks at decoded pictures, with numpy
+
     source = open_source(job)
     encoding = Encoding(link, job, source)
     darkness = Darkness(link)
@@ -39,27 +39,26 @@ def _capture(link: Link, job: CameraJob) -> None:
         darkness.look(picture)
 
 
-class Darkness:
-    """Tells of a picture that does not change by a bit: a sensor that lives has noise."""
+def _pass_through(link: Link, job: CameraJob) -> None:
+    from device.sources.encoded_clip import EncodedClip
 
-    def __init__(self, link: Link) -> None:
-        self._link = link
-        self._stillness = Stillness(limit_s=_STILL_S)
-        self._look_at = 0.0
-        self._before = 0
-
-    def look(self, picture: Picture) -> None:
-        """Look at a picture, once a second; that costs a millisecond."""
-        now = time.monotonic()
-        if now < self._look_at:
-            return
-        self._look_at = now + _LOOK_S
-        with picture.mapped() as frame:
-            luma = zlib.crc32(np.ascontiguousarray(writable(frame)[0]).data)  # without the padding of its rows
-        still = self._stillness.saw(now, same=luma == self._before)
-        self._before = luma
-        if still is not None:
-            self._link.notice(f"the picture has not changed by a bit for {_STILL_S:.0f} s" if still else "")
+    source = EncodedClip(path=job.path, epoch_us=job.epoch_us)
+    link.hello(source=source.name, encoder=job.encoder, width=source.width, height=source.height, fps=source.fps)
+    told = False
+    for unit in source.units():
+        for command in link.commands():
+            if not told:
+                told = True
+                link.log("info", "camera.orders_ignored", why="a file that is passed through is as it is")
+            link.reply(command)
+        link.unit(
+            unit.payload,
+            key=unit.key,
+            width=unit.width,
+            height=unit.height,
+            frame_id=unit.number,
+            captured_at_us=unit.captured_at_us,
+        )
 
 
 def open_source(job: CameraJob) -> Source:

@@ -131,7 +131,7 @@ def test_an_unknown_name_gets_the_nearest_known_one(tmp_path: Path, text: str, p
         ("credentials", "token_file = false", "must be text in quotes"),
         ("camera", "source = 'webcam'", "allowed: 'picamera2', 'pattern', 'file' or 'off'"),
         ("camera", "source = 1", "allowed: 'picamera2', 'pattern', 'file' or 'off'"),
-        ("camera", "encoder = 'nvenc'", "allowed: 'auto', 'v4l2' or 'x264'"),
+        ("camera", "encoder = 'nvenc'", "allowed: 'auto', 'v4l2', 'x264' or 'copy'"),
         ("log", "level = 'INFO'", "allowed: 'debug', 'info', 'warning' or 'error'"),
         ("camera", "width = 641", "must be even"),
         ("camera", "height = 481", "must be even"),
@@ -210,6 +210,7 @@ def test_http_becomes_ws(tmp_path: Path, value: str, url: str) -> None:
         ("[microphone]\nsource = 'file'\n", "microphone", "path is empty"),
         ("[camera]\nbitrate_min_bps = 3_000_000\n", "camera", "bitrate_min_bps (3000000) is above bitrate_max_bps"),
         ("[camera]\nsource = 'pattern'\nencoder = 'v4l2'\n", "camera", 'encoder = "v4l2"'),
+        ("[camera]\nsource = 'pattern'\nencoder = 'copy'\n", "camera", 'encoder = "copy"'),
         ("[camera]\nsource = 'off'\n[microphone]\nsource = 'off'\n", "", "are both off"),
         (
             "[credentials]\ntoken_file = 'a'\nendpoint = 'https://h'\n",

@@ -17,7 +17,7 @@ from device.media.block import Block
 from device.media.picture import FramePicture
 from device.media.planes import writable
 from device.media.stillness import Stillness
-from device.workers import camera, microphone
+from device.workers import darkness, microphone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,8 +103,8 @@ class Sensor:
 
     def __init__(self, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
         self.link = Link()
-        monkeypatch.setattr(camera, "time", self.link)
-        self.darkness = camera.Darkness(self.link)  # type: ignore[arg-type]
+        monkeypatch.setattr(darkness, "time", self.link)
+        self.darkness = darkness.Darkness(self.link)  # type: ignore[arg-type]
         self._width = width
         self._chance = np.random.default_rng(5)
 

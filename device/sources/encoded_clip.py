@@ -1,0 +1,106 @@
+"""A file of H.264 as it is, without decoding: looped, in real time, in step with the sound of the same loop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from av.bitstream import BitStreamFilterContext
+
+from device.clock import monotonic_us
+from device.errors import SourceError
+from device.media.annexb import IDR, PPS, SPS, nal_types, starts_with_code
+from device.media.picture import AccessUnit
+from device.sources.loop import Loop
+from device.sources.pacing import sleep_until_us
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_US = 1_000_000
+_FORMATS = ("yuv420p", "yuvj420p")
+_PARAMETER_SETS = {SPS, PPS}
+# Units that are late are sent all the same, for what builds on them: the daemon spaces them out. Beyond this, about
+# what it lets wait at 60 frames a second, only a key frame helps.
+_MAX_LATE_US = 400_000
+_MAX_UNIT_BYTES = 4 << 20  # as much as one message to the daemon may hold
+_INSTEAD = 'use encoder = "auto" to have it encoded anew'
+
+
+class EncodedClip:
+    """The access units of a file; its size, rate and bitrate are what they are."""
+
+    name = "file"
+
+    def __init__(self, *, path: str, epoch_us: int) -> None:
+        self._loop = Loop(path, "video", epoch_us)
+        context = self._loop.stream.codec_context
+        if context.name != "h264":
+            raise self._refused(f"is {context.name}; allowed: h264")
+        if context.pix_fmt not in _FORMATS:
+            raise self._refused(f"holds pictures in {context.pix_fmt}; allowed: 8 bits a sample, 4:2:0 (yuv420p)")
+        if context.has_b_frames:
+            raise self._reordered()
+        self.width, self.height = int(context.width), int(context.height)
+        self.fps = max(1, round(float(self._loop.stream.average_rate or 1)))
+        # MP4 and Matroska keep the parameter sets apart; the filter puts them before each IDR. Others may leave
+        # them out of later IDRs.
+        stored = bytes(context.extradata or b"")
+        self._parameter_sets = stored if starts_with_code(stored) else b""
+
+    def units(self) -> Iterator[AccessUnit]:
+        """Yield access units for ever, each when it is due.
+
+        Where units are over already, as after a start in the middle, the last key frame stands in each second until
+        the next one is due: viewers see a still, not garbage. Raises SourceError for what cannot be passed through.
+        """
+        number, whole, shown_at_us = 0, False, 0
+        key: bytes | None = None
+        for start_us in self._loop.starts():
+            for payload, is_key, offset_us in self._file():
+                number += 1
+                due_us = start_us + offset_us
+                over = due_us < monotonic_us() - _MAX_LATE_US
+                key = payload if is_key else key
+                whole = not over and (is_key or whole)
+                if whole:
+                    sleep_until_us(due_us)
+                    yield self._unit(payload, key=is_key, number=number, due_us=due_us)
+                elif key is not None and not over and due_us - shown_at_us >= _US:
+                    shown_at_us = due_us
+                    sleep_until_us(due_us)
+                    yield self._unit(key, key=True, number=number, due_us=due_us)
+
+    def _file(self) -> Iterator[tuple[bytes, bool, int]]:
+        """Yield what is left of the file: Annex B, whether it is an IDR, and its time in microseconds."""
+        annexb = BitStreamFilterContext("h264_mp4toannexb", self._loop.stream)
+        before_us = -1
+        for packet, offset_us in self._loop.packets():
+            if offset_us <= before_us or packet.dts not in (None, packet.pts):
+                raise self._reordered()
+            if before_us >= 0 and offset_us - before_us > _US:
+                raise self._refused(f"has no picture for {(offset_us - before_us) / _US:.1f} s; allowed: 1 s at most")
+            before_us = offset_us
+            payload = b"".join(bytes(each) for each in annexb.filter(packet))
+            yield *self._complete(payload), offset_us
+
+    def _complete(self, payload: bytes) -> tuple[bytes, bool]:
+        """Return a unit with parameter sets before an IDR, without which viewers stay black, and whether it is one."""
+        found = nal_types(payload)
+        if IDR in found and not found >= _PARAMETER_SETS:
+            if not self._parameter_sets:
+                raise self._refused("has key frames without parameter sets (SPS and PPS)")
+            payload = self._parameter_sets + payload
+        if len(payload) > _MAX_UNIT_BYTES:
+            raise self._refused(f"holds a picture of {len(payload)} bytes; allowed: {_MAX_UNIT_BYTES} at most")
+        return payload, IDR in found
+
+    def _unit(self, payload: bytes, *, key: bool, number: int, due_us: int) -> AccessUnit:
+        return AccessUnit(
+            payload=payload, key=key, width=self.width, height=self.height, number=number, captured_at_us=due_us
+        )
+
+    def _reordered(self) -> SourceError:
+        return self._refused("holds B-frames; allowed: H.264 without")
+
+    def _refused(self, why: str) -> SourceError:
+        return SourceError(f"{self._loop.path}: cannot be passed through: it {why}; {_INSTEAD}")

@@ -1,0 +1,70 @@
+"""A file of H.264 that is passed through: decoded by a subscriber, over its loop, with its times."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support import daemon as daemons
+from tests.support.films import FPS, film
+from tests.support.watcher import Seen, watching
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.livekit_server import Server
+
+_FRAMES = 2 * FPS
+
+
+def test_pictures_go_on_over_the_loop(server: Server, room: str, config: Path) -> None:
+    path = film(config.parent / "film.mp4", size=(640, 360), gop=FPS // 2, times=range(_FRAMES))
+
+    async def scenario() -> None:
+        variables = daemons.environment(
+            server,
+            room,
+            DEVICE_CAMERA__SOURCE="file",
+            DEVICE_CAMERA__PATH=path,
+            DEVICE_CAMERA__ENCODER="copy",
+            DEVICE_MICROPHONE__SOURCE="off",
+        )
+        async with watching(server, room) as watcher:
+            with daemons.running(config, variables) as daemon:
+                seen: list[Seen] = []
+
+                def gapless() -> bool:
+                    """Say whether the last pictures are more than one whole loop, each the next of the one before."""
+                    seen[:] = [each for each in watcher.pictures if each.reading][-_FRAMES - 20 :]
+                    return len(seen) == _FRAMES + 20 and all(
+                        (number(after) - number(before)) % _FRAMES == 1 for before, after in pairwise(seen)
+                    )
+
+                await watcher.until(gapless, within_s=60, what="a loop without a gap")
+                for before, after in pairwise(seen):
+                    # What viewers are told of the capture is when the file says it is due.
+                    assert after.user_timestamp_us - before.user_timestamp_us == pytest.approx(1e6 / FPS, abs=3000)
+                assert (seen[-1].width, seen[-1].height) == (640, 360)
+                daemon.event("camera.orders_ignored")
+                ignored = [line for line in daemon.lines if line.get("event") == "camera.orders_ignored"]
+                assert len(ignored) == 1
+
+    asyncio.run(scenario())
+
+
+def test_what_cannot_be_passed_through_is_told(server: Server, room: str, config: Path) -> None:
+    path = film(config.parent / "film.mp4", bframes=2)
+    variables = daemons.environment(
+        server, room, DEVICE_CAMERA__SOURCE="file", DEVICE_CAMERA__PATH=path, DEVICE_CAMERA__ENCODER="copy"
+    )
+    with daemons.running(config, variables) as daemon:
+        line = daemon.event("worker.restarting", worker="camera")
+        assert "film.mp4: cannot be passed through: it holds B-frames" in line["why"]
+
+
+def number(seen: Seen) -> int:
+    assert seen.reading
+    return seen.reading.number

@@ -1,0 +1,117 @@
+"""Passing a file through: what comes out is decoded again, and the strip tells which picture it is."""
+
+from __future__ import annotations
+
+from itertools import islice, pairwise
+from typing import TYPE_CHECKING
+
+import av
+import pytest
+
+from device.clock import monotonic_us
+from device.errors import SourceError
+from device.media.annexb import IDR, PPS, SPS, nal_types
+from device.media.planes import writable
+from device.sources import strip
+from device.sources.encoded_clip import EncodedClip
+from tests.support.films import FPS, film
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from device.media.picture import AccessUnit
+
+US = 1_000_000
+FRAMES, GOP = 30, 10
+PERIOD_US = US // FPS
+
+
+def clip(path: str, *, ago_us: int = 0) -> EncodedClip:
+    return EncodedClip(path=path, epoch_us=monotonic_us() - ago_us)
+
+
+def numbers(units: list[AccessUnit]) -> list[int]:
+    """Return the number that each unit's decoded picture bears."""
+    decoder = av.CodecContext.create("h264", "r")
+    decoder.flags |= av.codec.context.Flags.low_delay
+    found = []
+    for unit in units:
+        frames = decoder.decode(av.Packet(unit.payload))
+        found += frames
+    found += decoder.decode(None)
+    readings = [strip.read(writable(frame)[0]) for frame in found if isinstance(frame, av.VideoFrame)]
+    return [reading.number for reading in readings if reading]
+
+
+@pytest.mark.parametrize("suffix", ("mp4", "mkv", "ts"))
+def test_units_are_those_of_the_file_and_go_on_over_the_loop(tmp_path: Path, suffix: str) -> None:
+    source = clip(film(tmp_path / f"film.{suffix}"))
+    units = list(islice(source.units(), 2 * FRAMES + 5))
+    assert monotonic_us() >= units[-1].captured_at_us  # they come when they are due
+    assert numbers(units) == [number % FRAMES for number in range(2 * FRAMES + 5)]
+    assert [unit.number for unit in units] == list(range(1, 2 * FRAMES + 6))
+    assert [unit.key for unit in units] == [number % FRAMES % GOP == 0 for number in range(2 * FRAMES + 5)]
+    for before, after in pairwise(units):
+        assert after.captured_at_us - before.captured_at_us == pytest.approx(PERIOD_US, abs=2000)
+    assert {(unit.width, unit.height) for unit in units} == {(192, 108)}
+
+
+@pytest.mark.parametrize("suffix", ("mp4", "mkv", "ts"))
+def test_each_key_frame_has_its_parameter_sets(tmp_path: Path, suffix: str) -> None:
+    for unit in islice(clip(film(tmp_path / f"film.{suffix}")).units(), FRAMES + GOP):
+        assert unit.payload.startswith((b"\0\0\0\1", b"\0\0\1"))
+        assert unit.key == (IDR in nal_types(unit.payload))
+        assert (nal_types(unit.payload) >= {SPS, PPS}) == unit.key
+
+
+def test_a_start_in_the_middle_shows_the_last_key_frame_until_the_next_is_due(tmp_path: Path) -> None:
+    path = film(tmp_path / "film.mp4", gop=90, times=range(120))
+    units = list(islice(clip(path, ago_us=US).units(), 5))
+    # 1 s after the first key frame the next one is 2 s away: it stands in, and no unit that builds on others.
+    assert [unit.key for unit in units] == [True, True, True, True, False]
+    assert numbers(units) == [0, 0, 0, 90, 91]
+    assert units[1].captured_at_us - units[0].captured_at_us == pytest.approx(US, abs=2 * PERIOD_US)
+
+
+def test_units_that_are_a_little_late_are_not_left_out(tmp_path: Path) -> None:
+    units = list(islice(clip(film(tmp_path / "film.mp4"), ago_us=200_000).units(), 12))
+    assert numbers(units) == list(range(12))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "how", "said"),
+    (
+        ("mp4", {"bframes": 2}, "B-frames; allowed: H.264 without"),
+        ("mkv", {"bframes": 2}, "B-frames; allowed: H.264 without"),
+        ("mp4", {"codec": "mpeg4"}, "is mpeg4; allowed: h264"),
+        ("mp4", {"pixel_format": "yuv422p"}, "in yuv422p; allowed: 8 bits a sample, 4:2:0"),
+        ("mp4", {"pixel_format": "yuv420p10le"}, "in yuv420p10le; allowed: 8 bits a sample, 4:2:0"),
+        ("mp4", {"times": (0, 1, 2, 50, 51)}, "no picture for 1.6 s; allowed: 1 s at most"),
+    ),
+)
+def test_what_cannot_be_passed_through_is_told(tmp_path: Path, suffix: str, how: dict[str, int], said: str) -> None:
+    path = film(tmp_path / f"film.{suffix}", **how)  # type: ignore[arg-type]  # a table of arguments
+    with pytest.raises(SourceError) as refused:
+        list(islice(clip(path).units(), FRAMES))
+    assert str(refused.value).startswith(f"{path}: cannot be passed through: it ")
+    assert said in str(refused.value)
+    assert str(refused.value).endswith('use encoder = "auto" to have it encoded anew')
+
+
+def test_parameter_sets_that_are_nowhere_are_told(tmp_path: Path) -> None:
+    source = clip(film(tmp_path / "film.mp4"))
+    with pytest.raises(SourceError, match="key frames without parameter sets"):
+        source._complete(b"\0\0\0\1\x65" + bytes(100))
+
+
+def test_parameter_sets_are_put_where_a_stream_leaves_them_out(tmp_path: Path) -> None:
+    source = clip(film(tmp_path / "film.ts"))
+    unit, key = source._complete(b"\0\0\0\1\x65" + bytes(100))
+    assert key
+    assert nal_types(unit) == {SPS, PPS, IDR}
+
+
+def test_nal_types_end_with_the_first_slice() -> None:
+    assert nal_types(b"\0\0\0\1\x67abc\0\0\1\x68d\0\0\1\x65xyz\0\0\1\x06") == {SPS, PPS, IDR}
+    assert nal_types(b"\0\0\1") == set()
+    assert nal_types(b"") == set()
