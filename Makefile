@@ -5,7 +5,7 @@ READY := .venv/.ready
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test lint lab faults soak format lock clean
+.PHONY: help setup run test lint lab faults soak bench profile format lock clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -50,6 +50,13 @@ soak: $(READY)  ## an hour of random faults, a server that is away for 10 minute
 	@tests/faults/prepare.sh
 	@.venv/bin/python -m tests.support.livekit_server
 	@.venv/bin/pytest tests/faults/soak.py $(ARGS)
+
+bench: $(READY)  ## this daemon beside other publishers: processor, memory, start, latency, skew (10 minutes; BENCH_JSON=file)
+	@.venv/bin/python -m tests.support.livekit_server
+	@.venv/bin/python -m tests.bench $(ARGS)
+
+profile: $(READY)  ## where this daemon's processor time goes, by process and thread (1 minute)
+	@$(MAKE) --no-print-directory bench ARGS=--profile
 
 format: $(READY)  ## let ruff mend what it can
 	@.venv/bin/ruff check --fix

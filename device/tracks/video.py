@@ -41,6 +41,7 @@ class VideoTrack:
         self._next_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._losses, self._fed_before = Losses(), 0
+        self._key_wanted_at: float | None = None
         self.on_viewer: Callable[[], None] | None = None
         self._job = job
         self._command = command
@@ -119,7 +120,12 @@ class VideoTrack:
             )
         )
         self.fed += 1
+        if unit.flags & Flag.KEY and self._key_wanted_at is not None:
+            log.debug("camera.key_frame_sent", after_s=round(time.monotonic() - self._key_wanted_at, 3))
+            self._key_wanted_at = None
         feedback = self._source.take_feedback()
+        if feedback.keyframe_requested and self._key_wanted_at is None:
+            self._key_wanted_at = time.monotonic()
         rate = feedback.rate_control
         self._carry_out(
             self._control.feedback(

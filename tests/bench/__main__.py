@@ -1,0 +1,81 @@
+"""`make bench`: runs that alternate between the rows, so that what a machine does beside meets them all alike.
+
+BENCH_RUNS (5) and BENCH_ROWS (all, or names with commas) choose; BENCH_JSON names a file for all figures;
+BENCH_DOC=1 writes the newest into docs/performance.md. `--profile` shows where the time goes instead.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.bench import profile, report
+from tests.bench.figures import medians
+from tests.bench.material import material
+from tests.bench.rows import ROWS, Row
+from tests.bench.run import one_run
+from tests.support.livekit_server import livekit_server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_RUNS = 5
+
+
+def main() -> int:
+    chosen = set(filter(None, os.environ.get("BENCH_ROWS", "").split(",")))
+    if unknown := chosen - {row.name for row in ROWS}:
+        sys.exit(
+            f"BENCH_ROWS: no such row {', '.join(sorted(unknown))}; allowed: {', '.join(row.name for row in ROWS)}"
+        )
+    rows = [row for row in ROWS if not chosen or row.name in chosen]
+    missing = {row.name: why for row in rows if (why := row.missing())}
+    rows = [row for row in rows if row.name not in missing]
+    files = material()
+    with livekit_server(prefer=(0, 0)) as server:
+        if "--profile" in sys.argv[1:]:
+            text = profile.of_daemon(server, files, [row for row in rows if row in profile.ROWS])
+            print(text)
+            if os.environ.get("BENCH_DOC"):
+                report.write_document(text, part="profile")
+            return 0
+        runs = _runs(rows, int(os.environ.get("BENCH_RUNS", _RUNS)), lambda row: one_run(row, server, files))
+    found = {name: medians(each) for name, each in runs.items() if each}
+    judged = report.targets(found)
+    text = "\n".join((report.machine(), "", report.table(found, missing), report.verdicts(judged)))
+    print(text)
+    if file := os.environ.get("BENCH_JSON"):
+        Path(file).write_text(
+            json.dumps({"machine": report.machine(), "medians": found, "runs": runs}, indent=1) + "\n"
+        )
+    if os.environ.get("BENCH_DOC"):
+        report.write_document(text, part="measured")
+    return 0
+
+
+def _runs(rows: list[Row], count: int, measure: Callable[[Row], dict[str, float]]) -> dict[str, list[dict[str, float]]]:
+    """Run all rows one after the other, `count` times; a run that fails is told and left out."""
+    found: dict[str, list[dict[str, float]]] = {row.name: [] for row in rows}
+    began_at = time.monotonic()
+    for number in range(1, count + 1):
+        for row in rows:
+            print(
+                f"{time.monotonic() - began_at:4.0f} s  run {number} of {count}: {row.title}", end="", file=sys.stderr
+            )
+            sys.stderr.flush()
+            try:
+                run = measure(row)
+            except RuntimeError as error:
+                print(f" FAILED: {error}", file=sys.stderr)
+                continue
+            found[row.name].append(run)
+            print(f"  {run['cpu_s_per_1000']:.2f} s/1000, {run['idle_percent']:.0f} % idle", file=sys.stderr)
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

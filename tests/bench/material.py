@@ -1,0 +1,183 @@
+"""The pictures and the sound of every row: made once, from a real film, into the user's cache.
+
+10 s, 720p30: the film with its number burned in as a strip, a flash each second, and a beep with each flash.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+import wave
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from device.sources import strip
+from tests.support.clips import clip
+from tests.support.livekit_server import cache_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import av
+
+WIDTH, HEIGHT, FPS, FRAMES = 1280, 720, 30, 300
+BITRATE_BPS = 2_500_000
+KEY_FRAME_EVERY_S = 1
+FLASH_FRAMES = 3
+_VERSION = 1  # to be raised whenever something else is made below
+_PICTURE_BYTES = WIDTH * HEIGHT * 3 // 2
+_HEADER = f"YUV4MPEG2 W{WIDTH} H{HEIGHT} F{FPS}:1 Ip A1:1 C420jpeg XCOLORRANGE=LIMITED\n".encode()
+_FRAME = b"FRAME\n"
+_RATE = 48_000
+_OPUS_BPS = 32_000
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """The files, all of the same 10 s."""
+
+    folder: Path
+
+    @property
+    def raw(self) -> Path:
+        return self.folder / "pictures.y4m"
+
+    @property
+    def h264(self) -> Path:
+        """H.264 in Annex B, one slice a picture."""
+        return self.folder / "pictures.h264"
+
+    @property
+    def mp4(self) -> Path:
+        return self.folder / "pictures.mp4"
+
+    @property
+    def wav(self) -> Path:
+        return self.folder / "sound.wav"
+
+    @property
+    def opus(self) -> Path:
+        return self.folder / "sound.ogg"
+
+    def luma(self, number: int) -> npt.NDArray[np.uint8]:
+        """Return the luma plane of a raw picture."""
+        at = len(_HEADER) + number * (len(_FRAME) + _PICTURE_BYTES) + len(_FRAME)
+        return np.fromfile(self.raw, np.uint8, WIDTH * HEIGHT, offset=at).reshape(HEIGHT, WIDTH)
+
+
+def material() -> Material:
+    """Return the material, made now if it is not there yet; that takes half a minute and 430 MB."""
+    kept = cache_folder() / f"bench-{_VERSION}"
+    if not kept.exists():
+        print(f"making pictures and sound in {kept}: half a minute, once", file=sys.stderr, flush=True)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
+            made = Material(Path(folder) / "made")
+            made.folder.mkdir()
+            _make(made)
+            shutil.move(made.folder, kept)
+    return Material(kept)
+
+
+def _make(made: Material) -> None:
+    _make_pictures(made)
+    _make_mp4(made)
+    _make_sound(made)
+
+
+def _make_pictures(made: Material) -> None:
+    from device.encoders.x264 import X264Encoder
+    from device.media.colour import BT709
+    from device.media.picture import FramePicture
+
+    with made.raw.open("wb") as raw, made.h264.open("wb") as encoded:
+        raw.write(_HEADER)
+        encoder = X264Encoder(
+            width=WIDTH,
+            height=HEIGHT,
+            pixel_format="yuv420p",
+            fps=FPS,
+            bitrate_bps=BITRATE_BPS,
+            bitrate_max_bps=BITRATE_BPS,
+            keyframe_interval_s=KEY_FRAME_EVERY_S,
+            colour=BT709,
+            sink=lambda unit: encoded.write(unit.payload),
+        )
+        for number, frame in enumerate(_pictures()):
+            raw.write(_FRAME)
+            raw.write(frame.to_ndarray().tobytes())
+            encoder.encode(FramePicture(frame=frame, number=number, captured_at_us=0), key=False)
+
+
+def _pictures() -> Iterator[av.VideoFrame]:
+    """Yield the film's pictures at our rate, from its beginning again where it ends."""
+    import av
+
+    from device.media.planes import writable
+
+    with av.open(clip("bigbuckbunny.mp4")) as container:
+        stream = container.streams.video[0]
+        rate = float(stream.average_rate or FPS)
+        film = [frame.reformat(width=WIDTH, height=HEIGHT, format="yuv420p") for frame in container.decode(stream)]
+    for number in range(FRAMES):
+        frame = av.VideoFrame(WIDTH, HEIGHT, "yuv420p")
+        planes = writable(frame)
+        for target, source in zip(planes, writable(film[int(number * rate / FPS) % len(film)]), strict=True):
+            target[:] = source
+        if number % FPS < FLASH_FRAMES:
+            _flash(*planes)
+        strip.draw(planes[0], number=number, captured_at_us=number * 1_000_000 // FPS)
+        yield frame
+
+
+def _flash(luma: strip.Luma, blue: strip.Luma, red: strip.Luma) -> None:
+    """Light up the upper right quarter, as the test pattern does."""
+    luma[: HEIGHT // 4, WIDTH // 2 :] = strip.WHITE
+    blue[: HEIGHT // 8, WIDTH // 4 :] = red[: HEIGHT // 8, WIDTH // 4 :] = 128
+
+
+def _make_mp4(made: Material) -> None:
+    import av
+
+    with av.open(str(made.h264), format="h264") as source, av.open(str(made.mp4), "w") as target:
+        stream = source.streams.video[0]
+        out = target.add_stream_from_template(stream)
+        step = round(1 / (FPS * _base(stream)))
+        for number, packet in enumerate(packet for packet in source.demux(stream) if packet.size):
+            packet.stream = out
+            packet.pts = packet.dts = number * step
+            target.mux(packet)
+
+
+def _make_sound(made: Material) -> None:
+    import av
+    from av.audio.frame import AudioFrame
+
+    from device.sources.tone import ToneSource
+
+    tone = ToneSource(channels=1)
+    first = tone.samples(0)
+    samples = np.concatenate([tone.samples(at) for at in range(0, _RATE * FRAMES // FPS, len(first))])
+    with wave.open(str(made.wav), "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(_RATE)
+        sound.writeframes(samples.tobytes())
+    # One packet a page: readers of pages then need not look into them.
+    with av.open(str(made.opus), "w", options={"page_duration": "20000"}) as target:
+        stream = target.add_stream("libopus", rate=_RATE, layout="mono", options={"application": "audio"})
+        stream.bit_rate = _OPUS_BPS
+        frame = AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout="mono")
+        frame.sample_rate = _RATE
+        for packet in (*stream.encode(frame), *stream.encode(None)):
+            target.mux(packet)
+
+
+def _base(stream: av.VideoStream) -> float:
+    assert stream.time_base is not None
+    return float(stream.time_base)

@@ -1,0 +1,121 @@
+"""The publishers that are compared: what each is, and how it is started. All get the same pictures and sound."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.bench import floor
+from tests.bench.material import BITRATE_BPS
+from tests.support import daemon
+from tests.support.tokens import token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.bench.material import Material
+    from tests.support.livekit_server import Server
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Where a run takes place."""
+
+    server: Server
+    room: str
+    folder: Path
+    material: Material
+
+    @property
+    def times(self) -> Path:
+        """The file to which a publisher writes when it captured which picture, if it tells no other way."""
+        return self.folder / "times"
+
+
+Command = tuple[list[str | Path], dict[str, str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """`start` returns a command line and its environment; `missing` says what it takes and is not here."""
+
+    name: str
+    title: str
+    start: Callable[[Stage], Command]
+    missing: Callable[[], str] = str
+    encodes: bool = True
+
+
+def _daemon(stage: Stage, **camera: str) -> Command:
+    config = stage.folder / "device.toml"
+    config.touch()
+    variables = daemon.environment(
+        stage.server,
+        stage.room,
+        DEVICE_MICROPHONE__SOURCE="file",
+        DEVICE_MICROPHONE__PATH=str(stage.material.wav),
+        DEVICE_CAMERA__SOURCE="file",
+        DEVICE_CAMERA__BITRATE_MAX_BPS=str(BITRATE_BPS),
+        DEVICE_LOG__LEVEL="debug",
+        **{f"DEVICE_CAMERA__{name.upper()}": value for name, value in camera.items()},
+    )
+    return [sys.executable, "-m", "device", "run", "--config", config], variables
+
+
+def _x264(stage: Stage) -> Command:
+    return _daemon(stage, path=str(stage.material.raw), encoder="x264")
+
+
+def _copy(stage: Stage) -> Command:
+    return _daemon(stage, path=str(stage.material.mp4), encoder="copy")
+
+
+def _outside(stage: Stage) -> dict[str, str]:
+    """Return what publishers of others' libraries need to join."""
+    minted = token(stage.server, stage.room, identity="publisher", publish=True)
+    return os.environ | {"LIVEKIT_URL": stage.server.url, "LIVEKIT_TOKEN": minted}
+
+
+def _example(stage: Stage) -> Command:
+    script = Path(__file__).parent / "example.py"
+    return [sys.executable, script, stage.material.raw, stage.material.wav, stage.times], _outside(stage)
+
+
+def _floor(stage: Stage) -> Command:
+    return [floor.binary(), stage.material.h264, stage.material.opus, stage.times], _outside(stage)
+
+
+def _sink(stage: Stage) -> Command:
+    """Build the pipeline that the plugin's own documentation shows, with x264 in the place of its choice."""
+    minted = token(stage.server, stage.room, identity="publisher", publish=True)
+    line = (
+        "gst-launch-1.0 livekitwebrtcsink name=sink video-caps=video/x-h264 audio-caps=audio/x-opus "
+        f"min-bitrate={BITRATE_BPS} start-bitrate={BITRATE_BPS} max-bitrate={BITRATE_BPS} "
+        f"signaller::ws-url={stage.server.url} signaller::auth-token={minted} "
+        f"signaller::identity=publisher signaller::room-name={stage.room} "
+        f"multifilesrc location={stage.material.raw} loop=true ! y4mdec ! clocksync ! queue ! sink.video_0 "
+        f"multifilesrc location={stage.material.wav} loop=true ! wavparse ignore-length=true ! clocksync ! "
+        "audioconvert ! audioresample ! queue ! sink.audio_0"
+    )
+    return list(line.split()), dict(os.environ)
+
+
+def _no_sink() -> str:
+    tool = shutil.which("gst-inspect-1.0")
+    if tool and not subprocess.run([tool, "livekitwebrtcsink"], capture_output=True, check=False).returncode:
+        return ""
+    return "not installed: GStreamer with livekitwebrtcsink (gst-plugins-rs)"
+
+
+X264 = Row(name="x264", title="this daemon, x264", start=_x264)
+COPY = Row(name="copy", title="this daemon, passing through", start=_copy, encodes=False)
+EXAMPLE = Row(name="example", title="the SDK's example pattern", start=_example)
+FLOOR = Row(name="floor", title="Go SDK, pre-encoded: the floor", start=_floor, missing=floor.missing, encodes=False)
+SINK = Row(name="sink", title="livekitwebrtcsink, x264", start=_sink, missing=_no_sink)
+
+ROWS = (X264, COPY, EXAMPLE, FLOOR, SINK)

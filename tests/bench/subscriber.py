@@ -1,0 +1,148 @@
+"""A subscriber in a process of its own: notes what arrives and keeps some of it, and judges nothing meanwhile.
+
+One JSON object a line: the first on its standard input says what to join, later ones are commands; what has happened
+is told on its standard output.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from livekit import rtc
+
+from device.sources import strip
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+KEEP_EVERY = 10
+_RATE = 48_000
+_QUEUED = 60  # by default the SDK drops a picture when two are there
+
+
+@dataclass(slots=True)
+class Watched:
+    """What one room's viewer has seen; times in microseconds since the epoch unless named otherwise."""
+
+    room: rtc.Room = field(default_factory=rtc.Room)
+    pictures: list[tuple[int, int, int, int]] = field(default_factory=list)
+    lumas: dict[int, npt.NDArray[np.uint8]] = field(default_factory=dict)
+    sound: list[tuple[float, npt.NDArray[np.int16]]] = field(default_factory=list)
+    track: rtc.RemoteVideoTrack | None = None
+    subscribed_at: float = 0.0  # monotonic, seconds
+    first: asyncio.Event = field(default_factory=asyncio.Event)
+    first_at: float = 0.0  # monotonic, seconds
+    keep: bool = False
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.room.on("track_subscribed", self._on_track)
+
+    def _on_track(
+        self, track: rtc.RemoteTrack, _publication: rtc.RemoteTrackPublication, _who: rtc.RemoteParticipant
+    ) -> None:
+        collect: Coroutine[Any, Any, None]
+        if isinstance(track, rtc.RemoteVideoTrack):
+            self.track, self.subscribed_at = track, time.monotonic()
+            collect = self._see(track)
+        else:
+            collect = self._hear(track)
+        task = asyncio.create_task(collect)
+        self.tasks.add(task)
+        task.add_done_callback(_ended)
+
+    async def _see(self, track: rtc.RemoteVideoTrack) -> None:
+        async for event in rtc.VideoStream(track, format=rtc.VideoBufferType.I420, capacity=_QUEUED):
+            at, epoch_us = time.monotonic(), time.time_ns() // 1000
+            frame = event.frame
+            luma = np.frombuffer(frame.data, np.uint8, frame.width * frame.height).reshape(frame.height, frame.width)
+            reading = strip.read(luma)
+            if reading is None:  # nothing of the source's: black before its first picture, or a slate
+                continue
+            self.pictures.append(
+                (reading.number, epoch_us, event.metadata.user_timestamp if event.metadata else 0, frame.height)
+            )
+            if self.keep and reading.number % KEEP_EVERY == 0:
+                self.lumas[reading.number] = luma.copy()
+            if not self.first.is_set():
+                self.first_at = at
+                self.first.set()
+
+    async def _hear(self, track: rtc.RemoteTrack) -> None:
+        async for event in rtc.AudioStream(track, sample_rate=_RATE, num_channels=1):
+            self.sound.append((time.time(), np.frombuffer(event.frame.data, np.int16).copy()))
+
+    async def received_bytes(self) -> int:
+        """Return how many bytes of the picture have come."""
+        assert self.track is not None
+        return sum(
+            each.inbound_rtp.inbound.bytes_received
+            for each in await self.track.get_stats()
+            if each.WhichOneof("stats") == "inbound_rtp"
+        )
+
+    async def aclose(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.room.disconnect()
+
+
+def _ended(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        raise SystemExit(f"a stream ended: {error}")
+
+
+async def _serve(job: dict[str, str]) -> None:
+    watched = Watched()
+    await watched.room.connect(job["url"], job["token"])
+    _say(event="joined")
+    lines = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    await watched.first.wait()
+    _say(event="first", at=watched.first_at)
+    began, bytes_before = 0, 0
+    while line := await lines.readline():
+        match json.loads(line)["do"]:
+            case "begin":
+                began, bytes_before = time.time_ns() // 1000, await watched.received_bytes()
+                watched.keep = True
+                _say(event="begun")
+            case "end":
+                ended, received = time.time_ns() // 1000, await watched.received_bytes() - bytes_before
+                watched.keep = False
+                np.savez(job["keep"], **{str(number): luma for number, luma in watched.lumas.items()})
+                _save_sound(job["sound"], watched.sound)
+                _say(event="ended", began_us=began, ended_us=ended, bytes=received, pictures=watched.pictures)
+            case "late":
+                _say(event="late", **await _late(job))
+    await watched.aclose()
+
+
+async def _late(job: dict[str, str]) -> dict[str, float]:
+    """Join once more, as somebody who comes when all is running; return the seconds until a picture is decoded."""
+    late = Watched()
+    joins_at = time.monotonic()
+    await late.room.connect(job["url"], job["late_token"])
+    await late.first.wait()
+    await late.aclose()
+    return {"from_join_s": late.first_at - joins_at, "from_subscription_s": late.first_at - late.subscribed_at}
+
+
+def _save_sound(path: str, sound: list[tuple[float, npt.NDArray[np.int16]]]) -> None:
+    np.savez(path, at=np.array([at for at, _ in sound]), samples=np.array([samples for _, samples in sound]))
+
+
+def _say(**what: object) -> None:
+    print(json.dumps(what), flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(json.loads(sys.stdin.readline())))
