@@ -23,6 +23,7 @@ _PARAMETER_SETS = {SPS, PPS}
 # what it lets wait at 60 frames a second, only a key frame helps.
 _MAX_LATE_US = 400_000
 _MAX_UNIT_BYTES = 4 << 20  # as much as one message to the daemon may hold
+_STILL_US, _HELD_US = 1_000_000, 200_000
 _INSTEAD = 'use encoder = "auto" to have it encoded anew'
 
 
@@ -42,6 +43,7 @@ class EncodedClip:
             raise self._reordered()
         self.width, self.height = int(context.width), int(context.height)
         self.fps = max(1, round(float(self._loop.stream.average_rate or 1)))
+        self.hold = False
         # MP4 and Matroska keep the parameter sets apart; the filter puts them before each IDR. Others may leave
         # them out of later IDRs.
         stored = bytes(context.extradata or b"")
@@ -51,7 +53,8 @@ class EncodedClip:
         """Yield access units for ever, each when it is due.
 
         Where units are over already, as after a start in the middle, the last key frame stands in each second until
-        the next one is due: viewers see a still, not garbage. Raises SourceError for what cannot be passed through.
+        the next one is due: viewers see a still, not garbage. So it does, more often, while `hold` is set, for times in
+        which units may get lost. Raises SourceError for what cannot be passed through.
         """
         number, whole, shown_at_us = 0, False, 0
         key: bytes | None = None
@@ -61,11 +64,11 @@ class EncodedClip:
                 due_us = start_us + offset_us
                 over = due_us < monotonic_us() - _MAX_LATE_US
                 key = payload if is_key else key
-                whole = not over and (is_key or whole)
+                whole = not over and not self.hold and (is_key or whole)
                 if whole:
                     sleep_until_us(due_us)
                     yield self._unit(payload, key=is_key, number=number, due_us=due_us)
-                elif key is not None and not over and due_us - shown_at_us >= _US:
+                elif key is not None and not over and due_us - shown_at_us >= (_HELD_US if self.hold else _STILL_US):
                     shown_at_us = due_us
                     sleep_until_us(due_us)
                     yield self._unit(key, key=True, number=number, due_us=due_us)

@@ -44,10 +44,13 @@ def _pass_through(link: Link, job: CameraJob) -> None:
 
     source = EncodedClip(path=job.path, epoch_us=job.epoch_us)
     link.hello(source=source.name, encoder=job.encoder, width=source.width, height=source.height, fps=source.fps)
+    source.hold = True  # as encoders begin: what is sent before the room is heard may be lost
     told = False
     for unit in source.units():
         for command in link.commands():
-            if not told:
+            if command["name"] == "all_key_frames":
+                source.hold = bool(command["value"])
+            elif not told:
                 told = True
                 link.log("info", "camera.orders_ignored", why="a file that is passed through is as it is")
             link.reply(command)

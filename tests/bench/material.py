@@ -71,10 +71,10 @@ class Material:
 
 
 def material() -> Material:
-    """Return the material, made now if it is not there yet; that takes half a minute and 430 MB."""
+    """Return the material, made now if it is not there yet; that takes some seconds and 420 MB."""
     kept = cache_folder() / f"bench-{_VERSION}"
     if not kept.exists():
-        print(f"making pictures and sound in {kept}: half a minute, once", file=sys.stderr, flush=True)
+        print(f"making pictures and sound in {kept}: some seconds, once", file=sys.stderr, flush=True)
         kept.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
             made = Material(Path(folder) / "made")

@@ -73,6 +73,19 @@ def test_a_start_in_the_middle_shows_the_last_key_frame_until_the_next_is_due(tm
     assert units[1].captured_at_us - units[0].captured_at_us == pytest.approx(US, abs=2 * PERIOD_US)
 
 
+def test_while_held_only_key_frames_come_and_then_all_from_the_next_on(tmp_path: Path) -> None:
+    source = clip(film(tmp_path / "film.mp4"))
+    source.hold = True
+    coming = source.units()
+    held = list(islice(coming, 4))
+    assert [unit.key for unit in held] == [True] * 4
+    for before, after in pairwise(held):
+        assert after.captured_at_us - before.captured_at_us == pytest.approx(200_000, abs=2 * PERIOD_US)
+    source.hold = False
+    units = list(islice(coming, 5))
+    assert numbers(units) == [20, 21, 22, 23, 24]  # the last held one was due at 0.6 s
+
+
 def test_units_that_are_a_little_late_are_not_left_out(tmp_path: Path) -> None:
     units = list(islice(clip(film(tmp_path / "film.mp4"), ago_us=200_000).units(), 12))
     assert numbers(units) == list(range(12))
