@@ -64,10 +64,15 @@ class Material:
     def opus(self) -> Path:
         return self.folder / "sound.ogg"
 
+    def picture(self, number: int) -> bytes:
+        """Return a raw picture, I420."""
+        with self.raw.open("rb") as file:
+            file.seek(len(_HEADER) + number * (len(_FRAME) + _PICTURE_BYTES) + len(_FRAME))
+            return file.read(_PICTURE_BYTES)
+
     def luma(self, number: int) -> npt.NDArray[np.uint8]:
         """Return the luma plane of a raw picture."""
-        at = len(_HEADER) + number * (len(_FRAME) + _PICTURE_BYTES) + len(_FRAME)
-        return np.fromfile(self.raw, np.uint8, WIDTH * HEIGHT, offset=at).reshape(HEIGHT, WIDTH)
+        return np.frombuffer(self.picture(number), np.uint8, WIDTH * HEIGHT).reshape(HEIGHT, WIDTH)
 
 
 def material() -> Material:

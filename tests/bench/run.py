@@ -7,12 +7,14 @@ import math
 import tempfile
 import time
 import uuid
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tests.bench import accounts, figures, processes
+from tests.bench.feed import feeding
 from tests.bench.material import FPS, FRAMES, HEIGHT
 from tests.bench.rows import Row, Stage
 from tests.support.processors import IdleMeter
@@ -49,7 +51,8 @@ def one_run(
             sound=str(stage.folder / "sound.npz"),
         ) as watcher:
             command, variables = row.start(stage)
-            with processes.publisher(command, variables, log) as (pid, started_at):
+            feed = feeding(stage.pictures_pipe, stage.sound_pipe, material) if row.fed else nullcontext()
+            with feed, processes.publisher(command, variables, log) as (pid, started_at):
                 first = watcher.expect("first", within_s=_FIRST_S)
                 time.sleep(WARM_UP_S)
                 measured, costs = _measured(watcher, pid, look)

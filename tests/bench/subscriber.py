@@ -10,6 +10,7 @@ import asyncio
 import json
 import sys
 import time
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -59,25 +60,29 @@ class Watched:
         task.add_done_callback(_ended)
 
     async def _see(self, track: rtc.RemoteVideoTrack) -> None:
-        async for event in rtc.VideoStream(track, format=rtc.VideoBufferType.I420, capacity=_QUEUED):
-            at, epoch_us = time.monotonic(), time.time_ns() // 1000
-            frame = event.frame
-            luma = np.frombuffer(frame.data, np.uint8, frame.width * frame.height).reshape(frame.height, frame.width)
-            reading = strip.read(luma)
-            if reading is None:  # nothing of the source's: black before its first picture, or a slate
-                continue
-            self.pictures.append(
-                (reading.number, epoch_us, event.metadata.user_timestamp if event.metadata else 0, frame.height)
-            )
-            if self.keep and reading.number % KEEP_EVERY == 0:
-                self.lumas[reading.number] = luma.copy()
-            if not self.first.is_set():
-                self.first_at = at
-                self.first.set()
+        async with aclosing(rtc.VideoStream(track, format=rtc.VideoBufferType.I420, capacity=_QUEUED)) as stream:
+            async for event in stream:
+                self._note(event)
+
+    def _note(self, event: rtc.VideoFrameEvent) -> None:
+        at, epoch_us = time.monotonic(), time.time_ns() // 1000
+        frame = event.frame
+        luma = np.frombuffer(frame.data, np.uint8, frame.width * frame.height).reshape(frame.height, frame.width)
+        reading = strip.read(luma)
+        if reading is None:  # nothing of the source's: black before its first picture, or a slate
+            return
+        captured_at_us = event.metadata.user_timestamp if event.metadata else 0
+        self.pictures.append((reading.number, epoch_us, captured_at_us, frame.height))
+        if self.keep and reading.number % KEEP_EVERY == 0:
+            self.lumas[reading.number] = luma.copy()
+        if not self.first.is_set():
+            self.first_at = at
+            self.first.set()
 
     async def _hear(self, track: rtc.RemoteTrack) -> None:
-        async for event in rtc.AudioStream(track, sample_rate=_RATE, num_channels=1):
-            self.sound.append((time.time(), np.frombuffer(event.frame.data, np.int16).copy()))
+        async with aclosing(rtc.AudioStream(track, sample_rate=_RATE, num_channels=1)) as stream:
+            async for event in stream:
+                self.sound.append((time.time(), np.frombuffer(event.frame.data, np.int16).copy()))
 
     async def received_bytes(self) -> int:
         """Return how many bytes of the picture have come."""

@@ -1,0 +1,68 @@
+"""Pictures and sound through named pipes, for a publisher that cannot read a file over and over by itself.
+
+Whoever reads sets the pace; what feeding costs is the bench's own, as if a camera did it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import wave
+from contextlib import contextmanager, suppress
+from itertools import cycle
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tests.bench.material import FRAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.bench.material import Material
+
+_LOOK_S = 0.02
+
+
+@contextmanager
+def feeding(pictures: Path, sound: Path, material: Material) -> Iterator[None]:
+    """Make both pipes and feed whoever opens them with I420 pictures and 16-bit samples, until they are closed."""
+    threads = {
+        pictures: _fed(pictures, lambda: _raw_pictures(material)),
+        sound: _fed(sound, lambda: _samples(material)),
+    }
+    try:
+        yield
+    finally:
+        for path, thread in threads.items():
+            while thread.is_alive():
+                os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))  # lets go who waits for a reader
+                thread.join(_LOOK_S)
+
+
+def _fed(path: Path, chunks: Callable[[], Iterator[bytes]]) -> threading.Thread:
+    os.mkfifo(path)
+
+    def feed() -> None:
+        with suppress(BrokenPipeError), path.open("wb", buffering=0) as pipe:
+            for chunk in chunks():
+                rest = memoryview(chunk)
+                while rest:
+                    rest = rest[pipe.write(rest) :]
+
+    thread = threading.Thread(target=feed, name=f"feed-{path.name}", daemon=True)
+    thread.start()
+    return thread
+
+
+def _raw_pictures(material: Material) -> Iterator[bytes]:
+    for number in cycle(range(FRAMES)):
+        yield material.picture(number)
+
+
+def _samples(material: Material) -> Iterator[bytes]:
+    with wave.open(str(material.wav), "rb") as sound:
+        whole = sound.readframes(sound.getnframes())
+    for block in cycle(np.split(np.frombuffer(whole, np.int16), FRAMES)):
+        yield block.tobytes()
