@@ -58,7 +58,7 @@ class Loop:
         except av.error.FFmpegError as error:
             raise SourceError(f"{self.path}: cannot be decoded: {_words(error)}") from None
 
-    def packets(self) -> Iterator[tuple[av.Packet, int]]:
+    def packets(self) -> Iterator[tuple[av.Packet[Any], int]]:
         """Yield what is left of the file as it is stored, each packet with its time as `frames` does."""
         try:
             for packet in self._container.demux(self.stream):
@@ -67,7 +67,7 @@ class Loop:
         except av.error.FFmpegError as error:
             raise SourceError(f"{self.path}: cannot be read: {_words(error)}") from None
 
-    def _since_start_us(self, stored: VideoFrame | AudioFrame | av.Packet) -> int:
+    def _since_start_us(self, stored: VideoFrame | AudioFrame | av.Packet[Any]) -> int:
         if stored.pts is None or stored.time_base is None:
             raise self._untimed()
         return int(stored.pts * stored.time_base * _US) - self._origin_us

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections import Counter
+from collections import defaultdict
 from pathlib import Path
 
 from tests.support.children import living_descendants
@@ -36,13 +36,13 @@ def pss_bytes(pid: int) -> int:
     return total
 
 
-def threads_s(pid: int) -> Counter[str]:
+def threads_s(pid: int) -> dict[str, float]:
     """Return the processor time of each of a process's threads, added up by their names."""
-    used: Counter[str] = Counter()
+    used: defaultdict[str, float] = defaultdict(float)
     for task in Path(f"/proc/{pid}/task").iterdir():
         with contextlib.suppress(OSError):
             text = (task / "stat").read_text()
-            used[name_in(text)] += used_s(text, reaped=False)  # type: ignore[assignment]  # seconds, not a count
+            used[name_in(text)] += used_s(text, reaped=False)
     return used
 
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     import av
 
+    from device.media.picture import AccessUnit
+
 WIDTH, HEIGHT, FPS, FRAMES = 1280, 720, 30, 300
 BITRATE_BPS = 2_500_000
 KEY_FRAME_EVERY_S = 1
@@ -102,6 +104,10 @@ def _make_pictures(made: Material) -> None:
 
     with made.raw.open("wb") as raw, made.h264.open("wb") as encoded:
         raw.write(_HEADER)
+
+        def keep(unit: AccessUnit) -> None:
+            encoded.write(unit.payload)
+
         encoder = X264Encoder(
             width=WIDTH,
             height=HEIGHT,
@@ -111,7 +117,7 @@ def _make_pictures(made: Material) -> None:
             bitrate_max_bps=BITRATE_BPS,
             keyframe_interval_s=KEY_FRAME_EVERY_S,
             colour=BT709,
-            sink=lambda unit: encoded.write(unit.payload),
+            sink=keep,
         )
         for number, frame in enumerate(_pictures()):
             raw.write(_FRAME)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,19 +29,20 @@ _LEAST_S = 0.01
 class Profile:
     """What each thread used between two looks, in seconds; keys are (process, thread)."""
 
-    before: Counter[tuple[str, str]] = field(default_factory=Counter)
-    used: Counter[tuple[str, str]] = field(default_factory=Counter)
+    before: dict[tuple[str, str], float] = field(default_factory=dict)
+    used: dict[tuple[str, str], float] = field(default_factory=dict)
     pss_bytes: dict[str, int] = field(default_factory=dict)
 
     def look(self, pid: int) -> None:
-        now: Counter[tuple[str, str]] = Counter()
+        now: dict[tuple[str, str], float] = {}
         for each in accounts.tree(pid):
             with contextlib.suppress(OSError):
                 name = process_name(Path(f"/proc/{each}/cmdline").read_bytes())
                 for thread, used_s in accounts.threads_s(each).items():
-                    now[name, thread] += used_s  # type: ignore[assignment]  # seconds, not a count
+                    now[name, thread] = used_s
                 self.pss_bytes[name] = accounts.share_bytes(Path(f"/proc/{each}/smaps_rollup").read_text())
-        self.used, self.before = now - self.before, now
+        self.used = {key: used_s - self.before.get(key, 0.0) for key, used_s in now.items()}
+        self.before = now
 
     def markdown(self) -> str:
         lines = ["| process | thread | CPU s / 1000 frames | PSS MB |", "|---|---|---|---|"]

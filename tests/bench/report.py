@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tests.bench.rows import COPY, EXAMPLE, FLOOR, ROWS, SINK, X264
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 Figures = dict[str, float]
 DOCUMENT = Path(__file__).parents[2] / "docs" / "performance.md"
@@ -137,5 +137,5 @@ def _number(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.3g}"
 
 
-def _markdown(lines: list[tuple[str, ...]]) -> str:
+def _markdown(lines: Sequence[tuple[str, ...]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -15,7 +15,7 @@ import numpy as np
 
 from tests.bench import accounts, figures, processes
 from tests.bench.feed import feeding
-from tests.bench.material import FPS, FRAMES, HEIGHT
+from tests.bench.material import FPS, FRAMES
 from tests.bench.rows import Row, Stage
 from tests.support.processors import IdleMeter
 from tests.support.tokens import token
@@ -119,13 +119,10 @@ def _of_pictures(stage: Stage, measured: dict[str, Any]) -> dict[str, float]:
 
 
 def _ssim(stage: Stage) -> float:
-    """Return the mean over the kept pictures that have the full size; not a number where there is none."""
-    with np.load(stage.folder / "lumas.npz") as lumas:
-        found = [
-            figures.ssim(stage.material.luma(int(number)), luma)
-            for number, luma in lumas.items()
-            if luma.shape[0] == HEIGHT
-        ]
+    """Return the mean over the kept pictures, which have the full size; not a number where there is none."""
+    with np.load(stage.folder / "lumas.npz") as kept:
+        pairs = zip(kept["numbers"].tolist(), kept["lumas"], strict=True)
+        found = [figures.ssim(stage.material.luma(number), luma) for number, luma in pairs]
     return sum(found) / len(found) if found else math.nan
 
 

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from livekit import rtc
 
 from device.sources import strip
+from tests.bench.material import HEIGHT
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -73,7 +74,7 @@ class Watched:
             return
         captured_at_us = event.metadata.user_timestamp if event.metadata else 0
         self.pictures.append((reading.number, epoch_us, captured_at_us, frame.height))
-        if self.keep and reading.number % KEEP_EVERY == 0:
+        if self.keep and reading.number % KEEP_EVERY == 0 and frame.height == HEIGHT:
             self.lumas[reading.number] = luma.copy()
         if not self.first.is_set():
             self.first_at = at
@@ -123,7 +124,7 @@ async def _serve(job: dict[str, str]) -> None:
             case "end":
                 ended, received = time.time_ns() // 1000, await watched.received_bytes() - bytes_before
                 watched.keep = False
-                np.savez(job["keep"], **{str(number): luma for number, luma in watched.lumas.items()})
+                np.savez(job["keep"], numbers=np.array([*watched.lumas]), lumas=np.array([*watched.lumas.values()]))
                 _save_sound(job["sound"], watched.sound)
                 _say(event="ended", began_us=began, ended_us=ended, bytes=received, pictures=watched.pictures)
             case "late":
