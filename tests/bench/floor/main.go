@@ -39,10 +39,10 @@ func main() {
 	must(err)
 
 	var bound sync.WaitGroup
-	video := publish(room, &bound, webrtc.MimeTypeH264, &lksdk.TrackPublicationOptions{
+	video := publish(room, &bound, webrtc.MimeTypeH264, 90000, &lksdk.TrackPublicationOptions{
 		Name: "camera", Source: livekit.TrackSource_CAMERA, VideoWidth: 1280, VideoHeight: 720,
 	})
-	audio := publish(room, &bound, webrtc.MimeTypeOpus, &lksdk.TrackPublicationOptions{
+	audio := publish(room, &bound, webrtc.MimeTypeOpus, 48000, &lksdk.TrackPublicationOptions{
 		Name: "microphone", Source: livekit.TrackSource_MICROPHONE,
 	})
 	bound.Wait()
@@ -60,8 +60,8 @@ func main() {
 }
 
 // publish returns a track that counts as bound once its connection takes packets.
-func publish(room *lksdk.Room, bound *sync.WaitGroup, mime string, options *lksdk.TrackPublicationOptions) *lksdk.LocalTrack {
-	track, err := lksdk.NewLocalTrack(webrtc.RTPCodecCapability{MimeType: mime})
+func publish(room *lksdk.Room, bound *sync.WaitGroup, mime string, rate uint32, options *lksdk.TrackPublicationOptions) *lksdk.LocalTrack {
+	track, err := lksdk.NewLocalTrack(webrtc.RTPCodecCapability{MimeType: mime, ClockRate: rate})
 	must(err)
 	bound.Add(1)
 	track.OnBind(sync.OnceFunc(bound.Done))
