@@ -6,7 +6,6 @@ BENCH_DOC=1 writes the newest into docs/performance.md. `--profile` shows where 
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -49,9 +48,7 @@ def main() -> int:
     text = "\n".join((report.machine(), "", report.table(found, missing), report.verdicts(judged)))
     print(text)
     if file := os.environ.get("BENCH_JSON"):
-        Path(file).write_text(
-            json.dumps({"machine": report.machine(), "medians": found, "runs": runs}, indent=1) + "\n"
-        )
+        Path(file).write_text(report.as_json(found, runs, missing))
     if os.environ.get("BENCH_DOC"):
         report.write_document(text, part="measured")
     return 0

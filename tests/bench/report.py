@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import platform
 import re
@@ -102,6 +103,25 @@ def verdicts(found: list[Target]) -> str:
         for each in found
     ]
     return _markdown(lines)
+
+
+def as_json(rows: Mapping[str, Figures], runs: Mapping[str, Sequence[Figures]], missing: Mapping[str, str]) -> str:
+    """Return all figures and verdicts; what was not measured is null."""
+
+    def plain(figures: Figures) -> dict[str, float | None]:
+        return {name: None if math.isnan(value) else value for name, value in figures.items()}
+
+    whole = {
+        "machine": machine(),
+        "medians": {name: plain(each) for name, each in rows.items()},
+        "runs": {name: [plain(each) for each in found] for name, found in runs.items()},
+        "missing": dict(missing),
+        "targets": [
+            {"what": each.what, **plain({"at_most": each.bound, "measured": each.measured}), "verdict": each.verdict}
+            for each in targets(rows)
+        ],
+    }
+    return json.dumps(whole, indent=1) + "\n"
 
 
 def machine() -> str:

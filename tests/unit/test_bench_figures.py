@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 
@@ -164,6 +165,16 @@ def test_the_table_says_what_is_not_there() -> None:
     assert [line[0] for line in lines[2:]] == ["this daemon, x264", "Go SDK, pre-encoded: the floor"]
     assert lines[2][lines[0].index("SSIM")] == "-"
     assert lines[3][1] == "not installed: go"
+
+
+def test_json_has_null_for_what_was_not_measured() -> None:
+    row = _figures(ssim=math.nan)
+    text = report.as_json({"x264": row}, {"x264": [row]}, {"floor": "not installed: go"})
+    found = json.loads(text, parse_constant=pytest.fail)
+    assert found["medians"]["x264"]["ssim"] is None
+    assert found["runs"]["x264"][0]["pss_mb"] == 100.0
+    assert found["missing"] == {"floor": "not installed: go"}
+    assert {each["verdict"] for each in found["targets"]} == {"held", "not measured"}
 
 
 def test_the_document_gets_the_newest_between_its_markers() -> None:
