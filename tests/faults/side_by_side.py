@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
-    from pathlib import Path
 
     from tests.faults.ground import Ground
 
@@ -36,6 +37,7 @@ class SideBySide:
         self._scenarios = scenarios
         self._busy = asyncio.Semaphore(_BUSY)
         self._running: dict[Scenario, asyncio.Task[None]] = {}
+        self._waited: set[Scenario] = set()
 
     def wait(self, scenario: Scenario) -> None:
         """Return when a scenario holds; raise what it raised."""
@@ -50,6 +52,9 @@ class SideBySide:
             busy = [each for each in self._scenarios if not each.waits]
             for number, each in enumerate((*waiting, *busy)):
                 self._running[each.scenario] = asyncio.create_task(self._later(number * _STAGGER_S, each))
+        if scenario in self._waited:  # it did not hold, and is looked at once more
+            self._running[scenario] = asyncio.create_task(self._later(0.0, Kept(scenario, waits=True)))
+        self._waited.add(scenario)
         await self._running[scenario]
 
     async def _close(self) -> None:
@@ -59,7 +64,6 @@ class SideBySide:
 
     async def _later(self, delay_s: float, kept: Kept) -> None:
         await asyncio.sleep(delay_s)
-        folder = self._folder / kept.scenario.__name__
-        folder.mkdir()
+        folder = Path(tempfile.mkdtemp(prefix=f"{kept.scenario.__name__.strip('_')}-", dir=self._folder))
         async with contextlib.nullcontext() if kept.waits else self._busy:
             await kept.scenario(self._ground, folder)

@@ -10,7 +10,7 @@ import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -23,7 +23,6 @@ from tests.faults.rogue import KILLED, Rogue, rogue
 if TYPE_CHECKING:
     from tests.faults.device import Device
     from tests.faults.ground import Ground
-    from tests.faults.side_by_side import SideBySide
 
 _NODES = {CAMERA: ("video0", "video9"), MICROPHONE: ("snd/pcmC0D0c", "snd/pcmC2D0c")}
 _FIRST_AWAY_S, _AWAY_S = 6.0, 60.0
@@ -74,14 +73,6 @@ class _Plug:
     @property
     def _dev(self) -> Path:
         return Path(f"/proc/{self.one.daemon.pid}/root/dev")
-
-
-async def _camera(ground: Ground, folder: Path) -> None:
-    await _scenario(ground, folder, CAMERA)
-
-
-async def _microphone(ground: Ground, folder: Path) -> None:
-    await _scenario(ground, folder, MICROPHONE)
 
 
 async def _scenario(ground: Ground, folder: Path, worker: str) -> None:
@@ -170,13 +161,19 @@ def _with_own_dev(folder: Path) -> list[str]:
 
 
 @pytest.mark.usefixtures("quiet")
-@pytest.mark.timeout(500)
-@pytest.mark.parametrize(
-    "scenario",
-    [
-        pytest.param(each, id=each.__name__.strip("_"), marks=pytest.mark.side_by_side.with_args(each))
-        for each in (_camera, _microphone)
-    ],
-)
-def test_absent(side_by_side: SideBySide, scenario: Any) -> None:
-    side_by_side.wait(scenario)
+@pytest.mark.timeout(300)
+def test_absent(ground: Ground, tmp_path: Path) -> None:
+    """Both at once, each on a device of its own: most of it is waiting."""
+
+    async def scenario() -> None:
+        running = []
+        for worker in (CAMERA, MICROPHONE):
+            folder = tmp_path / worker
+            folder.mkdir()
+            running.append(_scenario(ground, folder, worker))
+        # The second is noted although the first does not hold.
+        for failure in await asyncio.gather(*running, return_exceptions=True):
+            if failure is not None:
+                raise failure
+
+    ground.run(scenario())
