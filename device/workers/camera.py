@@ -54,14 +54,7 @@ def _pass_through(link: Link, job: CameraJob) -> None:
                 told = True
                 link.log("info", "camera.orders_ignored", why="a file that is passed through is as it is")
             link.reply(command)
-        link.unit(
-            unit.payload,
-            key=unit.key,
-            width=unit.width,
-            height=unit.height,
-            frame_id=unit.number,
-            captured_at_us=unit.captured_at_us,
-        )
+        link.unit(unit)
 
 
 def open_source(job: CameraJob) -> Source:

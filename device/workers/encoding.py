@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from device.encoders.encoder import Encoder
     from device.jobs import CameraJob
     from device.media.colour import Colour
-    from device.media.picture import AccessUnit, Picture
+    from device.media.picture import Picture
     from device.workers.link import Link
 
 # Before the first estimate of the link arrives: what WebRTC's own encoders begin a 720p stream with, about.
@@ -96,7 +96,7 @@ class Encoding:
             fps=self._source.fps,
             bitrate_bps=self._bitrate_bps,
             keyframe_interval_s=self._job.keyframe_interval_s,
-            sink=self._send,
+            sink=self._link.unit,
         )
         self._hello(encoder)
         return encoder
@@ -113,7 +113,7 @@ class Encoding:
             bitrate_max_bps=self._job.bitrate_max_bps,
             keyframe_interval_s=self._job.keyframe_interval_s,
             colour=self._source.colour,
-            sink=self._send,
+            sink=self._link.unit,
         )
         self._hello(encoder)
         return encoder
@@ -122,14 +122,4 @@ class Encoding:
         source = self._source
         self._link.hello(
             source=source.name, encoder=encoder.name, width=source.width, height=source.height, fps=source.fps
-        )
-
-    def _send(self, unit: AccessUnit) -> None:
-        self._link.unit(
-            unit.payload,
-            key=unit.key,
-            width=unit.width,
-            height=unit.height,
-            frame_id=unit.number,
-            captured_at_us=unit.captured_at_us,
         )

@@ -18,6 +18,8 @@ from device.workers.wire import Decoder, Flag, Kind, Message, json_message
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from device.media.picture import AccessUnit
+
 # A second of video would hide in the default buffer: what the daemon does not take must cost frames, not time.
 SEND_BUFFER_BYTES = 32 << 10
 _MAX_COMMANDS = 64
@@ -43,16 +45,16 @@ class Link:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         return cls(connection)
 
-    def unit(self, payload: bytes, *, key: bool, width: int, height: int, frame_id: int, captured_at_us: int) -> None:
+    def unit(self, unit: AccessUnit) -> None:
         self.send(
             Message(
                 kind=Kind.UNIT,
-                payload=payload,
-                flags=Flag.KEY if key else Flag.NONE,
-                width=width,
-                height=height,
-                frame_id=frame_id,
-                captured_at_us=captured_at_us,
+                payload=unit.payload,
+                flags=Flag.KEY if unit.key else Flag.NONE,
+                width=unit.width,
+                height=unit.height,
+                frame_id=unit.number,
+                captured_at_us=unit.captured_at_us,
             )
         )
 

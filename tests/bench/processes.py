@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.support.children import living_descendants
+from tests.support.children import end, living_descendants
 from tests.support.livekit_server import cache_folder
 
 if TYPE_CHECKING:
@@ -40,12 +40,7 @@ def publisher(command: Sequence[str | Path], variables: Mapping[str, str], log: 
         raise
     finally:
         children = living_descendants(process.pid)
-        process.terminate()
-        try:
-            process.wait(_END_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process, within_s=_END_S)
         for pid in children:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, 9)  # a worker ends with its parent by itself; this is for who is killed

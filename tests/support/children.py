@@ -17,12 +17,12 @@ def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def end(child: subprocess.Popen[bytes] | subprocess.Popen[str]) -> None:
+def end(child: subprocess.Popen[bytes] | subprocess.Popen[str], *, within_s: float = _END_S) -> None:
     """Ask a child to end, then kill it."""
     with contextlib.suppress(ProcessLookupError):
         child.send_signal(signal.SIGTERM)
     try:
-        child.wait(_END_S)
+        child.wait(within_s)
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()

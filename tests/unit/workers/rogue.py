@@ -13,6 +13,7 @@ import threading
 import time
 
 from device.errors import SourceAbsentError
+from device.media.picture import AccessUnit
 from device.workers.link import Link, serve
 from device.workers.wire import Flag, Kind, Message, json_message
 
@@ -32,8 +33,11 @@ def capture(link: Link) -> None:  # noqa: C901, PLR0912, PLR0915
                 link.block(identity, captured_at_us=2)
                 time.sleep(0.02)
         case "flood":
+            flood = AccessUnit(
+                payload=b"\0\0\0\1" + bytes(50_000), key=True, width=64, height=48, number=1, captured_at_us=1
+            )
             while True:
-                link.unit(b"\0\0\0\1" + bytes(50_000), key=True, width=64, height=48, frame_id=1, captured_at_us=1)
+                link.unit(flood)
         case "nonsense":
             connection.sendall(b"this is no message, and it is longer than a header")
         case "half":
