@@ -5,27 +5,27 @@ from __future__ import annotations
 from collections import Counter
 
 SECONDS = {
-    "test_signalling_cut_for_20_s": 50,
-    "test_udp_blocked_from_the_start": 15,
-    "test_udp_blocked_in_mid_stream": 110,
-    "test_link_down_for_10_s": 90,
+    "test_signalling_cut_for_20_s": 40,
+    "test_udp_blocked_from_the_start": 10,
+    "test_udp_blocked_in_mid_stream": 100,
+    "test_link_down_for_10_s": 70,
     "test_link_down_for_120_s": 130,
-    "test_own_address_changed": 110,
+    "test_own_address_changed": 100,
     "test_random_loss_of_5_percent": 45,
     "test_random_loss_of_20_percent": 45,
-    "test_daemon_killed_and_restarted": 110,
-    "test_server_killed_for_5_s": 80,
+    "test_daemon_killed_and_restarted": 80,
+    "test_server_killed_for_5_s": 60,
     "test_server_killed_for_60_s": 70,
     "test_server_stopped_for_30_s": 40,
-    "test_second_node_takes_over": 80,
-    "test_worker": 85,
-    "test_absent": 100,
-    "test_both_workers": 30,
-    "test_both_workers_while_the_room_reconnects": 40,
-    "test_daemon_dies": 60,
-    "test_300_recoveries": 190,
+    "test_second_node_takes_over": 40,
+    "test_worker": 80,
+    "test_absent": 80,
+    "test_both_workers": 20,
+    "test_both_workers_while_the_room_reconnects": 30,
+    "test_daemon_dies": 50,
+    "test_300_recoveries": 120,
 }
-SIDE_BY_SIDE_S = 320  # tokens, reasons, clock, names, disk, growth: as long as the longest of them
+SIDE_BY_SIDE_S = 280  # tokens, reasons, clock, names, disk, growth: as long as the longest of them
 _TOOK: Counter[str] = Counter()
 
 
