@@ -12,7 +12,7 @@ import structlog
 
 from device.clock import monotonic_us
 from device.repeats import Repeats
-from device.workers.child import fresh_interpreter
+from device.workers.child import fresh_interpreter, killed, to_the_end
 from device.workers.wire import Flag, Kind, Message
 
 if TYPE_CHECKING:
@@ -144,11 +144,7 @@ class Slate:
         try:
             unit, complaint = await asyncio.wait_for(process.communicate(json.dumps(wanted).encode()), _DRAWING_S)
         finally:
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(process.wait(), 1)
+            await to_the_end(killed(process))
         if process.returncode or not unit.startswith(b"\0\0"):
             words = complaint.decode(errors="replace").strip().rpartition("\n")[2]
             raise RuntimeError(f"the slate could not be drawn: {words[:200]}")

@@ -118,24 +118,47 @@ async def running(
         fell = child.gone.done()
         child.hang_up()
         ours.close()
-        await _to_the_end(_ended(process, child, chatter, fell=fell))
+        await to_the_end(_ended(process, child, chatter, fell=fell))
 
 
 async def fresh_interpreter(module: str, *arguments: str, **streams: Any) -> asyncio.subprocess.Process:
     """Start `python -m module` in a session of its own, with nothing of ours that is not meant for it.
 
-    Never a fork: the SDK has threads; and Ctrl-C at a terminal is meant for the daemon alone.
+    Never a fork: the SDK has threads; and Ctrl-C at a terminal is meant for the daemon alone. Cancelled meanwhile, it
+    leaves nothing running.
     """
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-P",  # nothing is imported from wherever the daemon was started
-        "-m",
-        module,
-        *arguments,
-        start_new_session=True,
-        env=_environment(),
-        **streams,
+    spawning = asyncio.create_task(
+        asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",  # nothing is imported from wherever the daemon was started
+            "-m",
+            module,
+            *arguments,
+            start_new_session=True,
+            env=_environment(),
+            **streams,
+        )
     )
+    try:
+        return await asyncio.shield(spawning)
+    except asyncio.CancelledError:
+        await to_the_end(_unspawned(spawning))
+        raise
+
+
+async def killed(process: asyncio.subprocess.Process) -> int | None:
+    """Kill a process that may still run; return its exit code, or None where it survives even that."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)  # asyncio's own would reap it, unseen by the loop
+    with contextlib.suppress(TimeoutError):
+        return await asyncio.wait_for(process.wait(), _KILL_S)
+    return None
+
+
+async def _unspawned(spawning: asyncio.Task[asyncio.subprocess.Process]) -> None:
+    with contextlib.suppress(OSError):
+        await killed(await spawning)
 
 
 def _environment() -> dict[str, str]:
@@ -144,14 +167,18 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | _CALM_LIBRARIES
 
 
-async def _to_the_end(ending: Coroutine[Any, Any, None]) -> None:
-    """Wait for something bounded even when cancelled meanwhile: a worker half ended would keep its device."""
+async def to_the_end(ending: Coroutine[Any, Any, object]) -> None:
+    """Wait for something bounded, however often cancelled meanwhile: a worker half ended would keep its device."""
     task = asyncio.create_task(ending)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task})
-        raise
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            cancelled = True
+    task.result()
+    if cancelled:
+        raise asyncio.CancelledError
 
 
 async def _ended(process: asyncio.subprocess.Process, child: Child, chatter: asyncio.Task[str], *, fell: bool) -> None:
@@ -169,16 +196,10 @@ async def _exit_code(process: asyncio.subprocess.Process) -> int | None:
     # Closing the socket was the request to end.
     with contextlib.suppress(TimeoutError):
         return await asyncio.wait_for(process.wait(), _ASK_S)
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(process.pid, signal.SIGKILL)
-    with contextlib.suppress(TimeoutError):
-        return await asyncio.wait_for(process.wait(), _KILL_S)
-    log.error(
-        "worker.unkillable",
-        pid=process.pid,
-        hint=_UNKILLABLE,
-    )
-    return None
+    code = await killed(process)
+    if code is None:
+        log.error("worker.unkillable", pid=process.pid, hint=_UNKILLABLE)
+    return code
 
 
 async def _relay_stderr(process: asyncio.subprocess.Process, name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 import time
@@ -88,6 +89,25 @@ def test_hiding_at_any_moment_of_its_start_leaves_nothing(tmp_path: Path, monkey
         await _until(lambda: not living_descendants(os.getpid()))
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("turns", range(16))
+def test_closing_at_any_moment_of_its_start_leaves_nothing(
+    turns: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both of its tasks are cancelled then, one of them twice: no process may stay that nobody waits for."""
+    stand_in(tmp_path / "python", "exec sleep 1000", monkeypatch)
+
+    async def main() -> None:
+        real = Slate(title="Porch", width=640, height=480, deliver=lambda _: None)
+        real.show("x")
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await real.aclose()
+
+    asyncio.run(main())
+    gc.collect()  # whoever was not waited for complains now
+    assert living_descendants(os.getpid()) == set()
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,8 @@ def start() -> asyncio.Task[None]:
 
 async def leave(task: asyncio.Task[None], when: str) -> None:
     task.cancel()
+    await asyncio.sleep(0)
+    task.cancel()  # as a task group does with what its body has cancelled already
     await asyncio.wait({task})
     if not task.cancelled():
         print(f"{when}: it ended with {task.exception()!r}")
