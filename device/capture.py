@@ -63,6 +63,7 @@ def _camera(config: Config, epoch_us: int, status: Status, promises: Promises) -
         title=config.room.display_name or name, width=camera.width, height=camera.height, deliver=track.deliver
     )
     track.on_viewer = slate.welcome
+    track.on_news = status.video
 
     def on_state(state: WorkerState, why: str) -> None:
         if state is WorkerState.LIVE:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import av
 from av.video.frame import PictureType
+from av.video.reformatter import Interpolation, VideoReformatter
 
 from device.errors import EncoderError
+from device.media.demand import needs_bps
 from device.media.picture import AccessUnit, Picture, Sink
 
 if TYPE_CHECKING:
@@ -16,8 +18,9 @@ if TYPE_CHECKING:
 
     from device.media.colour import Colour
 
-# Seconds at the ceiling; at a tenth of it, this is a whole second in which the encoder may lag behind its target.
-_VBV_S = 0.1
+# x264's buffer, which bounds its bursts: seconds at the lowest bitrate at which this size is still sent. It cannot be
+# changed in mid-stream, so at six times that bitrate it is a tenth of this.
+_VBV_S = 0.6
 _OPTIONS = {
     "preset": "ultrafast",
     "tune": "zerolatency",
@@ -28,7 +31,7 @@ _OPTIONS = {
 
 
 class X264Encoder:
-    """One frame in, one access unit out, in the caller's thread."""
+    """One frame in, one access unit out, in the caller's thread. Pictures of another size are scaled to its own."""
 
     name = "x264"
 
@@ -38,7 +41,7 @@ class X264Encoder:
         width: int,
         height: int,
         pixel_format: str,
-        fps: int,
+        fps: float,
         bitrate_bps: int,
         bitrate_max_bps: int,
         keyframe_interval_s: int,
@@ -48,9 +51,10 @@ class X264Encoder:
         try:
             context: VideoCodecContext = av.CodecContext.create("libx264", "w")
             context.width, context.height, context.pix_fmt = width, height, pixel_format
-            context.time_base = Fraction(1, fps)
-            context.framerate = Fraction(fps)
-            context.gop_size = keyframe_interval_s * fps
+            rate = Fraction(fps).limit_denominator(1001)
+            context.time_base = 1 / rate
+            context.framerate = rate
+            context.gop_size = round(keyframe_interval_s * rate)
             context.thread_count = 1
             context.color_range = colour.range
             context.colorspace = colour.matrix
@@ -59,7 +63,7 @@ class X264Encoder:
             # A later bit_rate takes effect only if the VBV came from these two options, and never goes above.
             context.options = _OPTIONS | {
                 "maxrate": str(bitrate_max_bps),
-                "bufsize": str(int(bitrate_max_bps * _VBV_S)),
+                "bufsize": str(int(min(needs_bps(width, height, fps), bitrate_max_bps) * _VBV_S)),
             }
             # x264 follows a later bit_rate only in a stream that was opened with a constant one.
             context.bit_rate = bitrate_max_bps
@@ -68,11 +72,13 @@ class X264Encoder:
         except (av.error.FFmpegError, ValueError) as error:
             raise EncoderError(f"x264 refuses {width}x{height} at {fps} fps: {error}") from error
         self._context = context
+        self._scaler = VideoReformatter()
         self._sink = sink
         self._frames = 0
 
     def encode(self, picture: Picture, *, key: bool) -> None:
-        with picture.mapped() as frame:
+        with picture.mapped() as whole:
+            frame = self._fitting(whole)
             frame.pts = self._frames
             frame.time_base = self._context.time_base
             # A decoded frame carries the type that it had in its file; x264 would take that for a wish.
@@ -93,6 +99,12 @@ class X264Encoder:
                     captured_at_us=picture.captured_at_us,
                 )
             )
+
+    def _fitting(self, frame: av.VideoFrame) -> av.VideoFrame:
+        width, height = self._context.width, self._context.height
+        if (frame.width, frame.height) == (width, height):
+            return frame
+        return self._scaler.reformat(frame, width=width, height=height, interpolation=Interpolation.FAST_BILINEAR)
 
     def set_bitrate(self, bitrate_bps: int) -> None:
         self._context.bit_rate = bitrate_bps

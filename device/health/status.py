@@ -58,6 +58,10 @@ class Status:
         self._texts[name] = _with_reason(state.value, why)
         self._update()
 
+    def video(self, text: str) -> None:
+        """Tell viewers what is sent of the picture; the rest is told as it was."""
+        self._attributes.set(video=text)
+
     def _update(self) -> None:
         if self._room_state is PresenceState.FORBIDDEN:
             state = DeviceState.FORBIDDEN

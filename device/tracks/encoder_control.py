@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from device.tracks.ladder import Ladder, Rung
 
 # A key frame is several times the size of another; more of them help nobody on a link that loses packets.
 MIN_KEY_FRAME_INTERVAL_S = 0.5
@@ -20,14 +24,19 @@ class Orders:
     key_frame: bool = False
     all_key_frames: bool | None = None
     bitrate_bps: int | None = None
+    rung: Rung | None = None
 
 
 @dataclass(slots=True, kw_only=True)
 class EncoderControl:
-    """Follows the target between floor and ceiling: down at once, up in steps; key frames on request, spaced out."""
+    """Follows the target between floor and ceiling: down at once, up in steps; key frames on request, spaced out.
+
+    `ladder` says how large the pictures are for that, and how many.
+    """
 
     floor_bps: int
     ceiling_bps: int
+    ladder: Ladder
     bitrate_bps: int | None = field(default=None, init=False)
     heard: bool = field(default=False, init=False)
     _key_frame_at: float = field(default=float("-inf"), init=False)
@@ -37,11 +46,13 @@ class EncoderControl:
     def restarted(self) -> Orders:
         """Return what a new publication needs: key frames alone until the room is heard for the first time."""
         self.heard = False
+        self.ladder.forget()
         return Orders(all_key_frames=True)
 
     def current(self) -> Orders:
         """Return all that is in force, for an encoder that has just started."""
-        return Orders(all_key_frames=not self.heard, bitrate_bps=self.bitrate_bps)
+        rung = self.ladder.rung if self.ladder.rung is not self.ladder.rungs[0] else None
+        return Orders(all_key_frames=not self.heard, bitrate_bps=self.bitrate_bps, rung=rung)
 
     def feedback(self, *, key_frame_requested: bool, target_bps: int | None, now: float) -> Orders:
         """Decide on one piece of feedback."""
@@ -49,13 +60,20 @@ class EncoderControl:
         self.heard = self.heard or first
         # The units before the first feedback were key frames and are lost while the SDK changes over.
         self._key_frame_owed = self._key_frame_owed or first or key_frame_requested
-        key_frame = self._key_frame_owed and now - self._key_frame_at >= MIN_KEY_FRAME_INTERVAL_S
+        if target_bps is not None:
+            self.ladder.saw(min(max(target_bps, self.floor_bps), self.ceiling_bps), now)
+        key_frame, rung = False, None
+        if now - self._key_frame_at >= MIN_KEY_FRAME_INTERVAL_S:
+            # A new size begins with a key frame, which is owed to nobody twice.
+            rung = self.ladder.step(now)
+            key_frame = self._key_frame_owed or rung is not None
         if key_frame:
             self._key_frame_at, self._key_frame_owed = now, False
         return Orders(
             key_frame=key_frame,
             all_key_frames=False if first else None,
             bitrate_bps=None if target_bps is None else self._follow(target_bps, now),
+            rung=rung,
         )
 
     def lost(self, now: float) -> Orders:

@@ -12,6 +12,8 @@ from livekit import rtc
 
 from device.clock import epoch_of_us
 from device.tracks.encoder_control import EncoderControl, Losses, Orders
+from device.tracks.in_force import Meter, News
+from device.tracks.ladder import Ladder, rungs
 from device.workers.wire import Flag, Message
 
 if TYPE_CHECKING:
@@ -43,9 +45,14 @@ class VideoTrack:
         self._losses, self._fed_before = Losses(), 0
         self._key_wanted_at: float | None = None
         self.on_viewer: Callable[[], None] | None = None
+        self.on_news: Callable[[str], None] | None = None  # what is sent, in words
+        self._meter, self._news = Meter(), News()
+        self._target_bps = 0
         self._job = job
         self._command = command
-        self._control = EncoderControl(floor_bps=job.bitrate_min_bps, ceiling_bps=job.bitrate_max_bps)
+        bounds = {"floor_bps": job.bitrate_min_bps, "ceiling_bps": job.bitrate_max_bps}
+        ladder = Ladder(rungs=rungs(width=job.width, height=job.height, fps=job.fps, **bounds))
+        self._control = EncoderControl(**bounds, ladder=ladder)
 
     def options(self) -> rtc.TrackPublishOptions:
         return rtc.TrackPublishOptions(
@@ -96,6 +103,23 @@ class VideoTrack:
             log.info("camera.units_lost", units=units)
         if units or lost > _LOSSY:
             self._carry_out(self._control.lost(time.monotonic()))
+        self._tell(time.monotonic(), lost)
+
+    def _tell(self, now: float, lost: float) -> None:
+        if (sent := self._meter.look(now)) is None:
+            return
+        log.debug(
+            "camera.sent",
+            width=sent.width,
+            height=sent.height,
+            fps=round(sent.fps, 1),
+            sent_bps=round(sent.bitrate_bps),
+            bitrate_bps=self._control.bitrate_bps,
+            target_bps=self._target_bps,
+            lost=round(lost, 3),
+        )
+        if self.on_news is not None and (news := self._news.of(sent, now)):
+            self.on_news(news)
 
     def _feed_waiting(self) -> None:
         self._timer = None
@@ -119,20 +143,25 @@ class VideoTrack:
                 metadata=rtc.FrameMetadata(user_timestamp=epoch_of_us(unit.captured_at_us), frame_id=unit.frame_id),
             )
         )
+        now = time.monotonic()
         self.fed += 1
         if unit.flags & Flag.KEY and self._key_wanted_at is not None:
             log.debug("camera.key_frame_sent", after_s=round(time.monotonic() - self._key_wanted_at, 3))
             self._key_wanted_at = None
+        self._meter.count(len(unit.payload), width=unit.width, height=unit.height, now=now)
         feedback = self._source.take_feedback()
         if feedback.keyframe_requested and self._key_wanted_at is None:
             self._key_wanted_at = time.monotonic()
         rate = feedback.rate_control
+        if rate and rate.target_bitrate_bps != self._target_bps:
+            self._target_bps = rate.target_bitrate_bps
+            log.debug("camera.target", target_bps=self._target_bps)
         self._carry_out(
             self._control.feedback(
                 # What the SDK did not take is missing for the next ones.
                 key_frame_requested=feedback.keyframe_requested or (self._control.heard and not accepted),
                 target_bps=rate.target_bitrate_bps if rate else None,
-                now=time.monotonic(),
+                now=now,
             )
         )
 
@@ -147,5 +176,14 @@ class VideoTrack:
         if orders.bitrate_bps is not None:
             self._command("bitrate", orders.bitrate_bps)
             log.debug("camera.bitrate", bitrate_bps=orders.bitrate_bps)
+        if (rung := orders.rung) is not None:
+            self._command("rung", {"width": rung.width, "height": rung.height, "fps": rung.fps})
+            log.info(
+                "camera.rung",
+                width=rung.width,
+                height=rung.height,
+                fps=rung.fps,
+                why=f"the room's target is {self._target_bps // 1000} kbit/s",
+            )
         if orders.key_frame:
             self._command("key_frame", None)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Protocol
 
 from device.errors import EncoderError
+from device.sources.pacing import RateLimit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,10 +42,17 @@ class Encoding:
         # Until the first feedback every unit is a key frame: the SDK loses the first ones after a publication.
         self._all_keys, self._next_key = True, True
         self._bitrate_bps = min(_FIRST_BITRATE_BPS, job.bitrate_max_bps)
+        self._width, self._height, self._fps = source.width, source.height, float(source.fps)
+        self._limit: RateLimit | None = None
         self._encoder = self._open()
 
     def encode(self, picture: Picture) -> None:
-        """Encode one picture; with "auto", software takes over from a board's encoder that fails."""
+        """Encode one picture, unless there are to be fewer of them.
+
+        With "auto", software takes over from a board's encoder that fails.
+        """
+        if self._limit is not None and not self._limit.admits(picture.captured_at_us):
+            return
         key = self._all_keys or self._next_key
         self._next_key = False
         try:
@@ -65,9 +74,27 @@ class Encoding:
             case {"name": "bitrate", "value": int(bitrate_bps)} if bitrate_bps > 0:
                 self._bitrate_bps = bitrate_bps
                 self._encoder.set_bitrate(bitrate_bps)
+            case {"name": "rung", "value": {"width": int(width), "height": int(height), "fps": int(fps)}} if (
+                min(width, height, fps) > 0
+            ):
+                self._confine(width, height, fps)
             case _:
                 return "unknown command or value"
         return ""
+
+    def _confine(self, width: int, height: int, fps: int) -> None:
+        """Keep within a size and a rate from now on, by leaving out each so many pictures and by scaling down.
+
+        The board's encoder takes the camera's buffers as they are: there only the rate goes down.
+        """
+        source = self._source
+        every = math.ceil(source.fps / fps)
+        scale = min(1.0, width / source.width, height / source.height)
+        self._fps = source.fps / every
+        self._limit = RateLimit(fps=self._fps) if every > 1 else None
+        self._width, self._height = max(2, int(source.width * scale) & ~1), max(2, int(source.height * scale) & ~1)
+        if self._encoder.name == "x264":
+            self._encoder = self._software()  # it begins with a key frame and its headers
 
     def _open(self) -> Encoder:
         if self._job.encoder == "x264" or (self._job.encoder == "auto" and self._job.source != "picamera2"):
@@ -105,10 +132,10 @@ class Encoding:
         from device.encoders.x264 import X264Encoder
 
         encoder = X264Encoder(
-            width=self._source.width,
-            height=self._source.height,
+            width=self._width,
+            height=self._height,
             pixel_format=self._source.pixel_format,
-            fps=self._source.fps,
+            fps=self._fps,
             bitrate_bps=self._bitrate_bps,
             bitrate_max_bps=self._job.bitrate_max_bps,
             keyframe_interval_s=self._job.keyframe_interval_s,

@@ -77,6 +77,11 @@ class Network:
         """Lose packets at random, in both directions."""
         return self.dropping(f"numgen random mod 100 < {percent}")
 
+    def police(self, kbps: int) -> None:
+        """Forward of what the devices send so many kbit/s, and a burst of one second; the rest is dropped."""
+        # The bucket of nft's limit by bytes holds one second of the rate and the burst.
+        self._forward_rules(f"iifname north accept\nlimit rate over {kbps * 125} bytes/second burst 1 bytes drop")
+
     def pull_cable(self) -> None:
         """Take the carrier away; the devices keep address and routes."""
         self.router.run("ip", "link", "set", _DOWNLINK, "down")

@@ -30,7 +30,7 @@ _DEVICE = "device"
 class Audience(Protocol):
     """Whom it is for."""
 
-    def saw(self, captured_at_us: int, *, number: int | None) -> None: ...
+    def saw(self, captured_at_us: int, *, number: int | None, lines: int) -> None: ...
     def heard(self, *, noise: bool) -> None: ...
     def note(self, event: str) -> None: ...
     def told(self, attributes: dict[str, str]) -> None: ...
@@ -132,6 +132,7 @@ class Sight:
                     self._audience.saw(
                         event.metadata.user_timestamp if event.metadata else 0,
                         number=reading.number if reading else None,
+                        lines=frame.height,
                     )
         finally:
             await stream.aclose()

@@ -32,12 +32,13 @@ _ODD_AFTER_S = 0.5  # without a picture
 class Picture:
     """When it was decoded (monotonic, s) and captured (wall clock of the device, us; 0: it did not say).
 
-    `number` counts from a worker's start; None: it is a slate.
+    `number` counts from a worker's start; None: it is a slate, or no test picture. `lines` is its height.
     """
 
     at: float
     captured_at_us: int
     number: int | None
+    lines: int
 
 
 class Viewer:
@@ -57,8 +58,8 @@ class Viewer:
         self.events: list[tuple[str, float]] = []
         self.joined_after_s: list[float] = []  # since the server answered: the viewer's own share of each figure
 
-    def saw(self, captured_at_us: int, *, number: int | None) -> None:
-        self.pictures.append(Picture(at=time.monotonic(), captured_at_us=captured_at_us, number=number))
+    def saw(self, captured_at_us: int, *, number: int | None, lines: int) -> None:
+        self.pictures.append(Picture(at=time.monotonic(), captured_at_us=captured_at_us, number=number, lines=lines))
         self._changed.set()
 
     def heard(self, *, noise: bool) -> None:

@@ -10,12 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.tracks.encoder_control import EncoderControl, Orders
+from device.tracks.ladder import Ladder, rungs
 
 FLOOR, CEILING = 60_000, 2_500_000
 
 
-def control() -> EncoderControl:
-    return EncoderControl(floor_bps=FLOOR, ceiling_bps=CEILING)
+def control(*, floor: int = FLOOR, ceiling: int = CEILING) -> EncoderControl:
+    ladder = Ladder(rungs=rungs(width=1280, height=720, fps=30, floor_bps=floor, ceiling_bps=ceiling))
+    return EncoderControl(floor_bps=floor, ceiling_bps=ceiling, ladder=ladder)
 
 
 def tell(
@@ -82,6 +84,52 @@ def test_a_request_that_comes_too_soon_is_kept_not_lost() -> None:
     assert later.index(True) == 6
 
 
+def test_five_viewers_who_come_at_the_same_time_get_two_key_frames() -> None:
+    """Each join is a request; the first is answered at once, all the others half a second later by one."""
+    policy = control()
+    policy.restarted()
+    tell(policy, 0, 500_000)
+    moments = [10 + step / 30 for step in range(60)]
+    asks = {10.0, 10.0 + 2 / 30, 10.0 + 4 / 30, 10.0 + 8 / 30, 10.0 + 14 / 30}
+    answers = [now for now in moments if tell(policy, now, key_frame_requested=now in asks).key_frame]
+    assert len(answers) == 2
+    assert answers[0] == 10
+    assert 0.5 <= answers[1] - answers[0] < 0.54
+
+
+def test_a_request_after_a_quiet_time_is_answered_at_once() -> None:
+    policy = control()
+    for now in (0.0, 1.0, 1.6, 7.0):
+        assert tell(policy, now, key_frame_requested=True).key_frame
+
+
+def test_another_size_waits_for_its_key_frame_and_is_told_to_a_new_encoder() -> None:
+    policy = control()
+    orders = [tell(policy, step / 30, 120_000, key_frame_requested=step == 70) for step in range(120)]
+    changes = [number for number, each in enumerate(orders) if each.rung is not None]
+    keys = [number for number, each in enumerate(orders) if each.key_frame]
+    assert keys == [0, 70, 85]
+    assert changes == [85]
+    rung = orders[85].rung
+    assert rung is not None
+    assert (rung.width, rung.height, rung.fps) == (640, 360, 15)
+    assert policy.current() == Orders(all_key_frames=False, bitrate_bps=120_000, rung=rung)
+
+
+def test_in_a_new_room_the_size_stays_until_there_is_new_evidence() -> None:
+    policy = control()
+    for step in range(120):
+        tell(policy, step / 30, 120_000)
+    small = policy.current().rung
+    policy.restarted()
+    for step in range(140):
+        assert tell(policy, 4 + step / 30, 2_000_000).rung is None
+    assert policy.current().rung is small
+    later = [tell(policy, 9 + step / 30, 2_000_000).rung for step in range(30)]
+    assert policy.ladder.rungs[0] in later
+    assert policy.current().rung is None
+
+
 @dataclass(frozen=True)
 class Step:
     wait_s: float
@@ -104,7 +152,7 @@ STEPS = st.lists(
 
 @given(STEPS, st.integers(30_000, 10**6), st.integers(0, 10**7))
 def test_any_feedback(steps: list[Step], floor: int, above: int) -> None:
-    policy = EncoderControl(floor_bps=floor, ceiling_bps=floor + above)
+    policy = control(floor=floor, ceiling=floor + above)
     now, key_frames, rises = 0.0, [], []
     bitrate: int | None = None
     for step in steps:
@@ -122,6 +170,9 @@ def test_any_feedback(steps: list[Step], floor: int, above: int) -> None:
             bitrate = orders.bitrate_bps
         assert policy.current().bitrate_bps == bitrate
         assert orders.all_key_frames is not True
+        if orders.rung is not None:
+            assert orders.key_frame
+            assert policy.current().rung in (orders.rung, None)
         # Never far above what the link bears.
         if step.target_bps is not None and bitrate is not None:
             assert bitrate <= max(floor, min(step.target_bps, floor + above) / 0.97 + 1)

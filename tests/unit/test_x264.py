@@ -24,7 +24,7 @@ class Encoding:
         *,
         width: int = 320,
         height: int = 240,
-        fps: int = 30,
+        fps: float = 30,
         bitrate_bps: int = 400_000,
         bitrate_max_bps: int = 4_000_000,
         keyframe_interval_s: int = 10,
@@ -43,7 +43,7 @@ class Encoding:
             colour=colour,
             sink=self.units.append,
         )
-        self._shape = (height * 3 // 2, width)
+        self.source = (width, height)
         self._format = pixel_format
         self._chance = np.random.default_rng(1)
         self._number = 0
@@ -51,7 +51,8 @@ class Encoding:
     def feed(self, count: int, *, keys: tuple[int, ...] = ()) -> list[AccessUnit]:
         before = len(self.units)
         for index in range(count):
-            noise = self._chance.integers(110, 140, self._shape, np.uint8)
+            width, height = self.source
+            noise = self._chance.integers(110, 140, (height * 3 // 2, width), np.uint8)
             frame = av.VideoFrame.from_ndarray(noise, format=self._format)
             picture = FramePicture(frame=frame, number=self._number, captured_at_us=self._number * 1000)
             self.encoder.encode(picture, key=index in keys)
@@ -63,7 +64,7 @@ def nal_types(unit: AccessUnit) -> list[int]:
     return [match[1][0] & 31 for match in re.finditer(b"\0\0\1(.)", unit.payload, re.DOTALL)]
 
 
-def bps(units: list[AccessUnit], fps: int = 30) -> float:
+def bps(units: list[AccessUnit], fps: float = 30) -> float:
     return sum(len(unit.payload) for unit in units) * 8 * fps / len(units)
 
 
@@ -168,6 +169,33 @@ def test_small_pictures(width: int, height: int, pixel_format: str) -> None:
 @pytest.mark.parametrize("fps", (1, 120))
 def test_the_bounds_of_the_frame_rate(fps: int) -> None:
     assert len(Encoding(fps=fps, keyframe_interval_s=3600).feed(3)) == 3
+
+
+@pytest.mark.parametrize("pixel_format", ("yuv420p", "nv12"))
+def test_pictures_of_another_size_are_scaled(pixel_format: str) -> None:
+    encoding = Encoding(width=320, height=180, pixel_format=pixel_format)
+    encoding.source = (1280, 720)
+    units = encoding.feed(3)
+    assert {(unit.width, unit.height) for unit in units} == {(320, 180)}
+    decoder = av.CodecContext.create("h264", "r")
+    frames = [*decoder.decode(av.Packet(units[0].payload)), *decoder.decode(None)]
+    assert [(frame.width, frame.height) for frame in frames if isinstance(frame, av.VideoFrame)] == [(320, 180)]
+
+
+def test_half_a_picture_a_second_more_or_less() -> None:
+    """Every second picture of a film of 25 a second."""
+    units = Encoding(fps=12.5, bitrate_bps=300_000, bitrate_max_bps=300_000).feed(100)
+    assert bps(units[25:], fps=12.5) == pytest.approx(300_000, rel=0.1)
+
+
+@pytest.mark.parametrize("bitrate_bps", (90_000, 150_000))
+def test_no_burst_is_longer_than_a_second_at_a_low_rate(bitrate_bps: int) -> None:
+    """Not even one with key frames in it."""
+    encoding = Encoding(width=640, height=360, fps=15, bitrate_bps=bitrate_bps, bitrate_max_bps=2_500_000)
+    encoding.feed(30)
+    units = encoding.feed(90, keys=(20, 40, 41, 70))
+    sizes = [8 * len(unit.payload) for unit in units]
+    assert max(sum(sizes[first : first + 15]) for first in range(75)) < 2 * bitrate_bps
 
 
 def test_a_size_that_cannot_be_is_said() -> None:

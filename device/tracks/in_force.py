@@ -1,0 +1,82 @@
+"""What is sent, in words: for the attribute that viewers read, and for the log. Pure; times in seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+# Of what was told before; the room's target moves all the time, and each telling goes to everybody in the room.
+_WORTH_TELLING = 0.25
+_TELL_S = 10.0
+_MEGA = 1_000_000
+_LEAST_S = 0.9  # too few pictures to tell their rate by
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """What was sent lately: size in pixels, pictures a second, bits a second (of the pictures themselves)."""
+
+    width: int
+    height: int
+    fps: float
+    bitrate_bps: float
+
+    def __str__(self) -> str:
+        mega = self.bitrate_bps >= _MEGA
+        rate = f"{self.bitrate_bps / _MEGA:.1f} Mbit/s" if mega else f"{max(1, round(self.bitrate_bps / 1e4))}0 kbit/s"
+        return f"{self.width}x{self.height} at {self.fps:.0f} fps, {rate}"
+
+
+@dataclass(slots=True)
+class Meter:
+    """Counts units and their bytes. A look begins a new count, and so does another size."""
+
+    _size: tuple[int, int] = field(default=(0, 0), init=False)
+    _since: float = field(default=0.0, init=False)
+    _units: int = field(default=0, init=False)
+    _bytes: int = field(default=0, init=False)
+
+    def count(self, size_bytes: int, *, width: int, height: int, now: float) -> None:
+        if (width, height) != self._size:
+            self._size = (width, height)
+            self._restart(now)
+        self._units += 1
+        self._bytes += size_bytes
+
+    def look(self, now: float) -> Sent | None:
+        """Return what was sent since the last look; None: that is too short ago, the same count goes on."""
+        passed_s = now - self._since
+        if passed_s < _LEAST_S or not self._units:
+            return None
+        sent = Sent(
+            width=self._size[0],
+            height=self._size[1],
+            fps=self._units / passed_s,
+            bitrate_bps=8 * self._bytes / passed_s,
+        )
+        self._restart(now)
+        return sent
+
+    def _restart(self, now: float) -> None:
+        self._since, self._units, self._bytes = now, 0, 0
+
+
+@dataclass(slots=True)
+class News:
+    """Says what is worth telling: another size or rate at once, another bitrate now and then."""
+
+    _told: Sent | None = field(default=None, init=False)
+    _told_at: float = field(default=float("-inf"), init=False)
+
+    def of(self, sent: Sent, now: float) -> str | None:
+        """Return the text to tell, if what is sent has changed by enough."""
+        told = self._told
+        if told is not None:
+            other = (sent.width, sent.height) != (told.width, told.height) or _differ(sent.fps, told.fps)
+            if not other and (now - self._told_at < _TELL_S or not _differ(sent.bitrate_bps, told.bitrate_bps)):
+                return None
+        self._told, self._told_at = sent, now
+        return str(sent)
+
+
+def _differ(one: float, other: float) -> bool:
+    return abs(one - other) > _WORTH_TELLING * max(one, other)

@@ -1,0 +1,130 @@
+"""How large and how often pictures are sent at a given bitrate. Pure: the caller brings the time, in seconds.
+
+First the bitrate follows the room's target alone; where that becomes too little for the pictures, their rate is
+halved; then their size goes down in steps. Decisions are replayed from recorded targets in tests/unit/test_ladder.py.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from statistics import median_low
+from typing import TYPE_CHECKING
+
+from device.media.demand import needs_bps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Motion is still motion at 10 to 15 fps; below, people rather look at a smaller picture.
+_SLOWEST_FPS = 10
+_SIZES = ((3, 4), (1, 2), (1, 4), (1, 8))
+_SMALLEST = (160, 90)
+# The target dips for up to a second when packets come late: down only where most of 2.5 s was too little, up only
+# where all of 5 s was enough with a margin. So two changes are at least 2.5 s apart, and a rise 5 s from any other.
+DOWN_S, UP_S = 2.5, 5.0
+_MARGIN = 1.35
+_LOOK_S = 0.25
+# A ceiling that is set lower than the pictures need is somebody's wish, who wants them at that size all the same.
+_OF_CEILING_DOWN, _OF_CEILING_UP = 0.6, 0.9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    """Bounds of the pictures: size in pixels, pictures a second. Left below `down_bps`, reached from `up_bps` on."""
+
+    width: int
+    height: int
+    fps: int
+    down_bps: int
+    up_bps: int
+
+
+def rungs(*, width: int, height: int, fps: int, floor_bps: int, ceiling_bps: int) -> tuple[Rung, ...]:
+    """Return the ladder from its top, which is what was configured; none that the floor makes needless."""
+    found: list[Rung] = []
+    for each_width, each_height, each_fps in _bounds(width, height, fps):
+        if found and found[-1].down_bps <= floor_bps:
+            break
+        needs = needs_bps(each_width, each_height, each_fps)
+        found.append(
+            Rung(
+                width=each_width,
+                height=each_height,
+                fps=each_fps,
+                down_bps=min(needs, int(ceiling_bps * _OF_CEILING_DOWN)),
+                up_bps=min(int(needs * _MARGIN), int(ceiling_bps * _OF_CEILING_UP)),
+            )
+        )
+    return tuple(found)
+
+
+def _bounds(width: int, height: int, fps: int) -> Iterator[tuple[int, int, int]]:
+    yield width, height, fps
+    while fps >= 2 * _SLOWEST_FPS:
+        fps = (fps + 1) // 2
+        yield width, height, fps
+    for part, whole in _SIZES:
+        size = (width * part // whole & ~1, height * part // whole & ~1)
+        if size >= _SMALLEST and size[1] >= _SMALLEST[1]:
+            yield *size, fps
+
+
+@dataclass(slots=True, kw_only=True)
+class Ladder:
+    """Chooses one of the rungs by the targets that it is told of."""
+
+    rungs: tuple[Rung, ...]
+    rung: Rung = field(init=False)
+    _looks: deque[tuple[float, int]] = field(default_factory=deque, init=False)  # time, target; of UP_S at most
+    _since: float = field(default=0.0, init=False)
+    _news: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self.rung = self.rungs[0]
+
+    def forget(self) -> None:
+        """Wait for new evidence, as after a change, or in a new connection."""
+        self._looks.clear()
+        self._news = False
+
+    def saw(self, target_bps: int, now: float) -> None:
+        """Note the target in force."""
+        passed_s = now - self._looks[-1][0] if self._looks else 0.0
+        if self._looks and passed_s < _LOOK_S:
+            return
+        if passed_s > DOWN_S:
+            self.forget()  # nothing was sent meanwhile: what was before says nothing of now
+        if not self._looks:
+            self._since = now
+        self._looks.append((now, target_bps))
+        self._news = True
+        while now - self._looks[0][0] > UP_S:
+            self._looks.popleft()
+
+    def step(self, now: float) -> Rung | None:
+        """Return another rung to go to, if it is time for that."""
+        if not self._news:
+            return None
+        self._news = False
+        rung = self._down(now) or self._up(now)
+        if rung is not None:
+            self.rung = rung
+            self.forget()
+        return rung
+
+    def _down(self, now: float) -> Rung | None:
+        if now - self._since < DOWN_S:
+            return None
+        usual = median_low([target for at, target in self._looks if now - at <= DOWN_S] or [self._looks[-1][1]])
+        if usual >= self.rung.down_bps:
+            return None
+        lower = self.rungs[self.rungs.index(self.rung) + 1 :]
+        return next((each for each in lower if usual >= each.down_bps), lower[-1] if lower else None)
+
+    def _up(self, now: float) -> Rung | None:
+        if now - self._since < UP_S:
+            return None
+        least = min(target for _, target in self._looks)
+        higher = self.rungs[: self.rungs.index(self.rung)]
+        return next((each for each in higher if least >= each.up_bps), None)

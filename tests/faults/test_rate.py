@@ -1,0 +1,204 @@
+"""What a device sends over links that are too thin for it, one after the other, and what a viewer sees of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import csv
+import os
+import time
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.faults.device import device
+from tests.faults.figures import NEVER, Figures, as_text, longest_gap
+from tests.faults.recovery import first_picture
+from tests.faults.uplink import metered
+from tests.support.clips import clip
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.faults.device import Device
+    from tests.faults.ground import Ground
+    from tests.faults.uplink import Uplink
+
+_LINKS_KBPS = (300, 600, 1200, 2500, 300, 2500)
+_EACH_S, _SETTLED_S = 26.0, 10.0
+_CEILING_BPS = 2_500_000
+_LEAST_SHARE, _ABOVE_S, _LATENCY_S, _FREEZE_S, _BACK_S = 0.9, 2.0, 0.4, 1.0, 15.0
+_OLD_RATE = 0.9
+_FILM = {
+    "DEVICE_CAMERA__SOURCE": "file",
+    "DEVICE_CAMERA__PATH": clip("bigbuckbunny.mp4"),
+    "DEVICE_CAMERA__WIDTH": "1280",
+    "DEVICE_CAMERA__HEIGHT": "720",
+    "DEVICE_CAMERA__FPS": "30",
+    "DEVICE_CAMERA__BITRATE_MAX_BPS": str(_CEILING_BPS),
+    "DEVICE_LOG__LEVEL": "debug",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Second:
+    """A line of the daemon's log: what it sent until then; wall clock, s."""
+
+    at: float
+    lines: int
+    sent_bps: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """What one link has seen; times in seconds, `share` of the SDK's target, `used` of the link."""
+
+    kbps: int
+    share: float
+    target_bps: float
+    sent_bps: float
+    used: float
+    above_s: float
+    latency: Figures
+    freeze_s: float
+    rungs: list[str]
+    lines: list[int]
+
+
+class Record:
+    """All that was noted of a run, in time."""
+
+    def __init__(self, one: Device, uplink: Uplink) -> None:
+        self._uplink = uplink
+        self._wall = time.time() - time.monotonic()
+        self._pictures = list(one.viewer.pictures)
+        self._targets = [(_time(line), float(line["target_bps"])) for line in one.since((0, 0), "camera.target")]
+        self._seconds = [
+            Second(at=_time(line), lines=line["height"], sent_bps=line["sent_bps"])
+            for line in one.since((0, 0), "camera.sent")
+        ]
+        self._rungs = [
+            (_time(line), f"{line['width']}x{line['height']} at {line['fps']}")
+            for line in one.since((0, 0), "camera.rung")
+        ]
+
+    def stretch(self, kbps: int, began: float, ended: float) -> Stretch:
+        settled = began + _SETTLED_S
+        pictures = [each for each in self._pictures if settled <= each.at <= ended]
+        seconds = [each for each in self._seconds if settled + self._wall + 1 <= each.at <= ended + self._wall]
+        sent = sum(each.sent_bps for each in seconds) / max(1, len(seconds))
+        targets = [self._target(each.at - 1, each.at) for each in seconds]
+        target = sum(targets) / max(1, len(targets))
+        return Stretch(
+            kbps=kbps,
+            share=sent / max(1.0, target),
+            target_bps=target,
+            sent_bps=sent,
+            used=self._uplink.passed_bps(settled, ended) / (kbps * 1000),
+            above_s=self._uplink.longest_above_s(kbps * 1000, settled, ended),
+            latency=Figures([each.at + self._wall - each.captured_at_us / 1e6 for each in pictures]),
+            freeze_s=longest_gap([each.at for each in self._pictures], settled, ended),
+            rungs=[rung for at, rung in self._rungs if began <= at - self._wall <= ended],
+            lines=sorted({each.lines for each in pictures}),
+        )
+
+    def back_s(self, old: Stretch, moment: float) -> float:
+        """Return the seconds from a moment until as much was sent as before, at the same size."""
+        lines = max(old.lines, default=0)
+        for each in self._seconds:
+            if each.at - self._wall > moment and each.lines >= lines and each.sent_bps >= _OLD_RATE * old.sent_bps:
+                return each.at - self._wall - moment
+        return NEVER
+
+    def keep(self, path: Path) -> None:
+        """Write down the targets, for tests/unit/data."""
+        with path.open("w", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(("seconds", "target_bps"))
+            writer.writerows((f"{at - self._targets[0][0]:.2f}", int(target)) for at, target in self._targets)
+
+    def _target(self, begin: float, end: float) -> float:
+        """Return the mean of the target, as far as the ceiling allows it."""
+        first = max(0, bisect_right(self._targets, begin, key=lambda each: each[0]) - 1)
+        last = bisect_left(self._targets, end, key=lambda each: each[0])
+        steps = self._targets[first:last] or self._targets[:1]
+        edges = [begin, *(at for at, _ in steps[1:]), end]
+        parts = zip(steps, pairwise(edges), strict=True)
+        return sum(min(target, _CEILING_BPS) * (until - since) for (_, target), (since, until) in parts) / (end - begin)
+
+
+def _time(line: dict[str, str]) -> float:
+    return datetime.fromisoformat(line["time"]).timestamp()
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    stretches: list[Stretch]
+    back_s: float
+
+
+@pytest.fixture(scope="module")
+def run(ground: Ground, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Have one device live on all the links in turn."""
+
+    async def scenario() -> Run:
+        folder = tmp_path_factory.mktemp("rate")
+        moments: list[float] = []
+        async with contextlib.AsyncExitStack() as stack:
+            uplink = await stack.enter_async_context(metered(ground.network))
+            one = await stack.enter_async_context(device(ground.network, [ground.server], folder, **_FILM))
+            ground.network.police(_LINKS_KBPS[0])
+            one.start()
+            await first_picture(one)
+            for kbps in _LINKS_KBPS:
+                moments.append(time.monotonic())
+                ground.network.police(kbps)
+                await asyncio.sleep(_EACH_S)
+            moments.append(time.monotonic())
+            record = Record(one, uplink)
+            if kept := os.environ.get("RATE_TRACES"):
+                record.keep(Path(kept) / f"{'-'.join(map(str, _LINKS_KBPS))}.csv")
+                (Path(kept) / "log.txt").write_text("\n".join(one.daemon.text))
+        spans = pairwise(moments)
+        found = [record.stretch(kbps, *span) for kbps, span in zip(_LINKS_KBPS, spans, strict=True)]
+        return Run(found, record.back_s(found[-3], moments[-2]))
+
+    return ground.run(scenario())
+
+
+def _rungs(names: Sequence[str]) -> str:
+    return "; ".join(names) or "no change"
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.timeout(260)
+@pytest.mark.parametrize("number", range(len(_LINKS_KBPS)))
+def test_thin_link(ground: Ground, run: Run, number: int) -> None:
+    found = run.stretches[number]
+    before = f", after {_LINKS_KBPS[number - 1]}" if number else ", from the start"
+    back_s = run.back_s if number == len(_LINKS_KBPS) - 1 else 0.0
+    idle = ground.meter.percent()
+    ground.table.record(
+        f"uplink of {found.kbps} kbit/s{before}",
+        {
+            "times": 1,
+            "video again": as_text(back_s) if back_s else "",
+            "longest gap": as_text(found.freeze_s),
+            "idle": f"{idle:.0f} %",
+            "events seen": f"target {found.target_bps / 1000:.0f}, sent {found.sent_bps / 1000:.0f} kbit/s "
+            f"({found.share:.2f}); {found.used:.0%} of the link, above it for {found.above_s:.1f} s at most; "
+            f"latency {found.latency}; lines {found.lines}; {_rungs(found.rungs)}",
+        },
+        must="after 10 s: sent >= 0.9 of the target, above the link <= 2 s; latency p95 <= 0.4 s; freeze <= 1 s"
+        + ("; back at the old rate <= 15 s" if back_s else ""),
+        ok=found.share >= _LEAST_SHARE
+        and found.above_s <= _ABOVE_S
+        and found.latency.p(95) <= _LATENCY_S
+        and found.freeze_s <= _FREEZE_S
+        and back_s <= _BACK_S,
+    )

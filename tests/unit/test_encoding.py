@@ -1,0 +1,159 @@
+"""The camera worker's half of rate control: sizes and rates within bounds, whatever the source has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import av
+import pytest
+
+from device.jobs import CameraJob
+from device.media.colour import BT709, Colour
+from device.media.picture import FramePicture
+from device.workers.encoding import Encoding
+from device.workers.link import Link
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_US = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Camera:
+    """A source without pictures: the test brings them."""
+
+    width: int = 1280
+    height: int = 720
+    fps: int = 30
+    name: str = "pattern"
+    pixel_format: str = "yuv420p"
+    colour: Colour = field(default=BT709)
+
+    def pictures(self) -> Iterator[FramePicture]:
+        return iter(())
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    size: tuple[int, int]
+    key: bool
+    number: int
+    captured_at_us: int
+
+
+class Ears(Link):
+    """Keeps what a daemon would hear, in place of a socket."""
+
+    def __init__(self) -> None:
+        self.units: list[Unit] = []
+
+    def unit(self, payload: bytes, *, key: bool, width: int, height: int, frame_id: int, captured_at_us: int) -> None:
+        assert payload.startswith(b"\0\0\0\1")
+        self.units.append(Unit((width, height), key, frame_id, captured_at_us))
+
+    def hello(self, **what: object) -> None:
+        assert what["encoder"] == "x264"
+
+
+class Worker:
+    def __init__(self, camera: Camera) -> None:
+        self.ears = Ears()
+        self._camera = camera
+        self._number = 0
+        job = CameraJob(
+            source="pattern",
+            width=1280,
+            height=720,
+            fps=30,
+            device="",
+            path="",
+            hflip=False,
+            vflip=False,
+            controls={},
+            encoder="x264",
+            bitrate_max_bps=2_500_000,
+            bitrate_min_bps=60_000,
+            keyframe_interval_s=100,
+            identity="",
+            epoch_us=0,
+        )
+        self.encoding = Encoding(self.ears, job, camera)
+        assert self.obey("all_key_frames", value=False) == ""
+
+    def obey(self, name: str, *, value: Any = None) -> str:
+        return self.encoding.obey({"id": 1, "name": name, "value": value})
+
+    def confine(self, width: int, height: int, fps: int) -> str:
+        return self.obey("rung", value={"width": width, "height": height, "fps": fps})
+
+    def feed(self, count: int) -> list[Unit]:
+        before = len(self.ears.units)
+        for _ in range(count):
+            frame = av.VideoFrame(self._camera.width, self._camera.height, "yuv420p")
+            at_us = self._number * _US // self._camera.fps
+            self.encoding.encode(FramePicture(frame=frame, number=self._number, captured_at_us=at_us))
+            self._number += 1
+        return self.ears.units[before:]
+
+
+def test_half_the_rate_is_every_second_picture_with_its_own_time() -> None:
+    worker = Worker(Camera())
+    worker.feed(3)
+    assert worker.confine(1280, 720, 15) == ""
+    units = worker.feed(20)
+    assert len(units) == 10
+    assert {later.number - sooner.number for sooner, later in pairwise(units)} == {2}
+    assert [unit.captured_at_us for unit in units] == [unit.number * _US // 30 for unit in units]
+
+
+def test_another_size_begins_with_a_key_frame_and_so_does_the_way_back() -> None:
+    worker = Worker(Camera())
+    assert [unit.key for unit in worker.feed(4)] == [True, False, False, False]
+    worker.confine(640, 360, 30)
+    assert [(unit.size, unit.key) for unit in worker.feed(3)] == [((640, 360), key) for key in (True, False, False)]
+    worker.confine(1280, 720, 30)
+    assert [(unit.size, unit.key) for unit in worker.feed(2)] == [((1280, 720), True), ((1280, 720), False)]
+
+
+@pytest.mark.parametrize(
+    ("camera", "size", "units"),
+    (
+        (Camera(width=960, height=720, fps=25), (480, 360), 13),  # a film in 4:3, 25 a second: 12.5 of them
+        (Camera(width=640, height=360, fps=10), (640, 360), 25),  # it is within the bounds as it is
+        (Camera(width=720, height=1280, fps=24), (202, 360), 13),  # upright
+    ),
+)
+def test_what_differs_from_the_configuration_fits_in_all_the_same(
+    camera: Camera, size: tuple[int, int], units: int
+) -> None:
+    worker = Worker(camera)
+    worker.confine(640, 360, 15)
+    found = worker.feed(25)
+    assert {unit.size for unit in found} == {size}
+    assert len(found) == units
+
+
+def test_the_bitrate_in_force_goes_over_to_the_next_size() -> None:
+    worker = Worker(Camera())
+    worker.obey("bitrate", value=123_000)
+    worker.confine(320, 180, 15)
+    assert worker.encoding._encoder._context.bit_rate == 123_000  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "value",
+    (
+        None,
+        {},
+        {"width": 640, "height": 360},
+        {"width": 640, "height": 0, "fps": 15},
+        {"width": "640", "height": 1, "fps": 1},
+    ),
+)
+def test_bounds_that_are_none_are_refused(value: Any) -> None:
+    worker = Worker(Camera())
+    assert worker.obey("rung", value=value) == "unknown command or value"
+    assert worker.feed(1)[0].size == (1280, 720)
