@@ -10,7 +10,6 @@ from av.video.frame import PictureType
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from device.errors import EncoderError
-from device.media.demand import needs_bps
 from device.media.picture import AccessUnit, Picture, Sink
 
 if TYPE_CHECKING:
@@ -18,9 +17,11 @@ if TYPE_CHECKING:
 
     from device.media.colour import Colour
 
-# x264's buffer, which bounds its bursts: seconds at the lowest bitrate at which this size is still sent. It cannot be
-# changed in mid-stream, so at six times that bitrate it is a tenth of this.
-_VBV_S = 0.6
+# x264's buffer, which bounds its bursts, in seconds at the bitrate in force when it was opened. Measured on a film: at
+# half a second 0.95 to 1.05 of the bitrate is used, at a tenth 0.85; at a whole one, bursts are twice as long.
+_VBV_S = 0.5
+# It cannot be changed in mid-stream: a key frame is the occasion for a new one. That takes 3 ms.
+_VBV_FITS = 1.5
 _OPTIONS = {
     "preset": "ultrafast",
     "tune": "zerolatency",
@@ -48,35 +49,19 @@ class X264Encoder:
         colour: Colour,
         sink: Sink,
     ) -> None:
-        try:
-            context: VideoCodecContext = av.CodecContext.create("libx264", "w")
-            context.width, context.height, context.pix_fmt = width, height, pixel_format
-            rate = Fraction(fps).limit_denominator(1001)
-            context.time_base = 1 / rate
-            context.framerate = rate
-            context.gop_size = round(keyframe_interval_s * rate)
-            context.thread_count = 1
-            context.color_range = colour.range
-            context.colorspace = colour.matrix
-            context.color_primaries = colour.primaries
-            context.color_trc = colour.transfer
-            # A later bit_rate takes effect only if the VBV came from these two options, and never goes above.
-            context.options = _OPTIONS | {
-                "maxrate": str(bitrate_max_bps),
-                "bufsize": str(int(min(needs_bps(width, height, fps), bitrate_max_bps) * _VBV_S)),
-            }
-            # x264 follows a later bit_rate only in a stream that was opened with a constant one.
-            context.bit_rate = bitrate_max_bps
-            context.open()
-            context.bit_rate = min(bitrate_bps, bitrate_max_bps)
-        except (av.error.FFmpegError, ValueError) as error:
-            raise EncoderError(f"x264 refuses {width}x{height} at {fps} fps: {error}") from error
-        self._context = context
+        self._rate = Fraction(fps).limit_denominator(1001)
+        self._size, self._pixel_format, self._colour = (width, height), pixel_format, colour
+        self._keyframe_interval = round(keyframe_interval_s * self._rate)
+        self._bitrate_max_bps = bitrate_max_bps
+        self._opened_bps = self._bitrate_bps = min(bitrate_bps, bitrate_max_bps)
+        self._context = self._opened()
         self._scaler = VideoReformatter()
         self._sink = sink
         self._frames = 0
 
     def encode(self, picture: Picture, *, key: bool) -> None:
+        if key and not 1 / _VBV_FITS <= self._bitrate_bps / self._opened_bps <= _VBV_FITS:
+            self._context = self._opened()
         with picture.mapped() as whole:
             frame = self._fitting(whole)
             frame.pts = self._frames
@@ -101,10 +86,38 @@ class X264Encoder:
             )
 
     def _fitting(self, frame: av.VideoFrame) -> av.VideoFrame:
-        width, height = self._context.width, self._context.height
+        width, height = self._size
         if (frame.width, frame.height) == (width, height):
             return frame
         return self._scaler.reformat(frame, width=width, height=height, interpolation=Interpolation.FAST_BILINEAR)
 
     def set_bitrate(self, bitrate_bps: int) -> None:
-        self._context.bit_rate = bitrate_bps
+        self._bitrate_bps = min(bitrate_bps, self._bitrate_max_bps)
+        self._context.bit_rate = self._bitrate_bps
+
+    def _opened(self) -> VideoCodecContext:
+        width, height = self._size
+        try:
+            context: VideoCodecContext = av.CodecContext.create("libx264", "w")
+            context.width, context.height, context.pix_fmt = width, height, self._pixel_format
+            context.time_base = 1 / self._rate
+            context.framerate = self._rate
+            context.gop_size = self._keyframe_interval
+            context.thread_count = 1
+            context.color_range = self._colour.range
+            context.colorspace = self._colour.matrix
+            context.color_primaries = self._colour.primaries
+            context.color_trc = self._colour.transfer
+            # A later bit_rate takes effect only if the VBV came from these two options, and never goes above.
+            context.options = _OPTIONS | {
+                "maxrate": str(self._bitrate_max_bps),
+                "bufsize": str(int(self._bitrate_bps * _VBV_S)),
+            }
+            # x264 follows a later bit_rate only in a stream that was opened with a constant one.
+            context.bit_rate = self._bitrate_max_bps
+            context.open()
+            context.bit_rate = self._bitrate_bps
+        except (av.error.FFmpegError, ValueError) as error:
+            raise EncoderError(f"x264 refuses {width}x{height} at {float(self._rate):g} fps: {error}") from error
+        self._opened_bps = self._bitrate_bps
+        return context

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 MIN_KEY_FRAME_INTERVAL_S = 0.5
 # The estimate moves some 30 times in its first 8 s; steps below these are not worth a change of the encoder.
 _MIN_STEP_DOWN = 0.03
-_MIN_STEP_UP = 0.08
+_MIN_STEP_UP = 0.05
 _MIN_RISE_INTERVAL_S = 0.5
+# An encoder's buffer fits the bitrate that was in force at its last key frame; far from that for long, it gets another.
+_FAR, _FAR_FOR_S = 2.0, 2.0
 _LOOKS, _MIN_LOST = 3, 3
 
 
@@ -42,6 +44,8 @@ class EncoderControl:
     _key_frame_at: float = field(default=float("-inf"), init=False)
     _key_frame_owed: bool = field(default=False, init=False)
     _rose_at: float = field(default=float("-inf"), init=False)
+    _keyed_bps: int | None = field(default=None, init=False)
+    _far_since: float | None = field(default=None, init=False)
 
     def restarted(self) -> Orders:
         """Return what a new publication needs: key frames alone until the room is heard for the first time."""
@@ -60,8 +64,11 @@ class EncoderControl:
         self.heard = self.heard or first
         # The units before the first feedback were key frames and are lost while the SDK changes over.
         self._key_frame_owed = self._key_frame_owed or first or key_frame_requested
+        bitrate_bps = None
         if target_bps is not None:
             self.ladder.saw(min(max(target_bps, self.floor_bps), self.ceiling_bps), now)
+            bitrate_bps = self._follow(target_bps, now)
+            self._key_frame_owed = self._key_frame_owed or self._far(now)
         key_frame, rung = False, None
         if now - self._key_frame_at >= MIN_KEY_FRAME_INTERVAL_S:
             # A new size begins with a key frame, which is owed to nobody twice.
@@ -69,16 +76,27 @@ class EncoderControl:
             key_frame = self._key_frame_owed or rung is not None
         if key_frame:
             self._key_frame_at, self._key_frame_owed = now, False
+            self._keyed_bps, self._far_since = self.bitrate_bps, None
         return Orders(
             key_frame=key_frame,
             all_key_frames=False if first else None,
-            bitrate_bps=None if target_bps is None else self._follow(target_bps, now),
+            bitrate_bps=bitrate_bps,
             rung=rung,
         )
 
     def lost(self, now: float) -> Orders:
         """Return what mends a unit that is lost for all viewers."""
         return self.feedback(key_frame_requested=True, target_bps=None, now=now) if self.heard else Orders()
+
+    def _far(self, now: float) -> bool:
+        """Say whether the bitrate has been far from that of the last key frame for long."""
+        if not self.bitrate_bps or not self._keyed_bps:
+            return False
+        if 1 / _FAR < self.bitrate_bps / self._keyed_bps < _FAR:
+            self._far_since = None
+            return False
+        self._far_since = now if self._far_since is None else self._far_since
+        return now - self._far_since >= _FAR_FOR_S
 
     def _follow(self, target_bps: int, now: float) -> int | None:
         wanted = min(max(target_bps, self.floor_bps), self.ceiling_bps)

@@ -48,6 +48,7 @@ class VideoTrack:
         self.on_news: Callable[[str], None] | None = None  # what is sent, in words
         self._meter, self._news = Meter(), News()
         self._target_bps = 0
+        self._asked_at: float | None = None
         self._job = job
         self._command = command
         bounds = {"floor_bps": job.bitrate_min_bps, "ceiling_bps": job.bitrate_max_bps}
@@ -144,6 +145,9 @@ class VideoTrack:
             )
         )
         now = time.monotonic()
+        if unit.flags & Flag.KEY and self._asked_at is not None:
+            log.debug("camera.key_frame", after_s=round(now - self._asked_at, 3))
+            self._asked_at = None
         self.fed += 1
         if unit.flags & Flag.KEY and self._key_wanted_at is not None:
             log.debug("camera.key_frame_sent", after_s=round(time.monotonic() - self._key_wanted_at, 3))
@@ -153,6 +157,8 @@ class VideoTrack:
         if feedback.keyframe_requested and self._key_wanted_at is None:
             self._key_wanted_at = time.monotonic()
         rate = feedback.rate_control
+        if feedback.keyframe_requested and self._asked_at is None:
+            self._asked_at = now
         if rate and rate.target_bitrate_bps != self._target_bps:
             self._target_bps = rate.target_bitrate_bps
             log.debug("camera.target", target_bps=self._target_bps)

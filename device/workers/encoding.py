@@ -51,7 +51,8 @@ class Encoding:
 
         With "auto", software takes over from a board's encoder that fails.
         """
-        if self._limit is not None and not self._limit.admits(picture.captured_at_us):
+        admitted = self._limit is None or self._limit.admits(picture.captured_at_us)
+        if not (admitted or self._next_key):  # somebody waits for a key frame
             return
         key = self._all_keys or self._next_key
         self._next_key = False

@@ -116,6 +116,16 @@ def test_another_size_waits_for_its_key_frame_and_is_told_to_a_new_encoder() -> 
     assert policy.current() == Orders(all_key_frames=False, bitrate_bps=120_000, rung=rung)
 
 
+def test_an_encoder_whose_bitrate_has_moved_far_gets_a_key_frame_to_begin_anew_with() -> None:
+    policy = control()
+    tell(policy, 0, 600_000)
+    keys = [step for step in range(1, 300) if tell(policy, step / 30, 700_000 if step < 60 else 1_900_000).key_frame]
+    assert keys == [120]
+    # A dip is no reason.
+    keys = [step for step in range(300, 600) if tell(policy, step / 30, 500_000 if step < 330 else 1_900_000).key_frame]
+    assert keys == []
+
+
 def test_in_a_new_room_the_size_stays_until_there_is_new_evidence() -> None:
     policy = control()
     for step in range(120):

@@ -109,6 +109,15 @@ def test_half_the_rate_is_every_second_picture_with_its_own_time() -> None:
     assert [unit.captured_at_us for unit in units] == [unit.number * _US // 30 for unit in units]
 
 
+def test_a_key_frame_waits_for_the_next_picture_only() -> None:
+    worker = Worker(Camera())
+    worker.confine(1280, 720, 15)
+    for fed, picture in ((5, 5), (6, 12)):
+        worker.feed(fed)
+        worker.obey("key_frame")
+        assert [(unit.key, unit.number) for unit in worker.feed(1)] == [(True, picture)]
+
+
 def test_another_size_begins_with_a_key_frame_and_so_does_the_way_back() -> None:
     worker = Worker(Camera())
     assert [unit.key for unit in worker.feed(4)] == [True, False, False, False]

@@ -126,6 +126,15 @@ def test_a_change_of_the_bitrate_takes_effect_both_ways() -> None:
     assert bps(encoding.feed(60)) == pytest.approx(2_000_000, rel=0.35)
 
 
+def test_most_of_the_bitrate_is_used_however_far_it_has_moved() -> None:
+    """x264's buffer is as large as it was opened; a key frame after a change makes it fit."""
+    encoding = Encoding(bitrate_bps=300_000)
+    for bitrate_bps in (300_000, 2_400_000, 300_000):
+        encoding.encoder.set_bitrate(bitrate_bps)
+        encoding.feed(60, keys=(0,))
+        assert 0.92 <= bps(encoding.feed(60)) / bitrate_bps <= 1.08
+
+
 def test_the_ceiling_holds_whatever_is_wished() -> None:
     encoding = Encoding(bitrate_bps=9_000_000, bitrate_max_bps=1_000_000)
     encoding.feed(30)
