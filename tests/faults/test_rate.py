@@ -10,6 +10,7 @@ import time
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,13 +21,16 @@ from tests.faults.device import device
 from tests.faults.figures import NEVER, Figures, as_text, longest_gap
 from tests.faults.recovery import first_picture
 from tests.faults.uplink import metered
+from tests.faults.viewer import viewing
 from tests.support.clips import clip
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tests.faults.device import Device
+    from tests.faults.fleet import Fleet
     from tests.faults.ground import Ground
+    from tests.faults.servers import Node
     from tests.faults.uplink import Uplink
 
 _LINKS_KBPS = (300, 600, 1200, 2500, 300, 2500)
@@ -34,6 +38,7 @@ _EACH_S, _SETTLED_S = 26.0, 10.0
 _CEILING_BPS = 2_500_000
 _LEAST_SHARE, _ABOVE_S, _LATENCY_S, _FREEZE_S, _BACK_S = 0.9, 2.0, 0.4, 1.0, 15.0
 _OLD_RATE = 0.9
+_LATE, _LATE_S, _KEY_S, _KEYS_APART_S = 5, 20.0, 0.1, 0.5
 _FILM = {
     "DEVICE_CAMERA__SOURCE": "file",
     "DEVICE_CAMERA__PATH": clip("bigbuckbunny.mp4"),
@@ -136,15 +141,45 @@ def _time(line: dict[str, str]) -> float:
     return datetime.fromisoformat(line["time"]).timestamp()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Late:
+    """Viewers who come at the same moment: seconds to their first pictures, and from requests to key frames."""
+
+    first: Figures
+    answered: Figures
+    apart_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     stretches: list[Stretch]
     back_s: float
+    late: Late
+
+
+async def _late_viewers(one: Device, server: Node) -> Late:
+    mark, began = one.mark(), time.monotonic()
+    async with contextlib.AsyncExitStack() as stack:
+        viewers = [
+            await stack.enter_async_context(viewing([server], one.room, name=f"late-{number}"))
+            for number in range(_LATE)
+        ]
+        await asyncio.gather(*(each.until(partial(bool, each.pictures), within_s=_LATE_S) for each in viewers))
+        first = [each.pictures[0].at - began if each.pictures else NEVER for each in viewers]
+    keys = one.since(mark, "camera.key_frame")
+    moments = [_time(line) for line in keys]
+    return Late(
+        first=Figures(first),
+        answered=Figures([float(line["after_s"]) for line in keys]),
+        apart_s=min((later - sooner for sooner, later in pairwise(moments)), default=NEVER),
+    )
 
 
 @pytest.fixture(scope="module")
-def run(ground: Ground, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Have one device live on all the links in turn."""
+def run(ground: Ground, fleets: list[Fleet], tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Have one device live on all the links in turn, and no other meanwhile."""
+    for each in fleets:
+        each.pause()
 
     async def scenario() -> Run:
         folder = tmp_path_factory.mktemp("rate")
@@ -160,13 +195,15 @@ def run(ground: Ground, tmp_path_factory: pytest.TempPathFactory) -> Run:
                 ground.network.police(kbps)
                 await asyncio.sleep(_EACH_S)
             moments.append(time.monotonic())
+            ground.network.mend()
+            late = await _late_viewers(one, ground.server)
             record = Record(one, uplink)
             if kept := os.environ.get("RATE_TRACES"):
                 record.keep(Path(kept) / f"{'-'.join(map(str, _LINKS_KBPS))}.csv")
                 (Path(kept) / "log.txt").write_text("\n".join(one.daemon.text))
         spans = pairwise(moments)
         found = [record.stretch(kbps, *span) for kbps, span in zip(_LINKS_KBPS, spans, strict=True)]
-        return Run(found, record.back_s(found[-3], moments[-2]))
+        return Run(stretches=found, back_s=record.back_s(found[-3], moments[-2]), late=late)
 
     return ground.run(scenario())
 
@@ -175,7 +212,6 @@ def _rungs(names: Sequence[str]) -> str:
     return "; ".join(names) or "no change"
 
 
-@pytest.mark.usefixtures("quiet")
 @pytest.mark.timeout(260)
 @pytest.mark.parametrize("number", range(len(_LINKS_KBPS)))
 def test_thin_link(ground: Ground, run: Run, number: int) -> None:
@@ -201,4 +237,22 @@ def test_thin_link(ground: Ground, run: Run, number: int) -> None:
         and found.latency.p(95) <= _LATENCY_S
         and found.freeze_s <= _FREEZE_S
         and back_s <= _BACK_S,
+    )
+
+
+@pytest.mark.timeout(260)
+def test_five_viewers_who_come_at_the_same_time(ground: Ground, run: Run) -> None:
+    late = run.late
+    ground.table.record(
+        f"{_LATE} viewers come at the same time",
+        {
+            "times": _LATE,
+            "video again": late.first,
+            "idle": f"{ground.meter.percent():.0f} %",
+            "events seen": f"from request to key frame {late.answered} ({len(late.answered.seconds)} of them); "
+            f"{as_text(late.apart_s)} apart at least",
+        },
+        must="the first key frame <= 0.1 s after its request; 0.5 s between them",
+        # One unit's time more or less: what is ordered is spaced exactly, what is sent waits for its picture.
+        ok=late.answered.seconds[0] <= _KEY_S and late.apart_s >= _KEYS_APART_S - 0.1,
     )

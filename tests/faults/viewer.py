@@ -44,9 +44,10 @@ class Picture:
 class Viewer:
     """What one person in the room sees and hears, over all the Rooms that it takes."""
 
-    def __init__(self, servers: Sequence[Server], room: str) -> None:
+    def __init__(self, servers: Sequence[Server], room: str, *, name: str = "viewer") -> None:
         self._servers = servers
         self._room = room
+        self._name = name
         self._numbers = itertools.count(1)
         self._changed = asyncio.Event()
         self._sight: Sight | None = None
@@ -109,7 +110,7 @@ class Viewer:
         try:
             while True:
                 server, answered_at = await self._first_that_answers()
-                self._sight = Sight(self, server, self._room, identity=f"viewer-{next(self._numbers)}")
+                self._sight = Sight(self, server, self._room, identity=f"{self._name}-{next(self._numbers)}")
                 if await self._joins(self._sight, server):
                     self.joined_after_s.append(time.monotonic() - answered_at)
                     self.note("viewer:joined")
@@ -169,9 +170,9 @@ async def answers(server: Server) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def viewing(servers: Sequence[Server], room: str) -> AsyncIterator[Viewer]:
-    """Watch a room meanwhile."""
-    viewer = Viewer(servers, room)
+async def viewing(servers: Sequence[Server], room: str, *, name: str = "viewer") -> AsyncIterator[Viewer]:
+    """Watch a room meanwhile; names of viewers in one room differ."""
+    viewer = Viewer(servers, room, name=name)
     watching = asyncio.create_task(viewer.run())
     try:
         yield viewer
