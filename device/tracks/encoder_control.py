@@ -14,8 +14,12 @@ MIN_KEY_FRAME_INTERVAL_S = 0.5
 _MIN_STEP_DOWN = 0.03
 _MIN_STEP_UP = 0.05
 _MIN_RISE_INTERVAL_S = 0.5
-# An encoder's buffer fits the bitrate that was in force at its last key frame; far from that for long, it gets another.
-_FAR, _FAR_FOR_S = 2.0, 2.0
+# A link that lets a burst pass, as policed ones do, has the SDK believe in megabits for a second: no faster than this,
+# from no more than this at first.
+_MAX_STEP_UP, _MOST_AT_FIRST_BPS = 1.5, 600_000
+# An encoder's buffer fits the bitrate that was in force at its last key frame. Far above that for long, it gets
+# another; far below at once, for x264 takes half a second to come down by itself.
+_FAR_ABOVE, _FAR_BELOW, _FAR_FOR_S = 1.5, 0.5, 2.0
 _LOOKS, _MIN_LOST = 3, 3
 
 
@@ -89,10 +93,12 @@ class EncoderControl:
         return self.feedback(key_frame_requested=True, target_bps=None, now=now) if self.heard else Orders()
 
     def _far(self, now: float) -> bool:
-        """Say whether the bitrate has been far from that of the last key frame for long."""
+        """Say whether the bitrate is too far from that of the last key frame."""
         if not self.bitrate_bps or not self._keyed_bps:
             return False
-        if 1 / _FAR < self.bitrate_bps / self._keyed_bps < _FAR:
+        if self.bitrate_bps <= self._keyed_bps * _FAR_BELOW:
+            return True
+        if self.bitrate_bps < self._keyed_bps * _FAR_ABOVE:
             self._far_since = None
             return False
         self._far_since = now if self._far_since is None else self._far_since
@@ -101,16 +107,18 @@ class EncoderControl:
     def _follow(self, target_bps: int, now: float) -> int | None:
         wanted = min(max(target_bps, self.floor_bps), self.ceiling_bps)
         current = self.bitrate_bps
-        if current is not None:
-            rises = wanted > current
-            step = _MIN_STEP_UP if rises else _MIN_STEP_DOWN
-            bound = wanted in (self.floor_bps, self.ceiling_bps)
-            if wanted == current or (abs(wanted - current) < step * current and not bound):
+        if current is None:
+            wanted = min(wanted, max(_MOST_AT_FIRST_BPS, self.floor_bps))
+            self._rose_at = now
+        elif wanted > current:
+            if now - self._rose_at < _MIN_RISE_INTERVAL_S:
                 return None
-            if rises and now - self._rose_at < _MIN_RISE_INTERVAL_S:
+            if wanted < current * (1 + _MIN_STEP_UP) and wanted != self.ceiling_bps:
                 return None
-            if rises:
-                self._rose_at = now
+            wanted = min(wanted, int(current * _MAX_STEP_UP))
+            self._rose_at = now
+        elif wanted == current or (wanted > current * (1 - _MIN_STEP_DOWN) and wanted != self.floor_bps):
+            return None
         self.bitrate_bps = wanted
         return wanted
 

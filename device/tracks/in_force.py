@@ -62,7 +62,7 @@ class Meter:
 
 @dataclass(slots=True)
 class News:
-    """Says what is worth telling: another size or rate at once, another bitrate now and then."""
+    """Says what is worth telling: another size at once, other rates now and then."""
 
     _told: Sent | None = field(default=None, init=False)
     _told_at: float = field(default=float("-inf"), init=False)
@@ -70,9 +70,9 @@ class News:
     def of(self, sent: Sent, now: float) -> str | None:
         """Return the text to tell, if what is sent has changed by enough."""
         told = self._told
-        if told is not None:
-            other = (sent.width, sent.height) != (told.width, told.height) or _differ(sent.fps, told.fps)
-            if not other and (now - self._told_at < _TELL_S or not _differ(sent.bitrate_bps, told.bitrate_bps)):
+        if told is not None and (sent.width, sent.height) == (told.width, told.height):
+            alike = not (_differ(sent.fps, told.fps) or _differ(sent.bitrate_bps, told.bitrate_bps))
+            if alike or now - self._told_at < _TELL_S:
                 return None
         self._told, self._told_at = sent, now
         return str(sent)

@@ -162,14 +162,16 @@ class VideoTrack:
         if rate and rate.target_bitrate_bps != self._target_bps:
             self._target_bps = rate.target_bitrate_bps
             log.debug("camera.target", target_bps=self._target_bps)
-        self._carry_out(
-            self._control.feedback(
-                # What the SDK did not take is missing for the next ones.
-                key_frame_requested=feedback.keyframe_requested or (self._control.heard and not accepted),
-                target_bps=rate.target_bitrate_bps if rate else None,
-                now=now,
-            )
+        orders = self._control.feedback(
+            # What the SDK did not take is missing for the next ones.
+            key_frame_requested=feedback.keyframe_requested or (self._control.heard and not accepted),
+            target_bps=rate.target_bitrate_bps if rate else None,
+            now=now,
         )
+        self._carry_out(orders)
+        if (rung := orders.rung) is not None:
+            why = f"the room's target is {self._target_bps // 1000} kbit/s"
+            log.info("camera.rung", width=rung.width, height=rung.height, fps=rung.fps, why=why)
 
     async def aclose(self) -> None:
         if self._timer is not None:
@@ -184,12 +186,5 @@ class VideoTrack:
             log.debug("camera.bitrate", bitrate_bps=orders.bitrate_bps)
         if (rung := orders.rung) is not None:
             self._command("rung", {"width": rung.width, "height": rung.height, "fps": rung.fps})
-            log.info(
-                "camera.rung",
-                width=rung.width,
-                height=rung.height,
-                fps=rung.fps,
-                why=f"the room's target is {self._target_bps // 1000} kbit/s",
-            )
         if orders.key_frame:
             self._command("key_frame", None)

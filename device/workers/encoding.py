@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Protocol
 
+from device.encoders.debt import Debt
 from device.errors import EncoderError
 from device.sources.pacing import RateLimit
 
@@ -14,11 +15,11 @@ if TYPE_CHECKING:
     from device.encoders.encoder import Encoder
     from device.jobs import CameraJob
     from device.media.colour import Colour
-    from device.media.picture import Picture
+    from device.media.picture import AccessUnit, Picture
     from device.workers.link import Link
 
-# Before the first estimate of the link arrives: what WebRTC's own encoders begin a 720p stream with, about.
-_FIRST_BITRATE_BPS = 1_000_000
+# Before the first estimate of the link arrives, when nothing but key frames are sent.
+_FIRST_BITRATE_BPS = 600_000
 
 
 class Source(Protocol):
@@ -44,14 +45,16 @@ class Encoding:
         self._bitrate_bps = min(_FIRST_BITRATE_BPS, job.bitrate_max_bps)
         self._width, self._height, self._fps = source.width, source.height, float(source.fps)
         self._limit: RateLimit | None = None
+        self._debt = Debt()
         self._encoder = self._open()
 
     def encode(self, picture: Picture) -> None:
-        """Encode one picture, unless there are to be fewer of them.
+        """Encode one picture, unless there are to be fewer of them, or too many bits were sent already.
 
         With "auto", software takes over from a board's encoder that fails.
         """
         admitted = self._limit is None or self._limit.admits(picture.captured_at_us)
+        admitted &= self._debt.allows(picture.captured_at_us) or self._all_keys
         if not (admitted or self._next_key):  # somebody waits for a key frame
             return
         key = self._all_keys or self._next_key
@@ -124,7 +127,7 @@ class Encoding:
             fps=self._source.fps,
             bitrate_bps=self._bitrate_bps,
             keyframe_interval_s=self._job.keyframe_interval_s,
-            sink=self._link.unit,
+            sink=self._send,
         )
         self._hello(encoder)
         return encoder
@@ -141,7 +144,7 @@ class Encoding:
             bitrate_max_bps=self._job.bitrate_max_bps,
             keyframe_interval_s=self._job.keyframe_interval_s,
             colour=self._source.colour,
-            sink=self._link.unit,
+            sink=self._send,
         )
         self._hello(encoder)
         return encoder
@@ -151,3 +154,7 @@ class Encoding:
         self._link.hello(
             source=source.name, encoder=encoder.name, width=source.width, height=source.height, fps=source.fps
         )
+
+    def _send(self, unit: AccessUnit) -> None:
+        self._debt.add(len(unit.payload), bitrate_bps=self._bitrate_bps)
+        self._link.unit(unit)

@@ -49,29 +49,34 @@ def test_a_new_publication_begins_anew_and_keeps_the_bitrate() -> None:
     assert policy.current() == Orders(all_key_frames=True, bitrate_bps=500_000)
 
 
-@pytest.mark.parametrize(("target", "bitrate"), ((1, FLOOR), (0, FLOOR), (10**9, CEILING), (1_000_000, 1_000_000)))
-def test_the_first_target_is_taken_at_once_within_bounds(target: int, bitrate: int) -> None:
+@pytest.mark.parametrize(("target", "bitrate"), ((1, FLOOR), (0, FLOOR), (400_000, 400_000), (10**9, 600_000)))
+def test_the_first_target_is_taken_at_once_but_for_what_a_burst_promises(target: int, bitrate: int) -> None:
     assert tell(control(), 0, target).bitrate_bps == bitrate
 
 
 def test_down_at_once_up_in_steps() -> None:
     policy = control()
-    tell(policy, 0, 1_000_000)
+    tell(policy, 0, 600_000)
     assert tell(policy, 0.01, 500_000).bitrate_bps == 500_000
     assert tell(policy, 0.02, 490_000).bitrate_bps is None
     assert tell(policy, 0.03, 480_000).bitrate_bps == 480_000
-    assert tell(policy, 0.04, 500_000).bitrate_bps is None
-    assert tell(policy, 0.05, 600_000).bitrate_bps == 600_000
-    assert tell(policy, 0.30, 900_000).bitrate_bps is None
-    assert tell(policy, 0.60, 900_000).bitrate_bps == 900_000
+    assert tell(policy, 0.40, 600_000).bitrate_bps is None
+    assert tell(policy, 0.50, 500_000).bitrate_bps is None
+    assert tell(policy, 0.51, 600_000).bitrate_bps == 600_000
+    assert tell(policy, 0.90, 900_000).bitrate_bps is None
+    assert tell(policy, 1.01, 2_000_000).bitrate_bps == 900_000
+    assert tell(policy, 1.51, 2_000_000).bitrate_bps == 1_350_000
+    assert tell(policy, 1.60, 100_000).bitrate_bps == 100_000
 
 
 def test_the_last_bit_up_to_the_ceiling_and_down_to_the_floor_is_taken() -> None:
     policy = control()
-    tell(policy, 0, int(CEILING * 0.99))
-    assert tell(policy, 1, CEILING + 1).bitrate_bps == CEILING
-    tell(policy, 2, int(FLOOR * 1.01))
-    assert tell(policy, 3, 1).bitrate_bps == FLOOR
+    for step in range(10):
+        tell(policy, step / 2, int(CEILING * 0.99))
+    assert policy.bitrate_bps == int(CEILING * 0.99)
+    assert tell(policy, 6, CEILING + 1).bitrate_bps == CEILING
+    tell(policy, 7, int(FLOOR * 1.01))
+    assert tell(policy, 8, 1).bitrate_bps == FLOOR
 
 
 def test_a_request_that_comes_too_soon_is_kept_not_lost() -> None:
@@ -119,11 +124,13 @@ def test_another_size_waits_for_its_key_frame_and_is_told_to_a_new_encoder() -> 
 def test_an_encoder_whose_bitrate_has_moved_far_gets_a_key_frame_to_begin_anew_with() -> None:
     policy = control()
     tell(policy, 0, 600_000)
-    keys = [step for step in range(1, 300) if tell(policy, step / 30, 700_000 if step < 60 else 1_900_000).key_frame]
+    keys = [step for step in range(1, 300) if tell(policy, step / 30, 600_000 if step < 60 else 1_100_000).key_frame]
     assert keys == [120]
-    # A dip is no reason.
-    keys = [step for step in range(300, 600) if tell(policy, step / 30, 500_000 if step < 330 else 1_900_000).key_frame]
-    assert keys == []
+    # A rise of a second is no reason; a fall by half is, at once.
+    assert not any(
+        tell(policy, step / 30, 1_700_000 if step < 330 else 1_100_000).key_frame for step in range(300, 600)
+    )
+    assert tell(policy, 20, 500_000).key_frame
 
 
 def test_in_a_new_room_the_size_stays_until_there_is_new_evidence() -> None:
@@ -192,10 +199,11 @@ def test_any_feedback(steps: list[Step], floor: int, above: int) -> None:
 
 @given(st.integers(0, 10**8), st.integers(0, 10**8))
 def test_a_steady_target_is_reached(first: int, then: int) -> None:
+    """From the floor to the ceiling in 5 s: half as much again each half second."""
     policy = control()
     tell(policy, 0, first)
-    for step in range(1, 100):
+    for step in range(1, 170):
         tell(policy, step / 30, then)
     wanted = min(max(then, FLOOR), CEILING)
     assert policy.bitrate_bps is not None
-    assert abs(policy.bitrate_bps - wanted) <= 0.08 * wanted
+    assert abs(policy.bitrate_bps - wanted) <= 0.05 * wanted

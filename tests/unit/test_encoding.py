@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import av
 import pytest
 
+from device.encoders.debt import Debt
 from device.jobs import CameraJob
 from device.media.colour import BT709, Colour
 from device.media.picture import FramePicture
@@ -120,9 +121,9 @@ def test_a_key_frame_waits_for_the_next_picture_only() -> None:
 
 def test_another_size_begins_with_a_key_frame_and_so_does_the_way_back() -> None:
     worker = Worker(Camera())
-    assert [unit.key for unit in worker.feed(4)] == [True, False, False, False]
+    assert [unit.key for unit in worker.feed(30)] == [True] + 29 * [False]
     worker.confine(640, 360, 30)
-    assert [(unit.size, unit.key) for unit in worker.feed(3)] == [((640, 360), key) for key in (True, False, False)]
+    assert [(unit.size, unit.key) for unit in worker.feed(30)] == [((640, 360), key) for key in (True, *29 * (False,))]
     worker.confine(1280, 720, 30)
     assert [(unit.size, unit.key) for unit in worker.feed(2)] == [((1280, 720), True), ((1280, 720), False)]
 
@@ -143,6 +144,18 @@ def test_what_differs_from_the_configuration_fits_in_all_the_same(
     found = worker.feed(25)
     assert {unit.size for unit in found} == {size}
     assert len(found) == units
+
+
+def test_who_has_sent_too_much_leaves_out_pictures_until_that_is_paid() -> None:
+    """Else libwebrtc leaves out units, and all that build on them are garbage."""
+    debt = Debt()
+    assert debt.allows(0)
+    debt.add(7_500, bitrate_bps=100_000)  # 0.6 s
+    assert not debt.allows(40_000)
+    assert debt.allows(110_000)
+    debt.add(1_000_000, bitrate_bps=50_000)
+    assert not debt.allows(480_000)
+    assert debt.allows(520_000)  # never a pause that looks like the death of the camera
 
 
 def test_the_bitrate_in_force_goes_over_to_the_next_size() -> None:
