@@ -48,12 +48,13 @@ class EncoderControl:
     _key_frame_at: float = field(default=float("-inf"), init=False)
     _key_frame_owed: bool = field(default=False, init=False)
     _rose_at: float = field(default=float("-inf"), init=False)
+    _target_bps: int | None = field(default=None, init=False)
     _keyed_bps: int | None = field(default=None, init=False)
     _far_since: float | None = field(default=None, init=False)
 
     def restarted(self) -> Orders:
         """Return what a new publication needs: key frames alone until the room is heard for the first time."""
-        self.heard = False
+        self.heard, self._target_bps = False, None
         self.ladder.forget()
         return Orders(all_key_frames=True)
 
@@ -63,15 +64,16 @@ class EncoderControl:
         return Orders(all_key_frames=not self.heard, bitrate_bps=self.bitrate_bps, rung=rung)
 
     def feedback(self, *, key_frame_requested: bool, target_bps: int | None, now: float) -> Orders:
-        """Decide on one piece of feedback."""
+        """Decide on one piece of feedback; without a target the last one still holds."""
         first = not self.heard and (key_frame_requested or target_bps is not None)
         self.heard = self.heard or first
         # The units before the first feedback were key frames and are lost while the SDK changes over.
         self._key_frame_owed = self._key_frame_owed or first or key_frame_requested
+        self._target_bps = self._target_bps if target_bps is None else target_bps
         bitrate_bps = None
-        if target_bps is not None:
-            self.ladder.saw(min(max(target_bps, self.floor_bps), self.ceiling_bps), now)
-            bitrate_bps = self._follow(target_bps, now)
+        if self._target_bps is not None:
+            self.ladder.saw(min(max(self._target_bps, self.floor_bps), self.ceiling_bps), now)
+            bitrate_bps = self._follow(self._target_bps, now)
             self._key_frame_owed = self._key_frame_owed or self._far(now)
         key_frame, rung = False, None
         if now - self._key_frame_at >= MIN_KEY_FRAME_INTERVAL_S:

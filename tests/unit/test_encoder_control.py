@@ -69,6 +69,18 @@ def test_down_at_once_up_in_steps() -> None:
     assert tell(policy, 1.60, 100_000).bitrate_bps == 100_000
 
 
+def test_a_target_that_is_told_once_holds_until_the_next() -> None:
+    """The SDK tells of changes only."""
+    policy = control()
+    tell(policy, 0, 100_000)
+    assert any(tell(policy, step / 30).rung for step in range(1, 90))
+    tell(policy, 3, 2_400_000)
+    orders = [tell(policy, 3 + step / 30) for step in range(1, 300)]
+    assert policy.bitrate_bps == 2_400_000
+    assert sum(each.rung is not None for each in orders) == 1
+    assert policy.current().rung is None
+
+
 def test_the_last_bit_up_to_the_ceiling_and_down_to_the_floor_is_taken() -> None:
     policy = control()
     for step in range(10):
