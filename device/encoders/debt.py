@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 _US = 1_000_000
 # libwebrtc drops units of whoever sends half a second more than its target (FrameDropper), and all that build on them
-# are garbage until the next key frame. A picture that is left out before it is encoded harms none.
-_ALLOWED_S = 0.5
+# are garbage until the next key frame. A picture that is left out before it is encoded harms none. Half of that, for
+# the next picture has a size of its own.
+_ALLOWED_S = 0.25
 # So that no pause is longer than the difference, whatever a key frame has cost.
 _MOST_S = 0.9
 

@@ -16,7 +16,7 @@ _MIN_STEP_UP = 0.05
 _MIN_RISE_INTERVAL_S = 0.5
 # A link that lets a burst pass, as policed ones do, has the SDK believe in megabits for a second: no faster than this,
 # from no more than this at first.
-_MAX_STEP_UP, _MOST_AT_FIRST_BPS = 1.5, 600_000
+_MAX_STEP_UP, _MOST_AT_FIRST_BPS = 1.25, 500_000
 # An encoder's buffer fits the bitrate that was in force at its last key frame. Far above that for long, it gets
 # another; far below at once, for x264 takes half a second to come down by itself.
 _FAR_ABOVE, _FAR_BELOW, _FAR_FOR_S = 1.5, 0.5, 2.0

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from device.workers.link import Link
 
 # Before the first estimate of the link arrives, when nothing but key frames are sent.
-_FIRST_BITRATE_BPS = 600_000
+_FIRST_BITRATE_BPS = 500_000
 
 
 class Source(Protocol):

@@ -49,23 +49,23 @@ def test_a_new_publication_begins_anew_and_keeps_the_bitrate() -> None:
     assert policy.current() == Orders(all_key_frames=True, bitrate_bps=500_000)
 
 
-@pytest.mark.parametrize(("target", "bitrate"), ((1, FLOOR), (0, FLOOR), (400_000, 400_000), (10**9, 600_000)))
+@pytest.mark.parametrize(("target", "bitrate"), ((1, FLOOR), (0, FLOOR), (400_000, 400_000), (10**9, 500_000)))
 def test_the_first_target_is_taken_at_once_but_for_what_a_burst_promises(target: int, bitrate: int) -> None:
     assert tell(control(), 0, target).bitrate_bps == bitrate
 
 
 def test_down_at_once_up_in_steps() -> None:
     policy = control()
-    tell(policy, 0, 600_000)
-    assert tell(policy, 0.01, 500_000).bitrate_bps == 500_000
-    assert tell(policy, 0.02, 490_000).bitrate_bps is None
-    assert tell(policy, 0.03, 480_000).bitrate_bps == 480_000
-    assert tell(policy, 0.40, 600_000).bitrate_bps is None
-    assert tell(policy, 0.50, 500_000).bitrate_bps is None
-    assert tell(policy, 0.51, 600_000).bitrate_bps == 600_000
+    tell(policy, 0, 500_000)
+    assert tell(policy, 0.01, 400_000).bitrate_bps == 400_000
+    assert tell(policy, 0.02, 390_000).bitrate_bps is None
+    assert tell(policy, 0.03, 384_000).bitrate_bps == 384_000
+    assert tell(policy, 0.40, 460_000).bitrate_bps is None
+    assert tell(policy, 0.50, 400_000).bitrate_bps is None
+    assert tell(policy, 0.51, 460_000).bitrate_bps == 460_000
     assert tell(policy, 0.90, 900_000).bitrate_bps is None
-    assert tell(policy, 1.01, 2_000_000).bitrate_bps == 900_000
-    assert tell(policy, 1.51, 2_000_000).bitrate_bps == 1_350_000
+    assert tell(policy, 1.01, 2_000_000).bitrate_bps == 575_000
+    assert tell(policy, 1.51, 2_000_000).bitrate_bps == 718_750
     assert tell(policy, 1.60, 100_000).bitrate_bps == 100_000
 
 
@@ -83,12 +83,13 @@ def test_a_target_that_is_told_once_holds_until_the_next() -> None:
 
 def test_the_last_bit_up_to_the_ceiling_and_down_to_the_floor_is_taken() -> None:
     policy = control()
-    for step in range(10):
+    for step in range(20):
         tell(policy, step / 2, int(CEILING * 0.99))
-    assert policy.bitrate_bps == int(CEILING * 0.99)
-    assert tell(policy, 6, CEILING + 1).bitrate_bps == CEILING
-    tell(policy, 7, int(FLOOR * 1.01))
-    assert tell(policy, 8, 1).bitrate_bps == FLOOR
+    assert policy.bitrate_bps is not None
+    assert 0.95 * CEILING < policy.bitrate_bps < CEILING
+    assert tell(policy, 11, CEILING + 1).bitrate_bps == CEILING
+    tell(policy, 12, int(FLOOR * 1.01))
+    assert tell(policy, 13, 1).bitrate_bps == FLOOR
 
 
 def test_a_request_that_comes_too_soon_is_kept_not_lost() -> None:
@@ -211,10 +212,10 @@ def test_any_feedback(steps: list[Step], floor: int, above: int) -> None:
 
 @given(st.integers(0, 10**8), st.integers(0, 10**8))
 def test_a_steady_target_is_reached(first: int, then: int) -> None:
-    """From the floor to the ceiling in 5 s: half as much again each half second."""
+    """From the floor to the ceiling in 9 s: a quarter more each half second."""
     policy = control()
     tell(policy, 0, first)
-    for step in range(1, 170):
+    for step in range(1, 300):
         tell(policy, step / 30, then)
     wanted = min(max(then, FLOOR), CEILING)
     assert policy.bitrate_bps is not None
