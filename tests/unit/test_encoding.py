@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _US = 1_000_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Camera:
     """A source without pictures: the test brings them."""
 
