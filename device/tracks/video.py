@@ -48,12 +48,13 @@ class VideoTrack:
         self.on_news: Callable[[str], None] | None = None  # what is sent, in words
         self._meter, self._news = Meter(), News()
         self._target_bps = 0
-        self._asked_at: float | None = None
         self._job = job
         self._command = command
         bounds = {"floor_bps": job.bitrate_min_bps, "ceiling_bps": job.bitrate_max_bps}
-        ladder = Ladder(rungs=rungs(width=job.width, height=job.height, fps=job.fps, **bounds))
-        self._control = EncoderControl(**bounds, ladder=ladder)
+        steps = rungs(width=job.width, height=job.height, fps=job.fps, **bounds)
+        if job.encoder == "copy":
+            steps = steps[:1]  # a file that is passed through is as it is
+        self._control = EncoderControl(**bounds, ladder=Ladder(rungs=steps))
 
     def options(self) -> rtc.TrackPublishOptions:
         return rtc.TrackPublishOptions(
@@ -145,20 +146,15 @@ class VideoTrack:
             )
         )
         now = time.monotonic()
-        if unit.flags & Flag.KEY and self._asked_at is not None:
-            log.debug("camera.key_frame", after_s=round(now - self._asked_at, 3))
-            self._asked_at = None
         self.fed += 1
-        if unit.flags & Flag.KEY and self._key_wanted_at is not None:
-            log.debug("camera.key_frame_sent", after_s=round(time.monotonic() - self._key_wanted_at, 3))
-            self._key_wanted_at = None
         self._meter.count(len(unit.payload), width=unit.width, height=unit.height, now=now)
+        if unit.flags & Flag.KEY and self._key_wanted_at is not None:
+            log.debug("camera.key_frame", after_s=round(now - self._key_wanted_at, 3))
+            self._key_wanted_at = None
         feedback = self._source.take_feedback()
         if feedback.keyframe_requested and self._key_wanted_at is None:
-            self._key_wanted_at = time.monotonic()
+            self._key_wanted_at = now
         rate = feedback.rate_control
-        if feedback.keyframe_requested and self._asked_at is None:
-            self._asked_at = now
         if rate and rate.target_bitrate_bps != self._target_bps:
             self._target_bps = rate.target_bitrate_bps
             log.debug("camera.target", target_bps=self._target_bps)

@@ -99,6 +99,8 @@ class Encoding:
         self._width, self._height = max(2, int(source.width * scale) & ~1), max(2, int(source.height * scale) & ~1)
         if self._encoder.name == "x264":
             self._encoder = self._software()  # it begins with a key frame and its headers
+        elif scale < 1:
+            self._link.log("info", "camera.size_kept", why="the board's encoder takes the pictures as they are")
 
     def _open(self) -> Encoder:
         if self._job.encoder == "x264" or (self._job.encoder == "auto" and self._job.source != "picamera2"):

@@ -131,6 +131,6 @@ def _of_log(log: Path) -> dict[str, float]:
     found = math.nan
     for line in log.read_text(errors="replace").splitlines():
         _, brace, text = line.partition("{")
-        if brace and '"camera.key_frame_sent"' in text:
+        if brace and '"camera.key_frame"' in text:
             found = float(json.loads(brace + text)["after_s"])
     return {"key_frame_s": found}

@@ -12,7 +12,7 @@ import pytest
 from device.encoders.debt import Debt
 from device.jobs import CameraJob
 from device.media.colour import BT709, Colour
-from device.media.picture import FramePicture
+from device.media.picture import AccessUnit, FramePicture
 from device.media.planes import writable
 from device.workers.encoding import Encoding
 from device.workers.link import Link
@@ -38,26 +38,22 @@ class Camera:
         return iter(())
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
-    size: tuple[int, int]
-    key: bool
-    number: int
-    captured_at_us: int
-
-
 class Ears(Link):
     """Keeps what a daemon would hear, in place of a socket."""
 
     def __init__(self) -> None:
-        self.units: list[Unit] = []
+        self.units: list[AccessUnit] = []
 
-    def unit(self, payload: bytes, *, key: bool, width: int, height: int, frame_id: int, captured_at_us: int) -> None:
-        assert payload.startswith(b"\0\0\0\1")
-        self.units.append(Unit((width, height), key, frame_id, captured_at_us))
+    def unit(self, unit: AccessUnit) -> None:
+        assert unit.payload.startswith(b"\0\0\0\1")
+        self.units.append(unit)
 
     def hello(self, **what: object) -> None:
         assert what["encoder"] == "x264"
+
+
+def size_of(unit: AccessUnit) -> tuple[int, int]:
+    return unit.width, unit.height
 
 
 class Worker:
@@ -91,7 +87,7 @@ class Worker:
     def confine(self, width: int, height: int, fps: int) -> str:
         return self.obey("rung", value={"width": width, "height": height, "fps": fps})
 
-    def feed(self, count: int) -> list[Unit]:
+    def feed(self, count: int) -> list[AccessUnit]:
         before = len(self.ears.units)
         for _ in range(count):
             frame = av.VideoFrame(self._camera.width, self._camera.height, "yuv420p")
@@ -126,9 +122,11 @@ def test_another_size_begins_with_a_key_frame_and_so_does_the_way_back() -> None
     worker = Worker(Camera())
     assert [unit.key for unit in worker.feed(30)] == [True] + 29 * [False]
     worker.confine(640, 360, 30)
-    assert [(unit.size, unit.key) for unit in worker.feed(30)] == [((640, 360), key) for key in (True, *29 * (False,))]
+    assert [(size_of(unit), unit.key) for unit in worker.feed(30)] == [
+        ((640, 360), key) for key in (True, *29 * (False,))
+    ]
     worker.confine(1280, 720, 30)
-    assert [(unit.size, unit.key) for unit in worker.feed(2)] == [((1280, 720), True), ((1280, 720), False)]
+    assert [(size_of(unit), unit.key) for unit in worker.feed(2)] == [((1280, 720), True), ((1280, 720), False)]
 
 
 @pytest.mark.parametrize(
@@ -145,7 +143,7 @@ def test_what_differs_from_the_configuration_fits_in_all_the_same(
     worker = Worker(camera)
     worker.confine(640, 360, 15)
     found = worker.feed(25)
-    assert {unit.size for unit in found} == {size}
+    assert {size_of(unit) for unit in found} == {size}
     assert len(found) == units
 
 
@@ -181,4 +179,4 @@ def test_the_bitrate_in_force_goes_over_to_the_next_size() -> None:
 def test_bounds_that_are_none_are_refused(value: Any) -> None:
     worker = Worker(Camera())
     assert worker.obey("rung", value=value) == "unknown command or value"
-    assert worker.feed(1)[0].size == (1280, 720)
+    assert size_of(worker.feed(1)[0]) == (1280, 720)
