@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 SAMPLE_RATE = 48_000  # Opus' own rate; every block on the wire has it
+SAMPLE_BYTES = 2
 BLOCK_MS = 20
 
 

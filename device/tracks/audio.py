@@ -10,7 +10,7 @@ import structlog
 from livekit import rtc
 
 from device.errors import NativePanicError
-from device.media.block import SAMPLE_RATE
+from device.media.block import SAMPLE_BYTES, SAMPLE_RATE
 from device.tracks.depth_control import DepthControl
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ _SETTLING_S, _SETTLING_FULL_S = 1.0, 0.040
 _CUSHION_MS = 20
 _PENDING_BLOCKS = 4
 _DROP_LOG_INTERVAL_S = 10.0
-_BYTES_PER_SAMPLE = 2
 _TAKEN_S = 10.0  # it waits for room in the queue, 100 ms at most
 _PROCESSING_MS = 10  # AudioProcessingModule takes exactly this
 
@@ -42,7 +41,7 @@ class AudioTrack:
         self._source = rtc.AudioSource(SAMPLE_RATE, job.channels, queue_size_ms=_QUEUE_MS)
         self.track = rtc.LocalAudioTrack.create_audio_track("microphone", self._source)
         self._channels = job.channels
-        self._cushion = bytes(SAMPLE_RATE * _CUSHION_MS // 1000 * job.channels * _BYTES_PER_SAMPLE)
+        self._cushion = bytes(SAMPLE_RATE * _CUSHION_MS // 1000 * job.channels * SAMPLE_BYTES)
         self._log_drops_at = 0.0
         self._settled_at = 0.0
         self._pending: asyncio.Queue[Message] = asyncio.Queue(_PENDING_BLOCKS)
@@ -120,7 +119,7 @@ class AudioTrack:
     def _processed(self, samples: bytes) -> rtc.AudioFrame:
         if self._processor is None:
             return self._frame(samples)
-        size = SAMPLE_RATE * _PROCESSING_MS // 1000 * self._channels * _BYTES_PER_SAMPLE
+        size = SAMPLE_RATE * _PROCESSING_MS // 1000 * self._channels * SAMPLE_BYTES
         processed = bytearray()
         for start in range(0, len(samples), size):
             frame = self._frame(bytearray(samples[start : start + size]))
@@ -134,5 +133,5 @@ class AudioTrack:
             data=samples,
             sample_rate=SAMPLE_RATE,
             num_channels=self._channels,
-            samples_per_channel=len(samples) // (self._channels * _BYTES_PER_SAMPLE),
+            samples_per_channel=len(samples) // (self._channels * SAMPLE_BYTES),
         )

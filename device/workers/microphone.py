@@ -68,9 +68,9 @@ def open_source(job: MicrophoneJob, link: Link) -> Source:
             source = ToneSource(channels=job.channels)
             link.hello(source=source.name, channels=job.channels)
         case "file":
-            from device.sources.clip import SoundClip
+            from device.sources.wave_file import WaveFile
 
-            source = SoundClip(path=job.path, channels=job.channels, epoch_us=job.epoch_us)
+            source = WaveFile.fitting(path=job.path, channels=job.channels, epoch_us=job.epoch_us) or _decoded(job)
             link.hello(source=source.name, channels=job.channels)
         case "pyaudio":
             from device.sources.pyaudio import PyAudioSource
@@ -88,6 +88,12 @@ def open_source(job: MicrophoneJob, link: Link) -> Source:
         case _:
             raise SourceError(f"there is no microphone source {job.source!r}")
     return source
+
+
+def _decoded(job: MicrophoneJob) -> Source:
+    from device.sources.clip import SoundClip
+
+    return SoundClip(path=job.path, channels=job.channels, epoch_us=job.epoch_us)
 
 
 def _overflow_log(link: Link) -> Callable[[int], None]:

@@ -1,0 +1,68 @@
+"""A WAV file that holds what goes over the wire already: played as it is, without FFmpeg."""
+
+from __future__ import annotations
+
+import wave
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from device.clock import monotonic_us
+from device.media.block import BLOCK_MS, SAMPLE_BYTES, SAMPLE_RATE, Block
+from device.sources.pacing import sleep_until_us
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_US = 1_000_000
+_BLOCK_SAMPLES = SAMPLE_RATE * BLOCK_MS // 1000
+_MIN_SAMPLES = SAMPLE_RATE // 10
+
+
+class WaveFile:
+    """Samples over and over on the monotonic clock: loop n begins at epoch + n * duration."""
+
+    name = "file"
+
+    @classmethod
+    def fitting(cls, *, path: str, channels: int, epoch_us: int) -> WaveFile | None:
+        """Return the file if it is 48 kHz, 16 bit and so many channels; what else there is, FFmpeg knows."""
+        try:
+            file = wave.open(path, "rb")  # noqa: SIM115  # open for as long as the worker lives
+            stored = Path(path).stat().st_size
+        except (wave.Error, EOFError, OSError):
+            return None
+        form = (file.getframerate(), file.getsampwidth(), file.getnchannels())
+        whole = stored >= file.getnframes() * SAMPLE_BYTES * channels  # a header may promise more than there is
+        if form == (SAMPLE_RATE, SAMPLE_BYTES, channels) and whole and file.getnframes() >= _MIN_SAMPLES:
+            return cls(file, epoch_us=epoch_us)
+        file.close()
+        return None
+
+    def __init__(self, file: wave.Wave_read, *, epoch_us: int) -> None:
+        self._file = file
+        self._epoch_us = epoch_us
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield blocks of 20 ms for ever, each when its last sample is due."""
+        position = max(0, monotonic_us() - self._epoch_us) * SAMPLE_RATE // _US
+        while True:
+            captured_at_us = self._epoch_us + position * _US // SAMPLE_RATE
+            if captured_at_us + 2 * BLOCK_MS * 1000 >= monotonic_us():
+                samples = self._read(position)
+                sleep_until_us(captured_at_us + BLOCK_MS * 1000)
+                yield Block(samples=samples, captured_at_us=captured_at_us)
+            position += _BLOCK_SAMPLES
+
+    def pace(self, ppm: float) -> None:
+        """Do nothing: a file is played by our own clock."""
+
+    def _read(self, position: int) -> bytes:
+        """Return a block from this place on, in samples since the first loop; the beginning follows the end."""
+        total = self._file.getnframes()
+        self._file.setpos(position % total)
+        samples = self._file.readframes(_BLOCK_SAMPLES)
+        size = _BLOCK_SAMPLES * SAMPLE_BYTES * self._file.getnchannels()
+        if len(samples) < size:
+            self._file.rewind()
+            samples += self._file.readframes(_BLOCK_SAMPLES)
+        return samples[:size]
