@@ -15,18 +15,19 @@ _MOST_S = 0.9
 
 @dataclass(slots=True)
 class Debt:
-    """How far what was sent is ahead of the bitrate, in seconds of the bitrate that was in force then."""
+    """How far what was sent is ahead of the bitrate in force; when that falls, what is ahead takes longer to pay."""
 
-    _ahead_s: float = field(default=0.0, init=False)
+    _ahead_bits: float = field(default=0.0, init=False)
     _at_us: int | None = field(default=None, init=False)
 
-    def allows(self, now_us: int) -> bool:
+    def allows(self, now_us: int, *, bitrate_bps: int) -> bool:
         """Say whether another picture may be encoded now."""
         if self._at_us is not None:
-            self._ahead_s = max(0.0, self._ahead_s - (now_us - self._at_us) / _US)
+            paid = (now_us - self._at_us) / _US * bitrate_bps
+            self._ahead_bits = min(max(0.0, self._ahead_bits - paid), _MOST_S * bitrate_bps)
         self._at_us = now_us
-        return self._ahead_s <= _ALLOWED_S
+        return self._ahead_bits <= _ALLOWED_S * bitrate_bps
 
-    def add(self, size_bytes: int, *, bitrate_bps: int) -> None:
+    def add(self, size_bytes: int) -> None:
         """Note a unit that was sent."""
-        self._ahead_s = min(_MOST_S, self._ahead_s + 8 * size_bytes / bitrate_bps)
+        self._ahead_bits += 8 * size_bytes

@@ -81,7 +81,9 @@ class EncoderControl:
             rung = self.ladder.step(now)
             key_frame = self._key_frame_owed or rung is not None
         if key_frame:
-            self._key_frame_at, self._key_frame_owed = now, False
+            # The first one ends a row of key frames; who has seen none of them asks for another, and is not to wait.
+            self._key_frame_at = self._key_frame_at if first else now
+            self._key_frame_owed = False
             self._keyed_bps, self._far_since = self.bitrate_bps, None
         return Orders(
             key_frame=key_frame,

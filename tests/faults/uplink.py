@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 _EVERY_S = 0.1
 _WINDOW_S = 1.0
+_ETHERNET_BYTES = 14  # the interfaces count them, the policer does not
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """Bytes so far: what came from the devices, what left towards the servers. `at`: monotonic, s."""
+    """Bytes of IP so far: what came from the devices, what left towards the servers. `at`: monotonic, s."""
 
     at: float
     arrived: int
@@ -75,5 +76,11 @@ def _sample(network: Network) -> Sample:
     for line in Path(f"/proc/{network.router.pid}/net/dev").read_text().splitlines()[2:]:
         name, _, numbers = line.partition(":")
         counters[name.strip()] = [int(each) for each in numbers.split()]
-    # proc_pid_net(5): bytes received come first, bytes sent ninth.
-    return Sample(at=time.monotonic(), arrived=counters["south"][0], passed=counters["north"][8])
+    # proc_pid_net(5): bytes and packets received come first, bytes and packets sent ninth and tenth.
+    arrived, arrived_packets, *_ = counters["south"]
+    passed, passed_packets = counters["north"][8:10]
+    return Sample(
+        at=time.monotonic(),
+        arrived=arrived - _ETHERNET_BYTES * arrived_packets,
+        passed=passed - _ETHERNET_BYTES * passed_packets,
+    )

@@ -95,11 +95,21 @@ def test_the_last_bit_up_to_the_ceiling_and_down_to_the_floor_is_taken() -> None
 def test_a_request_that_comes_too_soon_is_kept_not_lost() -> None:
     """take_feedback() forgets a request once it is told: who drops it leaves a viewer before a grey picture."""
     policy = control()
+    tell(policy, -1, 500_000)
     assert tell(policy, 0, key_frame_requested=True).key_frame
     assert not tell(policy, 0.3, key_frame_requested=True).key_frame
     later = [tell(policy, 0.3 + step / 30).key_frame for step in range(30)]
     assert sum(later) == 1
     assert later.index(True) == 6
+
+
+def test_who_was_there_before_does_not_wait_for_the_first_key_frame_that_it_asks_for() -> None:
+    """The server asks when it is ready for a viewer, a moment after the first feedback has come."""
+    policy = control()
+    policy.restarted()
+    assert tell(policy, 0, 500_000).key_frame
+    assert tell(policy, 0.1, key_frame_requested=True).key_frame
+    assert not tell(policy, 0.2, key_frame_requested=True).key_frame
 
 
 def test_five_viewers_who_come_at_the_same_time_get_two_key_frames() -> None:
@@ -190,7 +200,7 @@ def test_any_feedback(steps: list[Step], floor: int, above: int) -> None:
         if step.restart:
             assert policy.restarted().all_key_frames
         orders = tell(policy, now, step.target_bps, key_frame_requested=step.key)
-        if orders.key_frame:
+        if orders.key_frame and orders.all_key_frames is None:  # the first one of a publication does not count
             key_frames.append(now)
         if orders.bitrate_bps is not None:
             assert floor <= orders.bitrate_bps <= floor + above
