@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING
 from device.clock import monotonic_us
 from device.identity import derived_identity
 from device.jobs import CameraJob, MicrophoneJob
-from device.tracks.audio import AudioTrack
 from device.tracks.slate import Slate
-from device.tracks.video import VideoTrack
 from device.workers.supervisor import Plan, Supervisor, WorkerState
 
 if TYPE_CHECKING:
@@ -21,99 +19,127 @@ if TYPE_CHECKING:
     from device.health.promises import Promises
     from device.health.status import Status
     from device.room.session import Track
+    from device.tracks.audio import AudioTrack
+    from device.tracks.video import VideoTrack
+    from device.workers.wire import Message
 
 
 @asynccontextmanager
 async def capturing(config: Config, status: Status, promises: Promises) -> AsyncIterator[list[Track]]:
-    """Start the workers and yield the tracks that they feed; on leaving, end the workers within a second."""
+    """Start the workers, make the tracks that they feed, and yield these; on leaving, end the workers within a second.
+
+    The SDK is loaded when the workers have been started: that takes half a second, and seconds on a small board, in
+    which they open their devices.
+    """
     epoch_us = monotonic_us()
-    tracks: list[Track] = []
+    camera = _Camera(config, epoch_us, status, promises) if config.camera.source != "off" else None
+    microphone = _Microphone(config, epoch_us, status, promises) if config.microphone.source != "off" else None
+    parts = [part for part in (camera, microphone) if part is not None]
     running: list[asyncio.Task[None]] = []
-    slate: Slate | None = None
     try:
         async with asyncio.TaskGroup() as tasks:
-            if config.camera.source != "off":
-                supervisor, video, slate = _camera(config, epoch_us, status, promises)
-                tracks.append(video)
-                running.append(tasks.create_task(supervisor.run(), name="camera"))
-            if config.microphone.source != "off":
-                supervisor, audio = _microphone(config, epoch_us, status, promises)
-                tracks.append(audio)
-                running.append(tasks.create_task(supervisor.run(), name="microphone"))
-                running.append(tasks.create_task(audio.run(), name="audio"))
             try:
+                for part in parts:
+                    running.append(tasks.create_task(part.supervisor.run(), name=part.supervisor.plan.name))
+                    await part.supervisor.begun.wait()
+                tracks: list[Track] = [part.make_track() for part in parts]
+                if microphone is not None and microphone.track is not None:
+                    running.append(tasks.create_task(microphone.track.run(), name="audio"))
                 yield tracks
             finally:
                 for task in running:
                     task.cancel()
-                if slate is not None:
-                    await slate.aclose()
+                if camera is not None:
+                    await camera.slate.aclose()
     finally:
-        for track in tracks:
-            await track.aclose()
+        for part in parts:
+            if part.track is not None:
+                await part.track.aclose()
 
 
-def _camera(config: Config, epoch_us: int, status: Status, promises: Promises) -> tuple[Supervisor, VideoTrack, Slate]:
-    status.expect("camera")
-    camera = config.camera
-    name = config.room.identity or config.room.display_name or derived_identity()
-    job = CameraJob(**camera.model_dump(), identity=name, epoch_us=epoch_us)
-    track = VideoTrack(job, command=lambda *order: supervisor.command(*order))  # noqa: PLW0108
-    slate = Slate(
-        title=config.room.display_name or name, width=camera.width, height=camera.height, deliver=track.deliver
-    )
-    track.on_viewer = slate.welcome
-    track.on_news = status.video
+class _Camera:
+    """The camera's worker, what stands in for it, and the track that both feed."""
 
-    def on_state(state: WorkerState, why: str) -> None:
+    def __init__(self, config: Config, epoch_us: int, status: Status, promises: Promises) -> None:
+        status.expect("camera")
+        self._status = status
+        camera = config.camera
+        name = config.room.identity or config.room.display_name or derived_identity()
+        self._job = CameraJob(**camera.model_dump(), identity=name, epoch_us=epoch_us)
+        self.track: VideoTrack | None = None
+        self.slate = Slate(
+            title=config.room.display_name or name, width=camera.width, height=camera.height, deliver=self._deliver
+        )
+        self.supervisor = Supervisor(
+            Plan(
+                name="camera",
+                module="device.workers.camera",
+                settings=self._job.to_wire(),
+                stall_s=max(config.watch.camera_stall_s, 3 / camera.fps),
+            ),
+            on_media=self._deliver,
+            on_state=self._on_state,
+            on_notice=lambda text: status.worker("camera", WorkerState.LIVE, text),
+            promises=promises,
+        )
+
+    def make_track(self) -> VideoTrack:
+        from device.tracks.video import VideoTrack
+
+        self.track = VideoTrack(self._job, command=self.supervisor.command)
+        self.track.on_viewer = self.slate.welcome
+        self.track.on_news = self._status.video
+        return self.track
+
+    def _deliver(self, unit: Message) -> None:
+        if self.track is not None:
+            self.track.deliver(unit)
+
+    def _on_state(self, state: WorkerState, why: str) -> None:
         if state is WorkerState.LIVE:
-            slate.hide()
-            track.worker_started()
+            self.slate.hide()
+            if self.track is not None:
+                self.track.worker_started()
         elif state is not WorkerState.STARTING:
-            slate.show(why)
-        status.worker("camera", state, why)
-
-    supervisor = Supervisor(
-        Plan(
-            name="camera",
-            module="device.workers.camera",
-            settings=job.to_wire(),
-            stall_s=max(config.watch.camera_stall_s, 3 / camera.fps),
-        ),
-        on_media=track.deliver,
-        on_state=on_state,
-        on_notice=lambda text: status.worker("camera", WorkerState.LIVE, text),
-        promises=promises,
-    )
-    return supervisor, track, slate
+            self.slate.show(why)
+        self._status.worker("camera", state, why)
 
 
-def _microphone(config: Config, epoch_us: int, status: Status, promises: Promises) -> tuple[Supervisor, AudioTrack]:
-    status.expect("microphone")
-    microphone = config.microphone
-    job = MicrophoneJob(**microphone.model_dump(exclude={"processing"}), epoch_us=epoch_us)
-    # Noise suppression would take a steady tone away, and a file is as its maker wanted it.
-    track = AudioTrack(
-        job,
-        processing=microphone.processing and microphone.source == "pyaudio",
-        command=lambda *order: supervisor.command(*order),  # it is made below  # noqa: PLW0108
-    )
+class _Microphone:
+    """The microphone's worker and the track that it feeds."""
 
-    def on_state(state: WorkerState, why: str) -> None:
-        if state is WorkerState.LIVE:
-            track.worker_started()
-        status.worker("microphone", state, why)
+    def __init__(self, config: Config, epoch_us: int, status: Status, promises: Promises) -> None:
+        status.expect("microphone")
+        self._status = status
+        self._settings = config.microphone
+        self._job = MicrophoneJob(**self._settings.model_dump(exclude={"processing"}), epoch_us=epoch_us)
+        self.track: AudioTrack | None = None
+        self.supervisor = Supervisor(
+            Plan(
+                name="microphone",
+                module="device.workers.microphone",
+                settings=self._job.to_wire(),
+                stall_s=config.watch.microphone_stall_s,
+            ),
+            on_media=self._deliver,
+            on_state=self._on_state,
+            on_notice=lambda text: status.worker("microphone", WorkerState.LIVE, text),
+            promises=promises,
+        )
 
-    supervisor = Supervisor(
-        Plan(
-            name="microphone",
-            module="device.workers.microphone",
-            settings=job.to_wire(),
-            stall_s=config.watch.microphone_stall_s,
-        ),
-        on_media=track.deliver,
-        on_state=on_state,
-        on_notice=lambda text: status.worker("microphone", WorkerState.LIVE, text),
-        promises=promises,
-    )
-    return supervisor, track
+    def make_track(self) -> AudioTrack:
+        from device.tracks.audio import AudioTrack
+
+        # Noise suppression would take a steady tone away, and a file is as its maker wanted it.
+        processing = self._settings.processing and self._settings.source == "pyaudio"
+        self.track = AudioTrack(self._job, processing=processing, command=self.supervisor.command)
+        return self.track
+
+    def _deliver(self, block: Message) -> None:
+        if self.track is not None:
+            self.track.deliver(block)
+
+    def _on_state(self, state: WorkerState, why: str) -> None:
+        if state is WorkerState.LIVE and self.track is not None:
+            self.track.worker_started()
+        self._status.worker("microphone", state, why)

@@ -19,7 +19,6 @@ from device.identity import board_model
 from device.network.resolver import Resolver
 from device.network.route import watching
 from device.room.attributes import Attributes
-from device.room.presence import Presence, Surroundings
 
 if TYPE_CHECKING:
     from device.config import Config
@@ -40,6 +39,8 @@ async def run(config: Config, credentials: Credentials, attributes: Attributes, 
     notifier, state_file = Notifier.of_environment(), StateFile.of_environment()
     status, promises = Status(attributes, notifier, state_file), Promises()
     async with capturing(config, status, promises) as tracks, watching() as routes, asyncio.TaskGroup() as tasks:
+        from device.room.presence import Presence, Surroundings  # it needs the SDK, which is loaded by now
+
         presence = Presence(
             Surroundings(urls=config.room.url, credentials=credentials, resolver=Resolver(), routes=routes),
             reconnect=config.reconnect,

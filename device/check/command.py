@@ -16,7 +16,7 @@ from device.health import state_file
 from device.network.resolver import Resolver
 from device.room import credentials
 from device.room.credentials import ApiKey, Endpoint, TokenFile
-from device.room.presence import PresenceState
+from device.room.state import PresenceState
 
 if TYPE_CHECKING:
     from device.config import Config

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from device.room.presence import PresenceState
+from device.room.state import PresenceState
 from device.workers.supervisor import WorkerState
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import enum
 import random
 import time
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from device.repeats import Repeats
 from device.room.joining import Act, Joining, Rival
 from device.room.reasons import DUPLICATE_IDENTITY, reason_of
 from device.room.session import Ended, Session, Track
+from device.room.state import PresenceState
 from device.room.vigil import Vigil
 
 if TYPE_CHECKING:
@@ -37,15 +37,6 @@ log = structlog.get_logger()
 
 # Each step is bounded in itself: three tries of a token endpoint, 10 s each, take longest.
 _LONGEST_REST_S, _STEP_DUE_S, _LOOK_DUE_S = 60.0, 90.0, 15.0
-
-
-class PresenceState(enum.Enum):
-    """Where the device is on its way into the room."""
-
-    CONNECTING = "connecting"
-    LIVE = "live"
-    FORBIDDEN = "forbidden"  # in the room, but the right to publish was taken away
-    WAITING = "waiting"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

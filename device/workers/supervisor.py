@@ -74,6 +74,7 @@ class Supervisor:
     ) -> None:
         self.plan = plan
         self.state, self._why = WorkerState.STARTING, ""
+        self.begun = asyncio.Event()  # the first start was made, or failed
         self._on_media = on_media
         self._on_state = on_state
         self._on_notice = on_notice
@@ -107,6 +108,7 @@ class Supervisor:
                 why = await self._run_once()
             except OSError as error:  # no memory or no descriptors left, for a while
                 why, self._failure = f"it cannot be started: {error.strerror}", ""
+                self.begun.set()
             delay_s = self._recovery.ended(time.monotonic())
             self._become(self._away(), why)
             if times := self._repeats.worth_telling(why, time.monotonic()):
@@ -143,6 +145,7 @@ class Supervisor:
             on_message=self._on_message,
         ) as child:
             self._child = child
+            self.begun.set()
             try:
                 why = await self._watch(child)
             finally:

@@ -61,7 +61,7 @@ class Second:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stretch:
-    """What one link has seen; times in seconds, `share` of the SDK's target, `used` of the link."""
+    """What one link has seen; times in seconds, `share` of the SDK's target up to the link, `used` of the link."""
 
     kbps: int
     share: float
@@ -97,7 +97,8 @@ class Record:
         pictures = [each for each in self._pictures if settled <= each.at <= ended]
         seconds = [each for each in self._seconds if settled + self._wall + 1 <= each.at <= ended + self._wall]
         sent = sum(each.sent_bps for each in seconds) / max(1, len(seconds))
-        targets = [self._target(each.at - 1, each.at) for each in seconds]
+        # Who follows a target that is above the link is above the link: as much is asked of nobody.
+        targets = [min(kbps * 1000, self._target(each.at - 1, each.at)) for each in seconds]
         target = sum(targets) / max(1, len(targets))
         return Stretch(
             kbps=kbps,

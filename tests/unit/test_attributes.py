@@ -13,7 +13,7 @@ from device.health.notify import Notifier
 from device.health.state_file import StateFile
 from device.health.status import DeviceState, Status
 from device.room.attributes import Attributes
-from device.room.presence import PresenceState
+from device.room.state import PresenceState
 from device.workers.supervisor import WorkerState
 
 if TYPE_CHECKING:

@@ -163,11 +163,11 @@ def test_who_has_sent_too_much_leaves_out_pictures_until_that_is_paid() -> None:
 def test_what_was_sent_before_the_bitrate_fell_is_paid_at_the_new_one() -> None:
     debt = Debt()
     debt.allows(0, bitrate_bps=1_000_000)
-    debt.add(25_000)  # 0.2 s then
+    debt.add(25_000)  # 0.2 s then, of which the pacer sends three fifths in the time that the rest takes
     assert debt.allows(0, bitrate_bps=1_000_000)
-    assert not debt.allows(10_000, bitrate_bps=400_000)
-    assert not debt.allows(240_000, bitrate_bps=400_000)
-    assert debt.allows(260_000, bitrate_bps=400_000)
+    assert not debt.allows(10_000, bitrate_bps=100_000)
+    assert not debt.allows(540_000, bitrate_bps=100_000)
+    assert debt.allows(560_000, bitrate_bps=100_000)
 
 
 def test_the_bitrate_in_force_goes_over_to_the_next_size() -> None:

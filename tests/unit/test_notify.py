@@ -19,7 +19,7 @@ from device.health.promises import Promises
 from device.health.state_file import StateFile
 from device.health.status import Status
 from device.room.attributes import Attributes
-from device.room.presence import PresenceState
+from device.room.state import PresenceState
 from device.workers.supervisor import WorkerState
 
 if TYPE_CHECKING:

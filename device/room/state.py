@@ -1,0 +1,14 @@
+"""Where the device is on its way into the room."""
+
+from __future__ import annotations
+
+import enum
+
+
+class PresenceState(enum.Enum):
+    """The values are what viewers and operators read."""
+
+    CONNECTING = "connecting"
+    LIVE = "live"
+    FORBIDDEN = "forbidden"  # in the room, but the right to publish was taken away
+    WAITING = "waiting"
