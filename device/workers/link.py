@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 SEND_BUFFER_BYTES = 32 << 10
 _MAX_COMMANDS = 64
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
-# Encoded while there was memory for it.
-_NO_MEMORY = json_message(Kind.FAILED, {"error": "MemoryError", "message": "memory is exhausted"}).encoded()
+_RESERVE_BYTES = 1 << 20
 
 
 class Link:
@@ -34,6 +33,7 @@ class Link:
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
         self._sending = threading.Lock()
+        self._reserve = bytes(_RESERVE_BYTES)  # never touched, so it takes addresses only
         self._decoder = Decoder(accept=frozenset({Kind.SETTINGS, Kind.COMMAND}))
         self._commands: queue.Queue[dict[str, Any]] = queue.Queue(_MAX_COMMANDS)
         self.settings = self._receive_settings()
@@ -76,11 +76,10 @@ class Link:
 
     def failed(self, error: BaseException) -> NoReturn:
         """Say why, and end at once: a library's thread or exit handler may hang, with the device in its hands."""
+        self._reserve = b""  # for what it takes to say that memory is exhausted
+        words = "memory is exhausted" if isinstance(error, MemoryError) else str(error) or type(error).__name__
         try:
-            self.send(json_message(Kind.FAILED, {"error": type(error).__name__, "message": str(error)}))
-        except MemoryError:
-            with contextlib.suppress(OSError):
-                self._socket.send(_NO_MEMORY)
+            self.send(json_message(Kind.FAILED, {"error": type(error).__name__, "message": words}))
         finally:
             os._exit(1)
 

@@ -36,6 +36,7 @@ pytestmark = pytest.mark.usefixtures("no_orphans")
         ("hang", "nothing came for"),
         ("exit", "the lens fell off"),
         ("failed", "no camera is plugged in"),
+        ("hungry", "memory is exhausted"),
         ("thread", "Thread-1 failed: error: unpack requires"),
         ("killed", "it was killed by SIGKILL"),
         ("stopped", "nothing came for"),

@@ -5,12 +5,15 @@ With `first` it sends a block that holds its process id, so that the supervisor 
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import signal
 import struct
 import sys
 import threading
 import time
+from pathlib import Path
 
 from device.errors import SourceAbsentError
 from device.media.picture import AccessUnit
@@ -61,6 +64,15 @@ def capture(link: Link) -> None:  # noqa: C901, PLR0912, PLR0915
             sys.exit(3)
         case "failed":
             raise RuntimeError("no camera is plugged in")
+        case "hungry":
+            used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+            resource.setrlimit(resource.RLIMIT_AS, (used + (16 << 20), resource.RLIM_INFINITY))
+            hoard = []
+            for size in (1 << 20, 1 << 12, 1 << 6):
+                with contextlib.suppress(MemoryError):
+                    while True:
+                        hoard.append(bytes(size))
+            hoard.append(bytes(1 << 20))
         case "absent":
             raise SourceAbsentError("no camera is plugged in")
         case "noticing":
