@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from device.tracks.ladder import Ladder, Rung
 
-# A key frame is several times the size of another; more of them help nobody on a link that loses packets, and fill a
-# thin one: about as many bits as one has are to lie between them.
-MIN_KEY_FRAME_INTERVAL_S, _MAX_KEY_FRAME_INTERVAL_S = 0.5, 2.0
-_KEY_FRAME_BITS = 150_000
+# A key frame is several times the size of another; more of them help nobody on a link that loses packets.
+MIN_KEY_FRAME_INTERVAL_S = 0.5
 # The estimate moves some 30 times in its first 8 s; steps below these are not worth a change of the encoder.
 _MIN_STEP_DOWN = 0.03
 _MIN_STEP_UP = 0.05
@@ -78,11 +76,10 @@ class EncoderControl:
             bitrate_bps = self._follow(self._target_bps, now)
             self._key_frame_owed = self._key_frame_owed or self._far(now)
         key_frame, rung = False, None
-        since_key_s = now - self._key_frame_at
-        if since_key_s >= MIN_KEY_FRAME_INTERVAL_S:
+        if now - self._key_frame_at >= MIN_KEY_FRAME_INTERVAL_S:
             # A new size begins with a key frame, which is owed to nobody twice.
             rung = self.ladder.step(now)
-            key_frame = rung is not None or (self._key_frame_owed and since_key_s >= self._key_frame_interval_s())
+            key_frame = self._key_frame_owed or rung is not None
         if key_frame:
             # The first one ends a row of key frames; who has seen none of them asks for another, and is not to wait.
             self._key_frame_at = self._key_frame_at if first else now
@@ -98,10 +95,6 @@ class EncoderControl:
     def lost(self, now: float) -> Orders:
         """Return what mends a unit that is lost for all viewers."""
         return self.feedback(key_frame_requested=True, target_bps=None, now=now) if self.heard else Orders()
-
-    def _key_frame_interval_s(self) -> float:
-        fitting_s = _KEY_FRAME_BITS / self.bitrate_bps if self.bitrate_bps else 0.0
-        return min(max(fitting_s, MIN_KEY_FRAME_INTERVAL_S), _MAX_KEY_FRAME_INTERVAL_S)
 
     def _far(self, now: float) -> bool:
         """Say whether the bitrate is too far from that of the last key frame."""

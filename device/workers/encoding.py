@@ -54,7 +54,7 @@ class Encoding:
         With "auto", software takes over from a board's encoder that fails.
         """
         admitted = self._limit is None or self._limit.admits(picture.captured_at_us)
-        admitted &= self._debt.allows(picture.captured_at_us, bitrate_bps=self._bitrate_bps) or self._all_keys
+        admitted &= self._debt.allows(picture.captured_at_us) or self._all_keys
         if not (admitted or self._next_key):  # somebody waits for a key frame
             return
         key = self._all_keys or self._next_key
@@ -158,5 +158,5 @@ class Encoding:
         )
 
     def _send(self, unit: AccessUnit) -> None:
-        self._debt.add(len(unit.payload))
+        self._debt.add(len(unit.payload), bitrate_bps=self._bitrate_bps)
         self._link.unit(unit)
