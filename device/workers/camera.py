@@ -27,7 +27,7 @@ def _run(link: Link, job: CameraJob) -> None:
 
 
 def _capture(link: Link, job: CameraJob) -> None:
-    from device.workers.darkness import Darkness  # it looks at decoded pictures, with numpy
+    from device.workers.darkness import Darkness  # of decoded pictures
 
     source = open_source(job)
     encoding = Encoding(link, job, source)
@@ -65,7 +65,7 @@ def open_source(job: CameraJob) -> Source:
 
             return PatternSource(width=job.width, height=job.height, fps=job.fps, identity=job.identity)
         case "file":
-            from device.sources.clip import VideoClip
+            from device.sources.video_clip import VideoClip
 
             return VideoClip(path=job.path, width=job.width, height=job.height, fps=job.fps, epoch_us=job.epoch_us)
         case "picamera2":

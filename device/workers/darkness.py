@@ -6,12 +6,11 @@ import time
 import zlib
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from device.media.planes import writable
 from device.media.stillness import Stillness
 
 if TYPE_CHECKING:
+    from av.video.plane import VideoPlane
+
     from device.media.picture import Picture
     from device.workers.link import Link
 
@@ -34,8 +33,16 @@ class Darkness:
             return
         self._look_at = now + _LOOK_S
         with picture.mapped() as frame:
-            luma = zlib.crc32(np.ascontiguousarray(writable(frame)[0]).data)  # without the padding of its rows
+            luma = _checksum(frame.planes[0])
         still = self._stillness.saw(now, same=luma == self._before)
         self._before = luma
         if still is not None:
             self._link.notice(f"the picture has not changed by a bit for {_STILL_S:.0f} s" if still else "")
+
+
+def _checksum(plane: VideoPlane) -> int:
+    """Return a checksum of a plane of 8 bits a sample, without the padding of its lines."""
+    whole, found = memoryview(plane), 0
+    for start in range(0, plane.height * plane.line_size, plane.line_size):
+        found = zlib.crc32(whole[start : start + plane.width], found)
+    return found

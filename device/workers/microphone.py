@@ -91,7 +91,7 @@ def open_source(job: MicrophoneJob, link: Link) -> Source:
 
 
 def _decoded(job: MicrophoneJob) -> Source:
-    from device.sources.clip import SoundClip
+    from device.sources.sound_clip import SoundClip
 
     return SoundClip(path=job.path, channels=job.channels, epoch_us=job.epoch_us)
 

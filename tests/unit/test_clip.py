@@ -16,7 +16,8 @@ import pytest
 
 from device.clock import monotonic_us
 from device.errors import SourceError
-from device.sources.clip import SoundClip, VideoClip
+from device.sources.sound_clip import SoundClip
+from device.sources.video_clip import VideoClip
 
 if TYPE_CHECKING:
     from collections.abc import Callable

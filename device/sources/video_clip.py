@@ -1,17 +1,13 @@
-"""A file as camera and microphone: anything that FFmpeg opens, looped, in real time, both in step."""
+"""A file as camera: anything that FFmpeg opens, looped, in real time, in step with the sound of the same loop."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from av.audio.frame import AudioFrame
-from av.audio.resampler import AudioResampler
 from av.video.frame import VideoFrame
 
 from device.clock import monotonic_us
-from device.media.block import BLOCK_MS, SAMPLE_RATE, Block
 from device.media.colour import Colour, customary
 from device.media.picture import FramePicture
 from device.sources.loop import Loop
@@ -20,13 +16,7 @@ from device.sources.pacing import sleep_until_us
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import numpy.typing as npt
-
-    Samples = npt.NDArray[np.int16]
-
 _US = 1_000_000
-_BLOCK_SAMPLES = SAMPLE_RATE * BLOCK_MS // 1000
-_HOLE_SAMPLES = SAMPLE_RATE // 100  # time stamps of containers are rounded to a millisecond or so
 _UNSPECIFIED = 2  # ITU-T H.273
 
 
@@ -81,65 +71,6 @@ class VideoClip:
         for due_us in range(since_us + _US, until_us, _US):
             sleep_until_us(due_us)
             yield FramePicture(frame=frame, number=0, captured_at_us=due_us)
-
-
-class SoundClip:
-    """The sound of a file at 48 kHz; each loop is cut or filled with silence to the file's duration."""
-
-    name = "file"
-
-    def __init__(self, *, path: str, channels: int, epoch_us: int) -> None:
-        self._loop = Loop(path, "audio", epoch_us)
-        self._channels = channels
-
-    def blocks(self) -> Iterator[Block]:
-        """Yield blocks of 20 ms for ever, each when its last sample is due."""
-        size = _BLOCK_SAMPLES * self._channels
-        pending = np.zeros(0, np.int16)
-        position = -1
-        for first, samples in self._pieces():
-            if position < 0:
-                position = first
-            pending = np.concatenate((pending, samples))
-            while len(pending) >= size:
-                block, pending = pending[:size], pending[size:]
-                captured_at_us = position * _US // SAMPLE_RATE
-                position += _BLOCK_SAMPLES
-                if captured_at_us + 2 * BLOCK_MS * 1000 < monotonic_us():
-                    continue
-                sleep_until_us(captured_at_us + BLOCK_MS * 1000)
-                yield Block(samples=block.tobytes(), captured_at_us=captured_at_us)
-
-    def pace(self, ppm: float) -> None:
-        """Do nothing: a file is played by our own clock."""
-
-    def _pieces(self) -> Iterator[tuple[int, Samples]]:
-        """Yield interleaved samples without a gap; each with the place of its first, in samples of the clock."""
-        position = -1
-        for start_us in self._loop.starts():
-            layout = "mono" if self._channels == 1 else "stereo"
-            resampler = AudioResampler(format="s16", layout=layout, rate=SAMPLE_RATE)
-            end = (start_us + self._loop.duration_us) * SAMPLE_RATE // _US
-            for frame, offset_us in self._loop.frames(AudioFrame):
-                due = (start_us + offset_us) * SAMPLE_RATE // _US
-                if position < 0:
-                    position = due
-                while due - position > _HOLE_SAMPLES:
-                    count = min(due - position, SAMPLE_RATE)
-                    yield position, self._silence(count)
-                    position += count
-                for piece in resampler.resample(frame):
-                    left = max(0, end - position) * self._channels
-                    samples = piece.to_ndarray().reshape(-1)[:left].astype(np.int16, copy=False)
-                    yield position, samples
-                    position += len(samples) // self._channels
-            while 0 <= position < end:
-                count = min(end - position, SAMPLE_RATE)
-                yield position, self._silence(count)
-                position += count
-
-    def _silence(self, count: int) -> Samples:
-        return np.zeros(count * self._channels, np.int16)
 
 
 def _colour_of(context: Any, height: int) -> Colour:

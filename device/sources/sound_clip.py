@@ -1,0 +1,84 @@
+"""A file as microphone: anything that FFmpeg opens, looped, in real time, in step with the pictures of that loop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+
+from device.clock import monotonic_us
+from device.media.block import BLOCK_MS, SAMPLE_RATE, Block
+from device.sources.loop import Loop
+from device.sources.pacing import sleep_until_us
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy.typing as npt
+
+    Samples = npt.NDArray[np.int16]
+
+_US = 1_000_000
+_BLOCK_SAMPLES = SAMPLE_RATE * BLOCK_MS // 1000
+_HOLE_SAMPLES = SAMPLE_RATE // 100  # time stamps of containers are rounded to a millisecond or so
+
+
+class SoundClip:
+    """The sound of a file at 48 kHz; each loop is cut or filled with silence to the file's duration."""
+
+    name = "file"
+
+    def __init__(self, *, path: str, channels: int, epoch_us: int) -> None:
+        self._loop = Loop(path, "audio", epoch_us)
+        self._channels = channels
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield blocks of 20 ms for ever, each when its last sample is due."""
+        size = _BLOCK_SAMPLES * self._channels
+        pending = np.zeros(0, np.int16)
+        position = -1
+        for first, samples in self._pieces():
+            if position < 0:
+                position = first
+            pending = np.concatenate((pending, samples))
+            while len(pending) >= size:
+                block, pending = pending[:size], pending[size:]
+                captured_at_us = position * _US // SAMPLE_RATE
+                position += _BLOCK_SAMPLES
+                if captured_at_us + 2 * BLOCK_MS * 1000 < monotonic_us():
+                    continue
+                sleep_until_us(captured_at_us + BLOCK_MS * 1000)
+                yield Block(samples=block.tobytes(), captured_at_us=captured_at_us)
+
+    def pace(self, ppm: float) -> None:
+        """Do nothing: a file is played by our own clock."""
+
+    def _pieces(self) -> Iterator[tuple[int, Samples]]:
+        """Yield interleaved samples without a gap; each with the place of its first, in samples of the clock."""
+        position = -1
+        for start_us in self._loop.starts():
+            layout = "mono" if self._channels == 1 else "stereo"
+            resampler = AudioResampler(format="s16", layout=layout, rate=SAMPLE_RATE)
+            end = (start_us + self._loop.duration_us) * SAMPLE_RATE // _US
+            for frame, offset_us in self._loop.frames(AudioFrame):
+                due = (start_us + offset_us) * SAMPLE_RATE // _US
+                if position < 0:
+                    position = due
+                while due - position > _HOLE_SAMPLES:
+                    count = min(due - position, SAMPLE_RATE)
+                    yield position, self._silence(count)
+                    position += count
+                for piece in resampler.resample(frame):
+                    left = max(0, end - position) * self._channels
+                    samples = piece.to_ndarray().reshape(-1)[:left].astype(np.int16, copy=False)
+                    yield position, samples
+                    position += len(samples) // self._channels
+            while 0 <= position < end:
+                count = min(end - position, SAMPLE_RATE)
+                yield position, self._silence(count)
+                position += count
+
+    def _silence(self, count: int) -> Samples:
+        return np.zeros(count * self._channels, np.int16)
