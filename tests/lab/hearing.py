@@ -12,6 +12,7 @@ BLOCKS_PER_S = 100
 WINDOW_BLOCKS = 20
 PURE = 0.9  # of the energy is the tone's, or the window has a gap or a jump in it
 BACK_S = 30
+LATENESS_S = 0.1
 
 
 def spectrum(blocks: Sequence[Heard], side: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -29,6 +30,16 @@ def purity(blocks: Sequence[Heard], tone_hz: float, side: int = 0) -> float:
     """Return the tone's share of the energy, 0 for silence."""
     hz, power = spectrum(blocks, side)
     return float(power[np.abs(hz - tone_hz) < 25].sum() / power.sum()) if power.sum() else 0.0
+
+
+def lateness(blocks: Sequence[Heard], tone_hz: float, side: int = 0) -> npt.NDArray[np.float64]:
+    """Return by how many seconds a steady tone is later than at first, for each LATENESS_S, from its phase."""
+    samples = np.concatenate([block.samples[:, side] for block in blocks]).astype(np.float64)
+    turned = samples * np.exp(-2j * np.pi * tone_hz / RATE * np.arange(len(samples)))
+    size = round(LATENESS_S * RATE)
+    phases = np.unwrap(np.angle(turned[: len(turned) // size * size].reshape(-1, size).sum(axis=1)))
+    later: npt.NDArray[np.float64] = (phases[0] - phases) / (2 * np.pi * tone_hz)
+    return later
 
 
 def windows(blocks: Sequence[Heard]) -> list[Sequence[Heard]]:
