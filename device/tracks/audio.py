@@ -66,7 +66,8 @@ class AudioTrack:
         """Take one block; the oldest one that still waits makes room for it."""
         if self._pending.full():
             self._pending.get_nowait()
-            self._drop()
+            if self.fed:  # else this process is still starting, and nobody could have heard it
+                self._drop()
         self._pending.put_nowait(block)
 
     def welcome(self) -> None:
