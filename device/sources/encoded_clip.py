@@ -23,7 +23,9 @@ _PARAMETER_SETS = {SPS, PPS}
 # what it lets wait at 60 frames a second, only a key frame helps.
 _MAX_LATE_US = 400_000
 _MAX_UNIT_BYTES = 4 << 20  # as much as one message to the daemon may hold
-_STILL_US, _HELD_US = 1_000_000, 200_000
+# Held ones come often enough for the SDK's first probes of the link, which need packets to send: with 100 ms between
+# them it believes in a third of what the link bears for 20 s, and its pacer holds back 1.6 s of video (measured).
+_STILL_US, _HELD_US = 1_000_000, 60_000
 _INSTEAD = 'use encoder = "auto" to have it encoded anew'
 
 
