@@ -35,7 +35,7 @@ class SoundClip:
         self._channels = channels
 
     def blocks(self) -> Iterator[Block]:
-        """Yield blocks of 20 ms for ever, each when its last sample is due."""
+        """Yield blocks of 20 ms for ever, each when its first sample is due, as pictures are."""
         size = _BLOCK_SAMPLES * self._channels
         pending = np.zeros(0, np.int16)
         position = -1
@@ -49,7 +49,7 @@ class SoundClip:
                 position += _BLOCK_SAMPLES
                 if captured_at_us + 2 * BLOCK_MS * 1000 < monotonic_us():
                     continue
-                sleep_until_us(captured_at_us + BLOCK_MS * 1000)
+                sleep_until_us(captured_at_us)
                 yield Block(samples=block.tobytes(), captured_at_us=captured_at_us)
 
     def pace(self, ppm: float) -> None:

@@ -43,13 +43,13 @@ class WaveFile:
         self._epoch_us = epoch_us
 
     def blocks(self) -> Iterator[Block]:
-        """Yield blocks of 20 ms for ever, each when its last sample is due."""
+        """Yield blocks of 20 ms for ever, each when its first sample is due, as pictures are."""
         position = max(0, monotonic_us() - self._epoch_us) * SAMPLE_RATE // _US
         while True:
             captured_at_us = self._epoch_us + position * _US // SAMPLE_RATE
             if captured_at_us + 2 * BLOCK_MS * 1000 >= monotonic_us():
                 samples = self._read(position)
-                sleep_until_us(captured_at_us + BLOCK_MS * 1000)
+                sleep_until_us(captured_at_us)
                 yield Block(samples=samples, captured_at_us=captured_at_us)
             position += _BLOCK_SAMPLES
 

@@ -148,7 +148,7 @@ def test_blocks_are_20_ms_without_a_gap_and_complete(channels: int) -> None:
     _, blocks = sound_from(0, 10, channels)
     assert {len(block.samples) for block in blocks} == {960 * 2 * channels}
     assert set(np.diff([block.captured_at_us for block in blocks])) <= {19_999, 20_000, 20_001}
-    assert monotonic_us() >= blocks[-1].captured_at_us + 20_000
+    assert monotonic_us() >= blocks[-1].captured_at_us
 
 
 @pytest.mark.parametrize("start_us", (200_000, 3_000_000, 1_000_000 * DURATION_US + 1_000_000))

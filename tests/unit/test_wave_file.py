@@ -37,7 +37,7 @@ def test_loops_without_a_gap_each_block_when_it_is_due(tmp_path: Path, channels:
     source = WaveFile.fitting(path=path, channels=channels, epoch_us=epoch_us)
     assert source
     blocks = list(islice(source.blocks(), 20))
-    assert monotonic_us() >= blocks[-1].captured_at_us + 20_000
+    assert monotonic_us() >= blocks[-1].captured_at_us
     first = round((blocks[0].captured_at_us - epoch_us) * RATE / US)
     assert first >= 3 * RATE
     assert [block.captured_at_us for block in blocks] == pytest.approx(
