@@ -18,8 +18,9 @@ _MIN_RISE_INTERVAL_S = 0.5
 # from no more than this at first.
 _MAX_STEP_UP, _MOST_AT_FIRST_BPS = 1.25, 500_000
 # An encoder's buffer fits the bitrate that was in force at its last key frame. Far above that for long, it gets
-# another; far below at once, for x264 takes half a second to come down by itself.
-_FAR_ABOVE, _FAR_BELOW, _FAR_FOR_S = 1.5, 0.5, 2.0
+# another; far below at once, for x264 takes half a second to come down by itself, and a target that falls that fast
+# tells of losses before the reports do: a viewer waits for a key frame then.
+_FAR_ABOVE, _FAR_BELOW, _FAR_FOR_S = 1.5, 0.7, 2.0
 _LOOKS, _MIN_LOST = 3, 3
 
 
