@@ -43,6 +43,7 @@ _OLD_RATE = 0.9
 # (docs/rate-control.md): what is missed for that is told, and is a failure from here on.
 _BURST = "the SDK's estimate follows the policer's burst"
 _WORST_SHARE, _WORST_LATENCY_S, _WORST_FREEZE_S = 0.6, 3.0, 8.0
+_CALM_S = 5.0
 _LATE, _LATE_S, _KEY_S, _KEYS_APART_S = 5, 20.0, 0.1, 0.5
 _FILM = {
     "DEVICE_CAMERA__SOURCE": "file",
@@ -207,6 +208,8 @@ def run(ground: Ground, fleets: list[Fleet], tmp_path_factory: pytest.TempPathFa
                 await asyncio.sleep(_EACH_S if len(moments) < len(_LINKS_KBPS) else _RELEASED_S)
             moments.append(time.monotonic())
             ground.network.mend()
+            # While the estimate moves, key frames of ours come in between, and 0.5 s pass after each.
+            await asyncio.sleep(_CALM_S)
             late = await _late_viewers(one, ground.server)
             record = Record(one, uplink)
             if kept := os.environ.get("RATE_TRACES"):
