@@ -23,9 +23,11 @@ _PARAMETER_SETS = {SPS, PPS}
 # what it lets wait at 60 frames a second, only a key frame helps.
 _MAX_LATE_US = 400_000
 _MAX_UNIT_BYTES = 4 << 20  # as much as one message to the daemon may hold
-# Held ones come often enough for the SDK's first probes of the link, which need packets to send: with 100 ms between
-# them it believes in a third of what the link bears for 20 s, and its pacer holds back 1.6 s of video (measured).
-_STILL_US, _HELD_US = 1_000_000, 60_000
+_STILL_US = 1_000_000
+# As long as units may get lost, and while the SDK probes the link, which it does in the first second with what it has to
+# send, each unit is the key frame: with pauses of 45 ms between them it believes, every other time, in a third of what
+# the link bears for 20 s, and its pacer holds back 1.6 s of video meanwhile (measured).
+_PROBED_US = 1_000_000
 _INSTEAD = 'use encoder = "auto" to have it encoded anew'
 
 
@@ -55,10 +57,10 @@ class EncodedClip:
         """Yield access units for ever, each when it is due.
 
         Where units are over already, as after a start in the middle, the last key frame stands in each second until
-        the next one is due: viewers see a still, not garbage. So it does, more often, while `hold` is set, for times in
-        which units may get lost. Raises SourceError for what cannot be passed through.
+        the next one is due: viewers see a still, not garbage. So it does in the place of each unit while `hold` is set,
+        for times in which units may get lost, and for a second after that. Raises SourceError for what cannot be passed through.
         """
-        number, whole, shown_at_us = 0, False, 0
+        number, whole, shown_at_us, held_at_us = 0, False, 0, -_PROBED_US
         key: bytes | None = None
         for start_us in self._loop.starts():
             for payload, is_key, offset_us in self._file():
@@ -66,11 +68,13 @@ class EncodedClip:
                 due_us = start_us + offset_us
                 over = due_us < monotonic_us() - _MAX_LATE_US
                 key = payload if is_key else key
+                held_at_us = due_us if self.hold else held_at_us
+                pause_us = 0 if due_us - held_at_us < _PROBED_US else _STILL_US
                 whole = not over and not self.hold and (is_key or whole)
                 if whole:
                     sleep_until_us(due_us)
                     yield self._unit(payload, key=is_key, number=number, due_us=due_us)
-                elif key is not None and not over and due_us - shown_at_us >= (_HELD_US if self.hold else _STILL_US):
+                elif key is not None and not over and due_us - shown_at_us >= pause_us:
                     shown_at_us = due_us
                     sleep_until_us(due_us)
                     yield self._unit(key, key=True, number=number, due_us=due_us)
