@@ -24,9 +24,9 @@ _PARAMETER_SETS = {SPS, PPS}
 _MAX_LATE_US = 400_000
 _MAX_UNIT_BYTES = 4 << 20  # as much as one message to the daemon may hold
 _STILL_US = 1_000_000
-# As long as units may get lost, and while the SDK probes the link, which it does in the first second with what it has to
-# send, each unit is the key frame: with pauses of 45 ms between them it believes, every other time, in a third of what
-# the link bears for 20 s, and its pacer holds back 1.6 s of video meanwhile (measured).
+# As long as units may get lost, and while the SDK probes the link, which it does in the first second with what it has
+# to send, each unit is the key frame: with pauses of 45 ms between them it believes, every other time, in a third of
+# what the link bears for 20 s, and its pacer holds back 1.6 s of video meanwhile (measured).
 _PROBED_US = 1_000_000
 _INSTEAD = 'use encoder = "auto" to have it encoded anew'
 
@@ -58,7 +58,9 @@ class EncodedClip:
 
         Where units are over already, as after a start in the middle, the last key frame stands in each second until
         the next one is due: viewers see a still, not garbage. So it does in the place of each unit while `hold` is set,
-        for times in which units may get lost, and for a second after that. Raises SourceError for what cannot be passed through.
+        for times in which units may get lost, and for a second after that.
+
+        Raises SourceError for what cannot be passed through.
         """
         number, whole, shown_at_us, held_at_us = 0, False, 0, -_PROBED_US
         key: bytes | None = None
