@@ -37,7 +37,7 @@ DRIFT_S = 40
 # A sound card that is far off: 2000 ppm would be 360 ms in this time. What the queues hold too much of at the start is
 # worked off at 1 ms a second before (3000 ppm is the most that sound is stretched by).
 FAR_PPM, FAR_S, SETTLED_S, COMPARED_S = 2000, 180, 100, 20
-MAX_SHIFT_MS = 20
+MAX_SHIFT_MS, MAX_DROPS = 40, 4  # each of which is a late wake-up, not drift: that would drop 18
 HOLD = """
 import pyaudio, sys
 library = pyaudio.PyAudio()
@@ -271,12 +271,11 @@ def test_sound_stays_in_step_with_a_clock_that_is_far_off(service: Service, reco
                 dropped = drops[-1] - drops[0] + 1 if drops else 0  # each line tells of all so far
                 means_ms = [later_ms[at : at + count].mean() for at in range(0, len(later_ms) - count + 1, count)]
                 shift_ms = means_ms[-1] - means_ms[0]
-                quiet = load.idle_share > QUIET
                 record(
                     f"clock {drifting:+} ppm off for {FAR_S} s: drops; how much later sound is at the end",
                     f"{dropped}; {shift_ms:+.1f} ms ({' '.join(f'{each:+.0f}' for each in means_ms)}); {load}",
-                    must=f"none, {MAX_BUSY} if less than {QUIET:.0%} was idle; {MAX_SHIFT_MS} ms, and 20 for each drop",
-                    ok=dropped <= (0 if quiet else MAX_BUSY) and abs(shift_ms) <= MAX_SHIFT_MS + 20 * dropped,
+                    must=f"{MAX_DROPS} at most; {MAX_SHIFT_MS} ms at most",
+                    ok=dropped <= MAX_DROPS and abs(shift_ms) <= MAX_SHIFT_MS,
                 )
 
     asyncio.run(watch())
