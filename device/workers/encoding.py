@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Protocol
 
-from device.clock import monotonic_us
 from device.encoders.debt import Debt
-from device.encoders.steadiness import Steadiness
 from device.errors import EncoderError
-from device.sources.pacing import RateLimit, sleep_until_us
+from device.sources.pacing import RateLimit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +46,6 @@ class Encoding:
         self._width, self._height, self._fps = source.width, source.height, float(source.fps)
         self._limit: RateLimit | None = None
         self._debt = Debt()
-        self._steadiness = Steadiness()
         self._encoder = self._open()
 
     def encode(self, picture: Picture) -> None:
@@ -162,5 +159,4 @@ class Encoding:
 
     def _send(self, unit: AccessUnit) -> None:
         self._debt.add(len(unit.payload), bitrate_bps=self._bitrate_bps)
-        sleep_until_us(self._steadiness.due_at_us(unit.captured_at_us, monotonic_us()))
         self._link.unit(unit)
