@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # x264's buffer, which bounds its bursts, in seconds at the bitrate in force when it was opened. Measured on a film: at
 # half a second 0.95 to 1.05 of the bitrate is used, at a tenth 0.85; at a whole one, bursts are twice as long.
-_VBV_S = 0.5
+_VBV_S = 0.12
 # It cannot be changed in mid-stream: a key frame is the occasion for a new one. That takes 3 ms.
 _VBV_FITS = 1.25
 _OPTIONS = {
