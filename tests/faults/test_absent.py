@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _NODES = {CAMERA: ("video0", "video9"), MICROPHONE: ("snd/pcmC0D0c", "snd/pcmC2D0c")}
 _FIRST_AWAY_S, _AWAY_S = 6.0, 60.0
 _READY_S, _BACK_S, _SLATE_S, _REPEAT_S = 5.0, 3.0, 3.0, 1.5
+_FIRST_SLATE_S = 5.0  # after READY=1, which comes before the room is joined
 _SETTLE_S = 3.0  # the other medium is watched for so long after each change
 _DEV = ("null", "zero", "random", "urandom")
 
@@ -125,14 +126,23 @@ async def _record(ground: Ground, one: Device, manager: socket.socket, plug: _Pl
             + (f"; MISSING attributes {unseen}" if unseen else ""),
         },
         must=f"ready <= {_READY_S:.0f} s; live <= {_BACK_S:.0f} s of its appearance; "
-        + (f"slate <= {_SLATE_S:.0f} s and again each {_REPEAT_S} s; sound" if camera else "video")
+        + (
+            f"slate <= {_FIRST_SLATE_S:.0f} s of ready, then <= {_SLATE_S:.0f} s, again each {_REPEAT_S} s; sound"
+            if camera
+            else "video"
+        )
         + " without a gap over 0.2 s; absent and live in the attributes",
         ok=ready_s <= _READY_S
         and back.worst <= _BACK_S
         and other_gap.worst <= GAP_S
         and not unseen
-        and (not camera or (slate.seconds[-1] <= _SLATE_S and repeats.worst <= _REPEAT_S)),
+        and (not camera or (_slates_in_time(slate.seconds) and repeats.worst <= _REPEAT_S)),
     )
+
+
+def _slates_in_time(seconds: list[float]) -> bool:
+    at_start, taken_away = seconds
+    return at_start <= _FIRST_SLATE_S and taken_away <= _SLATE_S
 
 
 async def _ready(manager: socket.socket) -> float:
