@@ -115,7 +115,7 @@ class X264Encoder:
             # A later bit_rate takes effect only if the VBV came from these two options, and never goes above.
             context.options = _OPTIONS | {
                 "maxrate": str(_ordered(self._bitrate_max_bps)),
-                "bufsize": str(int(self._bitrate_bps * min(_BUFFER_PICTURES / self._rate, _BUFFER_MOST_S))),
+                "bufsize": str(int(self._bitrate_bps * min(_BUFFER_PICTURES / float(self._rate), _BUFFER_MOST_S))),
             }
             # x264 follows a later bit_rate only in a stream that was opened with a constant one.
             context.bit_rate = _ordered(self._bitrate_max_bps)
