@@ -154,6 +154,8 @@ def test_a_supervisor_keeps_its_promises_whatever_its_worker_does(mode: str) -> 
 class Immortal:
     """A process in uninterruptible sleep, as its pipe and `wait` show it."""
 
+    returncode = None
+
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.pid = process.pid
 
