@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # x264's buffer, which bounds its bursts, at the bitrate in force when it was opened. Receivers hold back every picture
 # for as long as the largest one may need (libwebrtc: JitterEstimator). Measured on a film of 2.4 Mbit/s: with 15
-# pictures, which is half a second, the largest unit is of 79 kB and a viewer sees it 36 ms late; with 3, 30 and 28.
+# pictures, which is half a second, the largest unit is of 79 kB and a viewer sees it 36 ms late; with 3, 30 and 29.
 _BUFFER_PICTURES, _BUFFER_MOST_S = 3, 0.5
 # With so small a buffer 0.91 to 0.94 of the bitrate is used; ordered so much more, 0.95 to 0.97.
 _ORDERED = 1.06
