@@ -7,6 +7,7 @@ from dataclasses import dataclass
 SAMPLE_RATE = 48_000  # Opus' own rate; every block on the wire has it
 SAMPLE_BYTES = 2
 BLOCK_MS = 20
+BLOCK_SAMPLES = SAMPLE_RATE * BLOCK_MS // 1000  # in each channel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,11 @@ if TYPE_CHECKING:
     import aiohttp
 
 
+def family_of(address: str) -> socket.AddressFamily:
+    """Return AF_INET6 or AF_INET for an address in numbers."""
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
 class Names(Protocol):
     """What tells the addresses of a host, as `device.network.resolver` does."""
 
@@ -17,7 +22,7 @@ class Names(Protocol):
 
 def http_session(resolver: Names | None, *, within_s: float) -> aiohttp.ClientSession:
     """Return a session for one request, which may take so long in all; without a resolver, by the system's."""
-    import aiohttp  # 8 MB that a device with a ready token needs no sooner than at its first probe
+    import aiohttp  # 8 MB that a device with a ready token never needs
 
     names: Any = _Names(resolver, within_s=within_s) if resolver else None
     connector = aiohttp.TCPConnector(resolver=names, use_dns_cache=False, force_close=True)
@@ -34,7 +39,7 @@ class _Names:
     async def resolve(self, host: str, port: int = 0, family: int = socket.AF_UNSPEC) -> list[dict[str, Any]]:
         found = []
         for address in await self._resolver.resolve(host, within_s=self._within_s):
-            kind = socket.AF_INET6 if ":" in address else socket.AF_INET
+            kind = family_of(address)
             if family in (socket.AF_UNSPEC, kind):
                 found.append(
                     {

@@ -17,6 +17,7 @@ from urllib.parse import SplitResult, urlsplit
 from aiohappyeyeballs import start_connection
 
 from device.errors import UnreachableError
+from device.network.http import family_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,7 +103,7 @@ async def _answer(origin: SplitResult, addresses: Sequence[str]) -> http.client.
     port = origin.port or _PORTS[origin.scheme]
     tls = origin.scheme == "https"
     connection = await start_connection(
-        [(_family(each), socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (each, port)) for each in addresses],
+        [(family_of(each), socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (each, port)) for each in addresses],
         happy_eyeballs_delay=_NEXT_ADDRESS_S,
     )
     reader, writer = await asyncio.open_connection(
@@ -125,10 +126,6 @@ async def _answer(origin: SplitResult, addresses: Sequence[str]) -> http.client.
     answer = http.client.HTTPResponse(cast("Any", _Received(head + b"\r\n")))
     answer.begin()
     return answer
-
-
-def _family(address: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
 class _Received:

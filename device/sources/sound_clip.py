@@ -9,7 +9,7 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 
 from device.clock import monotonic_us
-from device.media.block import BLOCK_MS, SAMPLE_RATE, Block
+from device.media.block import BLOCK_MS, BLOCK_SAMPLES, SAMPLE_RATE, Block
 from device.sources.loop import Loop
 from device.sources.pacing import sleep_until_us
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     Samples = npt.NDArray[np.int16]
 
 _US = 1_000_000
-_BLOCK_SAMPLES = SAMPLE_RATE * BLOCK_MS // 1000
 _HOLE_SAMPLES = SAMPLE_RATE // 100  # time stamps of containers are rounded to a millisecond or so
 
 
@@ -36,7 +35,7 @@ class SoundClip:
 
     def blocks(self) -> Iterator[Block]:
         """Yield blocks of 20 ms for ever, each when its first sample is due, as pictures are."""
-        size = _BLOCK_SAMPLES * self._channels
+        size = BLOCK_SAMPLES * self._channels
         pending = np.zeros(0, np.int16)
         position = -1
         for first, samples in self._pieces():
@@ -46,7 +45,7 @@ class SoundClip:
             while len(pending) >= size:
                 block, pending = pending[:size], pending[size:]
                 captured_at_us = position * _US // SAMPLE_RATE
-                position += _BLOCK_SAMPLES
+                position += BLOCK_SAMPLES
                 if captured_at_us + 2 * BLOCK_MS * 1000 < monotonic_us():
                     continue
                 sleep_until_us(captured_at_us)

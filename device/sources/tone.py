@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from device.clock import epoch_of_us, monotonic_us
-from device.media.block import BLOCK_MS, SAMPLE_RATE, Block
+from device.media.block import BLOCK_MS, BLOCK_SAMPLES, SAMPLE_RATE, Block
 from device.sources.pacing import Pacing, sleep_until_us
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 TONE_HZ, BEEP_HZ = 440, 1000
 _TONE_LEVEL, _BEEP_LEVEL = 0.05, 0.3  # of full scale
 _BEEP_SAMPLES = SAMPLE_RATE // 10
-_SAMPLES = SAMPLE_RATE * BLOCK_MS // 1000
 _MAX_OFF_SAMPLES = SAMPLE_RATE // 500  # 2 ms: below, a jump would be heard and gain nothing
 
 
@@ -46,11 +45,11 @@ class ToneSource:
             if abs(off) > _MAX_OFF_SAMPLES:
                 position = wanted
             yield Block(samples=self.samples(position).tobytes(), captured_at_us=begins_at_us)
-            position = (position + _SAMPLES) % SAMPLE_RATE
+            position = (position + BLOCK_SAMPLES) % SAMPLE_RATE
 
     def samples(self, first: int) -> npt.NDArray[np.int16]:
         """Return the 20 ms that begin with a sample of the wall clock's second, channels interleaved."""
-        mono = self._second[np.arange(first, first + _SAMPLES) % SAMPLE_RATE]
+        mono = self._second[np.arange(first, first + BLOCK_SAMPLES) % SAMPLE_RATE]
         return np.repeat(mono, self._channels)
 
     def pace(self, ppm: float) -> None:

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from device.clock import monotonic_us
-from device.media.block import BLOCK_MS, SAMPLE_BYTES, SAMPLE_RATE, Block
+from device.media.block import BLOCK_MS, BLOCK_SAMPLES, SAMPLE_BYTES, SAMPLE_RATE, Block
 from device.sources.pacing import sleep_until_us
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _US = 1_000_000
-_BLOCK_SAMPLES = SAMPLE_RATE * BLOCK_MS // 1000
 _MIN_SAMPLES = SAMPLE_RATE // 10
 
 
@@ -51,7 +50,7 @@ class WaveFile:
                 samples = self._read(position)
                 sleep_until_us(captured_at_us)
                 yield Block(samples=samples, captured_at_us=captured_at_us)
-            position += _BLOCK_SAMPLES
+            position += BLOCK_SAMPLES
 
     def pace(self, ppm: float) -> None:
         """Do nothing: a file is played by our own clock."""
@@ -60,9 +59,9 @@ class WaveFile:
         """Return a block from this place on, in samples since the first loop; the beginning follows the end."""
         total = self._file.getnframes()
         self._file.setpos(position % total)
-        samples = self._file.readframes(_BLOCK_SAMPLES)
-        size = _BLOCK_SAMPLES * SAMPLE_BYTES * self._file.getnchannels()
+        samples = self._file.readframes(BLOCK_SAMPLES)
+        size = BLOCK_SAMPLES * SAMPLE_BYTES * self._file.getnchannels()
         if len(samples) < size:
             self._file.rewind()
-            samples += self._file.readframes(_BLOCK_SAMPLES)
+            samples += self._file.readframes(BLOCK_SAMPLES)
         return samples[:size]

@@ -18,7 +18,7 @@ _MIN_RISE_INTERVAL_S = 0.5
 # from no more than this at first.
 _MAX_STEP_UP, _MOST_AT_FIRST_BPS = 1.25, 500_000
 # An encoder's buffer fits the bitrate that was in force at its last key frame. Far above that for long, it gets
-# another; far below at once, for x264 takes half a second to come down by itself, and a target that falls that fast
+# another; far below at once, for x264 takes 0.2 s to come down by itself, and a target that falls that fast
 # tells of losses before the reports do: a viewer waits for a key frame then.
 _FAR_ABOVE, _FAR_BELOW, _FAR_FOR_S = 1.5, 0.7, 2.0
 _LOOKS, _MIN_LOST = 3, 3
@@ -49,13 +49,13 @@ class EncoderControl:
     _key_frame_at: float = field(default=float("-inf"), init=False)
     _key_frame_owed: bool = field(default=False, init=False)
     _rose_at: float = field(default=float("-inf"), init=False)
-    _target_bps: int | None = field(default=None, init=False)
+    _wanted_bps: int | None = field(default=None, init=False)  # the target, within the bounds
     _keyed_bps: int | None = field(default=None, init=False)
     _far_since: float | None = field(default=None, init=False)
 
     def restarted(self) -> Orders:
         """Return what a new publication needs: key frames alone until the room is heard for the first time."""
-        self.heard, self._target_bps = False, None
+        self.heard, self._wanted_bps = False, None
         self.ladder.forget()
         return Orders(all_key_frames=True)
 
@@ -70,11 +70,12 @@ class EncoderControl:
         self.heard = self.heard or first
         # The units before the first feedback were key frames and are lost while the SDK changes over.
         self._key_frame_owed = self._key_frame_owed or first or key_frame_requested
-        self._target_bps = self._target_bps if target_bps is None else target_bps
+        if target_bps is not None:
+            self._wanted_bps = min(max(target_bps, self.floor_bps), self.ceiling_bps)
         bitrate_bps = None
-        if self._target_bps is not None:
-            self.ladder.saw(min(max(self._target_bps, self.floor_bps), self.ceiling_bps), now)
-            bitrate_bps = self._follow(self._target_bps, now)
+        if self._wanted_bps is not None:
+            self.ladder.saw(self._wanted_bps, now)
+            bitrate_bps = self._follow(self._wanted_bps, now)
             self._key_frame_owed = self._key_frame_owed or self._far(now)
         key_frame, rung = False, None
         if now - self._key_frame_at >= MIN_KEY_FRAME_INTERVAL_S:
@@ -109,8 +110,7 @@ class EncoderControl:
         self._far_since = now if self._far_since is None else self._far_since
         return now - self._far_since >= _FAR_FOR_S
 
-    def _follow(self, target_bps: int, now: float) -> int | None:
-        wanted = min(max(target_bps, self.floor_bps), self.ceiling_bps)
+    def _follow(self, wanted: int, now: float) -> int | None:
         current = self.bitrate_bps
         if current is None:
             wanted = min(wanted, max(_MOST_AT_FIRST_BPS, self.floor_bps))

@@ -1,7 +1,8 @@
 """How large and how often pictures are sent at a given bitrate. Pure: the caller brings the time, in seconds.
 
 First the bitrate follows the room's target alone; where that becomes too little for the pictures, their rate is
-halved; then their size goes down in steps. Decisions are replayed from recorded targets in tests/unit/test_ladder.py.
+halved; then their size goes down in steps. Decisions are replayed from recorded targets in
+tests/unit/test_ladder_recorded.py.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ class Ladder:
     def _down(self, now: float) -> Rung | None:
         if now - self._since < DOWN_S:
             return None
-        usual = median_low([target for at, target in self._looks if now - at <= DOWN_S] or [self._looks[-1][1]])
+        usual = median_low([target for at, target in self._looks if now - at <= DOWN_S])
         if usual >= self.rung.down_bps:
             return None
         lower = self.rungs[self.rungs.index(self.rung) + 1 :]

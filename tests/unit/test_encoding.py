@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +10,12 @@ import av
 import pytest
 
 from device.encoders.debt import Debt
-from device.jobs import CameraJob
 from device.media.colour import BT709, Colour
 from device.media.picture import AccessUnit, FramePicture
 from device.media.planes import writable
 from device.workers.encoding import Encoding
 from device.workers.link import Link
+from tests.unit.workers.watched import CAMERA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,22 +61,8 @@ class Worker:
         self.ears = Ears()
         self._camera = camera
         self._number = 0
-        job = CameraJob(
-            source="pattern",
-            width=1280,
-            height=720,
-            fps=30,
-            device="",
-            path="",
-            hflip=False,
-            vflip=False,
-            controls={},
-            encoder="x264",
-            bitrate_max_bps=2_500_000,
-            bitrate_min_bps=60_000,
-            keyframe_interval_s=100,
-            identity="",
-            epoch_us=0,
+        job = replace(
+            CAMERA, width=1280, height=720, encoder="x264", bitrate_max_bps=2_500_000, keyframe_interval_s=100
         )
         self.encoding = Encoding(self.ears, job, camera)
         assert self.obey("all_key_frames", value=False) == ""

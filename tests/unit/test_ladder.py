@@ -1,4 +1,4 @@
-"""The ladder of sizes and rates, in virtual time: by rule, by property, and on targets recorded from real links."""
+"""The ladder of sizes and rates, in virtual time: by rule and by property."""
 
 from __future__ import annotations
 
@@ -9,38 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.media.demand import needs_bps
-from device.tracks.ladder import DOWN_S, UP_S, Ladder, Rung, rungs
-
-FLOOR, CEILING = 60_000, 2_500_000
-TICK_S = 1 / 30
-
-Targets = list[tuple[float, int]]  # from which second on, bits a second
-
-
-def ladder(
-    *, width: int = 1280, height: int = 720, fps: int = 30, floor: int = FLOOR, ceiling: int = CEILING
-) -> Ladder:
-    return Ladder(rungs=rungs(width=width, height=height, fps=fps, floor_bps=floor, ceiling_bps=ceiling))
+from device.tracks.ladder import DOWN_S, UP_S, Rung, rungs
+from tests.unit.targets import Targets, ladder, replay, steady
 
 
 def shapes(found: tuple[Rung, ...]) -> list[tuple[int, int, int]]:
     return [(each.width, each.height, each.fps) for each in found]
-
-
-def steady(policy: Ladder, target_bps: int, begin: float, end: float) -> list[tuple[float, Rung]]:
-    """Feed one target as often as units come; return the changes."""
-    changes = []
-    for tick in range(round((end - begin) / TICK_S)):
-        now = begin + tick * TICK_S
-        policy.saw(target_bps, now)
-        if rung := policy.step(now):
-            changes.append((now, rung))
-    return changes
-
-
-def replay(policy: Ladder, targets: Targets, *, until: float) -> list[tuple[float, Rung]]:
-    edges = [*targets, (until, 0)]
-    return [change for (begin, target), (end, _) in pairwise(edges) for change in steady(policy, target, begin, end)]
 
 
 def test_first_the_rate_then_the_size() -> None:

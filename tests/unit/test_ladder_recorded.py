@@ -8,34 +8,26 @@ from pathlib import Path
 
 import pytest
 
-from device.tracks.ladder import DOWN_S, Ladder, Rung, rungs
+from device.tracks.ladder import DOWN_S, Rung
+from tests.unit.targets import TICK_S, Targets, ladder, replay
 
 _DATA = Path(__file__).parent / "data"
 TUNED, CHECKED = ("300", "2500-300-2500"), ("300-1200", "300-2500")
-_TICK_S = 1 / 30
 _AFTER_S = 15.0
 
 Change = tuple[float, Rung]
 
 
-def recorded(name: str) -> list[tuple[float, int]]:
+def recorded(name: str) -> Targets:
     with (_DATA / f"{name}.csv").open() as file:
         return [(float(row["seconds"]), int(row["target_bps"])) for row in csv.DictReader(file)]
 
 
-def replayed(targets: list[tuple[float, int]], *, last_bps: int) -> list[Change]:
+def replayed(targets: Targets, *, last_bps: int) -> list[Change]:
     """Replay it, and then a steady target; return the changes."""
-    ladder = Ladder(rungs=rungs(width=1280, height=720, fps=30, floor_bps=60_000, ceiling_bps=2_500_000))
-    changes: list[Change] = [(0.0, ladder.rung)]
+    policy = ladder()
     end = targets[-1][0] + 1
-    edges = [*targets, (end, last_bps), (end + _AFTER_S, 0)]
-    for (begin, target), (until, _) in pairwise(edges):
-        for tick in range(round((until - begin) / _TICK_S)):
-            now = begin + tick * _TICK_S
-            ladder.saw(target, now)
-            if rung := ladder.step(now):
-                changes.append((now, rung))
-    return changes
+    return [(0.0, policy.rung), *replay(policy, [*targets, (end, last_bps)], until=end + _AFTER_S)]
 
 
 @pytest.mark.parametrize("name", TUNED + CHECKED)
@@ -44,7 +36,7 @@ def test_few_changes_each_with_a_reason(name: str) -> None:
     changes = replayed(targets, last_bps=2_500_000)
     assert 3 <= len(changes) <= 5  # the beginning, down once or twice, and up again in one or two steps
     for (sooner, _), (later, _) in pairwise(changes):
-        assert later - sooner >= DOWN_S - _TICK_S
+        assert later - sooner >= DOWN_S - TICK_S
     assert min(rung.height for _, rung in changes) <= 360
     assert changes[-1][1] == changes[0][1]
 
