@@ -70,5 +70,5 @@ async def run(config: Config, credentials: Credentials, attributes: Attributes, 
 
 
 def _log_unhandled(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    error = context.get("exception")
-    log.error("daemon.unhandled", message=context.get("message"), exc_info=error)
+    where = str(context.get("task") or context.get("future") or context.get("handle") or "")
+    log.error("daemon.unhandled", message=context.get("message"), where=where, exc_info=context.get("exception"))

@@ -85,7 +85,8 @@ async def watch(report: Report, config: Config, api_key: ApiKey, url: str) -> No
         for task in decoders:
             task.cancel()
         await asyncio.gather(*decoders, return_exceptions=True)
-        await asyncio.wait_for(room.disconnect(), 2)
+        async with asyncio.timeout(2):
+            await room.disconnect()
 
 
 @asynccontextmanager
@@ -149,7 +150,8 @@ async def _measure(
     while (wants_picture and not decoded.pictures) or (wants_sound and not decoded.samples):
         decoded.arrived.clear()
         try:
-            await asyncio.wait_for(decoded.arrived.wait(), max(0.0, give_up_at - time.monotonic()))
+            async with asyncio.timeout(max(0.0, give_up_at - time.monotonic())):
+                await decoded.arrived.wait()
         except TimeoutError:
             break
         if time.monotonic() > give_up_at:

@@ -52,7 +52,8 @@ class Probe:
         """Ask one server. Raises UnreachableError that says in words what is wrong."""
         origin = origin_of(url)
         try:
-            return await asyncio.wait_for(self._ask(url, origin), LIMIT_S)
+            async with asyncio.timeout(LIMIT_S):
+                return await self._ask(url, origin)
         except TimeoutError:
             raise UnreachableError(f"{origin} does not answer within {LIMIT_S:g} s") from None
 

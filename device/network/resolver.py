@@ -32,7 +32,8 @@ class Resolver:
             threading.Thread(target=self._work, args=(host,), name=f"resolver {host}", daemon=True).start()
         self._askers[host].add(answer)
         try:
-            return await asyncio.wait_for(answer, within_s)
+            async with asyncio.timeout(within_s):
+                return await answer
         except TimeoutError:
             raise UnreachableError(f"no name server tells the address of {host} (within {within_s:g} s)") from None
         finally:

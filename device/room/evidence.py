@@ -16,7 +16,8 @@ _LIMIT_S = 1.0
 async def gathered(room: rtc.Room) -> Evidence | None:
     """Ask the SDK; None where it does not answer, which is no evidence at all."""
     try:
-        statistics = await asyncio.wait_for(room.get_rtc_stats(), _LIMIT_S)
+        async with asyncio.timeout(_LIMIT_S):
+            statistics = await room.get_rtc_stats()
     except (TimeoutError, RuntimeError):
         return None
     pairs, selected = {}, ""

@@ -115,7 +115,8 @@ class Presence:
         self._routes.changed.clear()
         left_s = max(0.0, min(until - time.monotonic(), _LONGEST_REST_S))
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._routes.changed.wait(), left_s)
+            async with asyncio.timeout(left_s):
+                await self._routes.changed.wait()
 
     def _aim_by_name(self) -> None:
         self._routes.aim(urlsplit(self._urls[0]).hostname or "")

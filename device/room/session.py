@@ -137,9 +137,11 @@ class Session:
             )
             # publish_track hangs for ever where the room ends meanwhile.
             either: set[asyncio.Future[Any]] = {publishing, self._ended}
-            await asyncio.wait(either, timeout=_PUBLISH_S, return_when=asyncio.FIRST_COMPLETED)
-            if not publishing.done():
+            try:
+                await asyncio.wait(either, timeout=_PUBLISH_S, return_when=asyncio.FIRST_COMPLETED)
+            finally:
                 publishing.cancel()
+            if not publishing.done():
                 why = self._ended.result() if self._ended.done() else f"no answer within {_PUBLISH_S:.0f} s"
                 raise JoinError(f"the {each.track.name} could not be published: {why}")
             if error := publishing.exception():
@@ -171,7 +173,8 @@ class Session:
             # It hangs for 5 s in one call of 70, although the server has it at once; while the SDK reconnects it says
             # ok and fails. What the server has confirmed is what counts.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._room.local_participant.set_attributes(values), _ATTRIBUTES_S)
+                async with asyncio.timeout(_ATTRIBUTES_S):
+                    await self._room.local_participant.set_attributes(values)
             if not self._confirmed(values):
                 await asyncio.sleep(_ATTRIBUTES_S)
             if not self._confirmed(values):
@@ -202,7 +205,8 @@ class Session:
         for each in self._publications:
             # The server has done it already; this is for the SDK's own books.
             with contextlib.suppress(TimeoutError, rtc.participant.UnpublishTrackError):
-                await asyncio.wait_for(self._room.local_participant.unpublish_track(each.sid), _UNPUBLISH_S)
+                async with asyncio.timeout(_UNPUBLISH_S):
+                    await self._room.local_participant.unpublish_track(each.sid)
         self._publications.clear()
 
     def _on_failed(self, task: asyncio.Task[None]) -> None:
@@ -214,7 +218,8 @@ class Session:
         if not self._ended.done():
             self._ended.set_result("CLIENT_INITIATED")
         try:
-            await asyncio.wait_for(self._room.disconnect(), _LEAVE_S)
+            async with asyncio.timeout(_LEAVE_S):
+                await self._room.disconnect()
         except TimeoutError:
             log.warning("room.leave_timed_out", hint="viewers see this participant for up to 20 s more")
 

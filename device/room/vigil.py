@@ -49,7 +49,8 @@ class Vigil:
         while True:
             self.on_look()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(session.live.wait(), self._soon_s())
+                async with asyncio.timeout(self._soon_s()):
+                    await session.live.wait()
                 return
             answers = self.routes.way is not None and await self._answering((session.url,))
             well_since = (well_since or time.monotonic()) if answers else None
@@ -93,8 +94,10 @@ class Vigil:
 async def _either(*events: asyncio.Event, within_s: float) -> None:
     """Wait for one of the events, no longer than so many seconds; clear them."""
     waits = [asyncio.create_task(event.wait()) for event in events]
-    await asyncio.wait(waits, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
-    for wait in waits:
-        wait.cancel()
+    try:
+        await asyncio.wait(waits, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
     for event in events:
         event.clear()

@@ -84,7 +84,8 @@ class Slate:
             self._feed(payload)
             self._somebody.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._somebody.wait(), _REPEAT_S)
+                async with asyncio.timeout(_REPEAT_S):
+                    await self._somebody.wait()
                 self._feed(payload)
                 await asyncio.sleep(_WELCOME_S)
 
@@ -142,7 +143,8 @@ class Slate:
         )
         wanted = {"title": self._title, "lines": lines, "width": self._width, "height": self._height}
         try:
-            unit, complaint = await asyncio.wait_for(process.communicate(json.dumps(wanted).encode()), _DRAWING_S)
+            async with asyncio.timeout(_DRAWING_S):
+                unit, complaint = await process.communicate(json.dumps(wanted).encode())
         finally:
             await to_the_end(killed(process))
         if process.returncode or not unit.startswith(b"\0\0"):

@@ -152,7 +152,8 @@ async def killed(process: asyncio.subprocess.Process) -> int | None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGKILL)  # asyncio's own would reap it, unseen by the loop
     with contextlib.suppress(TimeoutError):
-        return await asyncio.wait_for(process.wait(), _KILL_S)
+        async with asyncio.timeout(_KILL_S):
+            return await process.wait()
     return None
 
 
@@ -195,7 +196,8 @@ async def _ended(process: asyncio.subprocess.Process, child: Child, chatter: asy
 async def _exit_code(process: asyncio.subprocess.Process) -> int | None:
     # Closing the socket was the request to end.
     with contextlib.suppress(TimeoutError):
-        return await asyncio.wait_for(process.wait(), _ASK_S)
+        async with asyncio.timeout(_ASK_S):
+            return await process.wait()
     code = await killed(process)
     if code is None:
         log.error("worker.unkillable", pid=process.pid, hint=_UNKILLABLE)

@@ -150,6 +150,8 @@ async def _hear(each: Device, mark: Mark, expects: Sequence[str], measured: Meas
     """Note what a daemon told, and wait for what it has to tell the room."""
     told = each.told(mark)
     measured.told += told
+    for line in each.since(mark, "daemon.unhandled"):
+        measured.missing[f"silence, not {line['message']!r}"] += 1
     for names in expects:
         if not any(told[name] for name in names.split("|")):
             measured.missing[names] += 1

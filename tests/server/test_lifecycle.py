@@ -90,7 +90,8 @@ def test_sigterm_while_a_join_is_under_way(config: Path, server: Server, room: s
             await web.TCPSite(runner, "127.0.0.1", 0).start()
             url = f"ws://127.0.0.1:{runner.addresses[0][1]}"
             with daemons.running(config, daemons.environment(server, room, DEVICE_ROOM__URL=url)) as daemon:
-                await asyncio.wait_for(asked.wait(), 20)
+                async with asyncio.timeout(20):
+                    await asked.wait()
                 code, took_s = await asyncio.to_thread(daemon.stop)
                 assert code == 0
                 assert took_s < 10  # measured: 0.9 s, of which 0.5 s for the join under way

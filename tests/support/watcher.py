@@ -79,7 +79,8 @@ class Watcher:
                 )
             self._changed.clear()
             try:
-                await asyncio.wait_for(self._changed.wait(), left_s)
+                async with asyncio.timeout(left_s):
+                    await self._changed.wait()
             except TimeoutError:
                 continue
         return time.monotonic()

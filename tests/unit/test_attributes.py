@@ -59,7 +59,8 @@ def test_a_change_while_the_last_is_being_written_is_not_lost() -> None:
         await anext(changes)
         attributes.set(state="b")
         await asyncio.sleep(0)
-        latest = await asyncio.wait_for(anext(changes), 30)
+        async with asyncio.timeout(30):
+            latest = await anext(changes)
         await changes.aclose()  # type: ignore[attr-defined]
         return latest
 

@@ -271,6 +271,7 @@ def test_each_look_is_a_connection_that_is_closed_again() -> None:
             probe = Probe(Resolver())
             for _ in range(20):
                 await probe.look(f"ws://127.0.0.1:{port}")
-                assert await asyncio.wait_for(ended.get(), 10) == b""
+                async with asyncio.timeout(10):
+                    assert await ended.get() == b""
 
     asyncio.run(main())

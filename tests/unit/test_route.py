@@ -167,7 +167,8 @@ def test_where_netlink_is_forbidden_nothing_is_held_back() -> None:
         routes._become(None)
         routes.changed.clear()
         await asyncio.to_thread(routes.work)
-        await asyncio.wait_for(routes.changed.wait(), SOON_S)
+        async with asyncio.timeout(SOON_S):
+            await routes.changed.wait()
         assert routes.way == UNKNOWN
 
     with structlog.testing.capture_logs() as told:

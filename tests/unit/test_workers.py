@@ -182,7 +182,8 @@ def test_even_a_deaf_worker_is_gone_within_its_second() -> None:
     async def main() -> float:
         heard = asyncio.Event()
         async with running(name="rogue", module=ROGUE, settings={"mode": "deaf"}, on_message=lambda _: heard.set()):
-            await asyncio.wait_for(heard.wait(), LIMIT_S)
+            async with asyncio.timeout(LIMIT_S):
+                await heard.wait()
             begin = time.monotonic()
         return time.monotonic() - begin
 
@@ -238,7 +239,8 @@ def test_the_real_workers_deliver(module: str) -> None:
 def test_a_real_worker_that_cannot_says_why(module: str, settings: dict[str, Any], said: str) -> None:
     async def main() -> str:
         async with running(name="worker", module=module, settings=settings, on_message=lambda _: None) as child:
-            await asyncio.wait_for(child.gone, LIMIT_S)
+            async with asyncio.timeout(LIMIT_S):
+                await child.gone
         return child.gone.result()
 
     assert said in asyncio.run(main())
