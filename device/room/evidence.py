@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from device.room.verdict import Evidence
+from device.room.verdict import Evidence, Report
 
 if TYPE_CHECKING:
     from livekit import rtc
@@ -20,20 +20,21 @@ async def gathered(room: rtc.Room) -> Evidence | None:
             statistics = await room.get_rtc_stats()
     except (TimeoutError, RuntimeError):
         return None
-    pairs, selected = {}, ""
-    reports: dict[str, object] = {}
+    pairs, selected, taken_at_us = {}, "", 0
+    reported_at_us: dict[str, int] = {}
     sent: dict[str, int] = {}
     lost: dict[str, float] = {}
     for each in statistics.publisher_stats:
         match each.WhichOneof("stats"):
             case "transport":
                 selected = each.transport.transport.selected_candidate_pair_id
+                taken_at_us = each.transport.rtc.timestamp
             case "candidate_pair":
                 pair = each.candidate_pair
                 pairs[pair.rtc.id] = pair.candidate_pair
             case "remote_inbound_rtp":
                 inbound = each.remote_inbound_rtp
-                reports[inbound.stream.kind] = inbound.rtc.timestamp
+                reported_at_us[inbound.stream.kind] = inbound.rtc.timestamp
                 lost[inbound.stream.kind] = inbound.remote_inbound.fraction_lost
             case "outbound_rtp":
                 outbound = each.outbound_rtp
@@ -43,5 +44,8 @@ async def gathered(room: rtc.Room) -> Evidence | None:
                 continue
     chosen = pairs.get(selected) or next((pair for pair in pairs.values() if pair.nominated), None)
     return Evidence(
-        responses=(selected, chosen.responses_received) if chosen else None, reports=reports, sent=sent, lost=lost
+        responses=(selected, chosen.responses_received) if chosen else None,
+        reports={kind: Report(at_us, (taken_at_us - at_us) / 1e6) for kind, at_us in reported_at_us.items()},
+        sent=sent,
+        lost=lost,
     )

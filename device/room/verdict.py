@@ -1,15 +1,16 @@
 """Is this stay in the room still worth anything? Pure: the caller brings evidence and time, in seconds.
 
 That the SDK says connected, takes frames and even sends bytes proves nothing. Proof is what comes back: responses
-to STUN, and receiver reports for what is being fed. Their age counts from when their value last changed. Nothing
-at all for `stall_s` ends the stay; while something comes back, so does what the SDK takes and does not send for 2.5 s,
-and nothing for one medium, although it is fed and sent, for 10 s.
+to STUN, and receiver reports for what is being fed. Their age counts from when their value last changed: a report says
+when it came, of a response the earliest moment counts. Nothing at all for `stall_s` ends the stay; while something
+comes back, so does what the SDK takes and does not send for 2.5 s, and nothing for one medium, although it is fed and
+sent, for 10 s.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from device.room.reasons import (
     ADDRESS_CHANGED,
@@ -31,7 +32,16 @@ _RECONNECTING_S = 15.0
 # After an interruption the SDK's estimate of the link may be so low that it sends no picture for many seconds; a new
 # Room begins with a new one.
 _UNSENT_S, _PROVED_SINCE_S = 2.5, 1.0
+# What has changed since the last look did so at any time since, but looks are no further apart than this, as a rule.
+_LOOKS_APART_S = 1.0
 _PAUSE_S = 2.0  # more than between two pictures at 1 fps
+
+
+class Report(NamedTuple):
+    """The newest receiver report: when it came, in microseconds of a clock that may jump, and its age in seconds."""
+
+    at_us: int
+    age_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +49,12 @@ class Evidence:
     """One look at the SDK's statistics. Values mean nothing but that they change while all is well.
 
     `lost`: the share of packets, 0 to 1, that the newest report misses.
-    `responses`: STUN responses on the selected candidate pair. `reports`: time of the newest receiver report, and
+    `responses`: STUN responses on the selected candidate pair. `reports`: the newest ones, and
     `sent`: frames or packets that left, each by "video" and "audio".
     """
 
     responses: object
-    reports: Mapping[str, object] = field(default_factory=dict)
+    reports: Mapping[str, Report] = field(default_factory=dict)
     sent: Mapping[str, int] = field(default_factory=dict)
     lost: Mapping[str, float] = field(default_factory=dict)
 
@@ -86,6 +96,7 @@ class Verdict:
     url: str
     address: str | None = None  # our own, on the way to the server; None: not known
     _responses: _Moving = field(default_factory=_Moving, init=False)
+    _looked_at: float = field(default=_NEVER, init=False)
     _media: dict[str, _Medium] = field(default_factory=dict, init=False)
     _reconnecting_since: float | None = field(default=None, init=False)
     _again_at: float = field(default=_NEVER, init=False)
@@ -100,7 +111,9 @@ class Verdict:
     def saw(self, evidence: Evidence, fed: Mapping[str, int], now: float) -> None:
         """Note what the SDK's statistics show, and how many units and blocks it was fed with."""
         doubtful = self.doubtful(now)
-        self._responses.saw(evidence.responses, now)
+        earliest = max(self._looked_at, now - _LOOKS_APART_S)
+        self._looked_at = now
+        self._responses.saw(evidence.responses, earliest)
         for kind in self._media.keys() - fed.keys():  # no longer published
             del self._media[kind]
         for kind, count in fed.items():
@@ -111,7 +124,8 @@ class Verdict:
             if now - medium.fed.changed_at > _PAUSE_S:
                 medium.fed_since = None
             medium.sent.saw(evidence.sent.get(kind), now)
-            medium.report.saw(evidence.reports.get(kind), now)
+            if report := evidence.reports.get(kind):
+                medium.report.saw(report.at_us, min(max(earliest, now - report.age_s), now))
         if doubtful and not self.doubtful(now):
             self._again_at = now
 

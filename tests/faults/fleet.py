@@ -73,13 +73,16 @@ class Fleet:
         for each in self.devices:
             each.end()
 
-    async def ready(self) -> None:
-        """Wait until all publish steadily. Who does not come back by itself was seen by its own row: it starts anew."""
+    async def ready(self, *, since: float = 0.0) -> None:
+        """Wait until all have published steadily, since a moment of the monotonic clock where one is given.
+
+        Who does not come back by itself was seen by its own row: it starts anew.
+        """
         for each in self.devices:
             if not each.alive and each.daemon.process.returncode == 0:
                 each.start()
         for _ in range(2):
-            waiting = [each for each in self.devices if not await _steady(each, within_s=_READY_S)]
+            waiting = [each for each in self.devices if not await _steady(each, since=since, within_s=_READY_S)]
             if not waiting:
                 return
             for each in waiting:
@@ -125,9 +128,9 @@ class Fleet:
         return Figures([share for each in self.devices for share in each.viewer.joined_after_s])
 
 
-async def _steady(each: Device, *, within_s: float) -> bool:
+async def _steady(each: Device, *, since: float, within_s: float) -> bool:
     give_up_at = time.monotonic() + within_s
-    while not (each.alive and each.full_rate(over_s=_STEADY_S)):
+    while not (time.monotonic() - since > _STEADY_S and each.alive and each.full_rate(over_s=_STEADY_S)):
         if time.monotonic() > give_up_at:
             return False
         await asyncio.sleep(_POLL_S)

@@ -89,10 +89,11 @@ def test_udp_blocked_in_mid_stream(ground: Ground, devices: Fleet) -> None:
     async def scenario() -> Measured:
         measured = Measured()
         for _ in range(_TIMES):
-            # Only a new Room is on UDP again.
+            # Only a new Room is on UDP again; what was seen before it had to be made says nothing.
             ground.network.mend()
             ground.server.kill()
-            await ground.server.back()
+            back = await ground.server.back()
+            await devices.ready(since=back.at)
             measured.add(await devices.endure(strike, times=1, within_s=30, watch_s=_BLOCKED_S))
         return measured
 

@@ -19,7 +19,7 @@ from device.room.reasons import (
     SERVER_AWAY,
     SERVER_RETURNED,
 )
-from device.room.verdict import Evidence, Verdict
+from device.room.verdict import Evidence, Report, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -32,6 +32,10 @@ BOTH = ("video", "audio")
 
 def verdict(**changes: float) -> Verdict:
     return Verdict(**({"stall_s": LIMIT, "began_at": BEGAN} | changes), url=HERE, address="192.0.2.7")
+
+
+def arrived(at: float, now: float) -> Report:
+    return Report(at_us=int(at * 1e6), age_s=now - at)
 
 
 def watch(
@@ -50,7 +54,7 @@ def watch(
         judge.saw(
             Evidence(
                 responses=values["responses"],
-                reports={kind: values[f"report {kind}"] for kind in media},
+                reports={kind: arrived(values[f"report {kind}"], now) for kind in media},
                 sent={kind: int(values[f"sent {kind}"] * 1000) for kind in media},
             ),
             {kind: int(values[f"fed {kind}"] * 1000) for kind in media},
@@ -84,6 +88,35 @@ def test_nothing_back_for_the_limit_is_a_stall() -> None:
     stall = judge.stall(when)
     assert stall
     assert (stall.culprit, stall.age_s) == ("transport", 5.0)
+
+
+def test_a_report_counts_from_when_it_came() -> None:
+    """Seen by a look 0.9 s later: the stay is over 4 s after the report, and not after the look."""
+    judge, came_at = verdict(), BEGAN + 20.1
+    watch(judge, seconds(20))
+    for now in (BEGAN + 21, BEGAN + 22, *seconds(3, 0.25, BEGAN + 22.25)):
+        responses = BEGAN + 20  # moved last at the last of the looks above
+        judge.saw(
+            Evidence(responses=responses, reports={"video": arrived(came_at, now)}), {"video": int(now * 30)}, now
+        )
+        if judge.reason(now):
+            break
+    assert now == BEGAN + 24.25
+
+
+@pytest.mark.parametrize("age_s", (-1e8, 1e8))
+def test_a_clock_that_jumps_ages_no_report_by_more_than_a_look(age_s: float) -> None:
+    judge = verdict()
+    for number, now in enumerate(seconds(20)):
+        reports = {"video": Report(at_us=number, age_s=age_s)}
+        judge.saw(Evidence(responses=None, reports=reports, sent={"video": number}), {"video": number}, now)
+        assert (judge.reason(now), judge.doubtful(now)) == ("", False)
+
+
+def test_a_process_that_stood_still_takes_what_came_meanwhile_as_new() -> None:
+    judge = verdict()
+    watch(judge, seconds(20))
+    assert watch(judge, [BEGAN + 60, BEGAN + 61]) == ("", BEGAN + 61)
 
 
 @pytest.mark.parametrize("lost", PROOF)
@@ -234,7 +267,7 @@ def test_a_slow_picture_is_judged_like_any(fps: int) -> None:
     judge, culprit = verdict(), ""
     for now in seconds(60, 0.5):
         report = min(now, BEGAN + 20)
-        judge.saw(Evidence(responses=now, reports={"video": report}), {"video": int(now * fps)}, now)
+        judge.saw(Evidence(responses=now, reports={"video": arrived(report, now)}), {"video": int(now * fps)}, now)
         if stall := judge.stall(now):
             culprit = stall.culprit
             break
