@@ -2,9 +2,9 @@
 
 That the SDK says connected, takes frames and even sends bytes proves nothing. Proof is what comes back: responses
 to STUN, and receiver reports for what is being fed. Their age counts from when their value last changed: a report says
-when it came, of a response the earliest moment counts. Nothing at all for `stall_s` ends the stay; while something
-comes back, so does what the SDK takes and does not send for 2.5 s, and nothing for one medium, although it is fed and
-sent, for 10 s.
+when it came, of a response the earliest moment counts. Nothing at all for `stall_s` ends the stay, for three quarters
+of it where the server answers probes meanwhile; while something comes back, so does what the SDK takes and does not
+send for 2.5 s, and nothing for one medium, although it is fed and sent, for 10 s.
 """
 
 from __future__ import annotations
@@ -32,8 +32,12 @@ _RECONNECTING_S = 15.0
 # After an interruption the SDK's estimate of the link may be so low that it sends no picture for many seconds; a new
 # Room begins with a new one.
 _UNSENT_S, _PROVED_SINCE_S = 2.5, 1.0
+# Reports come once a second: later than this, looks come closer together.
+_LATE_S = 1.25
 # What has changed since the last look did so at any time since, but looks are no further apart than this, as a rule.
 _LOOKS_APART_S = 1.0
+# A server that answers again and again, while nothing comes back of the media, is not what has to be waited for.
+_ASK_AGAIN_S, _WHERE_ANSWERED = 1.0, 0.75
 _PAUSE_S = 2.0  # more than between two pictures at 1 fps
 
 
@@ -101,6 +105,8 @@ class Verdict:
     _reconnecting_since: float | None = field(default=None, init=False)
     _again_at: float = field(default=_NEVER, init=False)
     _was_away: bool = field(default=False, init=False)
+    _asked_at: float = field(default=_NEVER, init=False)
+    _answers_since: float | None = field(default=None, init=False)
     _reason: str = field(default="", init=False)
 
     @property
@@ -126,7 +132,10 @@ class Verdict:
             medium.sent.saw(evidence.sent.get(kind), now)
             if report := evidence.reports.get(kind):
                 medium.report.saw(report.at_us, min(max(earliest, now - report.age_s), now))
-        if doubtful and not self.doubtful(now):
+        if self.doubtful(now):
+            return
+        self._answers_since = None
+        if doubtful:
             self._again_at = now
 
     def sdk(self, *, reconnecting: bool, now: float) -> None:
@@ -136,13 +145,24 @@ class Verdict:
             self._again_at = self._again_at if reconnecting else now
             self._was_away = False
 
-    def probed(self, url: str | None) -> None:
-        """Note which server answers, if any, while the SDK reconnects."""
+    def curious(self, now: float) -> bool:
+        """Say whether it is worth asking which server answers."""
+        return self.reconnecting or (self.doubtful(now) and now - self._asked_at >= _ASK_AGAIN_S)
+
+    def probed(self, url: str | None, now: float) -> None:
+        """Note which server answers, if any, while the SDK reconnects or proof stays away."""
+        self._asked_at = now
+        if url != self.url:
+            self._answers_since = None
+        elif self._answers_since is None:
+            self._answers_since = now
+        if not self.reconnecting:
+            return
         if url is None:
             self._was_away = True
         elif url != self.url:
             self._reason = SERVER_AWAY
-        elif self._was_away and self.reconnecting:
+        elif self._was_away:
             self._reason = SERVER_RETURNED
 
     def way(self, address: str | None) -> None:
@@ -163,17 +183,17 @@ class Verdict:
 
     def doubtful(self, now: float) -> bool:
         """Say whether proof is older than it is as a rule."""
-        return now - max(self._proved_at, self.began_at) > self.stall_s / 2
+        return self._silent_s(now) > self.stall_s / 2
 
     def suspicious(self, now: float) -> bool:
         """Say whether anything is late, so that it is worth looking more often."""
         fed = (each for each in self._media.values() if each.fed_since is not None)
-        return self.doubtful(now) or any(self._unsent_s(each, now) > _UNSENT_S / 2 for each in fed)
+        return self._silent_s(now) > _LATE_S or any(self._unsent_s(each, now) > _UNSENT_S / 2 for each in fed)
 
     def stall(self, now: float) -> Stall | None:
         """Return what has stood still for too long."""
-        age_s = now - max(self._proved_at, self.began_at)
-        if age_s > (self.stall_s if self._proved_at > _NEVER else self._first_s):
+        age_s = self._silent_s(now)
+        if age_s > (self._patience_s(now) if self._proved_at > _NEVER else self._first_s):
             return Stall(culprit="transport", age_s=age_s)
         for kind, medium in self._media.items():
             # Of a source that pauses nothing has to come back; that it pauses is not the room's matter.
@@ -187,6 +207,15 @@ class Verdict:
             if age_s > self._first_s:
                 return Stall(culprit=f"{kind} transport", age_s=age_s)
         return None
+
+    def _silent_s(self, now: float) -> float:
+        """Return for how long nothing has come back."""
+        return now - max(self._proved_at, self.began_at)
+
+    def _patience_s(self, now: float) -> float:
+        """Return for how long nothing may come back, once something has."""
+        answers = self._answers_since is not None and now - self._answers_since >= _ASK_AGAIN_S
+        return self.stall_s * _WHERE_ANSWERED if answers else self.stall_s
 
     def _unsent_s(self, medium: _Medium, now: float) -> float:
         """Return for how long nothing was sent of what is fed; what the SDK takes up again begins anew."""

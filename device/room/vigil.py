@@ -70,8 +70,8 @@ class Vigil:
                 verdict.saw(evidence, session.fed(), time.monotonic())
             verdict.sdk(reconnecting=session.reconnecting, now=time.monotonic())
             verdict.way(self.routes.way.address if self.routes.way else None)
-            if verdict.reconnecting and self.routes.way is not None:
-                verdict.probed(await self._answering((session.url, *self.urls)))
+            if verdict.curious(time.monotonic()) and self.routes.way is not None:
+                verdict.probed(await self._answering((session.url, *self.urls)), time.monotonic())
             now = time.monotonic()
             if reason := verdict.reason(now):
                 if reason == DELIVERY_STALLED and (stall := verdict.stall(now)):

@@ -104,6 +104,48 @@ def test_a_report_counts_from_when_it_came() -> None:
     assert now == BEGAN + 24.25
 
 
+def silent(judge: Verdict, answering: Callable[[float], str | None]) -> tuple[float, int]:
+    """Let nothing come back, ask as often as is wanted; return after how long it was over, and how many questions."""
+    watch(judge, seconds(20))
+    questions = 0
+    for now in seconds(30, 0.25, BEGAN + 20.25):
+        if judge.curious(now):
+            questions += 1
+            judge.probed(answering(now - BEGAN - 20), now)
+        if reason := judge.reason(now):
+            assert reason == DELIVERY_STALLED
+            return now - BEGAN - 20, questions
+    raise AssertionError("never over")
+
+
+def test_a_server_that_answers_meanwhile_is_not_waited_for() -> None:
+    """UDP is blocked; TCP passes."""
+    assert silent(verdict(), lambda _: HERE) == (3.25, 2)
+
+
+@pytest.mark.parametrize(
+    "answering",
+    (
+        lambda _: None,  # no link, or a server that stands still
+        lambda _: THERE,  # which is not a reason by itself
+        lambda after_s: HERE if after_s > 3 else None,  # the link is back: so may be the media, in a moment
+        lambda after_s: HERE if after_s < 3 else None,
+    ),
+    ids=("none", "another", "at last", "at first"),
+)
+def test_who_does_not_answer_twice_has_the_whole_limit(answering: Callable[[float], str | None]) -> None:
+    after_s, questions = silent(verdict(), answering)
+    assert after_s == 4.25
+    assert questions == 3
+
+
+def test_answers_of_an_earlier_doubt_say_nothing() -> None:
+    judge = verdict()
+    watch(judge, seconds(10))
+    judge.probed(HERE, BEGAN + 12.5)
+    assert silent(judge, lambda after_s: HERE if after_s > 3 else None)[0] == 4.25
+
+
 @pytest.mark.parametrize("age_s", (-1e8, 1e8))
 def test_a_clock_that_jumps_ages_no_report_by_more_than_a_look(age_s: float) -> None:
     judge = verdict()
@@ -335,10 +377,10 @@ def test_a_server_that_was_away_and_is_back_is_joined_anew() -> None:
     judge = verdict()
     judge.sdk(reconnecting=True, now=BEGAN)
     assert judge.reconnecting
-    judge.probed(None)
+    judge.probed(None, BEGAN)
     alive(judge, BEGAN + 1)
     assert judge.reason(BEGAN + 1) == ""
-    judge.probed(HERE)
+    judge.probed(HERE, BEGAN + 1)
     assert judge.reason(BEGAN + 1) == SERVER_RETURNED
 
 
@@ -347,7 +389,7 @@ def test_a_server_that_was_never_away_is_left_to_the_sdk() -> None:
     judge.sdk(reconnecting=True, now=BEGAN)
     for now in seconds(15):
         alive(judge, now)
-        judge.probed(HERE)
+        judge.probed(HERE, now)
         judge.sdk(reconnecting=True, now=now)
         assert judge.reason(now) == ""
     alive(judge, BEGAN + 15.5)
@@ -365,11 +407,11 @@ def test_the_sdk_has_its_seconds_each_time() -> None:
 def test_away_counts_for_one_reconnection_only() -> None:
     judge = verdict()
     judge.sdk(reconnecting=True, now=BEGAN)
-    judge.probed(None)
+    judge.probed(None, BEGAN)
     judge.sdk(reconnecting=False, now=BEGAN + 1)
     assert not judge.reconnecting
     judge.sdk(reconnecting=True, now=BEGAN + 2)
-    judge.probed(HERE)
+    judge.probed(HERE, BEGAN + 2)
     alive(judge, BEGAN + 2)
     assert judge.reason(BEGAN + 2) == ""
 
@@ -377,7 +419,7 @@ def test_away_counts_for_one_reconnection_only() -> None:
 def test_another_server_of_the_list_that_answers_is_taken() -> None:
     judge = verdict()
     judge.sdk(reconnecting=True, now=BEGAN)
-    judge.probed(THERE)
+    judge.probed(THERE, BEGAN)
     assert judge.reason(BEGAN) == SERVER_AWAY
 
 
