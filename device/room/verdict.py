@@ -2,9 +2,10 @@
 
 That the SDK says connected, takes frames and even sends bytes proves nothing. Proof is what comes back: responses
 to STUN, and receiver reports for what is being fed. Their age counts from when their value last changed: a report says
-when it came, of a response the earliest moment counts. Nothing at all for `stall_s` ends the stay, for three quarters
-of it where the server answers probes meanwhile; while something comes back, so does what the SDK takes and does not
-send for 2.5 s, and nothing for one medium, although it is fed and sent, for 10 s.
+when it came; beside reports, a response counts from the earliest moment. Nothing at all for `stall_s` ends the stay,
+for three quarters of it where reports were coming and the server answers probes meanwhile; while something comes back,
+so does what the SDK takes and does not send for 2.5 s, and nothing for one medium, although it is fed and sent, for
+10 s.
 """
 
 from __future__ import annotations
@@ -119,7 +120,7 @@ class Verdict:
         doubtful = self.doubtful(now)
         earliest = max(self._looked_at, now - _LOOKS_APART_S)
         self._looked_at = now
-        self._responses.saw(evidence.responses, earliest)
+        self._responses.saw(evidence.responses, earliest if self._reported else now)
         for kind in self._media.keys() - fed.keys():  # no longer published
             del self._media[kind]
         for kind, count in fed.items():
@@ -215,11 +216,16 @@ class Verdict:
     def _patience_s(self, now: float) -> float:
         """Return for how long nothing may come back, once something has."""
         answers = self._answers_since is not None and now - self._answers_since >= _ASK_AGAIN_S
-        return self.stall_s * _WHERE_ANSWERED if answers else self.stall_s
+        return self.stall_s * _WHERE_ANSWERED if answers and self._reported else self.stall_s
 
     def _unsent_s(self, medium: _Medium, now: float) -> float:
         """Return for how long nothing was sent of what is fed; what the SDK takes up again begins anew."""
         return now - max(medium.sent.changed_at, medium.fed_since or now, self._again_at)
+
+    @property
+    def _reported(self) -> bool:
+        """Whether reports come, each second; responses alone are up to 2.5 s apart, and all is well."""
+        return any(each.report.changed_at > _NEVER and each.fed_since is not None for each in self._media.values())
 
     @property
     def _proved_at(self) -> float:

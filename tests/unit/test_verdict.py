@@ -139,6 +139,18 @@ def test_who_does_not_answer_twice_has_the_whole_limit(answering: Callable[[floa
     assert questions == 3
 
 
+@pytest.mark.parametrize("step", (0.25, 1.0))
+def test_without_permission_responses_alone_prove_enough(step: float) -> None:
+    """Nothing is published, so nothing is reported; the server answers every probe."""
+    judge = verdict(stall_s=3.0)
+    watch(judge, seconds(20))
+    for now in seconds(600, step, BEGAN + 20.25):
+        judge.saw(Evidence(responses=int(now / 2.5)), {}, now)
+        if judge.curious(now):
+            judge.probed(HERE, now)
+        assert judge.reason(now) == ""
+
+
 def test_answers_of_an_earlier_doubt_say_nothing() -> None:
     judge = verdict()
     watch(judge, seconds(10))
