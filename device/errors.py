@@ -19,10 +19,20 @@ class ExitCode(enum.IntEnum):
 
 
 class DeviceError(Exception):
-    """Base of every error that this package raises on purpose."""
+    """Base of every error that this package raises on purpose.
+
+    The message is for operators: the log and `check`. `for_viewers` is for everybody in the room, and for local users:
+    attributes, slate, status line and state file. It is composed of words of our own, never of a path, a URL or the
+    text of a library's exception.
+    """
 
     exit_code: ClassVar[ExitCode] = ExitCode.INTERNAL
     retry: ClassVar[bool] = False
+    public: ClassVar[str] = "an internal error"
+
+    def __init__(self, message: str = "", *, for_viewers: str = "") -> None:
+        super().__init__(message)
+        self.for_viewers = for_viewers or self.public
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +50,7 @@ class ConfigError(DeviceError):
     """The configuration is wrong in a way that no restart mends. Holds every problem found."""
 
     exit_code = ExitCode.CONFIG
+    public = "the configuration is invalid"
 
     def __init__(self, *problems: Problem) -> None:
         super().__init__("\n".join(map(str, problems)))
@@ -50,47 +61,58 @@ class CredentialError(DeviceError):
     """No usable token could be had this time; the next attempt asks again."""
 
     retry = True
+    public = "no usable token"
 
 
 class JoinError(DeviceError):
     """The room could not be joined, or nothing could be published in it."""
 
     retry = True
+    public = "the room cannot be joined"
 
 
 class UnreachableError(DeviceError):
     """The server, or its name, does not answer."""
 
     retry = True
+    public = "the server cannot be reached"
 
 
 class NativePanicError(DeviceError):
     """The SDK's native library has panicked: nothing of it is to be trusted any more."""
+
+    public = "the SDK failed"
 
 
 class StuckJoinError(DeviceError):
     """A join hangs although the server is well. It cannot be cancelled: only a new process may try another."""
 
     exit_code = ExitCode.TEMPORARY
+    public = "a join does not finish"
 
 
 class SourceError(DeviceError):
     """A camera, microphone or file cannot be read. The text says what to look at."""
 
     retry = True
+    public = "the source cannot be read"
 
 
 class SourceAbsentError(SourceError):
     """There is no such camera or microphone now; it may be plugged in."""
+
+    public = "the device is not connected"
 
 
 class EncoderError(DeviceError):
     """Pictures cannot be encoded."""
 
     retry = True
+    public = "the encoder failed"
 
 
 class WireError(DeviceError):
     """What came over a worker's socket is not what a worker sends."""
 
     retry = True
+    public = "the worker sent an invalid message"
