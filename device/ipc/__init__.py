@@ -1,0 +1,1 @@
+"""The daemon and its worker processes: the messages between them, the processes, and what keeps them running."""

@@ -1,0 +1,184 @@
+"""Every message between the daemon and a worker. Both processes use these types and this registry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from device.errors import WireError
+from device.ipc.registry import Direction, Request, Wire, message
+from device.media.block import Block
+from device.media.picture import AccessUnit
+
+_TO_WORKER, _TO_DAEMON = Direction.TO_WORKER, Direction.TO_DAEMON
+_MAX_DIMENSION = 4096
+_START_CODES = (b"\0\0\0\1", b"\0\0\1")
+
+
+@message(1, _TO_WORKER, max_payload_bytes=64 << 10)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraJob:
+    """What a camera worker captures. Sizes in pixels; `epoch_us` is the monotonic time at which files begin."""
+
+    source: str
+    width: int
+    height: int
+    fps: int
+    device: str
+    path: str
+    hflip: bool
+    vflip: bool
+    controls: dict[str, Any]
+    encoder: str
+    bitrate_max_bps: int
+    bitrate_min_bps: int
+    keyframe_interval_s: int
+    identity: str
+    epoch_us: int
+
+
+@message(2, _TO_WORKER, max_payload_bytes=64 << 10)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MicrophoneJob:
+    """What a microphone worker captures: 48 kHz, 1 or 2 channels; `epoch_us` as for the camera."""
+
+    source: str
+    device: str
+    path: str
+    channels: int
+    gain_db: float
+    epoch_us: int
+
+
+@message(3, _TO_DAEMON, max_payload_bytes=4 << 10)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """The reply to a request that returns nothing. `error` says why it was not carried out; empty: it was."""
+
+    error: str = ""
+
+
+@message(4, _TO_WORKER, max_payload_bytes=4 << 10)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForceKeyFrame(Request[Done]):
+    """Make the next picture a key frame."""
+
+
+@message(5, _TO_WORKER, max_payload_bytes=4 << 10)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetKeyFramesOnly(Request[Done]):
+    """Send key frames only, or stop doing so: the SDK loses the first units after a publication."""
+
+    enabled: bool
+
+
+@message(6, _TO_WORKER, max_payload_bytes=4 << 10)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetBitrate(Request[Done]):
+    """Encode at this bitrate from now on."""
+
+    bitrate_bps: int
+
+
+@message(7, _TO_WORKER, max_payload_bytes=4 << 10)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetPictureLimits(Request[Done]):
+    """Keep pictures within a size, in pixels, and a rate."""
+
+    width: int
+    height: int
+    fps: int
+
+
+@message(8, _TO_WORKER, max_payload_bytes=4 << 10)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetPace(Request[Done]):
+    """Follow the daemon's clock: the source is faster by so many parts per million."""
+
+    ppm: float
+
+
+@message(9, _TO_DAEMON, max_payload_bytes=16 << 10)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capturing:
+    """The source is open. What a kind of source does not have stays empty or 0."""
+
+    source: str
+    encoder: str = ""
+    device: str = ""
+    width: int = 0
+    height: int = 0
+    fps: int = 0
+    channels: int = 0
+    native_rate: int = 0
+    native_channels: int = 0
+
+
+@message(10, _TO_DAEMON, max_payload_bytes=32 << 10)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogRecord:
+    """One log line of a worker: a static event name and its fields."""
+
+    level: str
+    event: str
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+@message(11, _TO_DAEMON, max_payload_bytes=4 << 10)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Degraded:
+    """A source delivers, but something is wrong with it; an empty text: it has recovered."""
+
+    text: str
+
+
+@message(12, _TO_DAEMON, max_payload_bytes=16 << 10)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """The worker ends. `error` is the exception's type, `message` is for the log, `for_viewers` for everybody."""
+
+    error: str
+    message: str
+    for_viewers: str
+
+
+def _encode_unit(unit: AccessUnit) -> Wire:
+    return Wire(
+        unit.payload,
+        key=unit.key,
+        width=unit.width,
+        height=unit.height,
+        number=unit.number & 0xFFFFFFFF,
+        captured_at_us=unit.captured_at_us,
+    )
+
+
+def _decode_unit(wire: Wire) -> AccessUnit:
+    if not wire.payload.startswith(_START_CODES):
+        raise WireError("an access unit does not begin with a start code")
+    if not (0 < wire.width <= _MAX_DIMENSION and 0 < wire.height <= _MAX_DIMENSION):
+        raise WireError(f"an access unit claims a size of {wire.width}x{wire.height}")
+    return AccessUnit(
+        payload=wire.payload,
+        key=wire.key,
+        width=wire.width,
+        height=wire.height,
+        number=wire.number,
+        captured_at_us=wire.captured_at_us,
+    )
+
+
+def _encode_block(block: Block) -> Wire:
+    return Wire(block.samples, captured_at_us=block.captured_at_us)
+
+
+def _decode_block(wire: Wire) -> Block:
+    if not wire.payload or len(wire.payload) % 2:
+        raise WireError(f"a block of {len(wire.payload)} bytes holds no whole samples")
+    return Block(samples=wire.payload, captured_at_us=wire.captured_at_us)
+
+
+# A key frame of a noisy 2160p picture stays below 4 MiB.
+message(13, _TO_DAEMON, max_payload_bytes=4 << 20, encode=_encode_unit, decode=_decode_unit)(AccessUnit)
+# Half a second in stereo.
+message(14, _TO_DAEMON, max_payload_bytes=96 << 10, encode=_encode_block, decode=_decode_block)(Block)
