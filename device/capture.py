@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from device.config import Config
     from device.health.promises import Promises
     from device.health.status import Status
-    from device.room.session import Track
+    from device.room.publications import Track
     from device.tracks.audio import AudioTrack
     from device.tracks.video import VideoTrack
     from device.workers.wire import Message

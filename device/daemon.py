@@ -49,6 +49,7 @@ async def run(config: Config, credentials: Credentials, attributes: Attributes, 
             attributes=attributes,
             log_context=log_context,
             on_state=status.room,
+            on_publication=status.publication,
             promises=promises,
         )
         running = [

@@ -39,10 +39,13 @@ class Grants:
             ]
         return missing
 
-    def demand(self, sources: tuple[str, ...]) -> None:
-        """Raise CredentialError that says what is missing to publish these sources."""
-        if missing := self.lacking(sources):
-            raise CredentialError(f"the token is not enough: {'; '.join(missing)}")
+    def demand_any(self, sources: tuple[str, ...]) -> None:
+        """Raise CredentialError that says what is missing, unless one of these sources may be published."""
+        missing = self.lacking(sources)
+        if missing and all(self.lacking((each,)) for each in sources):
+            raise CredentialError(
+                f"the token is not enough: {'; '.join(missing)}", for_viewers="the token does not allow to publish"
+            )
 
 
 def read_grants(token: str) -> Grants:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from device.room.session import Track
+    from device.room.publications import Track
 
 pytestmark = pytest.mark.usefixtures("no_orphans")
 
