@@ -45,6 +45,7 @@ class PatternSource:
         self._text_top = max(0, self._strip_top - _LINES * line) & ~1
         self._line = line
         self._bars = _bars(width, bt709=self.colour is BT709)
+        self._chroma = np.ascontiguousarray(self._bars[1:, ::2])  # a strided row costs twice as much to copy
         self._frames = [self._blank() for _ in range(_BUFFERS)]
 
     def pictures(self) -> Iterator[FramePicture]:
@@ -73,8 +74,8 @@ class PatternSource:
         shift = number * _SPEED % self.width
         luma[: self._text_top] = self._bars[0, shift : shift + self.width]
         half = slice(shift // 2, (shift + self.width) // 2)
-        blue[: self._text_top // 2] = self._bars[1, ::2][half]
-        red[: self._text_top // 2] = self._bars[2, ::2][half]
+        blue[: self._text_top // 2] = self._chroma[0, half]
+        red[: self._text_top // 2] = self._chroma[1, half]
 
     def _draw_flash(self, luma: strip.Luma, blue: strip.Luma, red: strip.Luma) -> None:
         """Light up the upper right quarter: `flash_brightness` looks there."""
