@@ -99,6 +99,7 @@ def _run(options: argparse.Namespace) -> int:
     attributes = daemon.first_attributes()
     config, credentials = _load(options, attributes)
     context = log.configure(level=config.log.level, format=config.log.format)
+    log.install_hooks()
     wanted = credentials.wanted
     context.bind(identity=wanted.identity or wanted.derived_identity, room=wanted.room)
 
@@ -201,8 +202,11 @@ def _open_standard_streams() -> None:
 
 def _complain(text: str) -> None:
     """Print an error; into the journal with its priority, as sd-daemon(3) has it."""
-    prefix = "<3>" if os.environ.get("JOURNAL_STREAM") and not sys.stderr.isatty() else ""
-    print(f"{prefix}{text}", file=sys.stderr)
+    from device.log import is_journal
+    from device.redaction import redacted
+
+    prefix = "<3>" if is_journal(sys.stderr) else ""
+    print(f"{prefix}{redacted(text)}", file=sys.stderr)
 
 
 def _address(text: str) -> tuple[str, int]:

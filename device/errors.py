@@ -78,6 +78,10 @@ class UnreachableError(DeviceError):
     public = "the server cannot be reached"
 
 
+class InternalError(DeviceError):
+    """A part of the daemon fails again and again: only a new process may do better."""
+
+
 class NativePanicError(DeviceError):
     """The SDK's native library has panicked: nothing of it is to be trusted any more."""
 
@@ -116,3 +120,10 @@ class WireError(DeviceError):
 
     retry = True
     public = "the worker sent an invalid message"
+
+
+class ThreadFailedError(DeviceError):
+    """A thread of a worker has ended by an exception that nobody foresaw."""
+
+    retry = True
+    public = "an internal error"

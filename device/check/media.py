@@ -19,7 +19,7 @@ from device.health.notify import Notifier
 from device.health.promises import Promises
 from device.health.state_file import StateFile
 from device.health.status import Status
-from device.log import redacted
+from device.redaction import redacted
 from device.room.attributes import Attributes
 from device.room.session import Session
 from device.workers.supervisor import WorkerState

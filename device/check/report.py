@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import TextIO
 
-from device.log import redacted
+from device.redaction import redacted
 
 _NAME_WIDTH = 14
 _GREEN, _RED, _DIM, _END = "\033[32m", "\033[31m", "\033[2m", "\033[0m"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from device.room.attributes import public_text
 from device.room.state import PresenceState, PublishState
 from device.workers.supervisor import WorkerState
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-_MAX_TEXT = 200
 _AWAY = frozenset({WorkerState.STALLED, WorkerState.ABSENT})
 # Viewers receive nothing of such a track, whatever its source does.
 _HIDDEN = frozenset({PublishState.MUTED, PublishState.FORBIDDEN, PublishState.FAILED})
@@ -103,4 +103,4 @@ class Status:
 
 
 def _with_reason(state: str, why: str) -> str:
-    return f"{state}: {why}"[:_MAX_TEXT] if why else state
+    return public_text(f"{state}: {why}") if why else state

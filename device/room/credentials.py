@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from device.errors import ConfigError, CredentialError, Problem
 from device.identity import derived_identity
-from device.log import redacted
+from device.redaction import redacted
 from device.room.endpoint import Endpoint, read_headers
 from device.room.joining import Rival
 from device.room.minting import ApiKey

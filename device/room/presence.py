@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 import structlog
 
 from device.errors import CredentialError, DeviceError, UnreachableError
-from device.log import LogContext, redacted
 from device.network.probe import Probe
+from device.redaction import redacted
 from device.repeats import Repeats
 from device.room.joining import Act, Joining, Rival
 from device.room.reasons import DUPLICATE_IDENTITY, reason_of
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from device.config import Reconnect
     from device.health.promises import Promises
+    from device.log import LogContext
     from device.network.probe import Sight
     from device.network.resolver import Resolver
     from device.network.route import Routes
