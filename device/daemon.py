@@ -9,6 +9,7 @@ import structlog
 
 import device
 from device.capture import capturing
+from device.clock import ServerClock
 from device.errors import NativePanicError
 from device.health.notify import Notifier
 from device.health.promises import Promises
@@ -19,6 +20,7 @@ from device.identity import board_model
 from device.network.resolver import Resolver
 from device.network.route import watching
 from device.room.attributes import Attributes
+from device.room.credentials import TokenFile, announce_expiry
 
 if TYPE_CHECKING:
     from device.config import Config
@@ -37,7 +39,7 @@ async def run(config: Config, credentials: Credentials, attributes: Attributes, 
     asyncio.get_running_loop().set_exception_handler(_log_unhandled)
     log.info("daemon.starting", version=device.__version__, model=board_model())
     notifier, state_file = Notifier.of_environment(), StateFile.of_environment()
-    status, promises = Status(attributes, notifier, state_file), Promises()
+    status, promises, clock = Status(attributes, notifier, state_file), Promises(), ServerClock()
     async with capturing(config, status, promises) as tracks, watching() as routes, asyncio.TaskGroup() as tasks:
         from device.room.presence import Presence, Surroundings  # it needs the SDK, which is loaded by now
 
@@ -50,12 +52,16 @@ async def run(config: Config, credentials: Credentials, attributes: Attributes, 
             log_context=log_context,
             on_state=status.room,
             on_publication=status.publication,
+            clock=clock,
+            on_clock=status.clock,
             promises=promises,
         )
         running = [
             tasks.create_task(presence.run(), name="room"),
             tasks.create_task(notifier.keep_alive(promises), name="watchdog"),
         ]
+        if isinstance(credentials, TokenFile):
+            running.append(tasks.create_task(announce_expiry(credentials, clock), name="token-expiry"))
         # Not a word about devices or network: a device without them is recovering, not failing to start.
         notifier.ready()
         panicked = await until_told()

@@ -64,6 +64,12 @@ class CredentialError(DeviceError):
     public = "no usable token"
 
 
+class TokenMismatchError(CredentialError):
+    """A token is for another room or identity than the configuration names."""
+
+    public = "the token does not fit the configuration"
+
+
 class JoinError(DeviceError):
     """The room could not be joined, or nothing could be published in it."""
 

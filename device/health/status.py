@@ -43,6 +43,7 @@ class Status:
         self._state_file = state_file
         self._room = "connecting"
         self._room_state = PresenceState.CONNECTING
+        self._clock = ""
         self._workers: dict[str, WorkerState] = {}
         self._publications: dict[str, PublishState] = {}
         self._worker_texts: dict[str, str] = {}
@@ -65,6 +66,11 @@ class Status:
     def publication(self, name: str, state: PublishState) -> None:
         """Note how the track of this name is in the room."""
         self._publications[name] = state
+        self._update()
+
+    def clock(self, offset_s: float) -> None:
+        """Note how far this clock is ahead of the server's, in seconds; 0: not notably."""
+        self._clock = f"{abs(offset_s):.0f} s {'ahead of' if offset_s > 0 else 'behind'} the server" if offset_s else ""
         self._update()
 
     def video(self, text: str) -> None:
@@ -97,7 +103,7 @@ class Status:
             self._state = state
         texts = {name: self._text(name) for name in self._workers}
         self._attributes.set(state=state.value, **texts)
-        parts = {"room": self._room, **texts}
+        parts = {"room": self._room, **texts} | ({"clock": self._clock} if self._clock else {})
         self._notifier.status("; ".join(f"{name} {text}" for name, text in parts.items()))
         self._state_file.write({"state": state.value, **parts})
 

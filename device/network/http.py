@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Any, Protocol
 
+from device.network.proxy import proxy_for
+
 if TYPE_CHECKING:
     import aiohttp
 
@@ -27,6 +29,15 @@ def http_session(resolver: Names | None, *, within_s: float) -> aiohttp.ClientSe
     names: Any = _Names(resolver, within_s=within_s) if resolver else None
     connector = aiohttp.TCPConnector(resolver=names, use_dns_cache=False, force_close=True)
     return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=within_s))
+
+
+def proxy_arguments(url: str) -> dict[str, Any]:
+    """Return what a request of aiohttp needs so that it uses the proxy that applies to a URL, if any."""
+    proxy = proxy_for(url)
+    if proxy is None:
+        return {}
+    headers = {"Proxy-Authorization": proxy.authorization} if proxy.authorization else None
+    return {"proxy": f"http://{proxy}", "proxy_headers": headers}
 
 
 class _Names:

@@ -1,23 +1,26 @@
-"""Is the server there? One HTTP GET of its origin tells, without joining anything."""
+"""Does the server answer? One HTTP GET at the room's URL says so, without joining anything."""
 
 from __future__ import annotations
 
 import asyncio
 import email.utils
-import functools
 import http.client
-import io
-import os
 import socket
 import ssl
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import SplitResult, urlsplit
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from aiohappyeyeballs import start_connection
 
 from device.errors import UnreachableError
+from device.network import tunnel
 from device.network.http import family_of
+from device.network.http_head import MAX_HEAD_BYTES, head_of_answer
+from device.network.proxy import Proxy, proxy_for
+from device.network.tls import default_context, tls_error_text
+from device.network.tunnel import os_error_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,36 +29,46 @@ if TYPE_CHECKING:
 
 # A stopped server, and a proxy before a dead one, still accept a connection: only an answer counts.
 LIMIT_S = 1.5
-_SERVER_ERRORS = 500
 _PORTS = {"http": 80, "https": 443}
-_MAX_HEAD_BYTES = 16 << 10
 _NEXT_ADDRESS_S = 0.25  # RFC 8305, 5: Connection Attempt Delay
-_SCHEMES = {"ws": "http", "wss": "https"}
+_SCHEMES = {"ws": "http", "wss": "https", "http": "http", "https": "https"}
+_OK, _UNAUTHORIZED = 200, 401
+_REDIRECTS = range(300, 400)
+# livekit-server answers 200 at its root, and 401 to a request for validation without a token (v1.13.5).
+_VALIDATE = "rtc/validate"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sight:
-    """A server that answered: where, at which address, and its own time in epoch seconds where it told it."""
+    """A server that answered: where, at which address, and its own time in epoch seconds if it told it.
+
+    With a proxy the address is the proxy's. `seen_at_s` is the moment of the answer on the monotonic clock: a join may
+    follow much later.
+    """
 
     url: str
     address: str
     server_time_s: float | None
+    seen_at_s: float = field(default_factory=time.monotonic)
+
+    def server_now_s(self) -> float | None:
+        """Return the server's time now, in epoch seconds, if it told its time."""
+        return None if self.server_time_s is None else self.server_time_s + time.monotonic() - self.seen_at_s
 
 
 class Probe:
-    """Looks at servers; each look is a connection of its own."""
+    """Asks servers whether they are there; each question is a connection of its own."""
 
     def __init__(self, resolver: Resolver) -> None:
         self._resolver = resolver
 
     async def look(self, url: str) -> Sight:
         """Ask one server. Raises UnreachableError that says in words what is wrong."""
-        origin = origin_of(url)
         try:
             async with asyncio.timeout(LIMIT_S):
-                return await self._ask(url, origin)
+                return await self._ask(url)
         except TimeoutError:
-            raise UnreachableError(f"{origin} does not answer within {LIMIT_S:g} s") from None
+            raise UnreachableError(f"{base_url(url)} does not answer within {LIMIT_S:g} s{_through(url)}") from None
 
     async def first(self, urls: Sequence[str]) -> Sight:
         """Return the first server of a list that answers; asked all at once, so that silent ones cost one limit in all.
@@ -69,85 +82,129 @@ class Probe:
                 try:
                     return await look
                 except UnreachableError as error:
-                    problems.append(str(error))
-            raise UnreachableError("; ".join(problems))
+                    problems.append(error)
+            raise UnreachableError("; ".join(map(str, problems)), for_viewers=problems[0].for_viewers)
         finally:
             for look in looks:
                 look.cancel()
             await asyncio.gather(*looks, return_exceptions=True)
 
-    async def _ask(self, url: str, origin: str) -> Sight:
-        parts = urlsplit(origin)
-        addresses = await self._resolver.resolve(parts.hostname or "", within_s=LIMIT_S)
+    async def _ask(self, url: str) -> Sight:
+        base, proxy = base_url(url), proxy_for(url)
         try:
-            answer = await _answer(parts, addresses)
+            address, answer = await self._get(base, "", proxy)
+            if answer.status in _REDIRECTS:
+                raise _redirected(base, answer)
+            if answer.status != _OK or "html" in (answer.getheader("Content-Type") or ""):
+                # Another program answers at the root, or none: what counts is who answers below the URL's own path.
+                _, other = await self._get(base, _VALIDATE, proxy)
+                if other.status in _REDIRECTS:
+                    raise _redirected(base, other)
+                if other.status not in (_OK, _UNAUTHORIZED):
+                    raise _not_livekit(base, answer.status, other.status)
+        except ssl.SSLError as error:  # a verification error is a ValueError as well
+            raise UnreachableError(f"{base} cannot be trusted: {tls_error_text(error)}", for_viewers=_NO_TLS) from None
         except (asyncio.LimitOverrunError, http.client.HTTPException, ValueError):
-            raise UnreachableError(f"{origin} answers, but not in HTTP") from None
+            raise UnreachableError(f"{base} answers, but not in HTTP") from None
         except asyncio.IncompleteReadError:
-            raise UnreachableError(f"{origin} closes the connection in mid-answer") from None
+            raise UnreachableError(f"{base} closes the connection in mid-answer") from None
         except OSError as error:
-            raise UnreachableError(f"{origin} cannot be reached: {_words(error)}") from None
-        if answer.status >= _SERVER_ERRORS:
-            raise UnreachableError(
-                f"{origin} answers HTTP {answer.status}: a proxy is there, the LiveKit server is not"
+            raise UnreachableError(f"{base} cannot be reached: {os_error_text(error)}") from None
+        return Sight(url=url, address=address, server_time_s=_time_of(answer.headers.get("Date", "")))
+
+    async def _get(self, base: str, path: str, proxy: Proxy | None) -> tuple[str, http.client.HTTPResponse]:
+        """Return the address that was connected to, and the head of the answer to GET.
+
+        By hand: aiohttp costs a device with a ready token 8 MB and 0.15 s of its start.
+        Raises OSError, IncompleteReadError, and for what is not HTTP HTTPException, LimitOverrunError or ValueError.
+        """
+        parts = urlsplit(base)
+        connection = await self._connected(parts, proxy)
+        address = str(connection.getpeername()[0])
+        tls = parts.scheme == "https"
+        reader, writer = await asyncio.open_connection(
+            sock=connection,
+            limit=MAX_HEAD_BYTES,
+            ssl=default_context() if tls else None,
+            server_hostname=parts.hostname if tls else None,
+        )
+        try:
+            target = f"{parts.path}{path}"
+            writer.write(f"GET {target} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n".encode())
+            return address, await head_of_answer(reader)
+        finally:
+            writer.transport.abort()
+
+    async def _connected(self, server: SplitResult, proxy: Proxy | None) -> socket.socket:
+        """Return a connection to the server, through the proxy if there is one."""
+        host, port = (server.hostname or "", server.port or _PORTS[server.scheme])
+        try:
+            addresses = await self._resolver.resolve(proxy.host if proxy else host, within_s=LIMIT_S)
+            connection = await start_connection(
+                [
+                    (family_of(each), socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (each, proxy.port if proxy else port))
+                    for each in addresses
+                ],
+                happy_eyeballs_delay=_NEXT_ADDRESS_S,
             )
-        return Sight(url=url, address=addresses[0], server_time_s=_time_of(answer.headers.get("Date", "")))
+        except (OSError, UnreachableError) as error:
+            if proxy is None:
+                raise
+            why = str(error) if isinstance(error, UnreachableError) else os_error_text(error)
+            raise UnreachableError(f"the proxy {proxy} cannot be reached: {why}", for_viewers=_NO_PROXY) from None
+        if proxy is not None:
+            await tunnel.opened(connection, proxy, host=host, port=port)
+        return connection
 
 
-async def _answer(origin: SplitResult, addresses: Sequence[str]) -> http.client.HTTPResponse:
-    """Return the head of the answer to GET /.
-
-    By hand: aiohttp, of which no more would be needed, costs a device with a ready token 8 MB and 0.15 s of its start.
-    Raises OSError, IncompleteReadError, and for what is not HTTP HTTPException, LimitOverrunError or
-    ValueError.
-    """
-    port = origin.port or _PORTS[origin.scheme]
-    tls = origin.scheme == "https"
-    connection = await start_connection(
-        [(family_of(each), socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (each, port)) for each in addresses],
-        happy_eyeballs_delay=_NEXT_ADDRESS_S,
-    )
-    reader, writer = await asyncio.open_connection(
-        sock=connection,
-        limit=_MAX_HEAD_BYTES,
-        ssl=_tls() if tls else None,
-        server_hostname=origin.hostname if tls else None,
-    )
-    try:
-        writer.write(f"GET / HTTP/1.1\r\nHost: {origin.netloc}\r\nConnection: close\r\n\r\n".encode())
-        head = await reader.readuntil(b"\n")
-        if not head.startswith(b"HTTP/"):
-            raise http.client.BadStatusLine("")
-        while (line := await reader.readuntil(b"\n")).strip():
-            head += line
-            if len(head) > _MAX_HEAD_BYTES:
-                raise http.client.LineTooLong("head")
-    finally:
-        writer.transport.abort()
-    answer = http.client.HTTPResponse(cast("Any", _Received(head + b"\r\n")))
-    answer.begin()
-    return answer
+_NO_TLS = "the server's certificate is not accepted"
+_NO_PROXY = "the proxy cannot be reached"
 
 
-class _Received:
-    """A head that is here already, in the form from which http.client reads."""
-
-    def __init__(self, head: bytes) -> None:
-        self._head = head
-
-    def makefile(self, _mode: str) -> io.BytesIO:
-        return io.BytesIO(self._head)
-
-
-@functools.cache
-def _tls() -> ssl.SSLContext:
-    return ssl.create_default_context()
-
-
-def origin_of(url: str) -> str:
-    """Return the http:// or https:// origin of a room's URL, with a slash at its end."""
+def base_url(url: str) -> str:
+    """Return the http:// or https:// URL of a room's URL, with a slash at its end: below it is the server's API."""
     parts = urlsplit(url)
-    return f"{_SCHEMES[parts.scheme]}://{parts.netloc}/"
+    return f"{_SCHEMES[parts.scheme]}://{parts.netloc}{parts.path.rstrip('/')}/"
+
+
+def _through(url: str) -> str:
+    proxy = proxy_for(url)
+    return f" (through the proxy {proxy})" if proxy else ""
+
+
+def _redirected(base: str, answer: http.client.HTTPResponse) -> UnreachableError:
+    """Return the error that names where a server redirects to. A redirect is not followed: the token would go along."""
+    target = redirect_target(base, answer.getheader("Location") or "")
+    if not target:
+        return UnreachableError(
+            f"{base} redirects (HTTP {answer.status}) to nowhere; set room.url to the server itself"
+        )
+    return UnreachableError(
+        f"{base} redirects to {target}; set room.url to {target}", for_viewers="the server redirects elsewhere"
+    )
+
+
+def redirect_target(base: str, location: str) -> str:
+    """Return the room's URL behind a Location header, without user, query and API path; empty if it is none."""
+    try:
+        parts = urlsplit(urljoin(base, location))
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return ""
+    if parts.scheme not in ("http", "https", "ws", "wss") or not host:
+        return ""
+    scheme = "wss" if parts.scheme in ("https", "wss") else "ws"
+    path = parts.path.removesuffix(_VALIDATE).rstrip("/")
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}{path}"
+
+
+def _not_livekit(base: str, root: int, validate: int) -> UnreachableError:
+    status = root if root != _OK else validate
+    if status >= 500:  # noqa: PLR2004 - server errors
+        text = f"{base} answers HTTP {status}: a proxy is there, the LiveKit server is not"
+    else:
+        text = f"{base} answers HTTP {status}, but it is not a LiveKit server; look at room.url, also at its path"
+    return UnreachableError(text, for_viewers="something other than a LiveKit server answers")
 
 
 def _time_of(date: str) -> float | None:
@@ -155,11 +212,3 @@ def _time_of(date: str) -> float | None:
         return email.utils.parsedate_to_datetime(date).timestamp()
     except (TypeError, ValueError, OverflowError):
         return None
-
-
-def _words(error: OSError) -> str:
-    if isinstance(error, ssl.SSLError):
-        return f"TLS: {error.reason or error.strerror or type(error).__name__}"
-    # asyncio writes "Connect call failed" over what the kernel said.
-    number = error.errno or 0
-    return os.strerror(number) if number > 0 else error.strerror or str(error) or type(error).__name__

@@ -7,15 +7,19 @@ import re
 import secrets
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urljoin, urlsplit
 
 from device.errors import CredentialError, UnreachableError
-from device.network.http import http_session
+from device.network.http import http_session, proxy_arguments
+from device.network.tls import tls_error_text
+from device.redaction import hide
 from device.room.joining import Rival
+from device.room.secret_file import read_text
 from device.room.ticket import Ticket, Wanted, checked
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping
     from pathlib import Path
 
@@ -89,18 +93,25 @@ class Endpoint:
         try:
             async with (
                 http_session(self._resolver, within_s=_TIMEOUT_S) as session,
-                session.post(self.url, json=body, headers=headers, allow_redirects=False) as response,
+                session.post(
+                    self.url, json=body, headers=headers, allow_redirects=False, **proxy_arguments(self.url)
+                ) as response,
             ):
                 raw = await response.content.read(_MAX_REPLY_BYTES)
                 while len(raw) < _MAX_REPLY_BYTES and (more := await response.content.read(_MAX_REPLY_BYTES)):
                     raw += more
-                status = response.status
+                status, location = response.status, response.headers.get("Location", "")
         except TimeoutError:
             raise CredentialError(f"{self._origin}: no answer within {_TIMEOUT_S:.0f} s") from None
         except UnreachableError as error:
             raise CredentialError(f"{self._origin}: {error}") from None
+        except aiohttp.ClientConnectorCertificateError as error:
+            why = tls_error_text(cast("ssl.SSLError", error.certificate_error))
+            raise CredentialError(f"{self._origin}: cannot be trusted: {why}") from None
         except (aiohttp.ClientError, UnicodeError) as error:
             raise CredentialError(f"{self._origin}: cannot be reached ({type(error).__name__})") from None
+        if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+            raise CredentialError(f"{self._origin}: redirects{_elsewhere(self.url, location)}")
         try:
             return status, json.loads(raw[:_MAX_REPLY_BYTES])
         except (ValueError, RecursionError):
@@ -109,12 +120,7 @@ class Endpoint:
 
 def read_headers(path: Path) -> dict[str, str]:
     """Read `Name: value` lines. Raises CredentialError that names file and line, not what stands there."""
-    try:
-        lines = path.read_text(encoding="ascii").splitlines()
-    except OSError as error:
-        raise CredentialError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise CredentialError(f"{path}: is not ASCII text") from None
+    lines = read_text(path, "a file of headers").splitlines()
     headers = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip() or line.startswith("#"):
@@ -122,6 +128,7 @@ def read_headers(path: Path) -> dict[str, str]:
         if (match := _HEADER.fullmatch(line.strip())) is None:
             raise CredentialError(f"{path}:{number}: is not a header; allowed: lines of the form `Name: value`")
         headers[match[1]] = match[2].strip()
+        hide(headers[match[1]])
     return headers
 
 
@@ -134,6 +141,16 @@ def _text(reply: object, key: str, origin: str, default: str = "") -> str:
             f"{origin}: the answer holds no {key}; expected is JSON with server_url and participant_token"
         )
     return value
+
+
+def _elsewhere(url: str, location: str) -> str:
+    """Return where an endpoint redirects to, and what to set. The request is not sent there: its headers are secret."""
+    try:
+        parts = urlsplit(urljoin(url, location))
+        target = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if parts.netloc else ""
+    except ValueError:
+        target = ""
+    return f" to {target}; set credentials.endpoint to {target}" if location and target else " to nowhere"
 
 
 def _hint(status: int, sent: Mapping[str, object]) -> str:

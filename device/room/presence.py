@@ -14,6 +14,7 @@ import structlog
 
 from device.errors import CredentialError, DeviceError, UnreachableError
 from device.network.probe import Probe
+from device.network.proxy import export_for
 from device.redaction import redacted
 from device.repeats import Repeats
 from device.room.joining import Act, Joining, Rival
@@ -25,6 +26,7 @@ from device.room.vigil import Vigil
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from device.clock import ServerClock
     from device.config import Reconnect
     from device.health.promises import Promises
     from device.log import LogContext
@@ -65,6 +67,8 @@ class Presence:
         log_context: LogContext,
         on_state: Callable[[PresenceState, str], None],
         on_publication: Callable[[str, PublishState], None],
+        clock: ServerClock,
+        on_clock: Callable[[float], None],
         promises: Promises,
     ) -> None:
         self.state, self._why = PresenceState.CONNECTING, ""
@@ -90,6 +94,7 @@ class Presence:
         self._log_context = log_context
         self._on_state = on_state
         self._on_publication = on_publication
+        self._clock, self._on_clock = clock, on_clock
         self._sight: Sight | None = None
         self._troubles = Repeats()
         self._away_since: float | None = None
@@ -133,8 +138,18 @@ class Presence:
             self._trouble(str(error), for_viewers=error.for_viewers)
             return
         self._routes.aim(self._sight.address)
+        self._saw_server_time(self._sight.server_time_s)
         self._joining.probed(answered=True, now=time.monotonic())
         self._become(PresenceState.CONNECTING, self._why)
+
+    def _saw_server_time(self, server_time_s: float | None) -> None:
+        """Log how far this clock is from the server's, when that changes by much."""
+        if server_time_s is None:
+            return
+        offset_s = self._clock.saw(server_time_s, time.time())
+        if offset_s is not None:
+            log.warning("clock.offset", offset_s=round(offset_s), hint="is time synchronisation running?")
+            self._on_clock(offset_s)
 
     async def _look_for_rival(self) -> None:
         assert self._sight
@@ -191,6 +206,7 @@ class Presence:
             self._sight = await self._probe.look(ticket.url)
             self._routes.aim(self._sight.address)
         self._log_context.bind(identity=ticket.grants.identity, room=ticket.grants.room)
+        export_for(ticket.url)
         log.debug("room.joining", url=ticket.url)
         return ticket
 

@@ -37,6 +37,7 @@ class PatternSource:
 
     def __init__(self, *, width: int, height: int, fps: int, identity: str) -> None:
         self.width, self.height, self.fps = width, height, fps
+        self.missed = 0
         self.colour = customary(height)
         self._identity = identity
         self._lettering = Lettering(max(1, min(width // 320, height // 180)))
@@ -53,6 +54,7 @@ class PatternSource:
         pacing = Pacing(rate=self.fps, started_at_us=monotonic_us())
         while True:
             number, due_at_us = pacing.take(monotonic_us())
+            self.missed = pacing.missed
             sleep_until_us(due_at_us)
             yield FramePicture(frame=self.draw(number, due_at_us), number=number, captured_at_us=due_at_us)
 

@@ -34,6 +34,8 @@ class Link:
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
         self._sending = threading.Lock()
+        # Who reports the failure of a thread itself, so that it does not end the worker.
+        self.thread_owner: Callable[[threading.Thread], bool] = lambda _thread: False
         self._reserve = bytes(_RESERVE_BYTES)  # never touched, so it takes addresses only
         self._decoder = Decoder(accept=frozenset({Kind.SETTINGS, Kind.COMMAND}))
         self._commands: queue.Queue[dict[str, Any]] = queue.Queue(_MAX_COMMANDS)
@@ -139,6 +141,8 @@ def _described(error: BaseException) -> tuple[str, str]:
     if isinstance(error, MemoryError):
         return "memory is exhausted", "memory is exhausted"
     if isinstance(error, DeviceError):
+        if error.__cause__ is not None:
+            traceback.print_exception(error.__cause__, file=sys.stderr)
         return str(error) or error.for_viewers, error.for_viewers
     traceback.print_exception(error, file=sys.stderr)
     sys.stderr.flush()
@@ -152,6 +156,8 @@ def serve(capture: Callable[[Link], None]) -> int:
 
     def on_thread_failure(failure: threading.ExceptHookArgs) -> None:
         # picamera2 and its encoders work in threads, whose exceptions would pass unseen.
+        if failure.thread is not None and link.thread_owner(failure.thread):
+            return
         name = failure.thread.name if failure.thread else "a thread"
         if failure.exc_value is not None:
             traceback.print_exception(failure.exc_value, file=sys.stderr)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _REPLY_DUE_S = 2.0
+_PERIODS, _LEAST_FPS = 3.0, 0.1  # a source is silent after three periods of its own rate, if that is slower
 # To be heard of again: after a look, and after a worker's start and end, which are bounded in themselves.
 _LOOK_DUE_S, _STEP_DUE_S = 30.0, 60.0
 _SOURCES_FAILURES = frozenset({SourceError.__name__, SourceAbsentError.__name__})
@@ -199,6 +200,7 @@ class Supervisor:
         elif message.kind is Kind.HELLO:
             self._greeted_at = self._greeted_at or time.monotonic()
             self._recovery.greeted(time.monotonic())
+            self._recovery.stall_s = max(self.plan.stall_s, _PERIODS / _fps_of(message))
             log.info("worker.capturing", worker=self.plan.name, **_fields(message))
         elif message.kind is Kind.NOTICE:
             self._notice(public_text(str(message.json().get("text", ""))))
@@ -222,6 +224,12 @@ class Supervisor:
         if (state, why) != (self.state, self._why):
             self.state, self._why = state, why
             self._on_state(state, why)
+
+
+def _fps_of(message: Message) -> float:
+    """Return the rate of pictures that a source claims; without one, or with nonsense, so high that it counts not."""
+    fps = message.json().get("fps")
+    return max(float(fps), _LEAST_FPS) if isinstance(fps, int | float) and fps > 0 else float("inf")
 
 
 def _fields(message: Message) -> dict[str, Any]:

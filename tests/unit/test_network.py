@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.errors import UnreachableError
-from device.network.probe import LIMIT_S, Probe, Sight, _time_of, origin_of
+from device.network.probe import LIMIT_S, Probe, Sight, _time_of, base_url
 from device.network.resolver import Resolver
 
 if TYPE_CHECKING:
@@ -209,8 +209,8 @@ def test_whatever_a_server_calls_its_time(date: str) -> None:
         ("ws://[::1]:7880", "http://[::1]:7880/"),
     ),
 )
-def test_the_origin_of_a_room(url: str, origin: str) -> None:
-    assert origin_of(url) == origin
+def test_the_base_url_a_room(url: str, origin: str) -> None:
+    assert base_url(url) == origin
 
 
 def test_the_first_of_a_list_that_answers_is_taken_and_the_rest_let_go() -> None:
