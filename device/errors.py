@@ -133,3 +133,10 @@ class ThreadFailedError(DeviceError):
 
     retry = True
     public = "an internal error"
+
+
+def leaves(error: BaseException) -> list[BaseException]:
+    """Return the single errors of a group, however deep; of an error that is no group, that."""
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for each in error.exceptions for leaf in leaves(each)]
+    return [error]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 _HOUR_S, _DAY_S = 3600.0, 86_400.0
 # A token may be replaced in its file at any time: it is looked at again after this.
 LOOK_AGAIN_S = 600.0
+EXPIRED = 3  # the level of the last notice
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ def notice_of(expires_at: float, now: float) -> Notice:
     """Return what is to be said now of a token that ends then."""
     left_s = expires_at - now
     if left_s <= 0:
-        return Notice(f"the token expired {duration(-left_s)} ago; replace it", urgent=True, level=3)
+        return Notice(f"the token expired {duration(-left_s)} ago; replace it", urgent=True, level=EXPIRED)
     text = f"the token expires in {duration(left_s)}"
     if left_s <= _HOUR_S:
         return Notice(f"{text}; replace it, or the device cannot rejoin after that", urgent=True, level=2)

@@ -23,6 +23,7 @@ class Grants:
     can_publish_sources: tuple[str, ...]
     can_update_own_metadata: bool
     expires_at: float
+    hidden: bool = False
 
     def lacking(self, sources: tuple[str, ...]) -> list[str]:
         """Return in words what is missing to publish these sources; empty where nothing is."""
@@ -62,6 +63,7 @@ def read_grants(token: str) -> Grants:
             can_publish_sources=tuple(str(source).lower() for source in video.get("canPublishSources") or ()),
             can_update_own_metadata=bool(video.get("canUpdateOwnMetadata")),
             expires_at=float(claims.get("exp") or 0),
+            hidden=bool(video.get("hidden")),
         )
     except (jwt.PyJWTError, AttributeError, TypeError, ValueError, OverflowError, RecursionError):
         raise CredentialError("is not a LiveKit access token (a JWT of three parts with a `video` claim)") from None

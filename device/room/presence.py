@@ -17,6 +17,7 @@ from device.network.probe import Probe
 from device.network.proxy import export_for
 from device.redaction import redacted
 from device.repeats import Repeats
+from device.room.claim import IdentityClaim
 from device.room.joining import Act, Joining, Rival
 from device.room.reasons import DUPLICATE_IDENTITY, reason_of
 from device.room.session import Ended, Session
@@ -95,6 +96,7 @@ class Presence:
         self._on_state = on_state
         self._on_publication = on_publication
         self._clock, self._on_clock = clock, on_clock
+        self._claim = IdentityClaim()
         self._sight: Sight | None = None
         self._troubles = Repeats()
         self._away_since: float | None = None
@@ -206,6 +208,7 @@ class Presence:
             self._sight = await self._probe.look(ticket.url)
             self._routes.aim(self._sight.address)
         self._log_context.bind(identity=ticket.grants.identity, room=ticket.grants.room)
+        self._claim.take(ticket.url, room=ticket.grants.room, identity=ticket.grants.identity)
         export_for(ticket.url)
         log.debug("room.joining", url=ticket.url)
         return ticket

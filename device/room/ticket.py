@@ -41,6 +41,9 @@ class Ticket:
 class Credentials(Protocol):
     """One of the three ways to a token."""
 
+    @property
+    def wanted(self) -> Wanted: ...
+
     async def obtain(self, at: Sight | None = None, resolver: Resolver | None = None) -> Ticket:
         """Return a fresh ticket for the server that was seen, else for the first one that is configured.
 
