@@ -14,7 +14,7 @@ from device.media.colour import BT709, customary
 from device.media.picture import FramePicture
 from device.media.planes import writable
 from device.sources import strip
-from device.sources.lettering import Lettering
+from device.sources.lettering import Lettering, has_all
 from device.sources.pacing import Pacing, sleep_until_us
 
 if TYPE_CHECKING:
@@ -90,8 +90,20 @@ class PatternSource:
         luma, blue, red = writable(frame)
         luma[:] = strip.BLACK
         blue[:] = red[:] = 128
-        self._write(luma, self._identity, line=0)
+        if has_all(self._identity):
+            self._write(luma, self._identity, line=0)
+        else:
+            self._write_name(luma)
         return frame
+
+    def _write_name(self, luma: strip.Luma) -> None:
+        """Write a name that has letters beyond those of dots; it never changes, so once for each frame will do."""
+        from device.sources.fonts import rasterised
+
+        x, y = self._lettering.advance, self._text_top
+        name = np.asarray(rasterised(self._identity, height=self._line))[:, : self.width - x]
+        dots = strip.BLACK + name.astype(np.uint16) * (strip.WHITE - strip.BLACK) // 255
+        luma[y : y + self._line, x : x + name.shape[1]] = dots.astype(np.uint8)
 
     def _write(self, luma: strip.Luma, text: str, *, line: int) -> None:
         self._lettering.draw(
