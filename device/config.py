@@ -46,7 +46,8 @@ def websocket_url(value: str) -> str:
         raise ValueError("names no host; it must look like wss://HOST or wss://HOST:PORT")
     if parts.username is not None or parts.query or parts.fragment:
         raise ValueError("must not hold a user, a password, a query or a fragment; credentials have their own table")
-    return parts._replace(scheme=_SCHEMES[parts.scheme]).geturl()
+    # The SDK appends /rtc as it is: a slash at the end would be one too many.
+    return parts._replace(scheme=_SCHEMES[parts.scheme], path=parts.path.rstrip("/")).geturl()
 
 
 def _urls(value: object) -> object:

@@ -20,6 +20,7 @@ from device.health.promises import Promises
 from device.health.state_file import StateFile
 from device.health.status import Status
 from device.log import redacted
+from device.network.sdk import prepare_sdk
 from device.room.attributes import Attributes
 from device.room.session import Session
 from device.workers.supervisor import WorkerState
@@ -61,6 +62,7 @@ async def watch(report: Report, config: Config, api_key: ApiKey, url: str) -> No
     room.on("track_subscribed", on_track)
     identity = api_key.wanted.identity or api_key.wanted.derived_identity
     try:
+        prepare_sdk(url)
         await room.connect(url, api_key.viewer_token(), rtc.RoomOptions(auto_subscribe=False))
     except rtc.ConnectError as error:
         report.bad("room", f"{config.room.name} cannot be joined: {redacted(error.message)}")

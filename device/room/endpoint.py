@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from device.errors import CredentialError, UnreachableError
+from device.network.answer import redirected
 from device.network.http import http_session
 from device.room.joining import Rival
 from device.room.ticket import Ticket, Wanted, checked
@@ -94,13 +95,16 @@ class Endpoint:
                 raw = await response.content.read(_MAX_REPLY_BYTES)
                 while len(raw) < _MAX_REPLY_BYTES and (more := await response.content.read(_MAX_REPLY_BYTES)):
                     raw += more
-                status = response.status
+                status, location = response.status, response.headers.get("Location")
         except TimeoutError:
             raise CredentialError(f"{self._origin}: no answer within {_TIMEOUT_S:.0f} s") from None
         except UnreachableError as error:
             raise CredentialError(f"{self._origin}: {error}") from None
         except (aiohttp.ClientError, UnicodeError) as error:
             raise CredentialError(f"{self._origin}: cannot be reached ({type(error).__name__})") from None
+        if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+            said = redirected(self.url, location, key="credentials.endpoint")
+            raise CredentialError(f"{self._origin}: answered HTTP {status}, {said}")
         try:
             return status, json.loads(raw[:_MAX_REPLY_BYTES])
         except (ValueError, RecursionError):

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import structlog
 
 from device.errors import CredentialError, DeviceError, UnreachableError
 from device.log import LogContext, redacted
 from device.network.probe import Probe
+from device.network.proxy import host_to_reach
+from device.network.sdk import prepare_sdk
 from device.repeats import Repeats
 from device.room.joining import Act, Joining, Rival
 from device.room.reasons import DUPLICATE_IDENTITY, reason_of
@@ -119,7 +121,7 @@ class Presence:
                 await self._routes.changed.wait()
 
     def _aim_by_name(self) -> None:
-        self._routes.aim(urlsplit(self._urls[0]).hostname or "")
+        self._routes.aim(host_to_reach(self._urls[0], os.environ))
 
     async def _look_for_server(self) -> None:
         try:
@@ -182,6 +184,7 @@ class Presence:
             self._sight = await self._probe.look(ticket.url)
             self._routes.aim(self._sight.address)
         self._log_context.bind(identity=ticket.grants.identity, room=ticket.grants.room)
+        prepare_sdk(ticket.url)
         log.debug("room.joining", url=ticket.url)
         return ticket
 

@@ -1,0 +1,103 @@
+"""A small real CONNECT proxy on loopback, which may know names that nobody else knows and may want a password."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+_CHUNK = 64 << 10
+
+
+@dataclass(slots=True, kw_only=True)
+class ConnectProxy:
+    """`names`: host names that only this proxy resolves. `credentials`: `user:password` that it asks for.
+
+    `asked` holds the target of each CONNECT, `refused` counts those without the right credentials.
+    """
+
+    names: Mapping[str, str] = field(default_factory=dict)
+    credentials: str = ""
+    refuses_with: str = ""  # such as "403 Forbidden", for every CONNECT
+    port: int = 0
+    asked: list[str] = field(default_factory=list)
+    refused: int = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        method, target, _ = head[0].split()
+        if method != "CONNECT":
+            await _answer(writer, "405 Method Not Allowed")
+            return
+        self.asked.append(target)
+        if self.refuses_with:
+            await _answer(writer, self.refuses_with)
+            return
+        wanted = base64.b64encode(self.credentials.encode()).decode()
+        if self.credentials and f"Proxy-Authorization: Basic {wanted}" not in head:
+            self.refused += 1
+            await _answer(writer, "407 Proxy Authentication Required", 'Proxy-Authenticate: Basic realm="test"\r\n')
+            return
+        host, _, port = target.rpartition(":")
+        host = host.strip("[]")
+        try:
+            upstream = await asyncio.open_connection(self.names.get(host, host), int(port))
+        except OSError:
+            await _answer(writer, "502 Bad Gateway")
+            return
+        writer.write(b"HTTP/1.1 200 Connection established\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n")
+        try:
+            await asyncio.gather(_pump(reader, upstream[1]), _pump(upstream[0], writer))
+        finally:
+            upstream[1].close()
+
+
+async def _answer(writer: asyncio.StreamWriter, status: str, head: str = "") -> None:
+    writer.write(f"HTTP/1.1 {status}\r\n{head}Content-Length: 0\r\nConnection: close\r\n\r\n".encode())
+    await writer.drain()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await reader.read(_CHUNK):
+            writer.write(data)
+            await writer.drain()
+    with contextlib.suppress(OSError, RuntimeError):
+        writer.write_eof()
+
+
+@asynccontextmanager
+async def connect_proxy(
+    *, names: Mapping[str, str] | None = None, credentials: str = "", refuses_with: str = ""
+) -> AsyncIterator[ConnectProxy]:
+    """Run a proxy until the context ends; tunnels that are open then are cut."""
+    proxy = ConnectProxy(names=names or {}, credentials=credentials, refuses_with=refuses_with)
+    open_ones: set[asyncio.Task[None]] = set()
+
+    async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task
+        open_ones.add(task)
+        try:
+            await proxy.serve(reader, writer)
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the client has gone, or the test is over
+        finally:
+            open_ones.discard(task)
+            writer.close()
+
+    server = await asyncio.start_server(one, "127.0.0.1", 0)
+    proxy.port = server.sockets[0].getsockname()[1]
+    try:
+        yield proxy
+    finally:
+        server.close()
+        for each in open_ones:
+            each.cancel()
+        await asyncio.gather(*open_ones)
