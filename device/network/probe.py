@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from device.errors import UnreachableError
+from device.network import tls
 from device.network.address import base_of, host_header, request_path
 from device.network.answer import Answer, NotHTTPError, judged, read_answer
 from device.network.dial import DialError, opened, words
@@ -91,6 +93,8 @@ class Probe:
             raise UnreachableError(f"{url} {said}") from None
         except asyncio.IncompleteReadError:
             raise UnreachableError(f"{url} closes the connection in mid-answer") from None
+        except ssl.SSLError as error:
+            raise UnreachableError(f"{url} {tls.words(error, host=urlsplit(url).hostname or '')}") from None
         except OSError as error:
             raise UnreachableError(f"{url} cannot be reached: {words(error)}") from None
 

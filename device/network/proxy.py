@@ -27,6 +27,7 @@ _VARIABLES = {
     "http": ("HTTP_PROXY", "http_proxy"),
 }
 _OF_SDK = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
+_SCHEMES = {"http": 80, "https": 443}  # the SDK speaks plain HTTP with both
 _MAX_PORT = 65535
 # What the SDK sends as it is; it percent-encodes the rest, and the proxy then gets another password.
 _SENDABLE = re.compile(r"[A-Za-z0-9!$%&'()*+,._~-]*")
@@ -107,11 +108,12 @@ def _proxy(variable: str, value: str) -> Proxy:
     allowed = "allowed is http://HOST:PORT or http://USER:PASSWORD@HOST:PORT"
     try:
         parts = urlsplit(value if "://" in value else f"http://{value}")
-        host, port = (parts.hostname or "").encode("idna").decode(), parts.port
+        default_port = _SCHEMES[parts.scheme]
+        host = (parts.hostname or "").encode("idna").decode()
         proxy = Proxy(
             variable=variable,
             host=host,
-            port=PORTS[parts.scheme] if port is None else port,
+            port=default_port if parts.port is None else parts.port,
             user=unquote(parts.username or "", errors="strict"),
             password=unquote(parts.password or "", errors="strict"),
         )

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tests.support.listening import listening, pumped
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
-
-_CHUNK = 64 << 10
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,24 +51,12 @@ class ConnectProxy:
             await _answer(writer, "502 Bad Gateway")
             return
         writer.write(b"HTTP/1.1 200 Connection established\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n")
-        try:
-            await asyncio.gather(_pump(reader, upstream[1]), _pump(upstream[0], writer))
-        finally:
-            upstream[1].close()
+        await pumped((reader, writer), upstream)
 
 
 async def _answer(writer: asyncio.StreamWriter, status: str, head: str = "") -> None:
     writer.write(f"HTTP/1.1 {status}\r\n{head}Content-Length: 0\r\nConnection: close\r\n\r\n".encode())
     await writer.drain()
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while data := await reader.read(_CHUNK):
-            writer.write(data)
-            await writer.drain()
-    with contextlib.suppress(OSError, RuntimeError):
-        writer.write_eof()
 
 
 @asynccontextmanager
@@ -78,26 +65,6 @@ async def connect_proxy(
 ) -> AsyncIterator[ConnectProxy]:
     """Run a proxy until the context ends; tunnels that are open then are cut."""
     proxy = ConnectProxy(names=names or {}, credentials=credentials, refuses_with=refuses_with)
-    open_ones: set[asyncio.Task[None]] = set()
-
-    async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task
-        open_ones.add(task)
-        try:
-            await proxy.serve(reader, writer)
-        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the client has gone, or the test is over
-        finally:
-            open_ones.discard(task)
-            writer.close()
-
-    server = await asyncio.start_server(one, "127.0.0.1", 0)
-    proxy.port = server.sockets[0].getsockname()[1]
-    try:
+    async with listening(proxy.serve) as port:
+        proxy.port = port
         yield proxy
-    finally:
-        server.close()
-        for each in open_ones:
-            each.cancel()
-        await asyncio.gather(*open_ones)

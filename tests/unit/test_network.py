@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -17,11 +16,10 @@ from device.network.address import base_of, host_header, redirect_target, reques
 from device.network.answer import time_of
 from device.network.probe import LIMIT_S, Probe, Sight
 from device.network.resolver import Resolver
+from tests.support.listening import listening
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
-
-    Serving = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+    from tests.support.listening import Serving
 
 LOADED_S = 4.0  # what a busy machine may add to a limit
 DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
@@ -65,33 +63,6 @@ async def endless(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 
 async def hanging_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
-
-
-@asynccontextmanager
-async def listening(serve: Serving) -> AsyncIterator[int]:
-    """Serve each connection by a function until the context ends; gives the port."""
-    open_ones: set[asyncio.Task[None]] = set()
-
-    async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        me = asyncio.current_task()
-        assert me
-        open_ones.add(me)
-        try:
-            await serve(reader, writer)
-        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # whoever asked has gone, or the test is over
-        finally:
-            open_ones.discard(me)
-            writer.close()
-
-    server = await asyncio.start_server(one, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        for each in open_ones:
-            each.cancel()
-        await asyncio.gather(*open_ones)
 
 
 def look(serve: Serving, scheme: str = "ws") -> Sight:
