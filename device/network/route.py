@@ -9,6 +9,7 @@ import ipaddress
 import logging
 import os
 import select
+import socket
 import threading
 import time
 from contextlib import asynccontextmanager
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _CHUNK = 4096
+# Links, addresses and routes of IPv4 and IPv6: the RTMGRP_* of linux/rtnetlink.h.
+_GROUPS = 0x1 | 0x10 | 0x40 | 0x100 | 0x400
 # An address that changes while the kernel lists them interrupts the list: at boot for some moments.
 _ASK_AGAIN_S = (0.05, 0.1, 0.2, 0.4, 0.8)
 _OPEN_AGAIN_S, _LONGEST_S = 1.0, 30.0
@@ -87,24 +90,15 @@ class Routes:
             os.write(self._poked, b"\0")
 
     def _watch(self) -> None:
-        # It says at a warning that a sandbox has no /proc/net, and lowers its own level when imported.
-        logging.getLogger("pyroute2.netlink").setLevel(logging.ERROR)
-        from pyroute2 import IPRoute  # 10 MB and a quarter of a second: not before the workers run
-        from pyroute2.netlink.rtnl import (
-            RTMGRP_IPV4_IFADDR,
-            RTMGRP_IPV4_ROUTE,
-            RTMGRP_IPV6_IFADDR,
-            RTMGRP_IPV6_ROUTE,
-            RTMGRP_LINK,
-        )
+        with _changes() as changes:
+            # It says at a warning that a sandbox has no /proc/net, and lowers its own level when imported.
+            logging.getLogger("pyroute2.netlink").setLevel(logging.ERROR)
+            from pyroute2 import IPRoute  # 10 MB and a quarter of a second: not before the workers run
 
-        with IPRoute() as events, IPRoute() as questions:
-            events.bind(
-                groups=RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_IFADDR | RTMGRP_IPV6_ROUTE
-            )
-            self._follow(events, questions)
+            with IPRoute() as questions:
+                self._follow(changes, questions)
 
-    def _follow(self, events: Any, questions: Any) -> None:
+    def _follow(self, changes: socket.socket, questions: Any) -> None:
         """Ask, and ask again with each change and each aim, until stopped."""
         aim, held = -1, None
         while not self._stopped:
@@ -113,12 +107,8 @@ class Routes:
             held = self._asked(questions, self._target, held)
             self._tell(held)
             self._failures = 0
-            if aim == self._aims and not self._stopped and self._wait(events, within_s=None):
-                try:
-                    events.get()
-                except OSError as error:
-                    if error.errno != errno.ENOBUFS:  # more changes than its buffer holds: one look covers all
-                        raise
+            if aim == self._aims and not self._stopped and self._wait(changes, within_s=None):
+                _drain(changes)
 
     def _asked(self, questions: Any, target: str, held: Way | None) -> Way | None:
         from pyroute2 import NetlinkError
@@ -130,9 +120,9 @@ class Routes:
                 self._wait(None, within_s=pause_s)
         return way_to(questions, target, held=held)
 
-    def _wait(self, events: Any, *, within_s: float | None) -> bool:
-        """Wait for a poke, an event or the time; say whether there are events."""
-        watched = [self._poke] if events is None else [self._poke, events.fileno()]
+    def _wait(self, changes: socket.socket | None, *, within_s: float | None) -> bool:
+        """Wait for a poke, a change or the time; say whether there are changes."""
+        watched = [self._poke] if changes is None else [self._poke, changes.fileno()]
         ready, _, _ = select.select(watched, [], [], within_s)
         if self._poke in ready:
             os.read(self._poke, _CHUNK)
@@ -159,3 +149,29 @@ async def watching() -> AsyncIterator[Routes]:
         yield routes
     finally:
         routes.stop()
+
+
+def _changes() -> socket.socket:
+    """Return a socket on which the kernel tells of each change.
+
+    Not pyroute2's, which is broken for good, and cannot be closed, once more came than its buffer holds.
+    """
+    found = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+    try:
+        found.bind((0, _GROUPS))
+    except OSError:
+        found.close()
+        raise
+    return found
+
+
+def _drain(changes: socket.socket) -> None:
+    """Read all that is there: one look covers it. Raises OSError where the socket is broken."""
+    try:
+        while changes.recv(_CHUNK):
+            pass
+    except BlockingIOError:
+        pass
+    except OSError as error:
+        if error.errno != errno.ENOBUFS:  # more changes than the buffer holds
+            raise

@@ -7,8 +7,9 @@ import errno
 import os
 import struct
 import threading
+from contextlib import closing
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import structlog
@@ -18,6 +19,7 @@ from device.network.route import Routes, watching
 from device.network.way import UNKNOWN, Way, way_to
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
 RUNNING, UP, LOOPBACK = 0x40, 0x1, 0x8
@@ -178,11 +180,11 @@ class Failing(Routes):
             raise self.errors.pop(0)
         super()._watch()
 
-    def _wait(self, events: Any, *, within_s: float | None) -> bool:
-        if events is None:
+    def _wait(self, changes: socket.socket | None, *, within_s: float | None) -> bool:
+        if changes is None:
             self.pauses_s.append(within_s)
             return False
-        return super()._wait(events, within_s=within_s)
+        return super()._wait(changes, within_s=within_s)
 
 
 def test_while_netlink_fails_nothing_is_held_back_and_it_is_tried_again() -> None:
@@ -353,20 +355,25 @@ def test_a_second_ipv4_address_holds_by_its_local_one() -> None:
     assert way_to(netlink, THERE, held=Way("eth0", "192.0.2.1")) == Way("eth0", "192.0.2.8")
 
 
-class Sockets:
-    """The events and the questions of a watcher: `changes` are done one after the other, by each event."""
+class Changes:
+    """A socket on which each event does the next of the changes."""
 
-    def __init__(self, routes: Routes, netlink: Netlink, *changes: Callable[[], None]) -> None:
-        self._routes, self.netlink, self._changes = routes, netlink, list(changes)
-        self._ready, self._event = os.pipe()
-        os.write(self._event, b"." * len(changes))
+    def __init__(self, *changes: Callable[[], None]) -> None:
+        self._changes = list(changes)
+        self._ready, event = os.pipe()
+        os.write(event, b"." * len(changes))
+        os.close(event)
 
     def fileno(self) -> int:
         return self._ready
 
-    def get(self) -> None:
+    def recv(self, _size: int) -> bytes:
         os.read(self._ready, 1)
         self._changes.pop(0)()
+        raise BlockingIOError
+
+    def close(self) -> None:
+        os.close(self._ready)
 
 
 def followed(netlink: Netlink, *changes: Callable[[Routes], None]) -> list[Way | None]:
@@ -381,9 +388,9 @@ def followed(netlink: Netlink, *changes: Callable[[Routes], None]) -> list[Way |
 
         routes = Recorded()
         routes.aim(THERE)
-        sockets = Sockets(routes, netlink, *(partial(change, routes) for change in (*changes, Routes.stop)))
-        async with asyncio.timeout(SOON_S):
-            await asyncio.to_thread(routes._follow, sockets, netlink)
+        with closing(Changes(*(partial(change, routes) for change in (*changes, Routes.stop)))) as events:
+            async with asyncio.timeout(SOON_S):
+                await asyncio.to_thread(routes._follow, cast("Any", events), netlink)
         return told
 
     return asyncio.run(main())
