@@ -20,7 +20,7 @@ from device.health.notify import Notifier
 from device.health.promises import Promises
 from device.health.state_file import StateFile
 from device.health.status import Status
-from device.network.proxy import export_for
+from device.network.sdk import prepare_sdk
 from device.room.attributes import Attributes
 from device.room.connect_errors import connect_error_text
 from device.room.grants import read_grants
@@ -66,7 +66,7 @@ async def watch(report: Report, config: Config, api_key: ApiKey, at: Sight) -> N
 
     room.on("track_subscribed", on_track)
     identity = api_key.wanted.identity or api_key.wanted.derived_identity
-    export_for(at.url)
+    prepare_sdk(at.url)
     try:
         # It watches and no more: without the right to send data, and hidden from those who are there.
         token = api_key.viewer_token(at=at, ttl=_TTL, data=False, hidden=True)

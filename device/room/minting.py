@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import jwt
 
 from device.errors import CredentialError, UnreachableError
-from device.network.http import http_session, proxy_arguments
-from device.network.probe import base_url
+from device.network.address import base_of
+from device.network.http import http_session
 from device.room.grants import SOURCES, read_grants
 from device.room.joining import Rival
 from device.room.secret_file import read_secret
@@ -111,11 +111,10 @@ class ApiKey:
             async with (
                 http_session(resolver, within_s=_LIST_S) as session,
                 session.post(
-                    f"{base_url(at.url)}twirp/livekit.RoomService/ListParticipants",
+                    f"{base_of(at.url)}twirp/livekit.RoomService/ListParticipants",
                     json={"room": self.wanted.room},
                     headers={"Authorization": f"Bearer {token}"},
                     allow_redirects=False,
-                    **proxy_arguments(at.url),
                 ) as response,
             ):
                 answer = json.loads(await response.content.read(_MAX_LIST_BYTES))
