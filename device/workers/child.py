@@ -61,6 +61,8 @@ class Child(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             for message in self._decoder.feed(data):
+                if self.gone.done():
+                    return
                 if message.kind is Kind.FAILED:
                     words = message.json()
                     self.failure = str(words.get("error", ""))
