@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from device.clock import monotonic_us
+from device.config import least_camera_stall_s
 from device.identity import derived_identity
 from device.jobs import CameraJob, MicrophoneJob
 from device.tracks.slate import Slate
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from device.config import Config
     from device.health.promises import Promises
     from device.health.status import Status
-    from device.room.session import Track
+    from device.room.publications import Track
     from device.tracks.audio import AudioTrack
     from device.tracks.video import VideoTrack
     from device.workers.wire import Message
@@ -75,7 +76,7 @@ class _Camera:
                 name="camera",
                 module="device.workers.camera",
                 settings=self._job.to_wire(),
-                stall_s=max(config.watch.camera_stall_s, 3 / camera.fps),
+                stall_s=max(config.watch.camera_stall_s, least_camera_stall_s(camera)),
             ),
             on_media=self._deliver,
             on_state=self._on_state,

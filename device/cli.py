@@ -37,6 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
         for problem in error.problems:
             _complain(str(problem))
         return error.exit_code
+    except DeviceError as error:
+        _complain(str(error))
+        return ExitCode.FAILED
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -94,11 +97,14 @@ def _run(options: argparse.Namespace) -> int:
     from device.health import signals
 
     signals.block()
-    from device import daemon, log  # --help answers without the SDK
+    from device import config_file, daemon, log  # --help answers without the SDK
+    from device.room.credentials import log_warnings
 
     attributes = daemon.first_attributes()
     config, credentials = _load(options, attributes)
     context = log.configure(level=config.log.level, format=config.log.format)
+    log.install_hooks()
+    log_warnings(config_file.warnings(config_file.find(options.config), config), credentials)
     wanted = credentials.wanted
     context.bind(identity=wanted.identity or wanted.derived_identity, room=wanted.room)
 
@@ -146,9 +152,13 @@ def _viewer(options: argparse.Namespace) -> int:
 
 def _viewer_token(options: argparse.Namespace) -> int:
     from device.room.minting import VIEWER_TTL
+    from device.viewer.command import sighted
 
     config, api_key = _load_api_key(options)
-    print(api_key.viewer_token(ttl=options.ttl or VIEWER_TTL))
+    at = asyncio.run(sighted(config.room.url[0]))
+    if at is None:
+        _complain("the server does not answer: the token is valid by this device's clock")
+    print(api_key.viewer_token(ttl=options.ttl or VIEWER_TTL, at=at))
     print(config.room.url[0])
     return ExitCode.OK
 
@@ -201,8 +211,11 @@ def _open_standard_streams() -> None:
 
 def _complain(text: str) -> None:
     """Print an error; into the journal with its priority, as sd-daemon(3) has it."""
-    prefix = "<3>" if os.environ.get("JOURNAL_STREAM") and not sys.stderr.isatty() else ""
-    print(f"{prefix}{text}", file=sys.stderr)
+    from device.log import is_journal
+    from device.redaction import redacted
+
+    prefix = "<3>" if is_journal(sys.stderr) else ""
+    print(f"{prefix}{redacted(text)}", file=sys.stderr)
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
+from dataclasses import dataclass, field
+
+_NOTABLE_OFFSET_S = 5.0
 
 
 def monotonic_us() -> int:
@@ -20,9 +22,25 @@ def monotonic_of_boottime_us(boottime_ns: int) -> int:
     return (boottime_ns + time.monotonic_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)) // 1000
 
 
-def older_than_this_package(epoch_s: float) -> bool:
-    """Say whether a time is before this package was built or installed: a board without a clock starts in 1970.
+@dataclass(slots=True)
+class ServerClock:
+    """How far this clock is from the server's, by the newest answer of the server that told its time."""
 
-    Only such a clock is certainly wrong; any other is taken as it is, for a closed network has no time server.
-    """
-    return epoch_s < Path(__file__).stat().st_mtime
+    offset_s: float = field(default=0.0, init=False)  # positive: this clock is ahead
+    _reported_s: float = field(default=0.0, init=False)
+
+    def saw(self, server_time_s: float, now_s: float) -> float | None:
+        """Note the server's time, in epoch seconds; return the offset if it is worth a report, else None.
+
+        The header tells whole seconds, and an answer takes its time: up to 5 s are no offset.
+        """
+        self.offset_s = now_s - server_time_s
+        notable = self.offset_s if abs(self.offset_s) > _NOTABLE_OFFSET_S else 0.0
+        if abs(notable - self._reported_s) <= _NOTABLE_OFFSET_S:
+            return None
+        self._reported_s = notable
+        return notable
+
+    def now_s(self) -> float:
+        """Return the server's time now, in epoch seconds, as far as it is known."""
+        return time.time() - self.offset_s

@@ -2,72 +2,28 @@
 
 from __future__ import annotations
 
-import json
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
     field_validator,
     model_validator,
 )
-from pydantic_settings import NoDecode
 
-_MAX_URLS = 8
-_SCHEMES = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
+from device.config_values import Dimension, FilePath, WebSocketUrls, websocket_url
+
+__all__ = ["Config", "least_camera_stall_s", "websocket_url"]
+
+# Constants of other modules, which a process that only loads the configuration need not import; tests tie them.
+LONGEST_PAUSE_S = 0.65  # device.encoders.debt
+SLOWEST_FPS = 10  # device.tracks.ladder
+_STILL_S = 1.5  # device.sources.video_clip repeats a still each second
 
 ControlValue = bool | int | float | str | list[int] | list[float]
-
-
-def _even(value: int) -> int:
-    if value % 2:
-        raise ValueError("must be even, as H.264 with 4:2:0 colour needs")
-    return value
-
-
-def websocket_url(value: str) -> str:
-    """Return the URL as ws:// or wss://. Raises ValueError that says what is wrong, without the value."""
-    if not value:
-        raise ValueError("is empty; it must be ws://HOST or wss://HOST, as the LiveKit server shows it")
-    try:
-        parts = urlsplit(value)
-        host, _ = parts.hostname, parts.port
-        (host or "").encode("idna")
-    except ValueError:
-        raise ValueError("is not a URL; it must look like wss://HOST or wss://HOST:PORT") from None
-    if parts.scheme not in _SCHEMES:
-        raise ValueError("must begin with ws:// or wss:// (http:// and https:// are accepted too)")
-    if not host:
-        raise ValueError("names no host; it must look like wss://HOST or wss://HOST:PORT")
-    if parts.username is not None or parts.query or parts.fragment:
-        raise ValueError("must not hold a user, a password, a query or a fragment; credentials have their own table")
-    return parts._replace(scheme=_SCHEMES[parts.scheme]).geturl()
-
-
-def _urls(value: object) -> object:
-    """Take one URL, or a list of them; in the environment a list is JSON."""
-    if isinstance(value, str) and value.lstrip().startswith("["):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            raise ValueError('is not JSON; a list must look like ["wss://ONE", "wss://TWO"]') from None
-    if isinstance(value, str):
-        return (websocket_url(value),)
-    if not isinstance(value, list | tuple) or not value or not all(isinstance(each, str) for each in value):
-        raise ValueError("must be a URL in quotes, or a list of them")
-    if len(value) > _MAX_URLS:
-        raise ValueError(f"is a list of {len(value)} URLs; allowed: {_MAX_URLS} at most")
-    return tuple(websocket_url(each) for each in value)
-
-
-# NoDecode: pydantic-settings would take any value of the environment for JSON.
-WebSocketUrls = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_urls)]
-Dimension = Annotated[int, AfterValidator(_even)]
 
 
 class Table(BaseModel):
@@ -86,12 +42,12 @@ class Room(Table):
 class Credentials(Table):
     """How the device gets its token; `device.room.credentials` turns this into one way."""
 
-    token_file: str = ""
+    token_file: FilePath = ""
     endpoint: str = Field(default="", repr=False)  # its query may hold a key
-    endpoint_headers_file: str = ""
+    endpoint_headers_file: FilePath = ""
     api_key: str = ""
     api_secret: SecretStr = SecretStr("")
-    api_secret_file: str = ""
+    api_secret_file: FilePath = ""
 
     @field_validator("endpoint")
     @classmethod
@@ -104,6 +60,10 @@ class Credentials(Table):
             known = False
         if not known:
             raise ValueError("must be empty or a URL that begins with https:// or http://")
+        if value and urlsplit(value).username is not None:
+            raise ValueError(
+                "must not hold a user or a password; put `Authorization: Basic ...` into endpoint_headers_file"
+            )
         return value
 
     @model_validator(mode="after")
@@ -130,7 +90,7 @@ class Camera(Table):
     height: Dimension = Field(default=720, ge=120, le=2160)
     fps: int = Field(default=30, ge=1, le=120)
     device: str = ""
-    path: str = ""
+    path: FilePath = Field(default="", repr=False)
     hflip: bool = False
     vflip: bool = False
     encoder: Literal["auto", "v4l2", "x264", "copy"] = "auto"
@@ -164,7 +124,7 @@ class Microphone(Table):
 
     source: Literal["pyaudio", "tone", "file", "off"] = "pyaudio"
     device: str = ""
-    path: str = ""
+    path: FilePath = Field(default="", repr=False)
     channels: int = Field(default=1, ge=1, le=2)
     gain_db: float = Field(default=0.0, ge=-60, le=60)
     processing: bool = True
@@ -177,7 +137,7 @@ class Microphone(Table):
 
 
 class Watch(Table):
-    """How long a source, or what comes back from the room, may be silent before it is begun anew, in seconds."""
+    """After how many seconds of silence a source, or the connection to the room, is restarted."""
 
     camera_stall_s: float = Field(default=2.0, ge=0.5, le=60)
     microphone_stall_s: float = Field(default=1.0, ge=0.2, le=60)
@@ -200,6 +160,20 @@ class Log(Table):
     format: Literal["auto", "console", "json"] = "auto"
 
 
+def least_camera_stall_s(camera: Camera) -> float:
+    """Return the least seconds without a picture after which the camera's worker may be restarted.
+
+    Three periods of the source; and the longest pause of the bitrate budget with two periods of the slowest rate that
+    the ladder goes down to. A file may show a still, which is sent once a second.
+    """
+    least_s = 3 / camera.fps
+    if camera.encoder != "copy":
+        least_s = max(least_s, LONGEST_PAUSE_S + 2 / min(camera.fps, SLOWEST_FPS))
+    if camera.source == "file":
+        least_s = max(least_s, _STILL_S)
+    return round(least_s, 2)
+
+
 class Config(Table):
     """The whole configuration; `device.config_file` loads it from a file and `DEVICE_<TABLE>__<KEY>`."""
 
@@ -210,6 +184,18 @@ class Config(Table):
     reconnect: Reconnect = Reconnect()
     watch: Watch = Watch()
     log: Log = Log()
+
+    @model_validator(mode="after")
+    def _patient_enough(self) -> Self:
+        """Refuse a limit that a healthy source exceeds; the default is raised to what the source needs."""
+        least_s = least_camera_stall_s(self.camera)
+        named = self.camera.source != "off" and "camera_stall_s" in self.watch.model_fields_set
+        if named and self.watch.camera_stall_s < least_s:
+            raise ValueError(
+                f"watch.camera_stall_s is {self.watch.camera_stall_s:g}, but a healthy camera with these settings "
+                f"may pause for longer; allowed: {least_s:g} or more"
+            )
+        return self
 
     @model_validator(mode="after")
     def _something_to_publish(self) -> Self:

@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-import difflib
-import json
+import codecs
 import os
+import re
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
-from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
 from device.config import Config
+from device.config_environment import CONTROLS, DELIMITER, PATH_VARIABLE, PREFIX, Overrides, nearest, strangers
 from device.errors import ConfigError, Problem
+from device.room.secret_file import readable_by_others
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEFAULT_PATH = Path("/etc/livekit-device/device.toml")
-PATH_VARIABLE = "DEVICE_CONFIG"
-
-ENV_PREFIX = "DEVICE_"
-ENV_DELIMITER = "__"
 
 _MAX_ROUNDS = 8
-_CONTROLS = ("camera", "controls")
-
-
-class _EnvironmentConfig(BaseSettings, Config):
-    """The same tables and keys, as pydantic-settings looks for them in the environment."""
-
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_nested_delimiter=ENV_DELIMITER)
+_TYPOGRAPHIC = "\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb"
 
 
 def find(argument: Path | None) -> Path:
@@ -47,7 +37,7 @@ def load(path: Path) -> Config:
     unknown keys, wrong types, values out of range and values that contradict each other.
     """
     from_file = _read(path)
-    overrides = _Overrides.of_environment()
+    overrides = Overrides.of_environment()
     data = _merged(from_file, overrides.data)
     problems = [*overrides.problems, *_strangers(path, from_file, overrides)]
     for round_number in range(_MAX_ROUNDS):
@@ -73,9 +63,23 @@ def load(path: Path) -> Config:
     raise ConfigError(*sorted(set(problems), key=lambda problem: problem.place))
 
 
+def warnings(path: Path, config: Config) -> list[Problem]:
+    """Return what is no error, but is not as it should be either: variables that mean nothing, a secret for all."""
+    found = strangers()
+    inline = _read(path).get("credentials", {}).get("api_secret")
+    if inline and config.credentials.api_secret.get_secret_value() and (mode := readable_by_others(path)):
+        found.append(
+            Problem(
+                f"{path}: credentials.api_secret",
+                f"is in a file that everybody on this device may read (mode {mode}); chmod 600, or use api_secret_file",
+            )
+        )
+    return found
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_bytes().decode()
+        data = path.read_bytes()
     except FileNotFoundError:
         raise ConfigError(
             Problem(
@@ -85,62 +89,29 @@ def _read(path: Path) -> dict[str, Any]:
         ) from None
     except OSError as error:
         raise ConfigError(Problem(str(path), f"cannot be read: {error.strerror}")) from None
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ConfigError(Problem(str(path), "is UTF-16 text, as some editors of Windows save it; save it as UTF-8"))
+    try:
+        text = data.removeprefix(codecs.BOM_UTF8).decode()
     except UnicodeDecodeError as error:
         raise ConfigError(Problem(str(path), f"is not UTF-8 text (byte {error.start})")) from None
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(Problem(str(path), f"is not valid TOML: {error}")) from None
+        raise ConfigError(Problem(str(path), f"is not valid TOML: {error}{_typography(text, str(error))}")) from None
 
 
-def _refusal(where: tuple[str, ...], value: str) -> str:
-    """Say why a variable cannot override this place; empty where it can."""
-    if where[0] not in Config.model_fields:
-        return f"there is no table [{where[0]}]{_nearest(where[0], Config.model_fields)}"
-    if len(where) > 2:  # table and key  # noqa: PLR2004
-        return 'names below a key lose their case; set them as JSON, such as DEVICE_CAMERA__CONTROLS={"AeEnable": true}'
-    if where == _CONTROLS:
-        try:
-            json.loads(value)
-        except ValueError:
-            return 'is not JSON; it must look like {"AeEnable": true}'
+def _typography(text: str, complaint: str) -> str:
+    """Say if there are typographic quotes in the line that TOML complains of: word processors make them."""
+    match = re.search(r"at line (\d+)", complaint)
+    lines = text.splitlines()
+    number = int(match[1]) if match else 0
+    if 0 < number <= len(lines) and any(each in lines[number - 1] for each in _TYPOGRAPHIC):
+        return f'; line {number} has typographic quotes; allowed are straight ones (")'
     return ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Overrides:
-    """What the environment sets: nested data, and the variable behind each (table, key)."""
-
-    data: dict[str, Any]
-    variables: dict[tuple[str, ...], str]
-    problems: list[Problem]
-
-    @classmethod
-    def of_environment(cls) -> _Overrides:
-        variables = {
-            tuple(name[len(ENV_PREFIX) :].lower().split(ENV_DELIMITER)): name
-            for name in os.environ
-            if name.upper().startswith(ENV_PREFIX) and ENV_DELIMITER in name[len(ENV_PREFIX) :]
-        }
-        refused = {name: why for where, name in variables.items() if (why := _refusal(where, os.environ[name]))}
-        refused |= {
-            f"{ENV_PREFIX}{table.upper()}": f"sets a whole table; set single keys, {ENV_PREFIX}{table.upper()}__<KEY>"
-            for table in Config.model_fields
-            if f"{ENV_PREFIX}{table}".lower() in {name.lower() for name in os.environ}
-        }
-        source = EnvSettingsSource(_EnvironmentConfig)
-        hidden = {name.lower() for name in refused}
-        source.env_vars = {name: value for name, value in source.env_vars.items() if name.lower() not in hidden}
-        problems = [Problem(f"environment: {name}", why) for name, why in refused.items()]
-        data = source()
-        return cls(data=data, variables=variables, problems=problems)
-
-    def place(self, path: Path, where: tuple[str, ...]) -> str:
-        variable = self.variables.get(tuple(part.lower() for part in where))
-        return f"environment: {variable}" if variable else f"{path}: {'.'.join(where)}"
-
-
-def _strangers(path: Path, from_file: dict[str, Any], overrides: _Overrides) -> list[Problem]:
+def _strangers(path: Path, from_file: dict[str, Any], overrides: Overrides) -> list[Problem]:
     """Wrong types in the file: TOML has types of its own, so a number in quotes is a mistake there."""
     try:
         Config.model_validate(from_file, strict=True)
@@ -155,11 +126,11 @@ def _strangers(path: Path, from_file: dict[str, Any], overrides: _Overrides) -> 
 
 def _where(details: Mapping[str, Any]) -> tuple[str, ...]:
     # Below the key stand list positions and the branches of a union: of no use to who wrote the file.
-    depth = 3 if details["loc"][:2] == _CONTROLS else 2
+    depth = 3 if details["loc"][:2] == CONTROLS else 2
     return tuple(str(part) for part in details["loc"][:depth])
 
 
-def _problem(path: Path, details: dict[str, Any], overrides: _Overrides) -> Problem:
+def _problem(path: Path, details: dict[str, Any], overrides: Overrides) -> Problem:
     where = _where(details)
     if not where:
         return Problem(str(path), _text(details))
@@ -171,13 +142,11 @@ def _problem(path: Path, details: dict[str, Any], overrides: _Overrides) -> Prob
             assert issubclass(inner, BaseModel)
             model = inner
         what = "key" if len(where) > 1 else "table"
-        return Problem(
-            overrides.place(path, where), f"there is no such {what}{_nearest(where[-1], model.model_fields)}"
-        )
-    if where[:-1] == _CONTROLS:  # the branches of a union, each with its own complaint
+        return Problem(overrides.place(path, where), f"there is no such {what}{nearest(where[-1], model.model_fields)}")
+    if where[:-1] == CONTROLS:  # the branches of a union, each with its own complaint
         return Problem(overrides.place(path, where), "must be true, false, a number, a text or a list of numbers")
     if details["type"] == "missing":
-        variable = f"{ENV_PREFIX}{ENV_DELIMITER.join(where).upper()}"
+        variable = f"{PREFIX}{DELIMITER.join(where).upper()}"
         return Problem(overrides.place(path, where), f"is required; set it in the file or by {variable}")
     return Problem(overrides.place(path, where), _text(details))
 
@@ -205,11 +174,6 @@ def _text(details: Mapping[str, Any]) -> str:
     if (template := _TEXTS.get(details["type"])) is not None:
         return template.format(**details.get("ctx", {}))
     return str(details["msg"]).removeprefix("Value error, ")
-
-
-def _nearest(name: str, known: Mapping[str, object]) -> str:
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else f"; known: {', '.join(known)}"
 
 
 def _merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

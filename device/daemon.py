@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 import device
 from device.capture import capturing
+from device.clock import ServerClock
 from device.errors import NativePanicError
+from device.health.enforcer import enforcing
 from device.health.notify import Notifier
 from device.health.promises import Promises
 from device.health.signals import until_told
 from device.health.state_file import StateFile
 from device.health.status import DeviceState, Status
-from device.identity import board_model
+from device.identity import board_model, identity_may_be_shared
 from device.network.resolver import Resolver
 from device.network.route import watching
 from device.room.attributes import Attributes
+from device.room.credentials import TokenFile, announce_expiry
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from device.config import Config
     from device.log import LogContext
     from device.room.ticket import Credentials
@@ -37,34 +43,48 @@ async def run(config: Config, credentials: Credentials, attributes: Attributes, 
     asyncio.get_running_loop().set_exception_handler(_log_unhandled)
     log.info("daemon.starting", version=device.__version__, model=board_model())
     notifier, state_file = Notifier.of_environment(), StateFile.of_environment()
-    status, promises = Status(attributes, notifier, state_file), Promises()
-    async with capturing(config, status, promises) as tracks, watching() as routes, asyncio.TaskGroup() as tasks:
-        from device.room.presence import Presence, Surroundings  # it needs the SDK, which is loaded by now
-
-        presence = Presence(
-            Surroundings(urls=config.room.url, credentials=credentials, resolver=Resolver(), routes=routes),
-            reconnect=config.reconnect,
-            stall_s=config.watch.delivery_stall_s,
-            tracks=tracks,
-            attributes=attributes,
-            log_context=log_context,
-            on_state=status.room,
-            promises=promises,
+    status, promises, clock = Status(attributes, notifier, state_file), Promises(), ServerClock()
+    if not credentials.wanted.identity and identity_may_be_shared():
+        log.warning(
+            "room.identity_not_unique",
+            identity=credentials.wanted.derived_identity,
+            hint="nothing but the host's name tells this device from others: set room.identity",
         )
-        running = [
-            tasks.create_task(presence.run(), name="room"),
-            tasks.create_task(notifier.keep_alive(promises), name="watchdog"),
-        ]
-        # Not a word about devices or network: a device without them is recovering, not failing to start.
-        notifier.ready()
-        panicked = await until_told()
-        if panicked:
-            # Nothing of the library is asked to leave in order.
-            raise NativePanicError("the SDK's native library has ended this process (SIGTERM by itself)")
-        log.info("daemon.stopping")
-        notifier.stopping()
-        for task in running:
-            task.cancel()
+    # A hang ends the process: a manager with a watchdog sees to that, else this process itself.
+    enforced: AbstractContextManager[None] = contextlib.nullcontext() if notifier.watched else enforcing(promises)
+    with enforced:
+        async with capturing(config, status, promises) as tracks, watching() as routes, asyncio.TaskGroup() as tasks:
+            from device.room.presence import Presence, Surroundings  # it needs the SDK, which is loaded by now
+
+            presence = Presence(
+                Surroundings(urls=config.room.url, credentials=credentials, resolver=Resolver(), routes=routes),
+                reconnect=config.reconnect,
+                stall_s=config.watch.delivery_stall_s,
+                tracks=tracks,
+                attributes=attributes,
+                log_context=log_context,
+                on_state=status.room,
+                on_publication=status.publication,
+                clock=clock,
+                on_clock=status.clock,
+                promises=promises,
+            )
+            running = [
+                tasks.create_task(presence.run(), name="room"),
+                tasks.create_task(notifier.keep_alive(promises), name="watchdog"),
+            ]
+            if isinstance(credentials, TokenFile):
+                running.append(tasks.create_task(announce_expiry(credentials, clock), name="token-expiry"))
+            # Not a word about devices or network: a device without them is recovering, not failing to start.
+            notifier.ready()
+            panicked = await until_told()
+            if panicked:
+                # Nothing of the library is asked to leave in order.
+                raise NativePanicError("the SDK's native library has ended this process (SIGTERM by itself)")
+            log.info("daemon.stopping")
+            notifier.stopping()
+            for task in running:
+                task.cancel()
     state_file.remove()
     log.info("daemon.stopped")
 

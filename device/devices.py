@@ -8,7 +8,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from device.errors import EncoderError, ExitCode
+from device.errors import DeviceError, EncoderError, ExitCode
+from device.redaction import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,8 +43,10 @@ def _asked(ask: Callable[[], Entries], none: str) -> Entries | str:
     """Return a list, or why there is none: one broken library must not hide what the others say."""
     try:
         return ask() or none
-    except Exception as error:  # whatever a driver raises  # noqa: BLE001
-        return str(error) or type(error).__name__
+    except DeviceError as error:
+        return redacted(str(error)) or error.for_viewers
+    except Exception as error:  # whatever a driver raises: its text may hold anything  # noqa: BLE001
+        return f"the library failed ({type(error).__name__})"
 
 
 def _cameras() -> Entries:

@@ -64,6 +64,12 @@ class CredentialError(DeviceError):
     public = "no usable token"
 
 
+class TokenMismatchError(CredentialError):
+    """A token is for another room or identity than the configuration names."""
+
+    public = "the token does not fit the configuration"
+
+
 class JoinError(DeviceError):
     """The room could not be joined, or nothing could be published in it."""
 
@@ -76,6 +82,10 @@ class UnreachableError(DeviceError):
 
     retry = True
     public = "the server cannot be reached"
+
+
+class InternalError(DeviceError):
+    """A part of the daemon fails again and again: only a new process may do better."""
 
 
 class NativePanicError(DeviceError):
@@ -116,3 +126,17 @@ class WireError(DeviceError):
 
     retry = True
     public = "the worker sent an invalid message"
+
+
+class ThreadFailedError(DeviceError):
+    """A thread of a worker has ended by an exception that nobody foresaw."""
+
+    retry = True
+    public = "an internal error"
+
+
+def leaves(error: BaseException) -> list[BaseException]:
+    """Return the single errors of a group, however deep; of an error that is no group, that."""
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for each in error.exceptions for leaf in leaves(each)]
+    return [error]

@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import sys
+import threading
 from typing import TYPE_CHECKING, Literal, TextIO
 
 import structlog
 
+from device.redaction import redacted
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from structlog.typing import EventDict, Processor, WrappedLogger
 
 # sd-daemon(3): a line that begins with <N> gets syslog priority N in the journal.
 _PRIORITIES = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
-# A JWT is three base64url parts, of which the first begins with {" ; query parameters may hold one too.
-_SECRETS = re.compile(r"eyJ[\w-]+\.[\w-]+(\.[\w-]*)?|(?<=access_token=)[^&\s\"']+")
 _FOREIGN_PREFIX = "sdk"
 
 
@@ -57,7 +59,7 @@ def configure(
             colors=colours, timestamp_key="time", exception_formatter=structlog.dev.plain_traceback
         )
     else:
-        render = _journal_line
+        render = _prefixed_line if is_journal(stream) else _line
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[*shared, _name_foreign],
         processors=[
@@ -89,16 +91,12 @@ def configure(
     return context
 
 
-def redacted(text: str) -> str:
-    """Return the text with all that looks like a token blotted out."""
-    return _SECRETS.sub("[redacted]", text)
-
-
 def _redacting(render: Processor) -> Processor:
-    """Redact the finished line: a token may hide in a key, a set, bytes or the repr of any object."""
+    """Redact each text, and then the finished line: a token may hide in a key, a set or the repr of any object."""
 
     def rendered(logger: WrappedLogger, method: str, event: EventDict) -> str:
-        return redacted(str(render(logger, method, event)))
+        texts = {key: redacted(value) if isinstance(value, str) else value for key, value in event.items()}
+        return redacted(str(render(logger, method, texts)))
 
     return rendered
 
@@ -112,9 +110,39 @@ def _name_foreign(_logger: WrappedLogger, _method: str, event: EventDict) -> Eve
     return event
 
 
-def _journal_line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+def is_journal(stream: TextIO, environment: Mapping[str, str] = os.environ) -> bool:
+    """Say whether a stream goes to the journal: $JOURNAL_STREAM holds its device and inode (systemd.exec(5))."""
+    device, _, inode = environment.get("JOURNAL_STREAM", "").partition(":")
+    try:
+        status = os.fstat(stream.fileno())
+    except (OSError, ValueError):  # closed, or not a file
+        return False
+    return (device, inode) == (str(status.st_dev), str(status.st_ino))
+
+
+def install_hooks() -> None:
+    """Log what would otherwise be printed as it is: exceptions in threads, and in places that cannot raise any."""
+
+    def in_thread(failure: threading.ExceptHookArgs) -> None:
+        name = failure.thread.name if failure.thread else ""
+        structlog.get_logger().critical("daemon.unhandled", thread=name, exc_info=failure.exc_value)
+
+    def unraisable(failure: sys.UnraisableHookArgs) -> None:
+        structlog.get_logger().error(
+            "daemon.unhandled", where=failure.err_msg or "", exc_info=failure.exc_value or failure.exc_type
+        )
+
+    threading.excepthook = in_thread
+    sys.unraisablehook = unraisable
+
+
+def _line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    return json.dumps(event, default=repr)
+
+
+def _prefixed_line(logger: WrappedLogger, method: str, event: EventDict) -> str:
     priority = _PRIORITIES.get(event.get("level", "info"), _PRIORITIES["info"])
-    return f"<{priority}>{json.dumps(event, default=repr)}"
+    return f"<{priority}>{_line(logger, method, event)}"
 
 
 def crashed(error: BaseException) -> None:

@@ -1,12 +1,18 @@
 #!/bin/sh
-# What the tests need of the system: a Chromium. Installed where we may; else said, and its tests are skipped.
+# What the tests need of the system: a Chromium, and fonts for names in any script. Installed where we may; else said,
+# and the tests that need a Chromium are skipped.
 set -eu
-command -v chromium >/dev/null && exit 0
+missing=
+command -v chromium >/dev/null || missing="$missing chromium"
+test -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf || missing="$missing fonts-dejavu-core"
+test -e /usr/share/fonts/truetype/droid/DroidSansFallbackFull.ttf || missing="$missing fonts-droid-fallback"
+test -z "$missing" && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    echo "installing Debian's chromium, once"
+    echo "installing for the tests, once:$missing"
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq
-    apt-get install -y -qq --no-install-recommends chromium >/dev/null
+    # shellcheck disable=SC2086
+    apt-get install -y -qq --no-install-recommends $missing >/dev/null
 else
-    echo "chromium is missing: the browser tests will be skipped (sudo apt install chromium)"
+    echo "missing:$missing (sudo apt install$missing): tests that need a browser will be skipped, those of fonts fail"
 fi

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import time
 from pathlib import Path
@@ -13,9 +14,11 @@ from device.check.report import Report
 from device.daemon import first_attributes
 from device.errors import ConfigError, CredentialError, ExitCode
 from device.health import state_file
+from device.identity import identity_may_be_shared
 from device.network.resolver import Resolver
 from device.room import credentials
 from device.room.credentials import ApiKey, Endpoint, TokenFile
+from device.room.expiry import EXPIRED, notice_of
 from device.room.state import PresenceState
 
 if TYPE_CHECKING:
@@ -37,10 +40,21 @@ async def _steps(report: Report, path: Path) -> None:
     config = _load(report, path)
     if config is None:
         return
-    log.configure(level="warning", format="auto")
+    # Its own log goes nowhere: the rows say what is to be said.
+    log.configure(level="error", format="auto", stream=io.StringIO())
+    if os.geteuid() == 0:
+        report.skipped("sandbox", "this runs as root, outside the service's sandbox: the service may see less")
     way = _select(report, config, path)
     if way is None:
         return
+    for problem in (*config_file.warnings(path, config), *credentials.warnings(way)):
+        report.warn("values", str(problem))
+    if not way.wanted.identity and identity_may_be_shared():
+        report.warn(
+            "identity",
+            f"nothing but the host's name tells {way.wanted.derived_identity} from other devices",
+            hint="set room.identity",
+        )
     service = state_file.read()
     _tell_service(report, service)
     hardware.look(report, config, service)
@@ -56,7 +70,7 @@ async def _steps(report: Report, path: Path) -> None:
     if not await network.validate(report, ticket, resolver):
         return
     if isinstance(way, ApiKey):
-        await media.watch(report, config, way, ticket.url)
+        await media.watch(report, config, way, seen[0], resolver)
     else:
         report.skipped(
             "room",
@@ -117,12 +131,17 @@ async def _ticket(
         for each in missing:
             report.bad("grants", f"the token is not enough: {each}")
         return None
-    if 0 < ticket.grants.expires_at < time.time():
-        report.bad(
-            "grants", f"the token expired {time.time() - ticket.grants.expires_at:.0f} s ago", hint="get a new one"
-        )
+    if ticket.grants.hidden:
+        report.bad("grants", "the token is hidden (video.hidden): nobody would see this device", hint="get another one")
+        return None
+    server_now_s = at.server_now_s() if at else None
+    notice = notice_of(ticket.grants.expires_at, time.time() if server_now_s is None else server_now_s)
+    if notice.level == EXPIRED:
+        report.bad("grants", notice.text)
         return None
     report.good("grants", f"{ticket.grants.identity} may publish in {ticket.grants.room}")
+    if isinstance(way, TokenFile):
+        (report.warn if notice.urgent else report.good)("expiry", notice.text)
     if not ticket.grants.can_update_own_metadata:
         report.skipped("attributes", "the token lacks canUpdateOwnMetadata; viewers will not see the device's state")
     return ticket

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from device.devices import quiet_libraries
-from device.errors import EncoderError
+from device.errors import DeviceError, EncoderError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,8 +34,10 @@ def _row(report: Report, name: str, service: dict[str, Any], ask: Callable[[], s
     try:
         with quiet_libraries():
             found = ask()
-    except Exception as error:  # whatever a driver raises  # noqa: BLE001
-        report.bad(name, str(error) or type(error).__name__)
+    except DeviceError as error:
+        report.bad(name, str(error) or error.for_viewers)
+    except Exception as error:  # whatever a driver raises: its text may hold anything  # noqa: BLE001
+        report.bad(name, f"the library failed ({type(error).__name__})")
     else:
         report.good(name, found)
 

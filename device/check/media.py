@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import secrets
 import time
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
 from livekit import rtc
 
 from device.capture import capturing
-from device.errors import JoinError
+from device.errors import CredentialError, DeviceError, leaves
 from device.health.notify import Notifier
 from device.health.promises import Promises
 from device.health.state_file import StateFile
 from device.health.status import Status
-from device.log import redacted
+from device.network.sdk import prepare_sdk
 from device.room.attributes import Attributes
+from device.room.connect_errors import connect_error_text
+from device.room.grants import read_grants
 from device.room.session import Session
+from device.room.ticket import Ticket
 from device.workers.supervisor import WorkerState
 
 if TYPE_CHECKING:
@@ -29,8 +33,11 @@ if TYPE_CHECKING:
 
     from device.check.report import Report
     from device.config import Config
+    from device.network.probe import Sight
+    from device.network.resolver import Resolver
     from device.room.minting import ApiKey
 
+_TTL = datetime.timedelta(minutes=2)  # the check takes half a minute
 _MEASURE_S = 3.0
 _FIRST_S = 15.0
 _SAMPLE_RATE = 48_000
@@ -47,7 +54,7 @@ class Decoded:
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-async def watch(report: Report, config: Config, api_key: ApiKey, url: str) -> None:
+async def watch(report: Report, config: Config, api_key: ApiKey, at: Sight, resolver: Resolver) -> None:
     """Decode the device that is in the room already, else publish for a moment under a name of our own."""
     room = rtc.Room()
     decoders: list[asyncio.Task[None]] = []
@@ -60,10 +67,13 @@ async def watch(report: Report, config: Config, api_key: ApiKey, url: str) -> No
 
     room.on("track_subscribed", on_track)
     identity = api_key.wanted.identity or api_key.wanted.derived_identity
+    prepare_sdk(at.url)
     try:
-        await room.connect(url, api_key.viewer_token(), rtc.RoomOptions(auto_subscribe=False))
+        # It watches and no more: without the right to send data, and hidden from those who are there.
+        token = api_key.viewer_token(at=at, ttl=_TTL, data=False, hidden=True)
+        await room.connect(at.url, token, rtc.RoomOptions(auto_subscribe=False))
     except rtc.ConnectError as error:
-        report.bad("room", f"{config.room.name} cannot be joined: {redacted(error.message)}")
+        report.bad("room", f"{config.room.name} cannot be joined: {await _refusal(error, api_key, at, resolver)}")
         return
     try:
         running = identity in room.remote_participants
@@ -71,7 +81,7 @@ async def watch(report: Report, config: Config, api_key: ApiKey, url: str) -> No
         async with contextlib.AsyncExitStack() as stack:
             ours = None
             if not running:
-                ours = await stack.enter_async_context(_publishing(config, api_key, watched, url))
+                ours = await stack.enter_async_context(_publishing(config, api_key, watched, at))
             what = f"the running device {identity}" if running else "a throwaway publication"
             report.good("room", f"joined {config.room.name}; looking at {what}")
             subscribing = asyncio.create_task(_subscribe(room, watched))
@@ -79,25 +89,49 @@ async def watch(report: Report, config: Config, api_key: ApiKey, url: str) -> No
                 await _measure(report, config, decoded, ours.snapshot if ours else partial(_attributes, room, identity))
             finally:
                 subscribing.cancel()
-    except* JoinError as group:
-        report.bad("publish", str(group.exceptions[0]))
+    except BaseExceptionGroup as group:
+        _report_failure(report, group)
+    except DeviceError as error:
+        report.bad("publish", str(error))
     finally:
         for task in decoders:
             task.cancel()
         await asyncio.gather(*decoders, return_exceptions=True)
-        async with asyncio.timeout(2):
-            await room.disconnect()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2):
+                await room.disconnect()
+
+
+async def _refusal(error: rtc.ConnectError, api_key: ApiKey, at: Sight, resolver: Resolver) -> str:
+    """Say why a join was refused; a full room is answered like any error of the server (HTTP 500)."""
+    with contextlib.suppress(CredentialError):
+        there, most = await api_key.occupancy(at, resolver)
+        if 0 < most <= there:
+            return f"the room is full ({there} of {most} participants)"
+    return connect_error_text(error.message)
+
+
+def _report_failure(report: Report, group: BaseExceptionGroup[BaseException]) -> None:
+    """Report each error of a group in words; a cancellation goes on."""
+    for error in leaves(group):
+        if isinstance(error, DeviceError):
+            report.bad("publish", str(error))
+        elif isinstance(error, Exception):
+            report.bad("publish", f"an internal error ({type(error).__name__})", hint="please report it")
+        else:
+            raise error
 
 
 @asynccontextmanager
-async def _publishing(config: Config, api_key: ApiKey, identity: str, url: str) -> AsyncIterator[Attributes]:
-    throwaway = replace(api_key, wanted=replace(api_key.wanted, identity=identity, urls=(url,)))
+async def _publishing(config: Config, api_key: ApiKey, identity: str, at: Sight) -> AsyncIterator[Attributes]:
+    token = api_key.publisher_token(at=at, identity=identity, ttl=_TTL)
+    ticket = Ticket(url=at.url, token=token, grants=read_grants(token))
     attributes = Attributes()
     async with (
         capturing(config, Status(attributes, Notifier(), StateFile(None)), Promises()) as tracks,
         asyncio.TaskGroup() as tasks,
     ):
-        session = Session(await throwaway.obtain(), tracks=tracks, attributes=attributes)
+        session = Session(ticket, tracks=tracks, attributes=attributes)
         stay = tasks.create_task(session.run())
         live = tasks.create_task(session.live.wait())
         await asyncio.wait({stay, live}, return_when=asyncio.FIRST_COMPLETED)

@@ -7,10 +7,10 @@ import sys
 from dataclasses import dataclass, field
 from typing import TextIO
 
-from device.log import redacted
+from device.redaction import redacted
 
 _NAME_WIDTH = 14
-_GREEN, _RED, _DIM, _END = "\033[32m", "\033[31m", "\033[2m", "\033[0m"
+_GREEN, _YELLOW, _RED, _DIM, _END = "\033[32m", "\033[33m", "\033[31m", "\033[2m", "\033[0m"
 _ASCII = str.maketrans({"✓": "+", "✗": "x"})
 
 
@@ -36,6 +36,10 @@ class Report:
     def bad(self, name: str, text: str, *, hint: str = "") -> None:
         self.failed = True
         self._row("✗", _RED, name, f"{text}; {hint}" if hint else text)
+
+    def warn(self, name: str, text: str, *, hint: str = "") -> None:
+        """Report what is no failure now, but may become one."""
+        self._row("!", _YELLOW, name, f"{text}; {hint}" if hint else text)
 
     def skipped(self, name: str, why: str) -> None:
         self._row("-", _DIM, name, f"skipped: {why}")

@@ -11,6 +11,7 @@ _US = 1_000_000
 _ALLOWED_S = 0.25
 # So that no pause is longer than the difference, whatever a key frame has cost.
 _MOST_S = 0.9
+LONGEST_PAUSE_S = _MOST_S - _ALLOWED_S
 
 
 @dataclass(slots=True)

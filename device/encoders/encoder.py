@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    import threading
+
     from device.media.picture import Picture
 
 
@@ -12,9 +14,18 @@ class Encoder(Protocol):
     """Encodes pictures into a sink; called from one thread, though the sink may be called from another."""
 
     name: str
+    busy: int  # pictures left out because the encoder was busy
 
     def encode(self, picture: Picture, *, key: bool) -> None:
         """Encode one picture, as an IDR if `key`. Raises EncoderError."""
         ...
 
     def set_bitrate(self, bitrate_bps: int) -> None: ...
+
+    def owns(self, thread: threading.Thread) -> bool:
+        """Say whether a thread belongs to the encoder: it reports the thread's failure itself."""
+        ...
+
+    def close(self) -> None:
+        """Free the encoder's device within a bounded time; no unit reaches the sink after that."""
+        ...

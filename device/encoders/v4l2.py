@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import os
+import queue
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -26,6 +28,7 @@ _FORMATS = {"yuv420p": "YUV420", "nv12": "NV12"}
 # The encoder holds a camera buffer for each; the camera has six.
 _MAX_IN_FLIGHT = 3
 _STALLED_US = 1_000_000
+_CLOSE_S = 1.0
 _SAME_PICTURE_US = 2_000  # the two clocks are read one after the other
 
 
@@ -66,9 +69,11 @@ class V4l2Encoder:
         self._sink = sink
         self._layout = layout
         self._pending: deque[tuple[int, int]] = deque()
-        self._lock = threading.Lock()
+        self._lock, self._sinking = threading.Lock(), threading.Lock()
         self._failure: BaseException | None = None
         self._key_wanted = False
+        self._closed = False
+        self.busy = 0
         encoder = H264Encoder(
             bitrate=bitrate_bps,
             repeat=True,
@@ -82,7 +87,8 @@ class V4l2Encoder:
         try:
             encoder.start()
         except (OSError, RuntimeError, KeyError) as error:
-            raise EncoderError(f"the board's encoder {DEVICE} cannot be started: {error}") from None
+            why = _text(error)
+            raise EncoderError(f"the board's encoder {DEVICE} cannot be started: {why}") from None
         self._encoder: Any = encoder
 
     def encode(self, picture: Picture, *, key: bool) -> None:
@@ -94,6 +100,7 @@ class V4l2Encoder:
         with self._lock:
             if len(self._pending) >= _MAX_IN_FLIGHT:
                 self._bear(picture)
+                self.busy += 1
                 return  # a frame less, before the camera runs out of buffers
             self._pending.append((picture.number, picture.captured_at_us))
         if self._key_wanted:
@@ -102,7 +109,36 @@ class V4l2Encoder:
         try:
             self._encoder.encode("main", request)
         except OSError as error:
-            raise EncoderError(f"the board's encoder failed: {error}") from None
+            raise EncoderError(f"the board's encoder failed: {_text(error)}") from None
+
+    def owns(self, thread: threading.Thread) -> bool:
+        """Say whether a thread is picamera2's for this encoder: its failure is raised at the next picture."""
+        return thread is getattr(self._encoder, "thread", None)
+
+    def close(self) -> None:
+        """Free the device, which may hang: no longer than two seconds. No unit reaches the sink after that."""
+        self._closed = True
+        if self._sinking.acquire(timeout=_CLOSE_S):  # a unit that is on its way to the sink gets there before
+            self._sinking.release()
+        closing = threading.Thread(target=self._stop, name="encoder-close", daemon=True)
+        closing.start()
+        closing.join(_CLOSE_S)
+        if not self._encoder.thread.is_alive():
+            self._release_requests()
+
+    def _stop(self) -> None:
+        with contextlib.suppress(Exception):  # it has failed already: whatever it says now is no news
+            self._encoder.stop()
+
+    def _release_requests(self) -> None:
+        """Give back the camera's buffers that picamera2's thread held when it ended."""
+        held = getattr(self._encoder, "buf_frame", None)
+        while held is not None:
+            try:
+                request = held.get_nowait()
+            except queue.Empty:
+                return
+            request.release()
 
     def set_bitrate(self, bitrate_bps: int) -> None:
         import videodev2
@@ -122,7 +158,7 @@ class V4l2Encoder:
 
     def _check(self) -> None:
         if self._failure is not None:
-            raise EncoderError(f"the board's encoder's thread failed: {self._failure}")
+            raise EncoderError(f"the board's encoder's thread failed: {type(self._failure).__name__}")
         if not self._encoder.thread.is_alive():
             raise EncoderError("the board's encoder's thread has ended")
 
@@ -134,19 +170,27 @@ class V4l2Encoder:
                 number, wanted_us = self._pending.popleft()
                 while self._pending and captured_at_us - wanted_us > _SAME_PICTURE_US:
                     number, wanted_us = self._pending.popleft()
-            self._sink(
-                AccessUnit(
-                    payload=bytes(payload),
-                    key=key,
-                    width=self._layout.width,
-                    height=self._layout.height,
-                    number=number,
-                    captured_at_us=wanted_us,
+            with self._sinking:
+                if self._closed:
+                    return
+                self._sink(
+                    AccessUnit(
+                        payload=bytes(payload),
+                        key=key,
+                        width=self._layout.width,
+                        height=self._layout.height,
+                        number=number,
+                        captured_at_us=wanted_us,
+                    )
                 )
-            )
         except BaseException as error:
             self._failure = error
             raise
+
+
+def _text(error: BaseException) -> str:
+    """Return the system's words for an error number; any other text may hold anything."""
+    return getattr(error, "strerror", None) or type(error).__name__
 
 
 def _output(on_unit: Any) -> Any:

@@ -13,6 +13,8 @@ from device.errors import EncoderError
 from device.media.picture import AccessUnit, Picture, Sink
 
 if TYPE_CHECKING:
+    import threading
+
     from av.video.codeccontext import VideoCodecContext
 
     from device.media.colour import Colour
@@ -61,6 +63,7 @@ class X264Encoder:
         self._scaler = VideoReformatter()
         self._sink = sink
         self._frames = 0
+        self.busy = 0
 
     def encode(self, picture: Picture, *, key: bool) -> None:
         if key and not 1 / _VBV_FITS <= self._bitrate_bps / self._opened_bps <= _VBV_FITS:
@@ -75,7 +78,7 @@ class X264Encoder:
             try:
                 packets = self._context.encode(frame)
             except av.error.FFmpegError as error:
-                raise EncoderError(f"x264 failed: {error}") from error
+                raise EncoderError(f"x264 failed: {error.strerror}") from error
         for packet in packets:
             self._sink(
                 AccessUnit(
@@ -98,6 +101,13 @@ class X264Encoder:
     def set_bitrate(self, bitrate_bps: int) -> None:
         self._bitrate_bps = min(bitrate_bps, self._bitrate_max_bps)
         self._context.bit_rate = _ordered(self._bitrate_bps)
+
+    def owns(self, thread: threading.Thread) -> bool:  # noqa: ARG002 - part of the interface
+        """Return False: libx264 runs in the caller's thread."""
+        return False
+
+    def close(self) -> None:
+        """Do nothing: its memory goes with the object."""
 
     def _opened(self) -> VideoCodecContext:
         width, height = self._size
@@ -122,7 +132,7 @@ class X264Encoder:
             context.open()
             context.bit_rate = _ordered(self._bitrate_bps)
         except (av.error.FFmpegError, ValueError) as error:
-            raise EncoderError(f"x264 refuses {width}x{height} at {float(self._rate):g} fps: {error}") from error
+            raise EncoderError(f"x264 refuses {width}x{height} at {float(self._rate):g} fps") from error
         self._opened_bps = self._bitrate_bps
         return context
 

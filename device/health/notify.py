@@ -20,6 +20,8 @@ log = structlog.get_logger()
 
 _US = 1_000_000
 _LOOK_S = 10.0
+EVENT_LOOP = "event loop"
+_LOOP_DUE_S = 5.0  # beside the time that it sleeps
 _PINGS_PER_TIMEOUT = 3  # sd_watchdog_enabled(3) asks for two at least
 
 
@@ -38,6 +40,11 @@ class Notifier:
         meant = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         watchdog_s = int(watchdog_us) / _US if watchdog_us.isdecimal() and meant else 0.0
         return cls(address=environment.get("NOTIFY_SOCKET", ""), watchdog_s=watchdog_s)
+
+    @property
+    def watched(self) -> bool:
+        """Whether the service manager ends this process if it hangs."""
+        return self._watchdog_s > 0 and bool(self._address)
 
     def ready(self) -> None:
         self._send("READY=1")
@@ -60,13 +67,15 @@ class Notifier:
         """
         silent = False
         while True:
+            wait_s = self._watchdog_s / _PINGS_PER_TIMEOUT or _LOOK_S
+            promises.give(EVENT_LOOP, now=time.monotonic(), within_s=wait_s + _LOOP_DUE_S)
             broken = promises.broken(time.monotonic())
-            if broken and not silent:
+            if broken and not silent and self.watched:
                 log.critical("daemon.hangs", parts=broken, hint="the service manager will start this process again")
             silent = bool(broken)
             if not broken and self._watchdog_s:
                 self._send("WATCHDOG=1")
-            await asyncio.sleep(self._watchdog_s / _PINGS_PER_TIMEOUT or _LOOK_S)
+            await asyncio.sleep(wait_s)
 
     def _send(self, message: str) -> None:
         if not self._address:

@@ -44,13 +44,13 @@ class StateFile:
 
 
 def read(path: Path = SERVICE_PATH) -> dict[str, Any]:
-    """Return the state of a service that is running now; empty where none is."""
+    """Return the state of a service that is running now; empty if none is, or if its file cannot be read."""
     try:
         with path.open("rb") as file:
             state = json.loads(file.read(_MAX_BYTES))
-        os.kill(int(state["pid"]), 0)
-    except PermissionError:
-        return state if isinstance(state, dict) else {}
-    except (OSError, ValueError, KeyError, TypeError):
+        pid = state["pid"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
-    return state if isinstance(state, dict) else {}
+    if not isinstance(pid, int) or pid <= 1 or not Path(f"/proc/{pid}").is_dir():
+        return {}
+    return dict(state)

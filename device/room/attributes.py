@@ -5,8 +5,18 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from device.redaction import redacted
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+
+_MAX_CHARACTERS = 200
+
+
+def public_text(text: str) -> str:
+    """Return a text that everybody may read: one line of bounded length, without secrets."""
+    return " ".join(redacted(text).split())[:_MAX_CHARACTERS]
 
 
 class Attributes:
@@ -19,7 +29,7 @@ class Attributes:
 
     def set(self, **values: str) -> None:
         """Set attributes by their names without the prefix `device.`."""
-        named = {f"device.{key}": value for key, value in values.items()}
+        named = {f"device.{key}": public_text(value) for key, value in values.items()}
         if self._values | named != self._values:
             self._values |= named
             self._changed.set()

@@ -3,30 +3,47 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from device.errors import ConfigError, CredentialError, Problem
+import structlog
+
+from device.errors import ConfigError, CredentialError, Problem, TokenMismatchError
 from device.identity import derived_identity
-from device.log import redacted
-from device.room.endpoint import Endpoint, read_headers
+from device.redaction import hide
+from device.room.endpoint import Endpoint
+from device.room.expiry import LOOK_AGAIN_S, next_look_s, notice_of
 from device.room.joining import Rival
 from device.room.minting import ApiKey
+from device.room.secret_file import read_secret, readable_by_others
 from device.room.ticket import Credentials, Ticket, Wanted, checked
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from device.clock import ServerClock
     from device.config import Config
     from device.network.probe import Sight
     from device.network.resolver import Resolver
     from device.room.attributes import Attributes
 
-__all__ = ["ApiKey", "Credentials", "Endpoint", "TokenFile", "select"]
+log = structlog.get_logger()
 
-_MAX_SECRET_BYTES = 64 << 10
+__all__ = [
+    "ApiKey",
+    "Credentials",
+    "Endpoint",
+    "TokenFile",
+    "announce_expiry",
+    "log_warnings",
+    "secret_files",
+    "select",
+    "warnings",
+]
+
 # What systemd's LoadCredential= may bring (systemd.exec(5)), under these names.
 _UNIT_ID = "livekit"
 _TOKEN, _API_KEY, _API_SECRET, _HEADERS = "token", "api_key", "api_secret", "endpoint_headers"
@@ -48,14 +65,32 @@ class TokenFile:
 
     def read(self, at: Sight | None = None) -> Ticket:
         url = at.url if at else self.wanted.urls[0]
-        return checked(self.wanted, url=url, token=_read_secret(self.path), origin=str(self.path))
+        return checked(self.wanted, url=url, token=read_secret(self.path), origin=str(self.path))
+
+
+async def announce_expiry(way: TokenFile, clock: ServerClock) -> None:
+    """Log when a ready token ends: now, a day before, an hour before and at its end, until cancelled.
+
+    The server renews the token of a connected participant, but the next join needs this one.
+    """
+    announced: tuple[float, int] | None = None
+    while True:
+        wait_s = LOOK_AGAIN_S
+        with contextlib.suppress(CredentialError):  # the next join says what is wrong with the file
+            expires_at = (await asyncio.to_thread(way.read)).grants.expires_at
+            notice = notice_of(expires_at, clock.now_s())
+            if (expires_at, notice.level) != announced:
+                announced = (expires_at, notice.level)
+                (log.warning if notice.urgent else log.info)("token.expiry", what=notice.text, file=str(way.path))
+            wait_s = min(wait_s, next_look_s(expires_at, clock.now_s()) + 1.0)
+        await asyncio.sleep(wait_s)
 
 
 def select(config: Config, *, attributes: Attributes, directory: Path | None) -> TokenFile | Endpoint | ApiKey:
     """Return the one way to a token that the file, else systemd's credentials `directory`, names.
 
-    Raises ConfigError for none, for several, for files that cannot be read, and for a ready token that
-    contradicts the file.
+    Raises ConfigError for none, for several, and for a ready token that contradicts the file. A file with a secret that
+    cannot be read is no error yet: another service may write it before the next join.
     """
     here = config.credentials
     wanted = Wanted(
@@ -67,37 +102,75 @@ def select(config: Config, *, attributes: Attributes, directory: Path | None) ->
         attributes=attributes,
     )
     given = {name: path for name in (_TOKEN, _API_KEY, _API_SECRET, _HEADERS) if (path := _given(directory, name))}
-    try:
-        if here.endpoint:
-            headers_file = Path(here.endpoint_headers_file) if here.endpoint_headers_file else given.get(_HEADERS)
-            if headers_file:
-                read_headers(headers_file)
-            return Endpoint(wanted=wanted, url=here.endpoint, headers_file=headers_file)
-        if here.token_file or (_TOKEN in given and not here.api_key):
-            if not here.token_file and _API_KEY in given:
-                raise _wrong("token and api_key both lie in the credentials directory; allowed is one of them")
-            way = TokenFile(wanted=wanted, path=Path(here.token_file) if here.token_file else given[_TOKEN])
-            way.read()
-            return way
-        if here.api_key or _API_KEY in given:
-            return ApiKey(
-                wanted=_with_room(wanted),
-                key=here.api_key or _read_secret(given[_API_KEY]),
-                secret=_secret(config, given),
-            )
-    except CredentialError as error:
-        raise _wrong(redacted(str(error))) from None
+    if here.endpoint:
+        headers_file = Path(here.endpoint_headers_file) if here.endpoint_headers_file else given.get(_HEADERS)
+        return Endpoint(wanted=wanted, url=here.endpoint, headers_file=headers_file)
+    if here.token_file or (_TOKEN in given and not here.api_key):
+        if not here.token_file and _API_KEY in given:
+            raise _wrong("token and api_key both lie in the credentials directory; allowed is one of them")
+        way = TokenFile(wanted=wanted, path=Path(here.token_file) if here.token_file else given[_TOKEN])
+        _demand_agreement(way)
+        return way
+    if here.api_key or _API_KEY in given:
+        return ApiKey(
+            wanted=_with_room(wanted),
+            key=here.api_key,
+            key_file=None if here.api_key else given[_API_KEY],
+            secret=here.api_secret.get_secret_value(),
+            secret_file=_secret_file(config, given),
+        )
     raise _wrong("no way to a token is named; set exactly one of token_file, endpoint, api_key")
 
 
-def _secret(config: Config, given: Mapping[str, Path]) -> str:
+def _demand_agreement(way: TokenFile) -> None:
+    """Raise ConfigError for a token that contradicts the configuration.
+
+    A file that is missing, empty or unreadable now may be written later: that is for the first join.
+    """
+    try:
+        way.read()
+    except TokenMismatchError as error:
+        raise _wrong(str(error)) from None
+    except CredentialError:
+        return
+
+
+def _secret_file(config: Config, given: Mapping[str, Path]) -> Path | None:
+    """Return the file with the secret; None if the configuration holds the secret itself."""
     if secret := config.credentials.api_secret.get_secret_value():
-        return secret
+        hide(secret)
+        return None
     if config.credentials.api_secret_file:
-        return _read_secret(Path(config.credentials.api_secret_file))
+        return Path(config.credentials.api_secret_file)
     if _API_SECRET in given:
-        return _read_secret(given[_API_SECRET])
+        return given[_API_SECRET]
     raise _wrong("api_key is set without its secret; set api_secret or api_secret_file")
+
+
+def log_warnings(problems: Sequence[Problem], way: TokenFile | Endpoint | ApiKey) -> None:
+    """Log what is not as it should be in the configuration, and secrets that everybody may read."""
+    for each in (*problems, *warnings(way)):
+        log.warning("config.warning", place=each.place, what=each.message)
+
+
+def warnings(way: TokenFile | Endpoint | ApiKey) -> list[Problem]:
+    """Return the files with secrets that others than their owner may read."""
+    return [
+        Problem(str(path), f"holds a secret, and everybody on this device may read it (mode {mode}); chmod 600")
+        for path in secret_files(way)
+        if (mode := readable_by_others(path))
+    ]
+
+
+def secret_files(way: TokenFile | Endpoint | ApiKey) -> list[Path]:
+    """Return the files with secrets from which this way to a token reads."""
+    match way:
+        case TokenFile():
+            return [way.path]
+        case Endpoint():
+            return [way.headers_file] if way.headers_file else []
+        case ApiKey():
+            return [each for each in (way.key_file, way.secret_file) if each]
 
 
 def _with_room(wanted: Wanted) -> Wanted:
@@ -114,19 +187,6 @@ def _given(directory: Path | None, name: str) -> Path | None:
     # systemd names the files of a folder that it loads whole ID_FILE (systemd.exec(5), LoadCredential=).
     candidates = (directory / name, directory / f"{_UNIT_ID}_{name}")
     return next((path for path in candidates if os.path.isfile(path)), None)  # never raises  # noqa: PTH113
-
-
-def _read_secret(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            text = file.read(_MAX_SECRET_BYTES).decode("ascii").strip()
-    except OSError as error:
-        raise CredentialError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise CredentialError(f"{path}: is not a token or key (it holds bytes beyond ASCII)") from None
-    if not text:
-        raise CredentialError(f"{path}: is empty")
-    return text
 
 
 def _wrong(message: str) -> ConfigError:

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from device.errors import CredentialError, UnreachableError
+from device.network.answer import redirected
 from device.network.http import http_session
+from device.redaction import hide
 from device.room.joining import Rival
+from device.room.secret_file import read_text
 from device.room.ticket import Ticket, Wanted, checked
 
 if TYPE_CHECKING:
@@ -94,13 +97,16 @@ class Endpoint:
                 raw = await response.content.read(_MAX_REPLY_BYTES)
                 while len(raw) < _MAX_REPLY_BYTES and (more := await response.content.read(_MAX_REPLY_BYTES)):
                     raw += more
-                status = response.status
+                status, location = response.status, response.headers.get("Location")
         except TimeoutError:
             raise CredentialError(f"{self._origin}: no answer within {_TIMEOUT_S:.0f} s") from None
         except UnreachableError as error:
             raise CredentialError(f"{self._origin}: {error}") from None
         except (aiohttp.ClientError, UnicodeError) as error:
             raise CredentialError(f"{self._origin}: cannot be reached ({type(error).__name__})") from None
+        if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+            said = redirected(self.url, location, key="credentials.endpoint")
+            raise CredentialError(f"{self._origin}: answered HTTP {status}, {said}")
         try:
             return status, json.loads(raw[:_MAX_REPLY_BYTES])
         except (ValueError, RecursionError):
@@ -109,12 +115,7 @@ class Endpoint:
 
 def read_headers(path: Path) -> dict[str, str]:
     """Read `Name: value` lines. Raises CredentialError that names file and line, not what stands there."""
-    try:
-        lines = path.read_text(encoding="ascii").splitlines()
-    except OSError as error:
-        raise CredentialError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise CredentialError(f"{path}: is not ASCII text") from None
+    lines = read_text(path, "a file of headers").splitlines()
     headers = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip() or line.startswith("#"):
@@ -122,6 +123,7 @@ def read_headers(path: Path) -> dict[str, str]:
         if (match := _HEADER.fullmatch(line.strip())) is None:
             raise CredentialError(f"{path}:{number}: is not a header; allowed: lines of the form `Name: value`")
         headers[match[1]] = match[2].strip()
+        hide(headers[match[1]])
     return headers
 
 

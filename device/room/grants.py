@@ -23,6 +23,7 @@ class Grants:
     can_publish_sources: tuple[str, ...]
     can_update_own_metadata: bool
     expires_at: float
+    hidden: bool = False
 
     def lacking(self, sources: tuple[str, ...]) -> list[str]:
         """Return in words what is missing to publish these sources; empty where nothing is."""
@@ -39,10 +40,13 @@ class Grants:
             ]
         return missing
 
-    def demand(self, sources: tuple[str, ...]) -> None:
-        """Raise CredentialError that says what is missing to publish these sources."""
-        if missing := self.lacking(sources):
-            raise CredentialError(f"the token is not enough: {'; '.join(missing)}")
+    def demand_any(self, sources: tuple[str, ...]) -> None:
+        """Raise CredentialError that says what is missing, unless one of these sources may be published."""
+        missing = self.lacking(sources)
+        if missing and all(self.lacking((each,)) for each in sources):
+            raise CredentialError(
+                f"the token is not enough: {'; '.join(missing)}", for_viewers="the token does not allow to publish"
+            )
 
 
 def read_grants(token: str) -> Grants:
@@ -59,6 +63,7 @@ def read_grants(token: str) -> Grants:
             can_publish_sources=tuple(str(source).lower() for source in video.get("canPublishSources") or ()),
             can_update_own_metadata=bool(video.get("canUpdateOwnMetadata")),
             expires_at=float(claims.get("exp") or 0),
+            hidden=bool(video.get("hidden")),
         )
     except (jwt.PyJWTError, AttributeError, TypeError, ValueError, OverflowError, RecursionError):
         raise CredentialError("is not a LiveKit access token (a JWT of three parts with a `video` claim)") from None

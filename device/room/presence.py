@@ -4,33 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import structlog
 
 from device.errors import CredentialError, DeviceError, UnreachableError
-from device.log import LogContext, redacted
 from device.network.probe import Probe
+from device.network.proxy import host_to_reach
+from device.network.sdk import prepare_sdk
+from device.redaction import redacted
 from device.repeats import Repeats
+from device.room.claim import IdentityClaim
 from device.room.joining import Act, Joining, Rival
 from device.room.reasons import DUPLICATE_IDENTITY, reason_of
-from device.room.session import Ended, Session, Track
-from device.room.state import PresenceState
+from device.room.session import Ended, Session
+from device.room.state import PresenceState, PublishState
 from device.room.vigil import Vigil
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from device.clock import ServerClock
     from device.config import Reconnect
     from device.health.promises import Promises
+    from device.log import LogContext
     from device.network.probe import Sight
     from device.network.resolver import Resolver
     from device.network.route import Routes
     from device.room.attributes import Attributes
+    from device.room.publications import Track
     from device.room.ticket import Credentials, Ticket
 
 log = structlog.get_logger()
@@ -62,6 +68,9 @@ class Presence:
         attributes: Attributes,
         log_context: LogContext,
         on_state: Callable[[PresenceState, str], None],
+        on_publication: Callable[[str, PublishState], None],
+        clock: ServerClock,
+        on_clock: Callable[[float], None],
         promises: Promises,
     ) -> None:
         self.state, self._why = PresenceState.CONNECTING, ""
@@ -86,6 +95,9 @@ class Presence:
         self._attributes = attributes
         self._log_context = log_context
         self._on_state = on_state
+        self._on_publication = on_publication
+        self._clock, self._on_clock = clock, on_clock
+        self._claim = IdentityClaim()
         self._sight: Sight | None = None
         self._troubles = Repeats()
         self._away_since: float | None = None
@@ -119,18 +131,28 @@ class Presence:
                 await self._routes.changed.wait()
 
     def _aim_by_name(self) -> None:
-        self._routes.aim(urlsplit(self._urls[0]).hostname or "")
+        self._routes.aim(host_to_reach(self._urls[0], os.environ))
 
     async def _look_for_server(self) -> None:
         try:
             self._sight = await self._probe.first(self._urls)
         except UnreachableError as error:
             self._joining.probed(answered=False, now=time.monotonic())
-            self._trouble(str(error))
+            self._trouble(str(error), for_viewers=error.for_viewers)
             return
         self._routes.aim(self._sight.address)
+        self._saw_server_time(self._sight.server_time_s)
         self._joining.probed(answered=True, now=time.monotonic())
         self._become(PresenceState.CONNECTING, self._why)
+
+    def _saw_server_time(self, server_time_s: float | None) -> None:
+        """Log how far this clock is from the server's, when that changes by much."""
+        if server_time_s is None:
+            return
+        offset_s = self._clock.saw(server_time_s, time.time())
+        if offset_s is not None:
+            log.warning("clock.offset", offset_s=round(offset_s), hint="is time synchronisation running?")
+            self._on_clock(offset_s)
 
     async def _look_for_rival(self) -> None:
         assert self._sight
@@ -150,7 +172,7 @@ class Presence:
                 raise
             delay_s = self._joining.failed(time.monotonic())
             self._urls = (*self._urls[1:], self._urls[0])  # the next of the list may do better
-            self._trouble(redacted(str(error)), delay_s=delay_s)
+            self._trouble(redacted(str(error)), for_viewers=error.for_viewers, delay_s=delay_s)
             return
         self._away_since = now = time.monotonic()
         delay_s = self._joining.ended(ended.reason, stayed_s=ended.published_for_s, clean=ended.clean, now=now)
@@ -160,7 +182,12 @@ class Presence:
         self._trouble(reason_of(ended.reason).text, delay_s=delay_s)
 
     async def _stay(self) -> Ended:
-        session = Session(await self._ticket(), tracks=self._tracks, attributes=self._attributes)
+        session = Session(
+            await self._ticket(),
+            tracks=self._tracks,
+            attributes=self._attributes,
+            on_publication=self._on_publication,
+        )
         staying = asyncio.create_task(session.run(), name="session")
         looking = asyncio.create_task(self._look_after(session), name="vigil")
         try:
@@ -177,11 +204,13 @@ class Presence:
         """Obtain a ticket for a server that has just answered."""
         assert self._sight
         ticket = await self._credentials.obtain(self._sight, self._resolver)
-        ticket.grants.demand(tuple(each.track.name for each in self._tracks))
+        ticket.grants.demand_any(tuple(each.track.name for each in self._tracks))
         if ticket.url != self._sight.url:  # a token endpoint may name another server
             self._sight = await self._probe.look(ticket.url)
             self._routes.aim(self._sight.address)
         self._log_context.bind(identity=ticket.grants.identity, room=ticket.grants.room)
+        self._claim.take(ticket.url, room=ticket.grants.room, identity=ticket.grants.identity)
+        prepare_sdk(ticket.url)
         log.debug("room.joining", url=ticket.url)
         return ticket
 
@@ -201,10 +230,11 @@ class Presence:
         else:
             self._become(PresenceState.FORBIDDEN, "the right to publish was taken away")
 
-    def _trouble(self, why: str, *, delay_s: float | None = None) -> None:
+    def _trouble(self, why: str, *, for_viewers: str = "", delay_s: float | None = None) -> None:
+        """Log why the device is not in the room; viewers get the text that is composed for them."""
         if self._away_since is None:
             self._away_since = time.monotonic()
-        self._become(PresenceState.WAITING, why)
+        self._become(PresenceState.WAITING, for_viewers or why)
         if times := self._troubles.worth_telling(why, time.monotonic()):
             delay_s = None if delay_s is None else round(delay_s, 2)
             log.warning("room.waiting", why=why, delay_s=delay_s, times=times)

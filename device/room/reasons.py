@@ -30,7 +30,6 @@ SERVER_AWAY = "SERVER_AWAY"
 SERVER_RETURNED = "SERVER_RETURNED"
 SDK_RECONNECTING = "SDK_RECONNECTING"
 ADDRESS_CHANGED = "ADDRESS_CHANGED"
-NOT_REPUBLISHED = "NOT_REPUBLISHED"
 DUPLICATE_IDENTITY = "DUPLICATE_IDENTITY"
 
 _TABLE = {
@@ -39,7 +38,6 @@ _TABLE = {
     SERVER_RETURNED: Reason(remedy=Remedy.RETRY, text="the server was away and is back"),
     SDK_RECONNECTING: Reason(remedy=Remedy.RETRY, text="the SDK did not reconnect in time"),
     ADDRESS_CHANGED: Reason(remedy=Remedy.RETRY, text="this device's own address changed"),
-    NOT_REPUBLISHED: Reason(remedy=Remedy.RETRY, text="publishing is permitted again, but did not work"),
     # A fresh token is had before each join anyway: JOIN_FAILURE is the server's 401 and 403 in mid-stream.
     "JOIN_FAILURE": Reason(remedy=Remedy.RETRY, text="the server refused the token"),
     "ROOM_DELETED": Reason(remedy=Remedy.WAIT, text="the room was deleted", first_s=60, most_s=60),

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from device.config import websocket_url
-from device.errors import CredentialError
+from device.errors import CredentialError, TokenMismatchError
+from device.redaction import hide
 from device.room.grants import Grants, read_grants
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ class Ticket:
 class Credentials(Protocol):
     """One of the three ways to a token."""
 
+    @property
+    def wanted(self) -> Wanted: ...
+
     async def obtain(self, at: Sight | None = None, resolver: Resolver | None = None) -> Ticket:
         """Return a fresh ticket for the server that was seen, else for the first one that is configured.
 
@@ -57,6 +61,7 @@ def checked(wanted: Wanted, *, url: str, token: str, origin: str) -> Ticket:
 
     Raises CredentialError that names `origin` and shows both values where they differ.
     """
+    hide(token)
     try:
         grants = read_grants(token)
     except CredentialError as error:
@@ -66,7 +71,7 @@ def checked(wanted: Wanted, *, url: str, token: str, origin: str) -> Ticket:
         ("room.identity", wanted.identity, grants.identity),
     ):
         if ours and ours != theirs:
-            raise CredentialError(
+            raise TokenMismatchError(
                 f"{origin}: {key} is {ours!r} in the configuration, but {theirs!r} in the token; "
                 f"leave {key} empty or make them equal"
             )

@@ -43,19 +43,25 @@ class Vigil:
     async def until_live(self, session: Session) -> None:
         """Return once the session is published. Raises StuckJoinError 20 s after the server was last away.
 
-        A join cannot be cancelled: the SDK would carry on with it, beside the next one.
+        A join cannot be cancelled: the SDK would carry on with it, beside the next one. Publishing has limits of its
+        own: the session ends if it fails.
         """
         well_since: float | None = time.monotonic()
-        while True:
+        while not session.joined.is_set():
             self.on_look()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._soon_s()):
-                    await session.live.wait()
-                return
+                    await session.joined.wait()
+                break
             answers = self.routes.way is not None and await self._answering((session.url,))
             well_since = (well_since or time.monotonic()) if answers else None
             if well_since is not None and time.monotonic() - well_since > _STUCK_S:
                 raise StuckJoinError(f"{session.url} answers, but a join has been under way for {_STUCK_S:.0f} s")
+        while not session.live.is_set():
+            self.on_look()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S):
+                    await session.live.wait()
 
     async def while_live(self, session: Session, on_permitted: Callable[[bool], None]) -> None:
         """Watch a published session; give it up for the first reason there is, and return."""

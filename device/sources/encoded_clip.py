@@ -114,4 +114,7 @@ class EncodedClip:
         return self._refused("holds B-frames; allowed: H.264 without")
 
     def _refused(self, why: str) -> SourceError:
-        return SourceError(f"{self._loop.path}: cannot be passed through: it {why}; {_INSTEAD}")
+        return SourceError(
+            f"{self._loop.path}: cannot be passed through: it {why}; {_INSTEAD}",
+            for_viewers="the file cannot be passed through",
+        )

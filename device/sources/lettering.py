@@ -64,3 +64,9 @@ class Lettering:
             return
         dots = np.concatenate([self._glyphs.get(letter, self._glyphs["-"]) for letter in fitting], axis=1)
         luma[y : y + self.height, x : x + dots.shape[1]] = np.where(dots, np.uint8(ink), np.uint8(paper))
+
+
+def has_all(text: str) -> bool:
+    """Say whether there are dots for each letter of a text."""
+    names = {name for group in _ALPHABET for name in group.partition("\n")[0].split()} | {" "}
+    return set(text.upper()) <= names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import av
@@ -18,6 +19,7 @@ FrameType = TypeVar("FrameType", VideoFrame, AudioFrame)
 
 _US = 1_000_000
 _MIN_DURATION_US = 100_000
+_UNREADABLE = "the file cannot be read"
 
 
 class Loop:
@@ -27,26 +29,51 @@ class Loop:
         try:
             self._container = av.open(path)
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise SourceError(f"{path}: cannot be opened: {_words(error)}") from None
+            raise SourceError(
+                f"{path}: cannot be opened: {error_text(error)}", for_viewers="the file cannot be opened"
+            ) from None
         streams: Any = getattr(self._container.streams, kind)
         if not streams:
-            raise SourceError(f"{path}: holds no {kind}")
+            raise SourceError(f"{path}: holds no {kind}", for_viewers=f"the file holds no {kind}")
         duration_us = self._container.duration
         if duration_us is None or duration_us < _MIN_DURATION_US:
-            raise SourceError(f"{path}: has no known duration of at least 0.1 s, so it cannot be looped")
+            raise SourceError(
+                f"{path}: has no known duration of at least 0.1 s, so it cannot be looped",
+                for_viewers="the file cannot be looped",
+            )
         self.path = path
         self.stream = streams[0]
+        if self.stream.codec_context is None:
+            raise SourceError(
+                f"{path}: holds {kind} that cannot be decoded: the file is incomplete, or its codec is not known",
+                for_viewers=_UNREADABLE,
+            )
         self.duration_us: int = duration_us
         self._origin_us: int = self._container.start_time or 0
         self._epoch_us = epoch_us
 
     def starts(self) -> Iterator[int]:
-        """Yield the monotonic start of each loop, the running one first, with the file at that place."""
-        number, inside_us = divmod(max(0, monotonic_us() - self._epoch_us), self.duration_us)
+        """Yield the monotonic start of each loop, the running one first, with the file at that place.
+
+        Loops that are over already are left out, as after decoding that was slower than real time.
+        """
+        number, inside_us = self._running()
         while True:
-            self._container.seek(self._origin_us + inside_us)
+            self._seek(inside_us)
             yield self._epoch_us + number * self.duration_us
-            number, inside_us = number + 1, 0
+            number, inside_us = max(number + 1, self._running()[0]), 0
+
+    def _running(self) -> tuple[int, int]:
+        """Return the number of the running loop, and how far it has got, in microseconds."""
+        return divmod(max(0, monotonic_us() - self._epoch_us), self.duration_us)
+
+    def _seek(self, inside_us: int) -> None:
+        try:
+            self._container.seek(self._origin_us + inside_us)
+        except av.error.FFmpegError as error:
+            raise SourceError(
+                f"{self.path}: cannot be played from its middle: {error_text(error)}", for_viewers=_UNREADABLE
+            ) from None
 
     def frames(self, kind: type[FrameType]) -> Iterator[tuple[FrameType, int]]:
         """Yield what is left of the file, each frame with its time since the beginning, in microseconds."""
@@ -56,7 +83,7 @@ class Loop:
                     raise self._untimed()
                 yield frame, self._since_start_us(frame)
         except av.error.FFmpegError as error:
-            raise SourceError(f"{self.path}: cannot be decoded: {_words(error)}") from None
+            raise SourceError(f"{self.path}: cannot be decoded: {error_text(error)}", for_viewers=_UNREADABLE) from None
 
     def packets(self) -> Iterator[tuple[av.Packet[Any], int]]:
         """Yield what is left of the file as it is stored, each packet with its time as `frames` does."""
@@ -65,7 +92,7 @@ class Loop:
                 if packet.size:  # the last one, empty, is for a decoder
                     yield packet, self._since_start_us(packet)
         except av.error.FFmpegError as error:
-            raise SourceError(f"{self.path}: cannot be read: {_words(error)}") from None
+            raise SourceError(f"{self.path}: cannot be read: {error_text(error)}", for_viewers=_UNREADABLE) from None
 
     def _since_start_us(self, stored: VideoFrame | AudioFrame | av.Packet[Any]) -> int:
         if stored.pts is None or stored.time_base is None:
@@ -73,8 +100,12 @@ class Loop:
         return int(stored.pts * stored.time_base * _US) - self._origin_us
 
     def _untimed(self) -> SourceError:
-        return SourceError(f"{self.path}: has frames without a time stamp")
+        return SourceError(f"{self.path}: has frames without a time stamp", for_viewers=_UNREADABLE)
 
 
-def _words(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
+def error_text(error: Exception) -> str:
+    """Return what FFmpeg or the system calls an error, from their tables; the rest of its text may hold anything."""
+    number = getattr(error, "errno", None) or 0
+    if isinstance(error, av.error.FFmpegError) and error.strerror:
+        return str(error.strerror)
+    return os.strerror(number) if number > 0 else type(error).__name__

@@ -14,7 +14,7 @@ from device.media.colour import BT709, customary
 from device.media.picture import FramePicture
 from device.media.planes import writable
 from device.sources import strip
-from device.sources.lettering import Lettering
+from device.sources.lettering import Lettering, has_all
 from device.sources.pacing import Pacing, sleep_until_us
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class PatternSource:
 
     def __init__(self, *, width: int, height: int, fps: int, identity: str) -> None:
         self.width, self.height, self.fps = width, height, fps
+        self.missed = 0
         self.colour = customary(height)
         self._identity = identity
         self._lettering = Lettering(max(1, min(width // 320, height // 180)))
@@ -45,6 +46,7 @@ class PatternSource:
         self._text_top = max(0, self._strip_top - _LINES * line) & ~1
         self._line = line
         self._bars = _bars(width, bt709=self.colour is BT709)
+        self._chroma = np.ascontiguousarray(self._bars[1:, ::2])  # a strided row costs twice as much to copy
         self._frames = [self._blank() for _ in range(_BUFFERS)]
 
     def pictures(self) -> Iterator[FramePicture]:
@@ -52,6 +54,7 @@ class PatternSource:
         pacing = Pacing(rate=self.fps, started_at_us=monotonic_us())
         while True:
             number, due_at_us = pacing.take(monotonic_us())
+            self.missed = pacing.missed
             sleep_until_us(due_at_us)
             yield FramePicture(frame=self.draw(number, due_at_us), number=number, captured_at_us=due_at_us)
 
@@ -73,8 +76,8 @@ class PatternSource:
         shift = number * _SPEED % self.width
         luma[: self._text_top] = self._bars[0, shift : shift + self.width]
         half = slice(shift // 2, (shift + self.width) // 2)
-        blue[: self._text_top // 2] = self._bars[1, ::2][half]
-        red[: self._text_top // 2] = self._bars[2, ::2][half]
+        blue[: self._text_top // 2] = self._chroma[0, half]
+        red[: self._text_top // 2] = self._chroma[1, half]
 
     def _draw_flash(self, luma: strip.Luma, blue: strip.Luma, red: strip.Luma) -> None:
         """Light up the upper right quarter: `flash_brightness` looks there."""
@@ -87,8 +90,20 @@ class PatternSource:
         luma, blue, red = writable(frame)
         luma[:] = strip.BLACK
         blue[:] = red[:] = 128
-        self._write(luma, self._identity, line=0)
+        if has_all(self._identity):
+            self._write(luma, self._identity, line=0)
+        else:
+            self._write_name(luma)
         return frame
+
+    def _write_name(self, luma: strip.Luma) -> None:
+        """Write a name that has letters beyond those of dots; it never changes, so once for each frame will do."""
+        from device.sources.fonts import rasterised
+
+        x, y = self._lettering.advance, self._text_top
+        name = np.asarray(rasterised(self._identity, height=self._line))[:, : self.width - x]
+        dots = strip.BLACK + name.astype(np.uint16) * (strip.WHITE - strip.BLACK) // 255
+        luma[y : y + self._line, x : x + name.shape[1]] = dots.astype(np.uint8)
 
     def _write(self, luma: strip.Luma, text: str, *, line: int) -> None:
         self._lettering.draw(

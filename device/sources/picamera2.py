@@ -11,6 +11,7 @@ from device.clock import monotonic_of_boottime_us, monotonic_us
 from device.errors import SourceAbsentError, SourceError
 from device.media.colour import of_libcamera
 from device.media.planes import packed
+from device.sources.controls import checked_controls, unfit
 from device.sources.pacing import RateLimit
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 _FIRST_FRAME_S = 5.0
 _BUFFERS = 6  # one being filled, one queued, up to four in the board's encoder
 _PIXEL_FORMATS = {"YUV420": "yuv420p", "NV12": "nv12"}
-_RATE_CONTROLS = frozenset({"FrameRate", "FrameDurationLimits"})
 _INSTALL = "install picamera2: `apt install python3-picamera2` (Raspberry Pi OS), with a venv that sees system packages"
 
 
@@ -66,6 +66,7 @@ class Picamera2Source:
             raise
         self.width, self.height, self.fps = self.layout.width, self.layout.height, job.fps
         self.pixel_format = self.layout.pixel_format
+        self.missed = 0  # the camera gives what there is; what is late stays in its own queue
         # Not camera_configuration()'s: picamera2 swaps a matrix and range that it does not expect for those it does.
         self.colour = of_libcamera(self._camera.libcamera_config.at(0).color_space, height=self.height)
 
@@ -80,7 +81,8 @@ class Picamera2Source:
             except TimeoutError:
                 raise SourceError(
                     f"the camera yields no picture for {_FIRST_FRAME_S:.0f} s; look at its ribbon cable, and at "
-                    "`dmesg` for what the kernel says of it"
+                    "`dmesg` for what the kernel says of it",
+                    for_viewers="the camera delivers no picture",
                 ) from None
             try:
                 captured_at_us = _captured_at_us(request.get_metadata())
@@ -107,7 +109,7 @@ def modes(number: int) -> str:
             except AttributeError:  # picamera2 takes every camera for one with raw modes
                 found = {(*size, "") for size in _video_sizes(camera)}
     except (RuntimeError, IndexError, OSError, KeyError) as error:
-        return f"unknown ({error.__cause__ or error})"
+        return f"unknown ({_cause(error)})"
     return ", ".join(f"{width}x{height}{rate}" for width, height, rate in sorted(found))
 
 
@@ -125,43 +127,35 @@ def choose(found: list[dict[str, Any]], wanted: str) -> int:
     """
     if not found:
         raise SourceAbsentError(
-            "libcamera finds no camera; look at its ribbon cable and at `rpicam-hello --list-cameras`"
+            "libcamera finds no camera; look at its ribbon cable and at `rpicam-hello --list-cameras`",
+            for_viewers="no camera is connected",
         )
     if not wanted:
         return 0
-    if wanted.isdecimal() and int(wanted) < len(found):
-        return int(wanted)
-    for position, each in enumerate(found):
-        if any(wanted.lower() in str(each.get(key, "")).lower() for key in ("Model", "Id")):
-            return position
+    if wanted.isdecimal():
+        if int(wanted) < len(found):
+            return int(wanted)
+    else:
+        # The whole name first: one name may be part of another.
+        for matches in (str.__eq__, str.__contains__):
+            for position, each in enumerate(found):
+                if any(matches(str(each.get(key, "")).lower(), wanted.lower()) for key in ("Model", "Id")):
+                    return position
     have = ", ".join(f"{position}: {each.get('Model')} ({each.get('Id')})" for position, each in enumerate(found))
-    raise SourceAbsentError(f"no camera's number, model or id is {wanted!r}; there are: {have}")
-
-
-def checked_controls(wanted: Mapping[str, Any], offered: Mapping[str, tuple[Any, Any, Any]]) -> dict[str, Any]:
-    """Return the controls under the camera's own names. Raises SourceError for one that it has not, or not so."""
-    by_name = {name.lower(): name for name in offered}
-    result: dict[str, Any] = {}
-    for key, value in wanted.items():
-        name = by_name.get(key.lower())
-        if key in _RATE_CONTROLS:
-            raise SourceError(f"camera.controls.{key}: set camera.fps instead")
-        if name is None:
-            raise SourceError(
-                f"camera.controls.{key}: this camera has no such control; it has: {', '.join(sorted(offered))}"
-            )
-        low, high, _ = offered[name]
-        if isinstance(value, int | float) and isinstance(low, int | float) and not low <= value <= high:
-            raise SourceError(f"camera.controls.{key}: {value} is out of range; allowed: {low} to {high}")
-        result[name] = tuple(value) if isinstance(value, list) else value
-    return result
+    raise SourceAbsentError(
+        f"no camera's number, model or id is {wanted!r}; there are: {have}", for_viewers="this camera is not connected"
+    )
 
 
 def _library() -> Any:
     try:
         from picamera2 import Picamera2
     except ImportError as error:
-        raise SourceError(f'camera.source = "picamera2" lacks its library ({error}); {_INSTALL}') from None
+        missing = error.name or "picamera2"
+        raise SourceError(
+            f'camera.source = "picamera2" lacks its library ({missing} cannot be imported); {_INSTALL}',
+            for_viewers="a library for the camera is missing",
+        ) from error
     return Picamera2
 
 
@@ -171,9 +165,10 @@ def _open(device: str) -> Any:
     try:
         return library(number)
     except (RuntimeError, IndexError, OSError) as error:
-        cause = str(error.__cause__ or error)
-        hint = "; another program holds it (`fuser -v /dev/media*`)" if "busy" in cause.lower() else ""
-        raise SourceError(f"camera {number} cannot be opened: {cause}{hint}") from None
+        busy = "busy" in str(error.__cause__ or error).lower()
+        why = "another program holds it (`fuser -v /dev/media*`)" if busy else _cause(error)
+        viewers = "the camera is in use by another program" if busy else "the camera cannot be opened"
+        raise SourceError(f"camera {number} cannot be opened: {why}", for_viewers=viewers) from error
 
 
 def _configured(camera: Any, job: CameraJob) -> Layout:
@@ -184,8 +179,9 @@ def _configured(camera: Any, job: CameraJob) -> Layout:
     if "FrameDurationLimits" in camera.camera_controls:
         shortest, longest, _ = camera.camera_controls["FrameDurationLimits"]
         if period_us < shortest:
-            raise SourceError(
-                f"camera.fps: {job.fps} is too fast for this camera; allowed: {1_000_000 // shortest} or less"
+            raise unfit(
+                f"camera.fps: {job.fps} is too fast for this camera; allowed: {1_000_000 // shortest} or less",
+                "camera.fps does",
             )
         if period_us <= longest:
             controls["FrameDurationLimits"] = (period_us, period_us)
@@ -201,18 +197,25 @@ def _configured(camera: Any, job: CameraJob) -> Layout:
             )
         )
     except (RuntimeError, ValueError) as error:
-        raise SourceError(f"the camera refuses {job.width}x{job.height} at {job.fps} fps: {error}") from None
+        raise SourceError(f"the camera refuses {job.width}x{job.height} at {job.fps} fps ({_cause(error)})") from error
     # libcamera adjusts what it cannot do, without a word.
     main = camera.camera_configuration()["main"]
     if main["format"] not in _PIXEL_FORMATS:
         raise SourceError(f"the camera yields {main['format']}; known are {' and '.join(_PIXEL_FORMATS)}")
     width, height = main["size"]
     if (width, height) != (job.width, job.height):
-        raise SourceError(
+        raise unfit(
             f"the camera does not do {job.width}x{job.height}; the nearest is camera.width = {width} "
-            f"and camera.height = {height}"
+            f"and camera.height = {height}",
+            "camera.width and height do",
         )
     return Layout(pixel_format=_PIXEL_FORMATS[main["format"]], width=width, height=height, stride=main["stride"])
+
+
+def _cause(error: BaseException) -> str:
+    """Return the system's words for an error number, else the error's type: libcamera's text may hold anything."""
+    cause = error.__cause__ or error
+    return getattr(cause, "strerror", None) or type(cause).__name__
 
 
 def _captured_at_us(metadata: Mapping[str, Any]) -> int:

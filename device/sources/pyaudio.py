@@ -61,8 +61,9 @@ class PyAudioSource:
         except (OSError, ValueError) as error:
             raise SourceError(
                 f"microphone {self.microphone.name!r} cannot be opened at {self.rate} Hz with "
-                f"{self._opened} channels: {_words(error)}; another program may hold it"
-            ) from None
+                f"{self._opened} channels: {_words(error)}; look at `fuser -v /dev/snd/*`",
+                for_viewers="the microphone cannot be opened",
+            ) from error
 
     def pace(self, ppm: float) -> None:
         """Follow our clock: the device's is so many parts per million faster."""
@@ -80,7 +81,10 @@ class PyAudioSource:
                     self.overflows += 1
                     self._on_overflow(self.overflows)
                     continue
-                raise SourceError(f"microphone {self.microphone.name!r} went away: {_words(error)}") from None
+                raise SourceError(
+                    f"microphone {self.microphone.name!r} went away: {_words(error)}",
+                    for_viewers="the microphone was disconnected",
+                ) from error
             captured_at_us = monotonic_us() - (waiting + self._frames) * _US // self.rate
             samples = _spread(samples) if self._opened < self._channels else samples
             if self._resampling:
@@ -132,7 +136,10 @@ def choose(found: list[Microphone], wanted: str) -> Microphone:
     Raises SourceError that lists what there is.
     """
     if not found:
-        raise SourceAbsentError("there is no microphone, or another program holds it; look at `arecord -l`")
+        raise SourceAbsentError(
+            "there is no microphone, or another program holds it; look at `arecord -l`",
+            for_viewers="no microphone is connected",
+        )
     if not wanted:
         return next((each for each in found if each.default), found[0])
     # The whole name first: one name may be part of another.
@@ -141,14 +148,21 @@ def choose(found: list[Microphone], wanted: str) -> Microphone:
             if matches(each.name.lower(), wanted.lower()):
                 return each
     names = ", ".join(repr(each.name) for each in found)
-    raise SourceAbsentError(f"no microphone's name holds {wanted!r}, or another program holds it; there are: {names}")
+    raise SourceAbsentError(
+        f"no microphone's name holds {wanted!r}, or another program holds it; there are: {names}",
+        for_viewers="this microphone is not connected",
+    )
 
 
 def _open_portaudio() -> Any:
     try:
         import pyaudio
     except ImportError as error:
-        raise SourceError(f'microphone.source = "pyaudio" lacks its library ({error}); {_INSTALL}') from None
+        missing = error.name or "pyaudio"
+        raise SourceError(
+            f'microphone.source = "pyaudio" lacks its library ({missing} cannot be imported); {_INSTALL}',
+            for_viewers="a library for the microphone is missing",
+        ) from error
     return pyaudio.PyAudio()
 
 
@@ -166,5 +180,18 @@ def _spread(mono: bytes) -> bytes:
     return bytes(stereo)
 
 
+# portaudio.h, PaErrorCode: what there is to do about the common ones.
+_PORTAUDIO = {
+    -9996: "there is no such device",
+    -9997: "it does not do this sample rate",
+    -9998: "it does not do this number of channels",
+    -9985: "another program may hold it",
+    -9999: "the sound system reports an error of the device",
+    -9988: "the stream was closed",
+}
+
+
 def _words(error: Exception) -> str:
-    return next((str(each) for each in error.args if isinstance(each, str)), str(error))
+    """Return what PortAudio's error code means; its text may hold anything."""
+    code = next((each for each in (getattr(error, "errno", None), *error.args) if isinstance(each, int)), 0)
+    return _PORTAUDIO.get(code) or (f"PortAudio error {code}" if code else type(error).__name__)

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 _US = 1_000_000
 _UNSPECIFIED = 2  # ITU-T H.273
+# Decoding from the key frame before the running place takes less than this, as a rule; and late pictures are shown
+# no closer together, for what is left out is caught up.
+_PATIENCE_US, _LATE_APART_US = 1_000_000, 100_000
 
 
 class VideoClip:
@@ -36,10 +39,17 @@ class VideoClip:
         self.fps = max(1, min(fps, round(native)))
         self.colour = _colour_of(context, self.height)
         self._period_us = _US // fps
+        self.missed = 0
 
     def pictures(self) -> Iterator[FramePicture]:
-        """Yield pictures for ever, each when it is due; those that are over already are left out."""
+        """Yield pictures for ever, each when it is due; those that are over already are left out.
+
+        If decoding is slower than real time, or begins far before the running place because there is no key frame
+        nearby, pictures come late instead: fewer of them, never none. They have the capture time at which they are
+        shown, and the film goes on from there; it is in step with its sound again when decoding has caught up.
+        """
         number, last_due_us = 0, 0
+        shown_at_us = monotonic_us() + _PATIENCE_US - _LATE_APART_US
         last: VideoFrame | None = None
         for start_us in self._loop.starts():
             for frame, offset_us in self._loop.frames(VideoFrame):
@@ -48,17 +58,21 @@ class VideoClip:
                 if due_us - last_due_us < self._period_us * 3 // 4:
                     continue
                 number += 1
-                if due_us < monotonic_us() - self._period_us:
+                now_us = monotonic_us()
+                late = due_us < now_us - self._period_us
+                if late and now_us - shown_at_us < _LATE_APART_US:
+                    self.missed += 1
                     continue
-                for held in self._held(last, last_due_us, due_us):
+                for held in () if late else self._held(last, last_due_us, due_us):
                     number += 1
                     yield replace(held, number=number)
                 last_due_us = due_us
                 last = frame.reformat(width=self.width, height=self.height, format=self.pixel_format)
                 sleep_until_us(due_us)
-                yield FramePicture(frame=last, number=number, captured_at_us=due_us)
+                shown_at_us = monotonic_us()
+                yield FramePicture(frame=last, number=number, captured_at_us=shown_at_us if late else due_us)
             end_us = start_us + self._loop.duration_us
-            for held in self._held(last, last_due_us, end_us):
+            for held in self._held(last, max(last_due_us, shown_at_us - _US), end_us):
                 number += 1
                 last_due_us = held.captured_at_us
                 yield replace(held, number=number)

@@ -54,6 +54,7 @@ class AudioTrack:
         self._command = command
         self.dropped = 0
         self.fed = 0
+        self.muted = False  # by the room
 
     def options(self) -> rtc.TrackPublishOptions:
         return rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE, stream="device")
@@ -69,6 +70,14 @@ class AudioTrack:
             if self.fed:  # else this process is still starting, and nobody could have heard it
                 self._drop()
         self._pending.put_nowait(block)
+
+    def unmute(self) -> None:
+        """Undo a mute by the room, locally."""
+        self.track.unmute()
+
+    def resumed(self) -> None:
+        """Forget what was captured while viewers received nothing."""
+        self._source.clear_queue()
 
     def welcome(self) -> None:
         """Do nothing: sound is there for whoever comes."""

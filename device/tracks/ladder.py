@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # Motion is still motion at 10 to 15 fps; below, people rather look at a smaller picture.
-_SLOWEST_FPS = 10
+SLOWEST_FPS = 10
 _SIZES = ((3, 4), (1, 2), (1, 4), (1, 8))
 _SMALLEST = (160, 90)
 # The target dips for up to a second when packets come late: down only where most of 2.5 s was too little, up only
@@ -62,7 +62,7 @@ def rungs(*, width: int, height: int, fps: int, floor_bps: int, ceiling_bps: int
 
 def _bounds(width: int, height: int, fps: int) -> Iterator[tuple[int, int, int]]:
     yield width, height, fps
-    while fps >= 2 * _SLOWEST_FPS:
+    while fps >= 2 * SLOWEST_FPS:
         fps = (fps + 1) // 2
         yield width, height, fps
     for part, whole in _SIZES:

@@ -29,6 +29,7 @@ _DELTA = rtc.EncodedFrameType.ENCODED_FRAME_DELTA
 # all that build on it are garbage until the next key frame. So units that come in a burst are fed one by one.
 _SPACING_S = 0.008
 _MAX_WAITING = 30
+_DROPS_LOG_INTERVAL_S = 10.0
 _LOSSY = 0.02
 
 
@@ -39,9 +40,13 @@ class VideoTrack:
         self._source = rtc.EncodedVideoSource(job.width, job.height)
         self.track = rtc.LocalVideoTrack.create_video_track("camera", self._source)
         self.fed = 0
+        self.muted = False  # by the room
         self._waiting: deque[Message] = deque()
         self._next_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        # Half a period, or a burst at 120 fps would never be worked off.
+        self._spacing_s = min(_SPACING_S, 0.5 / job.fps)
+        self._dropped, self._log_drops_at = 0, 0.0
         self._losses, self._fed_before = Losses(), 0
         self._key_wanted_at: float | None = None
         self.on_viewer: Callable[[], None] | None = None
@@ -76,8 +81,17 @@ class VideoTrack:
         self._losses, self._fed_before = Losses(), self.fed
         self._carry_out(self._control.restarted())
 
+    def unmute(self) -> None:
+        """Undo a mute by the room, locally."""
+        self.track.unmute()
+
+    def resumed(self) -> None:
+        """Send a key frame, because viewers receive this track again after a mute."""
+        self._losses, self._fed_before = Losses(), self.fed
+        self._carry_out(self._control.lost(time.monotonic()))
+
     def welcome(self) -> None:
-        """Note that somebody has come who sees nothing yet."""
+        """Note that a viewer has joined who sees nothing yet."""
         if self.on_viewer is not None:
             self.on_viewer()
 
@@ -88,9 +102,7 @@ class VideoTrack:
     def deliver(self, unit: Message) -> None:
         """Take one access unit; those that come in a burst are fed a few milliseconds apart."""
         if len(self._waiting) >= _MAX_WAITING:
-            log.info("camera.units_dropped", units=len(self._waiting))
-            self._waiting.clear()
-            self._carry_out(self._control.lost(time.monotonic()))
+            self._drop_waiting(time.monotonic())
         self._waiting.append(unit)
         if self._timer is None:
             self._feed_waiting()
@@ -123,11 +135,20 @@ class VideoTrack:
         if self.on_news is not None and (news := self._news.of(sent, now)):
             self.on_news(news)
 
+    def _drop_waiting(self, now: float) -> None:
+        self._dropped += len(self._waiting)
+        self._waiting.clear()
+        if now >= self._log_drops_at:
+            self._log_drops_at = now + _DROPS_LOG_INTERVAL_S
+            log.info("camera.units_dropped", units=self._dropped, cause="more units than the SDK can be fed with")
+            self._dropped = 0
+        self._carry_out(self._control.lost(now))
+
     def _feed_waiting(self) -> None:
         self._timer = None
         now = time.monotonic()
         if now >= self._next_at and self._waiting:
-            self._next_at = now + _SPACING_S
+            self._next_at = now + self._spacing_s
             self._feed(self._waiting.popleft())
         if self._waiting:
             self._timer = asyncio.get_running_loop().call_later(self._next_at - now, self._feed_waiting)
@@ -165,9 +186,6 @@ class VideoTrack:
             now=now,
         )
         self._carry_out(orders)
-        if (rung := orders.rung) is not None:
-            why = f"the room's target is {self._target_bps // 1000} kbit/s"
-            log.info("camera.rung", width=rung.width, height=rung.height, fps=rung.fps, why=why)
 
     async def aclose(self) -> None:
         if self._timer is not None:
@@ -182,5 +200,7 @@ class VideoTrack:
             log.debug("camera.bitrate", bitrate_bps=orders.bitrate_bps)
         if (rung := orders.rung) is not None:
             self._command("rung", {"width": rung.width, "height": rung.height, "fps": rung.fps})
+            why = f"the room's target is {self._target_bps // 1000} kbit/s"
+            log.info("camera.rung", width=rung.width, height=rung.height, fps=rung.fps, why=why)
         if orders.key_frame:
             self._command("key_frame", None)

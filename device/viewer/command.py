@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import sys
 from typing import TYPE_CHECKING
 
-from device.errors import ExitCode
+from device.errors import ExitCode, UnreachableError
+from device.network.probe import Probe
+from device.network.resolver import Resolver
 from device.viewer.server import Viewer, ViewerBundleMissing, serving
 
 if TYPE_CHECKING:
+    from device.network.probe import Sight
     from device.room.minting import ApiKey
+
+
+async def sighted(room_url: str) -> Sight | None:
+    """Ask the server for its time, by which a token has to be valid; None if it does not answer."""
+    with contextlib.suppress(UnreachableError):
+        return await Probe(Resolver()).look(room_url)
+    return None
 
 
 async def run(room_url: str, api_key: ApiKey, *, host: str, port: int) -> int:
@@ -20,7 +31,11 @@ async def run(room_url: str, api_key: ApiKey, *, host: str, port: int) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     try:
-        async with serving(Viewer(room_url=room_url, mint=api_key.viewer_token), host=host, port=port) as url:
+
+        async def mint() -> str:
+            return api_key.viewer_token(at=await sighted(room_url))
+
+        async with serving(Viewer(room_url=room_url, mint=mint), host=host, port=port) as url:
             sys.stdout.write(f"{url}\n")
             sys.stdout.flush()
             await stop.wait()

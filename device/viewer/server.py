@@ -16,7 +16,7 @@ from aiohttp import web
 from yarl import URL
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from aiohttp.typedefs import Handler, Middleware
 
@@ -55,11 +55,11 @@ class Viewer:
 
     room_url: the room's server as a browser reaches it (ws, wss, http or https).
     mint: returns a fresh subscriber JWT, under an identity of its own each time (two pages with one identity
-        would evict each other for ever). It is called on the event loop and must not block.
+        would evict each other for ever).
     """
 
     room_url: str
-    mint: Callable[[], str]
+    mint: Callable[[], Awaitable[str]]
 
 
 @asynccontextmanager
@@ -97,9 +97,9 @@ def _application(viewer: Viewer, *, host: str) -> web.Application:
             log.warning("viewer.token_refused", peer=request.remote)
             raise web.HTTPForbidden(text="This is only for the viewer page itself.")
         try:
-            token = viewer.mint()
+            token = await viewer.mint()
         except Exception as error:  # noqa: BLE001
-            log.warning("viewer.token_failed", peer=request.remote, error=f"{type(error).__name__}: {error}")
+            log.warning("viewer.token_failed", peer=request.remote, error=type(error).__name__)
             raise web.HTTPServiceUnavailable(text="No token can be had right now.") from None
         log.info("viewer.token_minted", peer=request.remote)
         return web.json_response({"url": viewer.room_url, "token": token})

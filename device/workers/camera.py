@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from device.errors import SourceError
 from device.jobs import CameraJob
+from device.workers.drops import DropLog
 from device.workers.encoding import Encoding
 from device.workers.link import Link, serve
+from device.workers.named import named
 
 if TYPE_CHECKING:
     from device.workers.encoding import Source
@@ -20,10 +23,11 @@ def main() -> int:
 
 def _run(link: Link, job: CameraJob) -> None:
     # Nothing is closed at the end: a driver may hang in that, and the end of the process frees its device.
-    if job.encoder == "copy":
-        _pass_through(link, job)
-    else:
-        _capture(link, job)
+    with named(job.source, job.path):
+        if job.encoder == "copy":
+            _pass_through(link, job)
+        else:
+            _capture(link, job)
 
 
 def _capture(link: Link, job: CameraJob) -> None:
@@ -32,11 +36,15 @@ def _capture(link: Link, job: CameraJob) -> None:
     source = open_source(job)
     encoding = Encoding(link, job, source)
     darkness = Darkness(link)
+    drops = DropLog(lambda counts: link.log("info", "camera.frames_dropped", **counts))
     for picture in source.pictures():
         for command in link.commands():
             link.reply(command, encoding.obey(command))
         encoding.encode(picture)
         darkness.look(picture)
+        drops.look(
+            time.monotonic(), late=source.missed, bitrate_budget=encoding.over_budget, encoder_busy=encoding.busy
+        )
 
 
 def _pass_through(link: Link, job: CameraJob) -> None:

@@ -4,33 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 import socket
-import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from device.errors import WireError
+from device.errors import InternalError, WireError
+from device.room.attributes import public_text
 from device.workers.link import SEND_BUFFER_BYTES
+from device.workers.process import fresh_interpreter, killed, to_the_end
 from device.workers.wire import Decoder, Kind, Message, json_message
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable
 
 log = structlog.get_logger()
 
 _FROM_WORKER = frozenset({Kind.HELLO, Kind.UNIT, Kind.BLOCK, Kind.REPLY, Kind.LOG, Kind.FAILED, Kind.NOTICE})
-# libcamera colours its lines even into a pipe, and tells of each step.
-_CALM_LIBRARIES = {"LIBCAMERA_LOG_NO_COLOR": "1"}
 _ASK_S = 0.4  # a worker ends within milliseconds of end-of-file on its socket, unless its device hangs
-_KILL_S = 0.6
 _UNKILLABLE = "it hangs in the kernel: needs a reboot (docs/troubleshooting.md)"
 _MAX_STDERR_LINE = 1 << 10
 _MAX_LAST_WORDS = 2000
 _MAX_UNSENT_BYTES = 64 << 10
+_MAX_UNHANDLED = 100  # in a row: 3 s of pictures
 
 
 class Child(asyncio.Protocol):
@@ -40,8 +38,10 @@ class Child(asyncio.Protocol):
         self.name = name
         self.gone: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.last_words = ""
-        self.failure = ""  # the type of the error that ended it, where it could say so
+        self.for_viewers = ""  # why it ended, in words that everybody may read
+        self.failure = ""  # the type of the error that ended it, if it could say so
         self._on_message = on_message
+        self._unhandled = 0
         self._decoder = Decoder(accept=_FROM_WORKER)
         self._transport: asyncio.Transport | None = None
 
@@ -61,24 +61,48 @@ class Child(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             for message in self._decoder.feed(data):
+                if self.gone.done():
+                    return
                 if message.kind is Kind.FAILED:
                     words = message.json()
                     self.failure = str(words.get("error", ""))
-                    self.lost(str(words.get("message", ""))[:_MAX_LAST_WORDS])
+                    for_viewers = public_text(str(words.get("for_viewers", ""))) or "the worker failed"
+                    self.lost(str(words.get("message", ""))[:_MAX_LAST_WORDS], for_viewers=for_viewers)
                     return
-                self._on_message(message)
+                self._handle(message)
         except WireError as error:
             self.lost(f"it sent nonsense: {error}")
-        except Exception as error:  # asyncio would log it and go on with half a message
-            log.exception("worker.message_unhandled", worker=self.name)
-            self.lost(f"its message could not be handled: {type(error).__name__}")
+
+    def _handle(self, message: Message) -> None:
+        """Pass a message on. An error in that is the daemon's own: the worker goes on, and the message is dropped."""
+        try:
+            self._on_message(message)
+        except WireError:
+            raise
+        except Exception:
+            self._unhandled += 1
+            if self._unhandled & (self._unhandled - 1) == 0:  # the first, and each doubling
+                log.exception(
+                    "daemon.message_unhandled", worker=self.name, kind=message.kind.name, times=self._unhandled
+                )
+            if self._unhandled >= _MAX_UNHANDLED:
+                self._give_up(InternalError(f"no message of the {self.name} worker could be handled any more"))
+        else:
+            self._unhandled = 0
+
+    def _give_up(self, error: InternalError) -> None:
+        """End the daemon through its supervisor: it only gets worse."""
+        if not self.gone.done():
+            self.gone.set_exception(error)
+        self.hang_up()
 
     def connection_lost(self, _exc: Exception | None) -> None:
         self.lost("")
 
-    def lost(self, why: str) -> None:
+    def lost(self, why: str, *, for_viewers: str = "") -> None:
         """Declare this worker gone; the first reason counts. Empty: how the process ended says more."""
         if not self.gone.done():
+            self.for_viewers = for_viewers or why
             self.gone.set_result(why)
         self.hang_up()
 
@@ -121,74 +145,14 @@ async def running(
         await to_the_end(_ended(process, child, chatter, fell=fell))
 
 
-async def fresh_interpreter(module: str, *arguments: str, **streams: Any) -> asyncio.subprocess.Process:
-    """Start `python -m module` in a session of its own, with nothing of ours that is not meant for it.
-
-    Never a fork: the SDK has threads; and Ctrl-C at a terminal is meant for the daemon alone. Cancelled meanwhile, it
-    leaves nothing running.
-    """
-    spawning = asyncio.create_task(
-        asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",  # nothing is imported from wherever the daemon was started
-            "-m",
-            module,
-            *arguments,
-            start_new_session=True,
-            env=_environment(),
-            **streams,
-        )
-    )
-    try:
-        return await asyncio.shield(spawning)
-    except asyncio.CancelledError:
-        await to_the_end(_unspawned(spawning))
-        raise
-
-
-async def killed(process: asyncio.subprocess.Process) -> int | None:
-    """Kill a process that may still run; return its exit code, or None where it survives even that."""
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGKILL)  # asyncio's own would reap it, unseen by the loop
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_KILL_S):
-            return await process.wait()
-    return None
-
-
-async def _unspawned(spawning: asyncio.Task[asyncio.subprocess.Process]) -> None:
-    with contextlib.suppress(OSError):
-        await killed(await spawning)
-
-
-def _environment() -> dict[str, str]:
-    """Return what drivers may see of ours: no credentials, and nothing that speaks for the daemon."""
-    ours = ("DEVICE_", "NOTIFY_SOCKET", "WATCHDOG_", "CREDENTIALS_DIRECTORY")
-    return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | _CALM_LIBRARIES
-
-
-async def to_the_end(ending: Coroutine[Any, Any, object]) -> None:
-    """Wait for something bounded, however often cancelled meanwhile: a worker half ended would keep its device."""
-    task = asyncio.create_task(ending)
-    cancelled = False
-    while not task.done():
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError:
-            cancelled = True
-    task.result()
-    if cancelled:
-        raise asyncio.CancelledError
-
-
 async def _ended(process: asyncio.subprocess.Process, child: Child, chatter: asyncio.Task[str], *, fell: bool) -> None:
     code = await _exit_code(process)
     if code is None:
-        child.last_words = _UNKILLABLE
-    elif fell and not child.gone.result():
+        child.last_words = child.for_viewers = _UNKILLABLE
+    elif fell and child.gone.exception() is None and not child.gone.result():
         crashed = code is not None and code > 0  # by Python itself, which says why on its last line
-        child.last_words = (await _last_line(chatter) if crashed else "") or _in_words(code)
+        child.for_viewers = _in_words(code)
+        child.last_words = (await _last_line(chatter) if crashed else "") or child.for_viewers
     chatter.cancel()
     log.debug("worker.ended", worker=child.name, pid=process.pid, exit=code)
 

@@ -10,6 +10,7 @@ from device.errors import EncoderError
 from device.sources.pacing import RateLimit
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Iterator
 
     from device.encoders.encoder import Encoder
@@ -26,6 +27,7 @@ class Source(Protocol):
     """What yields pictures; see `device.sources`."""
 
     name: str
+    missed: int  # pictures that came too late to be sent
     pixel_format: str
     width: int
     height: int
@@ -46,7 +48,9 @@ class Encoding:
         self._width, self._height, self._fps = source.width, source.height, float(source.fps)
         self._limit: RateLimit | None = None
         self._debt = Debt()
+        self.over_budget = 0  # pictures left out because too many bits were sent already
         self._encoder = self._open()
+        link.thread_owner = self._owns
 
     def encode(self, picture: Picture) -> None:
         """Encode one picture, unless there are to be fewer of them, or too many bits were sent already.
@@ -54,19 +58,34 @@ class Encoding:
         With "auto", software takes over from a board's encoder that fails.
         """
         admitted = self._limit is None or self._limit.admits(picture.captured_at_us)
-        admitted &= self._debt.allows(picture.captured_at_us) or self._all_keys
-        if not (admitted or self._next_key):  # somebody waits for a key frame
+        affordable = self._debt.allows(picture.captured_at_us) or self._all_keys
+        if not (admitted and affordable) and not self._next_key:  # else somebody waits for a key frame
+            self.over_budget += admitted
             return
         key = self._all_keys or self._next_key
         self._next_key = False
         try:
             self._encoder.encode(picture, key=key)
         except EncoderError as error:
-            if self._encoder.name == "x264" or self._job.encoder != "auto":
-                raise
-            self._link.log("warning", "camera.encoder_replaced", why=str(error), by="x264")
-            self._encoder = self._software()
+            self._fall_back(error)
             self._encoder.encode(picture, key=True)
+
+    @property
+    def busy(self) -> int:
+        """How many pictures were left out because the encoder was busy."""
+        return self._encoder.busy
+
+    def _owns(self, thread: threading.Thread) -> bool:
+        """Say whether a thread that failed is the encoder's, which software takes over from at the next picture."""
+        return self._job.encoder == "auto" and self._encoder.owns(thread)
+
+    def _fall_back(self, error: EncoderError) -> None:
+        """Let software take over from the board's encoder. Raises the error if there is nothing to fall back to."""
+        if self._encoder.name == "x264" or self._job.encoder != "auto":
+            raise error
+        self._link.log("warning", "camera.encoder_replaced", why=str(error), by="x264")
+        self._encoder.close()
+        self._encoder = self._software()
 
     def obey(self, command: dict[str, Any]) -> str:
         """Carry out one command; return what is wrong with it, or an empty text."""
@@ -77,7 +96,10 @@ class Encoding:
                 self._all_keys = wanted
             case {"name": "bitrate", "value": int(bitrate_bps)} if bitrate_bps > 0:
                 self._bitrate_bps = bitrate_bps
-                self._encoder.set_bitrate(bitrate_bps)
+                try:
+                    self._encoder.set_bitrate(bitrate_bps)
+                except EncoderError as error:
+                    self._fall_back(error)
             case {"name": "rung", "value": {"width": int(width), "height": int(height), "fps": int(fps)}} if (
                 min(width, height, fps) > 0
             ):

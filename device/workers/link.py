@@ -10,9 +10,10 @@ import signal
 import socket
 import sys
 import threading
+import traceback
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-from device.errors import SourceError, WireError
+from device.errors import DeviceError, SourceError, ThreadFailedError, WireError
 from device.workers.wire import Decoder, Flag, Kind, Message, json_message
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class Link:
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
         self._sending = threading.Lock()
+        # Who reports the failure of a thread itself, so that it does not end the worker.
+        self.thread_owner: Callable[[threading.Thread], bool] = lambda _thread: False
         self._reserve = bytes(_RESERVE_BYTES)  # never touched, so it takes addresses only
         self._decoder = Decoder(accept=frozenset({Kind.SETTINGS, Kind.COMMAND}))
         self._commands: queue.Queue[dict[str, Any]] = queue.Queue(_MAX_COMMANDS)
@@ -77,9 +80,13 @@ class Link:
     def failed(self, error: BaseException) -> NoReturn:
         """Say why, and end at once: a library's thread or exit handler may hang, with the device in its hands."""
         self._reserve = b""  # for what it takes to say that memory is exhausted
-        words = "memory is exhausted" if isinstance(error, MemoryError) else str(error) or type(error).__name__
         try:
-            self.send(json_message(Kind.FAILED, {"error": type(error).__name__, "message": words}))
+            message, for_viewers = _described(error)
+            self.send(
+                json_message(
+                    Kind.FAILED, {"error": type(error).__name__, "message": message, "for_viewers": for_viewers}
+                )
+            )
         finally:
             os._exit(1)
 
@@ -126,6 +133,22 @@ class Link:
             self.failed(error)
 
 
+def _described(error: BaseException) -> tuple[str, str]:
+    """Return what operators and viewers read of an error. The text of a library's exception may hold anything.
+
+    An error that nobody foresaw goes to standard error with its traceback, which the daemon logs at debug level.
+    """
+    if isinstance(error, MemoryError):
+        return "memory is exhausted", "memory is exhausted"
+    if isinstance(error, DeviceError):
+        if error.__cause__ is not None:
+            traceback.print_exception(error.__cause__, file=sys.stderr)
+        return str(error) or error.for_viewers, error.for_viewers
+    traceback.print_exception(error, file=sys.stderr)
+    sys.stderr.flush()
+    return f"{type(error).__name__} in the worker (its traceback is logged at debug level)", "an internal error"
+
+
 def serve(capture: Callable[[Link], None]) -> int:
     """Run a worker's capture until the daemon goes; tell the daemon of whatever ends it before."""
     _settle_in()
@@ -133,8 +156,13 @@ def serve(capture: Callable[[Link], None]) -> int:
 
     def on_thread_failure(failure: threading.ExceptHookArgs) -> None:
         # picamera2 and its encoders work in threads, whose exceptions would pass unseen.
+        if failure.thread is not None and link.thread_owner(failure.thread):
+            return
         name = failure.thread.name if failure.thread else "a thread"
-        link.failed(RuntimeError(f"{name} failed: {failure.exc_type.__name__}: {failure.exc_value}"))
+        if failure.exc_value is not None:
+            traceback.print_exception(failure.exc_value, file=sys.stderr)
+            sys.stderr.flush()
+        link.failed(ThreadFailedError(f"the thread {name} failed: {failure.exc_type.__name__}"))
 
     threading.excepthook = on_thread_failure
     try:

@@ -10,6 +10,7 @@ from device.errors import SourceError
 from device.jobs import MicrophoneJob
 from device.media.stillness import Stillness
 from device.workers.link import Link, serve
+from device.workers.named import named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,6 +38,11 @@ def main() -> int:
 
 def _capture(link: Link, job: MicrophoneJob) -> None:
     # Nothing is closed at the end: a driver may hang in that, and the end of the process frees its device.
+    with named(job.source, job.path):
+        _deliver(link, job)
+
+
+def _deliver(link: Link, job: MicrophoneJob) -> None:
     source = open_source(job, link)
     amplify = _amplifier(job.gain_db)
     silence = Stillness(limit_s=_SILENT_S)

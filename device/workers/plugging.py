@@ -18,9 +18,10 @@ def present(root: Path = Path("/")) -> frozenset[str]:
         found |= {entry for entry in os.listdir(root / "dev") if entry.startswith(_NODES)}  # noqa: PTH208 - cheap
     with contextlib.suppress(OSError):
         found |= {f"snd/{entry}" for entry in os.listdir(root / "dev/snd")}  # noqa: PTH208
-    with contextlib.suppress(OSError):
-        cards = (root / "proc/asound/cards").read_text(errors="replace").splitlines()
-        found |= {line for line in cards if not line.startswith("---")}  # "--- no soundcards ---"
+    # Not /proc/asound: the unit's ProcSubset=pid hides it.
+    for card in (root / "sys/class/sound").glob("card*"):
+        with contextlib.suppress(OSError):
+            found.add(f"{card.name} {(card / 'id').read_text(errors='replace').strip()}")
     return frozenset(found)
 
 

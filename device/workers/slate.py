@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import sys
 import textwrap
-from typing import Any
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
+
+from device.sources.fonts import Lettering
 
 _INK, _PALE, _PAPER = (235, 235, 235), (160, 160, 160), (24, 26, 30)
 _MARGIN = 16  # one of so many parts of the width
@@ -30,19 +31,14 @@ def drawn(*, title: str, lines: list[str], width: int, height: int) -> Image.Ima
     picture = Image.new("RGB", (width, height), _PAPER)
     draw = ImageDraw.Draw(picture)
     margin = width // _MARGIN
-    large, small = (ImageFont.load_default(max(10, height // part)) for part in (9, 18))
+    large, small = (Lettering(max(10, height // part)) for part in (9, 18))
     y = height // 4
-    draw.text(
-        (margin, y),
-        _shortened(draw, " ".join(title.split())[:_MAX_TITLE], large, width - 2 * margin),
-        font=large,
-        fill=_INK,
-    )
+    large.draw(draw, (margin, y), _shortened(title[:_MAX_TITLE], large, width - 2 * margin), _INK)
     y += height // 5
-    columns = max(10, int((width - 2 * margin) / draw.textlength("n", font=small)))
+    columns = max(10, int((width - 2 * margin) / small.length("n")))
     wrapped = [piece for line in lines for piece in textwrap.wrap(line, columns)]
     for line in wrapped[:_MAX_LINES]:
-        draw.text((margin, y), _shortened(draw, line, small, width - 2 * margin), font=small, fill=_PALE)
+        small.draw(draw, (margin, y), _shortened(line, small, width - 2 * margin), _PALE)
         y += height // 13
     return picture
 
@@ -78,8 +74,8 @@ def encoded(picture: Image.Image) -> bytes:
     return units[0].payload
 
 
-def _shortened(draw: ImageDraw.ImageDraw, text: str, font: Any, width: float) -> str:
-    while text and draw.textlength(text, font=font) > width:
+def _shortened(text: str, lettering: Lettering, width: float) -> str:
+    while text and lettering.length(text) > width:
         text = text[:-1]
     return text
 

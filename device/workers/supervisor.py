@@ -13,6 +13,7 @@ import structlog
 
 from device.errors import SourceAbsentError, SourceError
 from device.repeats import Repeats
+from device.room.attributes import public_text
 from device.workers import plugging
 from device.workers.child import Child, running
 from device.workers.recovery import Act, Recovery
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _REPLY_DUE_S = 2.0
-_MAX_NOTICE = 200
+_PERIODS, _LEAST_FPS = 3.0, 0.1  # a source is silent after three periods of its own rate, if that is slower
 # To be heard of again: after a look, and after a worker's start and end, which are bounded in themselves.
 _LOOK_DUE_S, _STEP_DUE_S = 30.0, 60.0
 _SOURCES_FAILURES = frozenset({SourceError.__name__, SourceAbsentError.__name__})
@@ -93,6 +94,7 @@ class Supervisor:
         self._repeats = Repeats()
         self._unanswered: dict[int, tuple[str, float]] = {}
         self._next_id = 0
+        self._greeted_at: float | None = None  # when the worker said that it captures
 
     async def run(self) -> None:
         """Run the worker until cancelled."""
@@ -105,12 +107,13 @@ class Supervisor:
             devices = plugging.present()
             self._promise(_STEP_DUE_S)
             try:
-                why = await self._run_once()
+                why, for_viewers = await self._run_once()
             except OSError as error:  # no memory or no descriptors left, for a while
-                why, self._failure = f"it cannot be started: {error.strerror}", ""
+                why = for_viewers = f"it cannot be started: {error.strerror}"
+                self._failure = ""
                 self.begun.set()
             delay_s = self._recovery.ended(time.monotonic())
-            self._become(self._away(), why)
+            self._become(self._away(), for_viewers)
             if times := self._repeats.worth_telling(why, time.monotonic()):
                 log.warning("worker.restarting", worker=self.plan.name, why=why, delay_s=round(delay_s, 3), times=times)
 
@@ -122,7 +125,7 @@ class Supervisor:
         ):
             log.debug("worker.command_dropped", worker=self.plan.name, command=name)
             return
-        self._unanswered[self._next_id] = (name, time.monotonic() + _REPLY_DUE_S)
+        self._unanswered[self._next_id] = (name, time.monotonic())
 
     async def _rest(self, until: float, devices: frozenset[str] | None) -> None:
         """Wait for the next start; after a source that failed, what is plugged in may be what was missing."""
@@ -134,9 +137,10 @@ class Supervisor:
             log.info("worker.plugged_in", worker=self.plan.name)
             self._recovery.appeared(time.monotonic())
 
-    async def _run_once(self) -> str:
-        """Run one worker to its end; return why it ended."""
+    async def _run_once(self) -> tuple[str, str]:
+        """Run one worker to its end; return why it ended, for operators and for viewers."""
         self._unanswered.clear()
+        self._greeted_at = None
         self._recovery.spawned(time.monotonic())
         async with running(
             name=self.plan.name,
@@ -152,9 +156,9 @@ class Supervisor:
                 self._child = None
                 self._promise(_STEP_DUE_S)
             self._failure = child.failure
-            if why:  # viewers are told at once: the end of a worker that hangs takes a second
-                self._become(self._away(), why)
-        return child.last_words or why
+            if why:  # at once: the end of a worker that hangs takes a second
+                self._become(self._away(), child.for_viewers or why)
+        return child.last_words or why, child.for_viewers or why
 
     async def _watch(self, child: Child) -> str:
         """Wait until the worker is gone or its source dead; return why."""
@@ -176,8 +180,10 @@ class Supervisor:
         self._promises.give(self.plan.name, now=time.monotonic(), within_s=within_s)
 
     def _look_for_replies(self, now: float) -> None:
-        for number, (name, due_at) in list(self._unanswered.items()):
-            if due_at < now:
+        if self._greeted_at is None:  # it still starts: a small board imports for seconds
+            return
+        for number, (name, sent_at) in list(self._unanswered.items()):
+            if now - max(sent_at, self._greeted_at) > _REPLY_DUE_S:
                 del self._unanswered[number]
                 log.warning("worker.command_unanswered", worker=self.plan.name, command=name)
 
@@ -192,10 +198,12 @@ class Supervisor:
             if reply.get("error"):
                 log.warning("worker.command_failed", worker=self.plan.name, command=name, error=str(reply["error"]))
         elif message.kind is Kind.HELLO:
+            self._greeted_at = self._greeted_at or time.monotonic()
             self._recovery.greeted(time.monotonic())
+            self._recovery.stall_s = max(self.plan.stall_s, _PERIODS / _fps_of(message))
             log.info("worker.capturing", worker=self.plan.name, **_fields(message))
         elif message.kind is Kind.NOTICE:
-            self._notice(str(message.json().get("text", ""))[:_MAX_NOTICE])
+            self._notice(public_text(str(message.json().get("text", ""))))
         elif message.kind is Kind.LOG:
             fields = _fields(message)
             level, event = str(fields.pop("level", "info")), str(fields.pop("event", "worker.log"))
@@ -216,6 +224,12 @@ class Supervisor:
         if (state, why) != (self.state, self._why):
             self.state, self._why = state, why
             self._on_state(state, why)
+
+
+def _fps_of(message: Message) -> float:
+    """Return the rate of pictures that a source claims; without one, or with nonsense, so high that it counts not."""
+    fps = message.json().get("fps")
+    return max(float(fps), _LEAST_FPS) if isinstance(fps, int | float) and fps > 0 else float("inf")
 
 
 def _fields(message: Message) -> dict[str, Any]:

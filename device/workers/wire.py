@@ -149,6 +149,8 @@ class Decoder:
 
 
 def _checked(message: Message) -> Message:
+    if message.captured_at_us < 0:
+        raise WireError("a message claims a negative capture time")
     if message.kind is Kind.UNIT:
         if not message.payload.startswith(_START_CODES):
             raise WireError("an access unit does not begin with a start code")

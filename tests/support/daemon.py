@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from tests.support.livekit_server import Server
 
-_LINE = re.compile(r"<(\d)>(\{.*\})")
+_LINE = re.compile(r"(?:<\d>)?(\{.*\})")  # with the journal's prefix, or without
+_PRIORITIES = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
 _END_S = 20.0
 
 SYNTHETIC = {"DEVICE_CAMERA__SOURCE": "pattern", "DEVICE_MICROPHONE__SOURCE": "tone"}
@@ -88,13 +89,18 @@ class Daemon:
             with self._news:
                 self.text.append(text.rstrip("\n"))
                 if match:
-                    self.lines.append(json.loads(match[2]) | {"priority": int(match[1])})
+                    line = json.loads(match[1])
+                    self.lines.append(line | {"priority": _PRIORITIES[line["level"]]})
                 self._news.notify_all()
 
 
 def environment(server: Server, room: str, **extra: str) -> dict[str, str]:
     """Return what a daemon with key and secret needs, on synthetic sources."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("DEVICE_")}
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("DEVICE_") and not name.upper().endswith("_PROXY")
+    }
     return (
         clean
         | SYNTHETIC

@@ -87,6 +87,7 @@ port: {http}
 bind_addresses: ["127.0.0.1"]
 keys: {{{self.api_key}: {self.api_secret}}}
 logging: {{level: info}}
+room: {{enable_remote_unmute: true}}
 rtc:
   tcp_port: 0  # it would listen on every interface
   udp_port: {udp}

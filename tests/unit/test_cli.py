@@ -28,9 +28,8 @@ BAD = {
     "no-room": '[camera]\nsource = "pattern"\n',
     "no-credentials": '[room]\nurl = "wss://room.example"\n',
     "no-secret": MINTING,
-    "secret-file-missing": MINTING + 'api_secret_file = "none"\n',
+    "url-as-path": f'{MINTING}api_secret = "{SECRET}"\n[camera]\nsource = "file"\npath = "rtsp://admin:{SECRET}@192.0.2.7/"\n',
     "no-room-name": f'[room]\nurl = "ws://h"\n[credentials]\napi_key = "k"\napi_secret = "{SECRET}"\n',
-    "token-file-is-config": '[room]\nurl = "ws://h"\n[credentials]\ntoken_file = "token-file-is-config.toml"\n',
 }
 
 

@@ -10,9 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from device import config as config_module
 from device import config_file
-from device.config import Config, Credentials
+from device.config import Config, Credentials, least_camera_stall_s
+from device.encoders import debt
 from device.errors import ConfigError, ExitCode
+from device.tracks import ladder
 
 GOOD = '[room]\nurl = "wss://room.example"\nname = "front-door"\n[credentials]\napi_key = "key"\napi_secret = "s"\n'
 ROOM = '[room]\nurl = "wss://room.example"\n'
@@ -315,12 +318,139 @@ def test_the_environment_mends_what_is_wrong_in_the_file(tmp_path: Path, monkeyp
     assert config_file.load(write(tmp_path, GOOD + '[camera]\nfps = "fast"\n')).camera.fps == 15
 
 
-def test_an_empty_variable_empties_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DEVICE_CREDENTIALS__API_KEY", "")
-    monkeypatch.setenv("DEVICE_CREDENTIALS__API_SECRET", "")
+@pytest.mark.parametrize("empty", ("", "  ", '""', "''"))
+def test_an_empty_variable_is_not_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty: str) -> None:
+    for name in ("CAMERA__FPS", "ROOM__URL", "CAMERA__HFLIP", "CAMERA__CONTROLS", "LOG__LEVEL", "CREDENTIALS__API_KEY"):
+        monkeypatch.setenv(f"DEVICE_{name}", empty)
     config = config_file.load(write(tmp_path, GOOD))
-    assert config.credentials.api_key == ""
-    assert config.credentials.api_secret.get_secret_value() == ""
+    monkeypatch.undo()
+    assert config == config_file.load(write(tmp_path, GOOD))
+
+
+@pytest.mark.parametrize("quoted", ('"{}"', "'{}'", ' "{}" ', "{}\r"))
+def test_quotes_that_an_env_file_leaves_are_no_part_of_a_value(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quoted: str
+) -> None:
+    for name, value in {
+        "DEVICE_ROOM__URL": "wss://other.example",
+        "DEVICE_CAMERA__FPS": "12",
+        "DEVICE_CAMERA__HFLIP": "true",
+        "DEVICE_LOG__LEVEL": "debug",
+        "DEVICE_CREDENTIALS__API_SECRET": "zq-secret",
+        "DEVICE_CAMERA__CONTROLS": '{"AeEnable": true}',
+    }.items():
+        monkeypatch.setenv(name, quoted.format(value))
+    config = config_file.load(write(tmp_path, GOOD))
+    assert config.room.url == ("wss://other.example",)
+    assert (config.camera.fps, config.camera.hflip, config.log.level) == (12, True, "debug")
+    assert config.credentials.api_secret.get_secret_value() == "zq-secret"
+    assert config.camera.controls == {"AeEnable": True}
+
+
+@pytest.mark.parametrize(
+    ("name", "suggestion"),
+    (
+        ("DEVICE_CAMERA_FPS", "; did you mean DEVICE_CAMERA__FPS?"),
+        ("device_camera_fps", "; did you mean DEVICE_CAMERA__FPS?"),
+        ("DEVICE_ROOM_URL", "; did you mean DEVICE_ROOM__URL?"),
+        ("DEVICE_API_SECRET", "; did you mean DEVICE_CREDENTIALS__API_SECRET?"),
+        ("DEVICE_CONFG", "; did you mean DEVICE_CONFIG?"),
+        ("DEVICE_XYZZY", ""),
+    ),
+)
+def test_a_variable_that_means_nothing_is_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, suggestion: str
+) -> None:
+    monkeypatch.setenv(name, "5")
+    path = write(tmp_path, GOOD)
+    path.chmod(0o600)
+    [warning] = config_file.warnings(path, config_file.load(path))
+    assert str(warning) == f"environment: {name}: is not a variable of livekit-device and is ignored{suggestion}"
+
+
+def test_known_variables_are_not_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, GOOD)
+    path.chmod(0o600)
+    monkeypatch.setenv("DEVICE_CONFIG", str(path))
+    monkeypatch.setenv("DEVICE_CAMERA__FPS", "5")
+    assert config_file.warnings(path, config_file.load(path)) == []
+
+
+def test_a_byte_order_mark_is_no_part_of_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD)
+    plain = config_file.load(path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert config_file.load(path) == plain
+
+
+def test_a_file_in_utf_16_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD)
+    path.write_bytes(path.read_text().encode("utf-16"))
+    with pytest.raises(ConfigError, match=r"is UTF-16 text.*save it as UTF-8"):
+        config_file.load(path)
+
+
+def test_typographic_quotes_are_named(tmp_path: Path) -> None:
+    path = write(tmp_path, "[room]\nurl = \u201cwss://room.example\u201d\n")
+    with pytest.raises(ConfigError, match="line 2 has typographic quotes; allowed are straight ones"):
+        config_file.load(path)
+
+
+@pytest.mark.parametrize("table", ("camera", "microphone"))
+@pytest.mark.parametrize(
+    "value",
+    (
+        "rtsp://admin:hunter2@192.0.2.7/stream1",
+        "https://h/film.mp4",
+        "file:///film.mp4",
+        "file:film.mp4",
+        "udp://@239.0.0.1:1234",
+        "RTMP://h/x",
+    ),
+)
+def test_a_url_is_no_path_of_a_file(tmp_path: Path, table: str, value: str) -> None:
+    found = problems(write(tmp_path, f"{ROOM}[{table}]\nsource = 'file'\npath = '{value}'\n"))
+    [message] = found[f"{table}.path"]
+    assert message == "is a URL; allowed is the path of a file on this device"
+
+
+def test_an_endpoint_holds_no_user(tmp_path: Path) -> None:
+    found = problems(write(tmp_path, f"{ROOM}[credentials]\nendpoint = 'https://me:zqword@h/token'\n"))
+    [message] = found["credentials.endpoint"]
+    assert "endpoint_headers_file" in message
+    assert "zqword" not in message
+
+
+@pytest.mark.parametrize(
+    ("camera", "least_s"),
+    (
+        ("fps = 30", 0.85),
+        ("fps = 1", 3.0),
+        ("fps = 5", 1.05),
+        ("fps = 30\nsource = 'file'\npath = 'x'", 1.5),
+        ("fps = 1\nsource = 'file'\npath = 'x'\nencoder = 'copy'", 3.0),
+    ),
+)
+def test_a_limit_that_a_healthy_camera_exceeds_is_refused_with_the_least(
+    tmp_path: Path, camera: str, least_s: float
+) -> None:
+    for limit_s, fine in ((least_s, True), (round(least_s - 0.01, 2), False)):
+        path = write(tmp_path, f"{GOOD}[camera]\n{camera}\n[watch]\ncamera_stall_s = {limit_s}\n")
+        if fine:
+            assert config_file.load(path).watch.camera_stall_s == limit_s
+            continue
+        with pytest.raises(ConfigError) as caught:
+            config_file.load(path)
+        assert f"watch.camera_stall_s is {limit_s:g}" in str(caught.value)
+        assert f"allowed: {least_s:g} or more" in str(caught.value)
+    # Nobody has to set a limit: the default is raised to what the source needs.
+    config = config_file.load(write(tmp_path, f"{GOOD}[camera]\n{camera}\n"))
+    assert max(config.watch.camera_stall_s, least_camera_stall_s(config.camera)) >= least_s
+
+
+def test_the_constants_of_the_least_limit_are_those_of_their_modules() -> None:
+    assert pytest.approx(debt.LONGEST_PAUSE_S) == config_module.LONGEST_PAUSE_S
+    assert config_module.SLOWEST_FPS == ladder.SLOWEST_FPS
 
 
 def test_the_culprit_in_the_environment_is_named_by_its_variable(
@@ -331,7 +461,7 @@ def test_the_culprit_in_the_environment_is_named_by_its_variable(
         "DEVICE_CAMERA__WIDTH": "641",
         "DEVICE_CAMERA__HIEGHT": "480",
         "DEVICE_CAMRA__WIDTH": "640",
-        "DEVICE_ROOM__URL": "",
+        "DEVICE_ROOM__URL": "ftp://h",
         "DEVICE_MICROPHONE__PROCESSING": "perhaps",
         "device_log__level": "loud",
     }.items():
@@ -468,7 +598,6 @@ def test_no_message_holds_a_secret_of_the_environment(marker: str, shape: str, k
         (
             'api_key = "k"\napi_secret = "{}"',
             'endpoint = "https://h/?key={}"',
-            'endpoint = "https://u:{}@h/"',
         )
     ),
 )

@@ -15,9 +15,11 @@ from device.errors import ConfigError, CredentialError, ExitCode
 from device.identity import derived_identity
 from device.network.probe import Sight
 from device.network.resolver import Resolver
+from device.redaction import redacted
 from device.room import credentials
 from device.room.attributes import Attributes
 from device.room.credentials import ApiKey, Endpoint, TokenFile
+from device.room.endpoint import read_headers
 from device.room.joining import Rival
 
 if TYPE_CHECKING:
@@ -97,7 +99,7 @@ def test_a_ready_token_lets_nobody_look_and_goes_to_the_server_that_was_seen(tmp
 def test_a_key_and_its_secret(tmp_path: Path) -> None:
     way = select(tmp_path, room={"name": "front-door"}, api_key="k", api_secret=SECRET)
     assert isinstance(way, ApiKey)
-    assert (way.key, way.secret) == ("k", SECRET)
+    assert way._pair() == ("k", SECRET)
     assert SECRET not in repr(way)
 
 
@@ -105,7 +107,7 @@ def test_a_key_with_its_secret_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text(f"{SECRET}\n")
     way = select(tmp_path, room={"name": "front-door"}, api_key="k", api_secret_file="secret")
     assert isinstance(way, ApiKey)
-    assert way.secret == SECRET
+    assert way._pair() == ("k", SECRET)
 
 
 def test_an_endpoint(tmp_path: Path) -> None:
@@ -134,14 +136,14 @@ def test_systemd_brings_key_and_secret(tmp_path: Path, systemd: Path) -> None:
     (systemd / "api_secret").write_text(f"{SECRET}\n")
     way = select(tmp_path, directory=systemd, room={"name": "front-door"})
     assert isinstance(way, ApiKey)
-    assert (way.key, way.secret) == ("k", SECRET)
+    assert way._pair() == ("k", SECRET)
 
 
 def test_systemd_brings_the_secret_alone(tmp_path: Path, systemd: Path) -> None:
     (systemd / "api_secret").write_text(SECRET)
     way = select(tmp_path, directory=systemd, room={"name": "front-door"}, api_key="k")
     assert isinstance(way, ApiKey)
-    assert (way.key, way.secret) == ("k", SECRET)
+    assert way._pair() == ("k", SECRET)
 
 
 def test_systemd_brings_the_headers_of_an_endpoint(tmp_path: Path, systemd: Path) -> None:
@@ -161,7 +163,7 @@ def test_the_file_comes_before_systemd(tmp_path: Path, systemd: Path) -> None:
     assert way.path == tmp_path / "token"
     way = select(tmp_path, directory=systemd, room={"name": "r"}, api_key="k", api_secret=SECRET)
     assert isinstance(way, ApiKey)
-    assert (way.key, way.secret) == ("k", SECRET)
+    assert way._pair() == ("k", SECRET)
     assert isinstance(select(tmp_path, directory=systemd, endpoint="https://h/"), Endpoint)
 
 
@@ -171,39 +173,84 @@ def test_several_in_the_directory_of_systemd(tmp_path: Path, systemd: Path) -> N
     assert "token and api_key both" in refusal(tmp_path, directory=systemd)
 
 
-@pytest.mark.parametrize(
-    ("content", "said"),
-    (
-        (None, "cannot be read: No such file or directory"),
-        (b"", "is empty"),
-        (b" \n\n", "is empty"),
-        (b"\x00\xff\xfe\x80" * 9, "bytes beyond ASCII"),
-        (SECRET.encode(), "is not a LiveKit access token"),
-        (b"\0\1\2\3", "is not a LiveKit access token"),
-        (b"a.b.c", "is not a LiveKit access token"),
-        (b"x" * 200_000, "is not a LiveKit access token"),
-    ),
+def failure(way: TokenFile | Endpoint | ApiKey) -> str:
+    """Return why no token can be had now, which is no reason to end: the next join asks again."""
+    with pytest.raises(CredentialError) as caught:
+        asyncio.run(way.obtain())
+    assert caught.value.retry
+    assert SECRET not in str(caught.value)
+    assert len(str(caught.value)) < 300
+    return str(caught.value)
+
+
+NOT_TOKENS: tuple[tuple[bytes | None, str], ...] = (
+    (None, "cannot be read: No such file or directory"),
+    (b"", "is empty"),
+    (b" \n\n", "is empty"),
+    (b"\xef\xbb\xbf\r\n", "is empty"),
+    (b"\x00\xff\xfe\x80" * 9, "bytes beyond ASCII"),
+    ("a.b.c".encode("utf-16"), "is UTF-16 text; save it as UTF-8"),
+    (SECRET.encode(), "is not a LiveKit access token"),
+    (b"\0\1\2\3", "is not a LiveKit access token"),
+    (b"a.b.c", "is not a LiveKit access token"),
+    (b"x" * 200_000, "is not a LiveKit access token"),
+    (b"LIVEKIT_TOKEN=a.b.c", "holds LIVEKIT_TOKEN=...; allowed: the value alone"),
+    (b"'a.b.c'", "in quotes"),
+    (b"a.b.c d.e.f", "more than one word"),
 )
-def test_a_token_file_that_is_none(tmp_path: Path, content: bytes | None, said: str) -> None:
+
+
+@pytest.mark.parametrize(("content", "said"), NOT_TOKENS)
+def test_a_token_file_that_is_none_is_waited_for(tmp_path: Path, content: bytes | None, said: str) -> None:
     path = tmp_path / "token"
     if content is not None:
         path.write_bytes(content)
-    message = refusal(tmp_path, token_file="token")
+    way = select(tmp_path, token_file="token")
+    message = failure(way)
     assert str(path) in message
     assert said in message
-    assert len(message) < 300
+    path.write_text(token())
+    assert asyncio.run(way.obtain()).grants.identity == "porch"
 
 
 def test_a_folder_as_token_file(tmp_path: Path) -> None:
     (tmp_path / "token").mkdir()
-    assert "cannot be read: Is a directory" in refusal(tmp_path, token_file="token")
+    assert "cannot be read: Is a directory" in failure(select(tmp_path, token_file="token"))
 
 
-@pytest.mark.parametrize("content", (b"", b"\xff\xfe\x80"))
-def test_a_secret_file_that_is_none(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "secret").write_bytes(content)
-    said = refusal(tmp_path, room={"name": "r"}, api_key="k", api_secret_file="secret")
-    assert str(tmp_path / "secret") in said
+@pytest.mark.parametrize("wrapped", ("\ufeff{}", "{}\r\n", "\n  {}  \n"))
+def test_what_editors_leave_around_a_token_or_a_secret_is_no_part_of_it(tmp_path: Path, wrapped: str) -> None:
+    (tmp_path / "token").write_text(wrapped.format(token()))
+    assert asyncio.run(select(tmp_path, token_file="token").obtain()).grants.identity == "porch"
+    (tmp_path / "secret").write_text(wrapped.format(SECRET))
+    way = select(tmp_path, room={"name": "r"}, api_key="k", api_secret_file="secret")
+    assert isinstance(way, ApiKey)
+    assert way._pair() == ("k", SECRET)
+    (tmp_path / "headers").write_text(wrapped.format("X-Key: x"))
+    assert read_headers(tmp_path / "headers") == {"X-Key": "x"}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    (
+        (None, "cannot be read: No such file"),
+        (b"", "is empty"),
+        (b"\xff\xfe\x80", "bytes beyond ASCII"),
+        (f"LIVEKIT_API_SECRET={SECRET}".encode(), "holds LIVEKIT_API_SECRET=..."),
+        (f'api_secret = "{SECRET}"'.encode(), "holds api_secret=..."),
+        (f'"{SECRET}"'.encode(), "in quotes"),
+        (f"{SECRET} {SECRET}".encode(), "more than one word"),
+    ),
+)
+def test_a_secret_file_that_is_none_is_waited_for(tmp_path: Path, content: bytes | None, said: str) -> None:
+    if content is not None:
+        (tmp_path / "secret").write_bytes(content)
+    way = select(tmp_path, room={"name": "r"}, api_key="k", api_secret_file="secret")
+    message = failure(way)
+    assert str(tmp_path / "secret") in message
+    assert said in message
+    (tmp_path / "secret").write_text(SECRET)
+    assert asyncio.run(way.obtain()).grants.identity == derived_identity()
 
 
 @pytest.mark.parametrize(
@@ -212,14 +259,34 @@ def test_a_secret_file_that_is_none(tmp_path: Path, content: bytes) -> None:
 )
 def test_a_headers_file_that_is_none_is_named_with_its_line(tmp_path: Path, content: bytes, line: int) -> None:
     (tmp_path / "headers").write_bytes(content)
-    said = refusal(tmp_path, endpoint="https://h/", endpoint_headers_file="headers")
+    said = failure(select(tmp_path, endpoint="http://127.0.0.1:1/", endpoint_headers_file="headers"))
     assert f"{tmp_path / 'headers'}:{line}: is not a header" in said
 
 
 def test_a_headers_file_that_is_binary_or_missing(tmp_path: Path) -> None:
-    (tmp_path / "headers").write_bytes(b"\xff\xfe")
-    assert "is not ASCII" in refusal(tmp_path, endpoint="https://h/", endpoint_headers_file="headers")
-    assert "No such file" in refusal(tmp_path, endpoint="https://h/", endpoint_headers_file="none")
+    (tmp_path / "headers").write_bytes(b"\xff\x80")
+    way = select(tmp_path, endpoint="http://127.0.0.1:1/", endpoint_headers_file="headers")
+    assert "bytes beyond ASCII" in failure(way)
+    (tmp_path / "headers").unlink()
+    assert "No such file" in failure(way)
+
+
+@pytest.mark.parametrize(("mode", "told"), ((0o600, False), (0o640, False), (0o644, True), (0o604, True)))
+def test_secrets_that_everybody_may_read_are_warned_of(tmp_path: Path, mode: int, *, told: bool) -> None:
+    (tmp_path / "secret").write_text(SECRET)
+    (tmp_path / "secret").chmod(mode)
+    way = select(tmp_path, room={"name": "r"}, api_key="k", api_secret_file="secret")
+    found = credentials.warnings(way)
+    assert bool(found) is told
+    for each in found:
+        assert each.place == str(tmp_path / "secret")
+        assert f"mode {mode:04o}" in each.message
+    path = tmp_path / "device.toml"
+    select(tmp_path, room={"name": "r"}, api_key="k", api_secret=SECRET)
+    path.chmod(mode)
+    inline = config_file.warnings(path, config_file.load(path))
+    assert bool(inline) is told
+    assert not [each for each in inline if SECRET in str(each)]
 
 
 @pytest.mark.parametrize(
@@ -253,12 +320,11 @@ def test_a_secret_without_a_key_is_said(tmp_path: Path) -> None:
 
 
 def test_a_token_in_place_of_its_file_is_not_printed(tmp_path: Path) -> None:
-    """Who pastes a token where its file's name belongs must not find it in the journal."""
+    """A token that is pasted in the place of its file's name does not appear in the journal."""
     pasted = token()
-    with pytest.raises(ConfigError) as caught:
-        select(tmp_path, token_file=pasted)
+    message = redacted(failure(select(tmp_path, token_file=pasted)))
     for part in pasted.split("."):
-        assert part not in str(caught.value)
+        assert part not in message
 
 
 def test_a_minted_token_has_the_grants_needed_and_no_more(tmp_path: Path) -> None:

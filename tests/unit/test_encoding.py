@@ -33,6 +33,7 @@ class Camera:
     name: str = "pattern"
     pixel_format: str = "yuv420p"
     colour: Colour = field(default=BT709)
+    missed: int = 0
 
     def pictures(self) -> Iterator[FramePicture]:
         return iter(())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from device.identity import board_model, derived_identity
+from device.identity import board_model, derived_identity, identity_may_be_shared
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,6 +51,43 @@ def test_leading_zeros_are_left_out(tmp_path: Path) -> None:
 def test_a_serial_that_says_nothing_falls_back_to_the_machine_id(tmp_path: Path, serial: bytes) -> None:
     identity = derived_identity(board(tmp_path, serial=serial, machine_id=MACHINE_ID.encode()))
     assert re.fullmatch(r"device-[0-9a-f]{16}", identity)
+
+
+@pytest.mark.parametrize("serial", (b"default\0", b"1234567890\0", b"None\0", b"!!\0", b"x\0"))
+def test_a_serial_that_firmware_never_set_is_none(tmp_path: Path, serial: bytes) -> None:
+    identity = derived_identity(board(tmp_path, serial=serial, machine_id=MACHINE_ID.encode()))
+    assert re.fullmatch(r"device-[0-9a-f]{16}", identity)
+
+
+@pytest.mark.parametrize("machine_id", (b"uninitialized\n", b"", b"\n", b"0" * 32, b"xyz", MACHINE_ID.encode()[:31]))
+def test_what_is_no_machine_id_is_not_taken_for_one(tmp_path: Path, machine_id: bytes) -> None:
+    root = board(tmp_path, machine_id=machine_id)
+    assert derived_identity(root) == f"device-{platform.node()}"
+    assert identity_may_be_shared(root)
+
+
+def interface(root: Path, name: str, address: str, *, assigned: str = "0", real: bool = True) -> None:
+    folder = root / "sys/class/net" / name
+    folder.mkdir(parents=True)
+    (folder / "address").write_text(f"{address}\n")
+    (folder / "addr_assign_type").write_text(f"{assigned}\n")
+    if real:
+        (folder / "device").mkdir()
+
+
+def test_network_cards_tell_boxes_apart_that_have_nothing_else(tmp_path: Path) -> None:
+    identities = set()
+    for number in range(2):
+        root = board(tmp_path / str(number), machine_id=b"uninitialized\n")
+        interface(root, "lo", "00:00:00:00:00:00", real=False)
+        interface(root, "veth1", f"aa:bb:cc:00:00:0{number}", assigned="1")
+        interface(root, "docker0", f"02:42:00:00:00:0{number}", real=False)
+        assert identity_may_be_shared(root)
+        interface(root, "eth0", f"dc:a6:32:00:00:0{number}")
+        assert not identity_may_be_shared(root)
+        identities.add(derived_identity(root))
+    assert len(identities) == 2
+    assert all(re.fullmatch(r"device-[0-9a-f]{16}", each) for each in identities)
 
 
 def test_a_pc_shows_a_hash_of_its_machine_id_that_is_stable_and_its_own(tmp_path: Path) -> None:

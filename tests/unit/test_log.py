@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
+import sys
+import threading
 import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,11 +16,15 @@ import pytest
 import structlog
 
 from device import log as device_log
+from device.redaction import redacted
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from device.log import LogContext
 
 TOKEN = jwt.encode({"sub": "porch", "video": {"room": "front-door"}}, "k" * 32)
+PRIORITIES = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
 pytestmark = pytest.mark.usefixtures("logging_restored")
 
 
@@ -44,14 +51,13 @@ class Pipe:
     def lines(self) -> list[tuple[int, dict[str, Any]]]:
         """Each line's priority and object."""
         found = []
-        for line in self.stream.getvalue().splitlines():
-            assert line[0] == "<"
-            assert line[2] == ">"
-            found.append((int(line[1]), json.loads(line[3:])))
+        for text in self.stream.getvalue().splitlines():
+            line = json.loads(text)
+            found.append((PRIORITIES[line["level"]], line))
         return found
 
 
-def test_one_json_object_a_line_with_the_priority_of_its_level() -> None:
+def test_one_json_object_a_line() -> None:
     pipe = Pipe()
     for name in ("debug", "info", "warning", "error", "critical"):
         getattr(pipe.log, name)("room.connected", number=5, text="two\nlines", nothing=None)
@@ -197,7 +203,7 @@ def test_no_token_in_events_exceptions_or_other_packages(format_: Literal["json"
     ("front-door", "eyeball", "https://h/path?room=a", "1.2.3", "eye.ball.x", "access_token"),
 )
 def test_what_is_no_token_stays(text: str) -> None:
-    assert device_log.redacted(text) == text
+    assert redacted(text) == text
 
 
 def test_what_json_cannot_say_is_shown_as_python_does() -> None:
@@ -225,10 +231,53 @@ def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_form_can_be_forced() -> None:
     Pipe(format="json", stream=(terminal := Terminal())).log.info("a")
-    assert terminal.getvalue().startswith("<6>{")
+    assert terminal.getvalue().startswith("{")
     Pipe(format="console", stream=(file := io.StringIO())).log.info("a")
     assert "\x1b[" not in file.getvalue()
     assert not file.getvalue().startswith("<")
+
+
+@pytest.mark.parametrize("journal", (True, False))
+def test_lines_carry_a_priority_only_if_standard_error_is_the_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, journal: bool
+) -> None:
+    with (tmp_path / "stderr").open("w+") as stream:
+        status = os.fstat(stream.fileno())
+        # A process that the service starts inherits the variable, though its own standard error may be a file.
+        monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino + (0 if journal else 1)}")
+        device_log.configure(level="info", format="auto", stream=stream)
+        for name in ("info", "warning", "error", "critical"):
+            getattr(structlog.get_logger(), name)("a")
+        stream.seek(0)
+        prefixes = [line.partition("{")[0] for line in stream]
+    assert prefixes == (["<6>", "<4>", "<3>", "<2>"] if journal else [""] * 4)
+
+
+@pytest.mark.parametrize("value", ("", "8", "8:", "x:y", "1:2"))
+def test_a_journal_stream_that_is_not_ours_is_none(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("JOURNAL_STREAM", value)
+    pipe = Pipe()
+    pipe.log.info("a")
+    assert pipe.stream.getvalue().startswith("{")
+
+
+def test_exceptions_in_threads_are_logged_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    pipe = Pipe()
+    device_log.install_hooks()
+
+    def fail() -> None:
+        raise ValueError(f"rtsp://admin:hunter2@192.0.2.7/stream1 {TOKEN}")
+
+    thread = threading.Thread(target=fail, name="netlink")
+    thread.start()
+    thread.join()
+    [(priority, line)] = pipe.lines
+    assert (priority, line["event"], line["thread"]) == (2, "daemon.unhandled", "netlink")
+    assert "ValueError" in line["exception"]
+    assert "hunter2" not in line["exception"]
+    assert TOKEN not in line["exception"]
 
 
 def test_configuring_again_leaves_no_second_line() -> None:

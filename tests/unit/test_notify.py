@@ -7,6 +7,8 @@ import contextlib
 import json
 import os
 import socket
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -79,18 +81,21 @@ def test_a_part_that_hangs_is_named_once_and_the_watchdog_is_not_fed(tmp_path: P
     assert told == [("critical", ["camera"])] * 2
 
 
-def test_a_part_that_hangs_is_named_even_where_nobody_watches() -> None:
+def test_a_part_that_hangs_is_named_by_whoever_ends_the_process(tmp_path: Path) -> None:
     promises = Promises()
     promises.give("camera", now=time.monotonic() - 10, within_s=5)
 
-    async def look() -> None:
-        task = asyncio.create_task(Notifier().keep_alive(promises))
+    async def look(notifier: Notifier) -> None:
+        task = asyncio.create_task(notifier.keep_alive(promises))
         await asyncio.sleep(0)
         task.cancel()
 
-    with capture_logs() as lines:
-        asyncio.run(look())
-    assert [line["event"] for line in lines] == ["daemon.hangs"]
+    watched = Notifier(address=str(tmp_path / "notify"), watchdog_s=30.0)
+    # Without a watchdog `device.health.enforcer` says it, and ends the process itself.
+    for notifier, expected in ((watched, ["daemon.hangs"]), (Notifier(), [])):
+        with capture_logs() as lines:
+            asyncio.run(look(notifier))
+        assert [line["event"] for line in lines] == expected
 
 
 def test_a_loop_that_is_blocked_feeds_no_watchdog(tmp_path: Path) -> None:
@@ -160,11 +165,38 @@ def test_a_state_file_of_a_dead_service_says_nothing(tmp_path: Path) -> None:
         "[]",
         "{}",
         "nonsense",
+        "[" * 10_000,
+        json.dumps({"pid": True}),
+        json.dumps({"pid": -1}),
+        json.dumps([{"pid": os.getpid()}]),
         json.dumps({"pid": 2**22 + 1, "camera": "live"}),
         json.dumps({"pid": "x"}),
     ):
         path.write_text(text)
         assert state_file.read(path) == {}
+
+
+def test_a_state_file_that_cannot_be_read_says_nothing(tmp_path: Path) -> None:
+    """Run as nobody, for root may read anything."""
+    path = tmp_path / "state.json"
+    path.write_text(json.dumps({"pid": os.getpid()}))
+    path.chmod(0o600)
+    script = (
+        f"from pathlib import Path; from device.health import state_file; print(state_file.read(Path({str(path)!r})))"
+    )
+    done = (
+        subprocess.run(
+            [sys.executable, "-c", f"import device.health.state_file, os; os.setuid(65534); {script}"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if os.geteuid() == 0
+        else None
+    )
+    if done is not None:
+        assert (done.stdout.strip(), done.stderr) == ("{}", "")
+    assert state_file.read(tmp_path) == {}  # a folder
 
 
 def test_no_runtime_directory_no_file(tmp_path: Path) -> None:

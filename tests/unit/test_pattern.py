@@ -130,11 +130,13 @@ def test_drawing_costs_a_small_part_of_encoding() -> None:
     )
     moment_us = monotonic_us()
     draw_s = encode_s = 0.0
-    for number in range(60):
+    for number in range(-10, 60):
+        if number == 0:  # what comes before warms up caches and libraries
+            draw_s = encode_s = 0.0
         begin = time.thread_time()
-        frame = source.draw(number, moment_us + number * US // 30)
+        frame = source.draw(number + 10, moment_us + number * US // 30)
         middle = time.thread_time()
-        encoder.encode(FramePicture(frame=frame, number=number, captured_at_us=moment_us), key=False)
+        encoder.encode(FramePicture(frame=frame, number=number + 10, captured_at_us=moment_us), key=False)
         draw_s += middle - begin
         encode_s += time.thread_time() - middle
     assert draw_s < 0.3 * encode_s, f"{draw_s / encode_s:.2f}"

@@ -1,8 +1,9 @@
-"""Cameras and sound cards that come and go, in a fake /dev and /proc."""
+"""Cameras and sound cards that come and go, in a fake /dev and /sys."""
 
 from __future__ import annotations
 
 import asyncio
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,11 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-HEADPHONES = " 0 [Headphones     ]: bcm2835_headpho - bcm2835 Headphones\n                      bcm2835 Headphones\n"
-MICROPHONE = (
-    " 1 [Device         ]: USB-Audio - USB PnP Sound Device\n                      C-Media USB PnP Sound Device\n"
-)
-NONE = "--- no soundcards ---\n"
+HEADPHONES, MICROPHONE = {0: "Headphones"}, {1: "Device"}
+NONE: dict[int, str] = {}
 
 
 class Board:
@@ -26,10 +24,9 @@ class Board:
     def __init__(self, root: Path) -> None:
         self.root = root
         (root / "dev/snd").mkdir(parents=True)
-        (root / "proc/asound").mkdir(parents=True)
+        (root / "sys/class/sound/timer").mkdir(parents=True)
         for name in ("null", "tty0", "ttyUSB0", "dev-video", "sda"):
             (root / "dev" / name).touch()
-        self.cards(NONE)
 
     def plug(self, *nodes: str) -> None:
         for node in nodes:
@@ -39,8 +36,14 @@ class Board:
         for node in nodes:
             (self.root / "dev" / node).unlink()
 
-    def cards(self, text: str) -> None:
-        (self.root / "proc/asound/cards").write_text(text)
+    def cards(self, cards: dict[int, str]) -> None:
+        """Have these sound cards, by number."""
+        for card in (self.root / "sys/class/sound").glob("card*"):
+            shutil.rmtree(card)
+        for number, name in cards.items():
+            card = self.root / f"sys/class/sound/card{number}"
+            card.mkdir()
+            (card / "id").write_text(f"{name}\n")
 
 
 @pytest.fixture
@@ -75,7 +78,7 @@ def test_cameras_and_sound_cards_are_seen_and_nothing_else(board: Board) -> None
         "media2",
         "snd/controlC0",
         "snd/pcmC0D0c",
-        *HEADPHONES.splitlines(),
+        "card0 Headphones",
     }
 
 
@@ -85,12 +88,18 @@ def test_a_board_without_any_of_it(tmp_path: Path) -> None:
 
 
 def test_a_card_whose_name_is_no_text(board: Board) -> None:
-    (board.root / "proc/asound/cards").write_bytes(b" 1 [\xff\xfe]: USB-Audio\n")
+    board.cards(MICROPHONE)
+    (board.root / "sys/class/sound/card1/id").write_bytes(b"\xff\xfe\n")
     assert len(plugging.present(board.root)) == 1
 
 
 def test_the_real_one_can_be_looked_at() -> None:
     assert all(isinstance(name, str) for name in plugging.present())
+
+
+def test_a_card_that_goes_while_it_is_looked_at_is_no_crash(board: Board) -> None:
+    (board.root / "sys/class/sound/card7").mkdir()
+    assert plugging.present(board.root) == frozenset()
 
 
 def test_a_camera_appears(board: Board) -> None:
@@ -99,12 +108,12 @@ def test_a_camera_appears(board: Board) -> None:
 
 def test_a_microphone_appears_under_its_name_before_it_has_a_node(board: Board) -> None:
     board.cards(HEADPHONES)
-    assert appeared(board, acts=(lambda: board.cards(HEADPHONES + MICROPHONE),))
+    assert appeared(board, acts=(lambda: board.cards(HEADPHONES | MICROPHONE),))
 
 
 def test_a_card_of_the_same_name_under_another_number_is_an_appearance(board: Board) -> None:
     board.cards(MICROPHONE)
-    assert appeared(board, acts=(lambda: board.cards(MICROPHONE.replace(" 1 [", " 2 [")),))
+    assert appeared(board, acts=(lambda: board.cards({2: "Device"}),))
 
 
 def test_what_came_before_the_wait_is_seen_at_once(board: Board) -> None:
@@ -122,7 +131,7 @@ def test_under_the_same_number_again_is_an_appearance(board: Board) -> None:
 
 def test_what_goes_is_no_appearance(board: Board) -> None:
     board.plug("video0", "snd/controlC1")
-    board.cards(HEADPHONES + MICROPHONE)
+    board.cards(HEADPHONES | MICROPHONE)
     going = (
         lambda: board.unplug("video0"),
         lambda: board.cards(HEADPHONES),

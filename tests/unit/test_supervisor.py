@@ -31,7 +31,7 @@ def test_a_device_that_is_not_there_is_absent_and_not_told_again_and_again() -> 
     with capture_logs() as lines:
         watcher = supervised(lambda: Watcher("absent"), act)
     # The rogue sends a block first: it is live for a moment.
-    assert set(watcher.states) == {(WorkerState.LIVE, ""), (WorkerState.ABSENT, "no camera is plugged in")}
+    assert set(watcher.states) == {(WorkerState.LIVE, ""), (WorkerState.ABSENT, "the device is not connected")}
     assert [line["times"] for line in lines if line["event"] == "worker.restarting"][:2] == [1, 2]
 
 
@@ -43,7 +43,7 @@ def test_a_device_that_was_never_there_is_told_once() -> None:
     with capture_logs() as lines:
         watcher = supervised(lambda: Watcher("absent", first=False), act)
     assert len([line for line in lines if line["event"] == "worker.spawned"]) > 1
-    assert watcher.states == [(WorkerState.ABSENT, "no camera is plugged in")]
+    assert watcher.states == [(WorkerState.ABSENT, "the device is not connected")]
 
 
 def test_a_device_that_is_plugged_in_is_begun_with_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

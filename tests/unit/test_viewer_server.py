@@ -35,6 +35,10 @@ def vendor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+async def fixed_token() -> str:
+    return TOKEN
+
+
 def ask(
     *requests: tuple[str, dict[str, str]],
     host: str = "127.0.0.1",
@@ -46,7 +50,11 @@ def ask(
 
     async def main() -> list[Answer]:
         answers: list[Answer] = []
-        viewer = Viewer(room_url=room_url, mint=mint)
+
+        async def minting() -> str:
+            return mint()
+
+        viewer = Viewer(room_url=room_url, mint=minting)
         async with serving(viewer, host=host, port=0) as url, aiohttp.ClientSession(url) as session:
             for path, headers in requests:
                 async with session.request(method, path, headers=headers) as response:
@@ -124,7 +132,7 @@ def test_token_is_in_no_log() -> None:
     assert TOKEN not in str(logs)
 
 
-def test_failing_mint_is_told_shortly() -> None:
+def test_failing_mint_is_reported_shortly() -> None:
     def mint() -> str:
         raise OSError("no key file")
 
@@ -134,7 +142,8 @@ def test_failing_mint_is_told_shortly() -> None:
     assert headers["Cache-Control"] == "no-store"
     failed = {"event": "viewer.token_failed", "peer": "127.0.0.1", "error": ANY, "log_level": "warning"}
     assert failed in logs
-    assert "no key file" in str(logs)
+    assert "no key file" not in str(logs)  # the text of an exception may hold anything
+    assert "OSError" in str(logs)
 
 
 @pytest.mark.parametrize(
@@ -235,7 +244,7 @@ def test_missing_bundle_says_what_to_do(vendor: Path) -> None:
 
 def test_taken_port_raises_and_leaves_nothing_behind() -> None:
     async def main() -> None:
-        viewer = Viewer(room_url=ROOM, mint=lambda: TOKEN)
+        viewer = Viewer(room_url=ROOM, mint=fixed_token)
         async with serving(viewer, host="127.0.0.1", port=0) as url:
             port = int(url.rstrip("/").rpartition(":")[2])
             with pytest.raises(OSError, match=str(port)):
@@ -250,7 +259,7 @@ def test_taken_port_raises_and_leaves_nothing_behind() -> None:
 @pytest.mark.parametrize(("host", "shown"), (("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1")))
 def test_url_can_be_opened(host: str, shown: str) -> None:
     async def main() -> str:
-        async with serving(Viewer(room_url=ROOM, mint=lambda: TOKEN), host=host, port=0) as url:
+        async with serving(Viewer(room_url=ROOM, mint=fixed_token), host=host, port=0) as url:
             return url
 
     assert re.fullmatch(rf"http://{re.escape(shown)}:\d+/", asyncio.run(main()))
@@ -260,7 +269,7 @@ def test_closes_within_a_second_whoever_is_connected(vendor: Path) -> None:
     (vendor / server.VENDOR_FILES[0]).write_bytes(b"x" * 50_000_000)
 
     async def main() -> float:
-        async with serving(Viewer(room_url=ROOM, mint=lambda: TOKEN), host="127.0.0.1", port=0) as url:
+        async with serving(Viewer(room_url=ROOM, mint=fixed_token), host="127.0.0.1", port=0) as url:
             port = int(url.rstrip("/").rpartition(":")[2])
             started = b"GET /vendor/" + server.VENDOR_FILES[0].encode() + b" HTTP/1.1\r\nHost: localhost\r\n"
             idle_after_answer = b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n"

@@ -20,6 +20,8 @@ from device.media.picture import AccessUnit
 from device.workers.link import Link, serve
 from device.workers.wire import Flag, Kind, Message, json_message
 
+POISON_US = 777  # a capture time that the watcher's own code fails on
+
 
 def capture(link: Link) -> None:  # noqa: C901, PLR0912, PLR0915
     mode = link.settings["mode"]
@@ -57,6 +59,14 @@ def capture(link: Link) -> None:  # noqa: C901, PLR0912, PLR0915
             link.send(json_message(Kind.LOG, {"level": ["info"], "event": None, "self": 1, "positional_args": 5}))
         case "odd-media":
             link.block(identity, captured_at_us=-5)
+        case "poison":
+            link.block(identity, captured_at_us=POISON_US)
+            while True:
+                link.block(identity, captured_at_us=2)
+                time.sleep(0.02)
+        case "nothing-but-poison":
+            while True:
+                link.block(identity, captured_at_us=POISON_US)
         case "list-hello":
             link.send(Message(kind=Kind.HELLO, payload=b"[1, 2]"))
         case "exit":

@@ -10,6 +10,7 @@ from device.health.promises import Promises
 from device.jobs import CameraJob, MicrophoneJob
 from device.workers.supervisor import Plan, Supervisor, WorkerState
 from tests.support.children import alive
+from tests.unit.workers.rogue import POISON_US
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -81,8 +82,8 @@ class Watcher:
         return [why for state, why in self.states if state in (WorkerState.STALLED, WorkerState.ABSENT)]
 
     def _on_media(self, message: Message) -> None:
-        if message.captured_at_us < 0:
-            raise ValueError("the SDK takes no negative times")
+        if message.captured_at_us == POISON_US:
+            raise ValueError("a mistake in a track")
         self.media.append(message)
         self._tick.set()
 

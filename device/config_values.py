@@ -1,0 +1,70 @@
+"""Values of the configuration that need more than a type: URLs, paths, sizes. The texts never hold the value."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator
+from pydantic_settings import NoDecode
+
+_MAX_URLS = 8
+_SCHEMES = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
+
+
+def _even(value: int) -> int:
+    if value % 2:
+        raise ValueError("must be even, as H.264 with 4:2:0 colour needs")
+    return value
+
+
+def websocket_url(value: str) -> str:
+    """Return the URL as ws:// or wss://. Raises ValueError that says what is wrong, without the value."""
+    if not value:
+        raise ValueError("is empty; it must be ws://HOST or wss://HOST, as the LiveKit server shows it")
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname, parts.port
+        (host or "").encode("idna")
+    except ValueError:
+        raise ValueError("is not a URL; it must look like wss://HOST or wss://HOST:PORT") from None
+    if parts.scheme not in _SCHEMES:
+        raise ValueError("must begin with ws:// or wss:// (http:// and https:// are accepted too)")
+    if not host:
+        raise ValueError("names no host; it must look like wss://HOST or wss://HOST:PORT")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ValueError("must not hold a user, a password, a query or a fragment; credentials have their own table")
+    # The SDK appends its own path: with a slash at the end there would be two.
+    return parts._replace(scheme=_SCHEMES[parts.scheme], path=parts.path.rstrip("/")).geturl()
+
+
+def _urls(value: object) -> object:
+    """Take one URL, or a list of them; in the environment a list is JSON."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            raise ValueError('is not JSON; a list must look like ["wss://ONE", "wss://TWO"]') from None
+    if isinstance(value, str):
+        return (websocket_url(value),)
+    if not isinstance(value, list | tuple) or not value or not all(isinstance(each, str) for each in value):
+        raise ValueError("must be a URL in quotes, or a list of them")
+    if len(value) > _MAX_URLS:
+        raise ValueError(f"is a list of {len(value)} URLs; allowed: {_MAX_URLS} at most")
+    return tuple(websocket_url(each) for each in value)
+
+
+# NoDecode: pydantic-settings would take any value of the environment for JSON.
+WebSocketUrls = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_urls)]
+Dimension = Annotated[int, AfterValidator(_even)]
+
+
+def _file_path(value: str) -> str:
+    """Raise ValueError, without the value, for a URL: it may hold a password, and is no file."""
+    if "://" in value or value.lower().startswith("file:"):
+        raise ValueError("is a URL; allowed is the path of a file on this device")
+    return value
+
+
+FilePath = Annotated[str, AfterValidator(_file_path)]

@@ -1,0 +1,27 @@
+"""What the SDK says of a join that failed, in words of our own. Its text may hold the whole token."""
+
+from __future__ import annotations
+
+import re
+
+# What str(ConnectError) holds (livekit 1.2.1), and what it means. On a 401 it also holds the whole token.
+_CONNECT_ERRORS = (
+    (r"\b401\b", "the server refuses the token (HTTP 401): is it expired, or of another project's key?"),
+    (r"\b403\b", "the server forbids this token to join (HTTP 403)"),
+    (r"\b404\b", "the server has no such room, and does not create it (HTTP 404)"),
+    (r"\b429\b|limit|capacity|max.?participants|full", "the room or the server is full"),
+    (r"\b3\d\d\b", "the server redirects; set room.url to where it redirects to"),
+    (r"\b5\d\d\b", "the server answers with an error (HTTP 5xx), as it also does for a full room (max_participants)"),
+    (r"timed? ?out|timeout", "the server does not answer in time"),
+    (r"certificate|tls|ssl", "the TLS certificate of the server is not accepted"),
+    (r"io error|connection|transport", "the connection to the server breaks off"),
+    (r"access token|invalid characters", "the token is not a valid one"),
+)
+
+
+def connect_error_text(message: str) -> str:
+    """Return in words of our own what the SDK says of a join that failed; its text may hold the token."""
+    for pattern, words in _CONNECT_ERRORS:
+        if re.search(pattern, message, re.IGNORECASE):
+            return words
+    return "the SDK could not join"

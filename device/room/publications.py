@@ -1,0 +1,208 @@
+"""The tracks of one session: published where the room allows it, muted where the room says so, each by itself.
+
+A track that cannot be published, or must not be, leaves the other one alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import structlog
+from livekit import rtc
+
+from device.backoff import Backoff
+from device.errors import JoinError
+from device.room.state import PublishState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+log = structlog.get_logger()
+
+PUBLISH_S = 15.0  # the SDK gives AddTrack 10 s
+_UNPUBLISH_S = 2.0
+_RETRY_FIRST_S, _RETRY_MOST_S = 1.0, 30.0
+
+
+class Track(Protocol):
+    """What a session needs of a track; `fed` counts the units or blocks that the SDK was given.
+
+    `muted` lasts as long as the process: what the room has muted stays muted in the next session.
+    """
+
+    fed: int
+    muted: bool
+
+    @property
+    def track(self) -> rtc.LocalVideoTrack | rtc.LocalAudioTrack: ...
+
+    def options(self) -> rtc.TrackPublishOptions: ...
+    def begin(self) -> None: ...
+    def resumed(self) -> None: ...
+    def welcome(self) -> None: ...
+    def sent(self, frames: int, *, of: int, lost: float) -> None: ...
+    async def aclose(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permission:
+    """What the room allows this participant; `sources` are the SDK's numbers, empty: all of them."""
+
+    can_publish: bool
+    sources: frozenset[int]
+    can_update_metadata: bool
+
+    def allows(self, track: Track) -> bool:
+        return self.can_publish and (not self.sources or track.options().source in self.sources)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Entry:
+    track: Track
+    state: PublishState = PublishState.STARTING
+    publication: rtc.LocalTrackPublication | None = None
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def name(self) -> str:
+        return self.track.track.name
+
+
+class Publications:
+    """Keeps the tracks of one Room published. `on_state` gets each change by the name of the track."""
+
+    def __init__(
+        self,
+        tracks: Sequence[Track],
+        *,
+        permission: Permission,
+        on_state: Callable[[str, PublishState], None],
+    ) -> None:
+        self._entries = [_Entry(track=each) for each in tracks]
+        self.permission = permission
+        self._on_state = on_state
+
+    @property
+    def any_allowed(self) -> bool:
+        return any(self.permission.allows(each.track) for each in self._entries)
+
+    def active(self) -> list[Track]:
+        """Return the tracks that viewers receive: those of which proof is to be expected."""
+        return [each.track for each in self._entries if each.state is PublishState.PUBLISHED]
+
+    def fed(self) -> Mapping[str, int]:
+        """Return how many units and blocks the tracks that viewers receive were fed with."""
+        return {kind_of(each): each.fed for each in self.active()}
+
+    async def publish_all(self, room: rtc.Room, ended: asyncio.Future[str]) -> None:
+        """Publish what is allowed, all at once. Raises JoinError if all of that failed."""
+        wanted = [each for each in self._entries if self.permission.allows(each.track)]
+        for each in self._entries:
+            if each not in wanted:
+                self._become(each, PublishState.FORBIDDEN)
+        results = await asyncio.gather(*(self._publish(each, room, ended) for each in wanted), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException) and not isinstance(result, JoinError):
+                raise result
+        if wanted and all(isinstance(each, JoinError) for each in results):
+            raise next(each for each in results if isinstance(each, JoinError))
+
+    async def keep_published(self, room: rtc.Room, ended: asyncio.Future[str]) -> None:
+        """Follow permissions, and try again what failed, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for each in self._entries:
+                tasks.create_task(self._keep(each, room, ended), name=f"{each.name}-publication")
+
+    def permitted(self, permission: Permission) -> None:
+        """Note what the room allows from now on."""
+        self.permission = permission
+        for each in self._entries:
+            each.changed.set()
+
+    def muted(self, sid: str, *, muted: bool) -> None:
+        """Note that a track was muted or unmuted, by the room or by ourselves."""
+        for each in self._entries:
+            if each.publication is None or each.publication.sid != sid or each.track.muted == muted:
+                continue
+            each.track.muted = muted
+            log.warning("track.muted" if muted else "track.unmuted", track=each.name, by="the room")
+            if muted:
+                self._become(each, PublishState.MUTED)
+            else:
+                each.track.resumed()
+                self._become(each, PublishState.PUBLISHED)
+
+    async def _keep(self, entry: _Entry, room: rtc.Room, ended: asyncio.Future[str]) -> None:
+        backoff = Backoff(
+            base_s=_RETRY_FIRST_S, cap_s=_RETRY_MOST_S, reset_after_s=float("inf"), uniform=random.uniform
+        )
+        while True:
+            allowed = self.permission.allows(entry.track)
+            if entry.publication is not None and not allowed:
+                await self._unpublish(entry, room)
+            elif entry.publication is None and allowed:
+                with contextlib.suppress(JoinError):
+                    await self._publish(entry, room, ended)
+                    backoff.failures = 0
+            if not allowed:
+                self._become(entry, PublishState.FORBIDDEN)
+            failed = entry.publication is None and allowed
+            wait_s = _RETRY_FIRST_S + backoff.next_delay_s(went_well_for_s=0) if failed else None
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await entry.changed.wait()
+            entry.changed.clear()
+
+    async def _publish(self, entry: _Entry, room: rtc.Room, ended: asyncio.Future[str]) -> None:
+        """Publish one track. Raises JoinError, in words of our own, if that fails."""
+        track = entry.track
+        track.begin()
+        if track.muted:
+            track.track.mute()  # before it is published: viewers must not see what the room has muted
+        publishing = asyncio.create_task(
+            room.local_participant.publish_track(track.track, track.options()), name=f"publish-{entry.name}"
+        )
+        # publish_track hangs for ever if the room ends meanwhile.
+        either: set[asyncio.Future[Any]] = {publishing, ended}
+        try:
+            await asyncio.wait(either, timeout=PUBLISH_S, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            publishing.cancel()
+        if not publishing.done() and ended.done():
+            why = f"the connection ended ({ended.result()})"
+        elif not publishing.done():
+            why = f"no answer within {PUBLISH_S:.0f} s"
+        elif error := publishing.exception():
+            why = (
+                "the room refused it" if isinstance(error, rtc.participant.PublishTrackError) else type(error).__name__
+            )
+        else:
+            entry.publication = publishing.result()
+            self._become(entry, PublishState.MUTED if track.muted else PublishState.PUBLISHED)
+            return
+        self._become(entry, PublishState.FAILED)
+        log.warning("track.publish_failed", track=entry.name, why=why)
+        raise JoinError(f"the {entry.name} could not be published: {why}", for_viewers=f"the {entry.name} is refused")
+
+    async def _unpublish(self, entry: _Entry, room: rtc.Room) -> None:
+        publication, entry.publication = entry.publication, None
+        assert publication is not None
+        # The server has unpublished it already; this tells the SDK.
+        with contextlib.suppress(TimeoutError, rtc.participant.UnpublishTrackError):
+            async with asyncio.timeout(_UNPUBLISH_S):
+                await room.local_participant.unpublish_track(publication.sid)
+
+    def _become(self, entry: _Entry, state: PublishState) -> None:
+        if state is not entry.state:
+            log.info("track.state", track=entry.name, old=entry.state.value, new=state.value)
+            entry.state = state
+        self._on_state(entry.name, state)
+
+
+def kind_of(track: Track) -> str:
+    """Return "video" or "audio", as the SDK's statistics name a track's kind."""
+    return "video" if isinstance(track.track, rtc.LocalVideoTrack) else "audio"

@@ -1,0 +1,62 @@
+"""Reads a token, a key or a secret from a file, and says what is wrong with a file that holds none."""
+
+from __future__ import annotations
+
+import codecs
+import re
+import stat
+from typing import TYPE_CHECKING
+
+from device.errors import CredentialError
+from device.redaction import hide
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_MAX_BYTES = 64 << 10
+# As an env file has it: LIVEKIT_API_SECRET=abc, or api_secret = "abc", or token: abc.
+_NAMED = re.compile(r"(?i)(?:export\s+)?([a-z_][a-z0-9_]*(?:secret|token|key)|secret|token|key)\s*[=:]\s*\S")
+_QUOTES = "\"'`"
+
+
+def read_secret(path: Path) -> str:
+    """Return what the file holds, without the white space around it and a byte order mark.
+
+    Raises CredentialError, never with the content in it. Another service may still write the file: it is read again
+    before the next join.
+    """
+    text = read_text(path, "a token or key").strip()
+    if not text:
+        raise CredentialError(f"{path}: is empty")
+    if match := _NAMED.match(text):
+        raise CredentialError(f"{path}: holds {match[1]}=...; allowed: the value alone, without a name before it")
+    if text[0] in _QUOTES or text[-1] in _QUOTES:
+        raise CredentialError(f"{path}: holds a value in quotes; allowed: the value alone, without quotes")
+    if len(text.split()) > 1:
+        raise CredentialError(f"{path}: holds more than one word; allowed: the value alone")
+    hide(text)
+    return text
+
+
+def read_text(path: Path, what: str) -> str:
+    """Return a file of ASCII text, without a byte order mark. Raises CredentialError that names the file."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_BYTES)
+    except OSError as error:
+        raise CredentialError(f"{path}: cannot be read: {error.strerror}") from None
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and len(data) % 2 == 0:
+        raise CredentialError(f"{path}: is UTF-16 text; save it as UTF-8")
+    try:
+        return data.removeprefix(codecs.BOM_UTF8).decode("ascii")
+    except UnicodeDecodeError:
+        raise CredentialError(f"{path}: is not {what} (it holds bytes beyond ASCII)") from None
+
+
+def readable_by_others(path: Path) -> str:
+    """Return the mode of a file that others than its owner and root may read, such as 0644; empty if none may."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return ""
+    return f"{stat.S_IMODE(mode):04o}" if mode & stat.S_IROTH else ""

@@ -1,0 +1,134 @@
+"""Letters of any script, from the fonts that the system has; Pillow's own Latin one if it has none."""
+
+from __future__ import annotations
+
+import functools
+import unicodedata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image, ImageDraw, ImageFont
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+_FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts")
+# In this order, by the beginning of the file's name: good letters first, wide coverage last.
+_PREFERRED = (
+    "NotoSans-Regular",
+    "DejaVuSans.",
+    "LiberationSans-Regular",
+    "FreeSans.",
+    "NotoSansCJK-Regular",
+    "NotoSansCJKjp-Regular",
+    "SourceHanSans-Regular",
+    "DroidSansFallback",
+    "wqy-microhei",
+    "wqy-zenhei",
+    "unifont.",
+)
+_SUFFIXES = (".ttf", ".otf", ".ttc")
+_NO_CHARACTER = "\U0010fffe"  # a noncharacter: what a font draws for it is what it draws for all that it lacks
+_REPLACEMENTS = ("\u25a1", "?")  # a white square, where there is one
+
+
+class Lettering:
+    """Draws one line of text at a size in pixels; each character by the first font that has it."""
+
+    def __init__(self, size: int, files: tuple[Path, ...] | None = None) -> None:
+        found = font_files() if files is None else files
+        self._fonts: list[Font] = [*_opened(found, size), ImageFont.load_default(size)]
+        self._missing = [_drawn(font, _NO_CHARACTER) for font in self._fonts]
+        self._chosen: dict[str, tuple[Font, str]] = {}
+
+    def length(self, text: str) -> float:
+        """Return the width of a text in pixels."""
+        return sum(font.getlength(run) for font, run in self._runs(text))
+
+    def draw(self, draw: ImageDraw.ImageDraw, at: tuple[float, float], text: str, fill: tuple[int, int, int]) -> None:
+        """Write a text with the upper left corner of its line at (x, y)."""
+        x, y = at
+        ascent = max((_ascent(font) for font, _ in self._runs(text)), default=0)
+        for font, run in self._runs(text):
+            draw.text((x, y + ascent - _ascent(font)), run, font=font, fill=fill)
+            x += font.getlength(run)
+
+    def _runs(self, text: str) -> Iterator[tuple[Font, str]]:
+        """Yield pieces of the text, each with the font that has all of its characters."""
+        current, run = self._fonts[0], ""
+        for character in printable(text):
+            font, shown = self._choice(character)
+            if font is not current and run:
+                yield current, run
+                run = ""
+            current, run = font, run + shown
+        if run:
+            yield current, run
+
+    def _choice(self, character: str) -> tuple[Font, str]:
+        """Return a font for a character, and what is drawn: itself, a plainer form of it, or a replacement."""
+        if character not in self._chosen:
+            plain = "".join(
+                each for each in unicodedata.normalize("NFKD", character) if not unicodedata.combining(each)
+            )
+            for shown in (character, plain, *_REPLACEMENTS):
+                if shown and (font := self._with(shown)) is not None:
+                    self._chosen[character] = (font, shown)
+                    break
+            else:
+                self._chosen[character] = (self._fonts[-1], "")
+        return self._chosen[character]
+
+    def _with(self, text: str) -> Font | None:
+        for font, missing in zip(self._fonts, self._missing, strict=True):
+            if text.isspace() or all(_drawn(font, each) != missing for each in text):
+                return font
+        return None
+
+
+def printable(text: str) -> str:
+    """Return a text on one line, composed, without control characters."""
+    whole = unicodedata.normalize("NFC", " ".join(text.split()))
+    return "".join(each for each in whole if unicodedata.category(each)[0] != "C")
+
+
+@functools.cache
+def font_files() -> tuple[Path, ...]:
+    """Return the system's fonts that are of use, the preferred ones first."""
+    found: dict[str, Path] = {}
+    for folder in _FOLDERS:
+        for path in sorted(Path(folder).rglob("*")):
+            if path.suffix.lower() not in _SUFFIXES:
+                continue
+            for name in _PREFERRED:
+                if path.name.startswith(name):
+                    found.setdefault(name, path)
+    return tuple(found[name] for name in _PREFERRED if name in found)
+
+
+def _opened(files: tuple[Path, ...], size: int) -> Iterator[ImageFont.FreeTypeFont]:
+    for path in files:
+        try:
+            yield ImageFont.truetype(path, size)
+        except OSError:  # no font, or one that cannot be read
+            continue
+
+
+def _drawn(font: Font, text: str) -> tuple[tuple[int, int], bytes]:
+    mask = font.getmask(text, mode="L")
+    return mask.size, bytes(mask)
+
+
+def _ascent(font: Font) -> int:
+    return font.getmetrics()[0] if isinstance(font, ImageFont.FreeTypeFont) else 0
+
+
+def rasterised(text: str, *, height: int) -> Image.Image:
+    """Return one line of text as a picture of 8-bit luma, so many pixels high."""
+    lettering = Lettering(max(8, height * 3 // 4))
+    width = max(1, round(lettering.length(text)))
+    picture = Image.new("RGB", (width, height))
+    lettering.draw(ImageDraw.Draw(picture), (0, 0), text, (255, 255, 255))
+    return picture.convert("L")

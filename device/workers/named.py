@@ -1,0 +1,27 @@
+"""Errors of a file that nobody foresaw, with the name of the file."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from device.errors import DeviceError, SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def named(source: str, path: str) -> Iterator[None]:
+    """Turn what FFmpeg's bindings raise for an odd file into a SourceError that names the file."""
+    try:
+        yield
+    except (DeviceError, MemoryError):
+        raise
+    except Exception as error:
+        if source != "file":
+            raise
+        raise SourceError(
+            f"{path}: cannot be played ({type(error).__name__}): it is incomplete, or of a kind that is not supported",
+            for_viewers="the file cannot be read",
+        ) from error

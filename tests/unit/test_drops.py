@@ -1,0 +1,27 @@
+"""Pictures that are left out before they are encoded are counted by cause, and logged at a bounded rate."""
+
+from __future__ import annotations
+
+from device.workers.drops import LOG_INTERVAL_S, DropLog
+
+
+def test_each_line_holds_what_was_left_out_since_the_last_one() -> None:
+    lines: list[dict[str, int]] = []
+    drops = DropLog(lines.append)
+    drops.look(0.0, late=0, encoder_busy=0)
+    assert lines == []
+    drops.look(1.0, late=2, encoder_busy=0)
+    assert lines == [{"late": 2}]
+    for number in range(100):
+        drops.look(1.0 + number / 100, late=2 + number, encoder_busy=number)
+    assert lines == [{"late": 2}]
+    drops.look(1.0 + LOG_INTERVAL_S, late=101, encoder_busy=99)
+    assert lines == [{"late": 2}, {"late": 99, "encoder_busy": 99}]
+
+
+def test_nothing_new_is_no_line() -> None:
+    lines: list[dict[str, int]] = []
+    drops = DropLog(lines.append)
+    for second in range(100):
+        drops.look(float(second), late=5)
+    assert lines == [{"late": 5}]
