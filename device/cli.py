@@ -16,9 +16,9 @@ import device
 from device.errors import ConfigError, DeviceError, ExitCode, Problem
 
 if TYPE_CHECKING:
-    from device.config import Config
-    from device.room.attributes import Attributes
-    from device.room.credentials import ApiKey, Endpoint, TokenFile
+    from device.config.schema import Config
+    from device.telemetry.attributes import Attributes
+    from device.tokens.selection import ApiKey, Endpoint, TokenFile
 
 _DURATION = re.compile(r"(\d+)\s*([smhd]?)")
 _MAX_PORT = 65535
@@ -94,11 +94,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from device.health import signals
+    from device.lifecycle import signals
 
     signals.block()
-    from device import config_file, daemon, log  # --help answers without the SDK
-    from device.room.credentials import log_warnings
+    from device import app as daemon
+    from device import log  # --help answers without the SDK
+    from device.config import loading as config_file
+    from device.tokens.selection import log_warnings
 
     attributes = daemon.first_attributes()
     config, credentials = _load(options, attributes)
@@ -151,7 +153,7 @@ def _viewer(options: argparse.Namespace) -> int:
 
 
 def _viewer_token(options: argparse.Namespace) -> int:
-    from device.room.minting import VIEWER_TTL
+    from device.tokens.minting import VIEWER_TTL
     from device.viewer.command import sighted
 
     config, api_key = _load_api_key(options)
@@ -164,8 +166,8 @@ def _viewer_token(options: argparse.Namespace) -> int:
 
 
 def _load(options: argparse.Namespace, attributes: Attributes) -> tuple[Config, TokenFile | Endpoint | ApiKey]:
-    from device import config_file
-    from device.room import credentials
+    from device.config import loading as config_file
+    from device.tokens import selection as credentials
 
     path = config_file.find(options.config)
     config = config_file.load(path)
@@ -178,8 +180,8 @@ def _load(options: argparse.Namespace, attributes: Attributes) -> tuple[Config, 
 
 
 def _load_api_key(options: argparse.Namespace) -> tuple[Config, ApiKey]:
-    from device.room.attributes import Attributes
-    from device.room.credentials import ApiKey
+    from device.telemetry.attributes import Attributes
+    from device.tokens.selection import ApiKey
 
     config, chosen = _load(options, Attributes())
     if not isinstance(chosen, ApiKey):

@@ -8,23 +8,24 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from device import config_file, log
+from device import log
+from device.app import first_attributes
 from device.check import hardware, media, network
 from device.check.report import Report
-from device.daemon import first_attributes
+from device.config import loading as config_file
 from device.errors import ConfigError, CredentialError, ExitCode
-from device.health import state_file
 from device.identity import identity_may_be_shared
 from device.network.resolver import Resolver
-from device.room import credentials
-from device.room.credentials import ApiKey, Endpoint, TokenFile
-from device.room.expiry import EXPIRED, notice_of
-from device.room.state import PresenceState
+from device.room.state import RoomState
+from device.telemetry import state_file
+from device.tokens import selection as credentials
+from device.tokens.expiry import EXPIRED, notice_of
+from device.tokens.selection import ApiKey, Endpoint, TokenFile
 
 if TYPE_CHECKING:
-    from device.config import Config
-    from device.network.probe import Sight
-    from device.room.ticket import Ticket
+    from device.config.schema import Config
+    from device.network.probe import ProbeResult
+    from device.tokens.join_token import JoinToken
 
 _WAYS = {TokenFile: "a ready token", Endpoint: "the token endpoint", ApiKey: "minted here"}
 
@@ -44,37 +45,37 @@ async def _steps(report: Report, path: Path) -> None:
     log.configure(level="error", format="auto", stream=io.StringIO())
     if os.geteuid() == 0:
         report.skipped("sandbox", "this runs as root, outside the service's sandbox: the service may see less")
-    way = _select(report, config, path)
-    if way is None:
+    token_source = _select(report, config, path)
+    if token_source is None:
         return
-    for problem in (*config_file.warnings(path, config), *credentials.warnings(way)):
+    for problem in (*config_file.warnings(path, config), *credentials.warnings(token_source)):
         report.warn("values", str(problem))
-    if not way.wanted.identity and identity_may_be_shared():
+    if not token_source.wanted.identity and identity_may_be_shared():
         report.warn(
             "identity",
-            f"nothing but the host's name tells {way.wanted.derived_identity} from other devices",
+            f"nothing but the host's name tells {token_source.wanted.derived_identity} from other devices",
             hint="set room.identity",
         )
     service = state_file.read()
     _tell_service(report, service)
     hardware.look(report, config, service)
     resolver = Resolver()
-    seen = [sight for url in config.room.url if (sight := await network.reach(report, url, resolver))]
-    ticket = await _ticket(report, config, way, seen[0] if seen else None, resolver)
-    if ticket is not None and ticket.url not in config.room.url:  # as the token endpoint says
-        sight = await network.reach(report, ticket.url, resolver)
-        seen = [sight] if sight else []
-    if not seen or ticket is None:
+    seen = [probed for url in config.room.url if (probed := await network.reach(report, url, resolver))]
+    join_token = await _join_token(report, config, token_source, seen[0] if seen else None, resolver)
+    if join_token is not None and join_token.url not in config.room.url:  # as the token endpoint says
+        probed = await network.reach(report, join_token.url, resolver)
+        seen = [probed] if probed else []
+    if not seen or join_token is None:
         report.skipped("room", "server or token is missing, see above")
         return
-    if not await network.validate(report, ticket, resolver):
+    if not await network.validate(report, join_token, resolver):
         return
-    if isinstance(way, ApiKey):
-        await media.watch(report, config, way, seen[0], resolver)
+    if isinstance(token_source, ApiKey):
+        await media.watch(report, config, token_source, seen[0], resolver)
     else:
         report.skipped(
             "room",
-            f"joining as {ticket.grants.identity} would put out a running device; no other token can be minted here",
+            f"joining as {join_token.grants.identity} would put out a running device; no other token can be minted",
         )
 
 
@@ -96,15 +97,15 @@ def _load(report: Report, path: Path) -> Config | None:
 def _select(report: Report, config: Config, path: Path) -> TokenFile | Endpoint | ApiKey | None:
     directory = os.environ.get("CREDENTIALS_DIRECTORY")
     try:
-        way = credentials.select(
+        token_source = credentials.select(
             config, attributes=first_attributes(), directory=Path(directory) if directory else None
         )
     except ConfigError as error:
         for problem in error.problems:
             report.bad("credentials", f"{path}: {problem}")
         return None
-    report.good("credentials", _WAYS[type(way)])
-    return way
+    report.good("credentials", _WAYS[type(token_source)])
+    return token_source
 
 
 def _tell_service(report: Report, state: dict[str, Any]) -> None:
@@ -112,36 +113,40 @@ def _tell_service(report: Report, state: dict[str, Any]) -> None:
     if not state:
         return
     room = str(state.get("room", ""))
-    if room == PresenceState.LIVE.value:
+    if room == RoomState.LIVE.value:
         report.good("service", f"runs (pid {state['pid']}), live in its room")
     else:
         report.bad("service", f"runs (pid {state['pid']}), its room: {room}", hint="journalctl -u livekit-device")
 
 
-async def _ticket(
-    report: Report, config: Config, way: TokenFile | Endpoint | ApiKey, at: Sight | None, resolver: Resolver
-) -> Ticket | None:
+async def _join_token(
+    report: Report,
+    config: Config,
+    token_source: TokenFile | Endpoint | ApiKey,
+    at: ProbeResult | None,
+    resolver: Resolver,
+) -> JoinToken | None:
     try:
-        ticket = await way.obtain(at, resolver)
+        join_token = await token_source.obtain(at, resolver)
     except CredentialError as error:
         report.bad("grants", str(error))
         return None
     sources = [name for name in ("camera", "microphone") if getattr(config, name).source != "off"]
-    if missing := ticket.grants.lacking(tuple(sources)):
+    if missing := join_token.grants.lacking(tuple(sources)):
         for each in missing:
             report.bad("grants", f"the token is not enough: {each}")
         return None
-    if ticket.grants.hidden:
+    if join_token.grants.hidden:
         report.bad("grants", "the token is hidden (video.hidden): nobody would see this device", hint="get another one")
         return None
     server_now_s = at.server_now_s() if at else None
-    notice = notice_of(ticket.grants.expires_at, time.time() if server_now_s is None else server_now_s)
+    notice = notice_of(join_token.grants.expires_at, time.time() if server_now_s is None else server_now_s)
     if notice.level == EXPIRED:
         report.bad("grants", notice.text)
         return None
-    report.good("grants", f"{ticket.grants.identity} may publish in {ticket.grants.room}")
-    if isinstance(way, TokenFile):
+    report.good("grants", f"{join_token.grants.identity} may publish in {join_token.grants.room}")
+    if isinstance(token_source, TokenFile):
         (report.warn if notice.urgent else report.good)("expiry", notice.text)
-    if not ticket.grants.can_update_own_metadata:
+    if not join_token.grants.can_update_own_metadata:
         report.skipped("attributes", "the token lacks canUpdateOwnMetadata; viewers will not see the device's state")
-    return ticket
+    return join_token

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from device.check.report import Report
-    from device.config import Config
+    from device.config.schema import Config
 
 
 def look(report: Report, config: Config, service: dict[str, Any]) -> None:

@@ -14,28 +14,28 @@ from typing import TYPE_CHECKING
 
 from livekit import rtc
 
-from device.capture import capturing
 from device.errors import CredentialError, DeviceError, leaves
-from device.health.notify import Notifier
-from device.health.promises import Promises
-from device.health.state_file import StateFile
-from device.health.status import Status
+from device.ipc.supervisor import WorkerState
+from device.lifecycle.deadlines import Deadlines
+from device.lifecycle.sd_notify import Notifier
 from device.network.sdk import prepare_sdk
-from device.room.attributes import Attributes
 from device.room.connect_errors import connect_error_text
-from device.room.grants import read_grants
 from device.room.session import Session
-from device.room.ticket import Ticket
-from device.workers.supervisor import WorkerState
+from device.streams.capture import capturing
+from device.telemetry.attributes import Attributes
+from device.telemetry.state_file import StateFile
+from device.telemetry.status import Status
+from device.tokens.grants import read_grants
+from device.tokens.join_token import JoinToken
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from device.check.report import Report
-    from device.config import Config
-    from device.network.probe import Sight
+    from device.config.schema import Config
+    from device.network.probe import ProbeResult
     from device.network.resolver import Resolver
-    from device.room.minting import ApiKey
+    from device.tokens.minting import ApiKey
 
 _TTL = datetime.timedelta(minutes=2)  # the check takes half a minute
 _MEASURE_S = 3.0
@@ -54,7 +54,7 @@ class Decoded:
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-async def watch(report: Report, config: Config, api_key: ApiKey, at: Sight, resolver: Resolver) -> None:
+async def watch(report: Report, config: Config, api_key: ApiKey, at: ProbeResult, resolver: Resolver) -> None:
     """Decode the device that is in the room already, else publish for a moment under a name of our own."""
     room = rtc.Room()
     decoders: list[asyncio.Task[None]] = []
@@ -102,7 +102,7 @@ async def watch(report: Report, config: Config, api_key: ApiKey, at: Sight, reso
                 await room.disconnect()
 
 
-async def _refusal(error: rtc.ConnectError, api_key: ApiKey, at: Sight, resolver: Resolver) -> str:
+async def _refusal(error: rtc.ConnectError, api_key: ApiKey, at: ProbeResult, resolver: Resolver) -> str:
     """Say why a join was refused; a full room is answered like any error of the server (HTTP 500)."""
     with contextlib.suppress(CredentialError):
         there, most = await api_key.occupancy(at, resolver)
@@ -123,15 +123,15 @@ def _report_failure(report: Report, group: BaseExceptionGroup[BaseException]) ->
 
 
 @asynccontextmanager
-async def _publishing(config: Config, api_key: ApiKey, identity: str, at: Sight) -> AsyncIterator[Attributes]:
+async def _publishing(config: Config, api_key: ApiKey, identity: str, at: ProbeResult) -> AsyncIterator[Attributes]:
     token = api_key.publisher_token(at=at, identity=identity, ttl=_TTL)
-    ticket = Ticket(url=at.url, token=token, grants=read_grants(token))
+    join_token = JoinToken(url=at.url, token=token, grants=read_grants(token))
     attributes = Attributes()
     async with (
-        capturing(config, Status(attributes, Notifier(), StateFile(None)), Promises()) as tracks,
+        capturing(config, Status(attributes, Notifier(), StateFile(None)), Deadlines()) as tracks,
         asyncio.TaskGroup() as tasks,
     ):
-        session = Session(ticket, tracks=tracks, attributes=attributes)
+        session = Session(join_token, tracks=tracks, attributes=attributes)
         stay = tasks.create_task(session.run())
         live = tasks.create_task(session.live.wait())
         await asyncio.wait({stay, live}, return_when=asyncio.FIRST_COMPLETED)

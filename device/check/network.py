@@ -15,13 +15,13 @@ from device.errors import UnreachableError
 from device.network.address import base_of
 from device.network.answer import redirected
 from device.network.http import http_session
-from device.network.probe import Probe, Sight
+from device.network.probe import Probe, ProbeResult
 from device.network.proxy import ProxyError, proxy_for
 
 if TYPE_CHECKING:
     from device.check.report import Report
     from device.network.resolver import Resolver
-    from device.room.ticket import Ticket
+    from device.tokens.join_token import JoinToken
 
 _RESOLVE_S = 5.0
 _VALIDATE_S = 5.0
@@ -43,20 +43,20 @@ _REFUSED: dict[int, tuple[str, str]] = {
 _NO_SERVER = ("a proxy answers HTTP {status} in place of the LiveKit server", "is the server up?")
 
 
-async def reach(report: Report, url: str, resolver: Resolver) -> Sight | None:
+async def reach(report: Report, url: str, resolver: Resolver) -> ProbeResult | None:
     """Ask for the server's name, then the server; its Date header also shows whether our clock is right."""
     if not await _resolved(report, url, resolver):
         return None
     try:
-        sight = await Probe(resolver).look(url)
+        probed = await Probe(resolver).look(url)
     except UnreachableError as error:
         report.bad("server", str(error), hint="look at room.url, firewall and server")
         report.skipped("clock", "there is no server to compare it with")
         return None
-    through = f" (through the proxy {sight.proxy})" if sight.proxy else ""
+    through = f" (through the proxy {probed.proxy})" if probed.proxy else ""
     report.good("server", f"{base_of(url)} answers{through}")
-    _compare_clock(report, sight.server_time_s)
-    return sight
+    _compare_clock(report, probed.server_time_s)
+    return probed
 
 
 async def _resolved(report: Report, url: str, resolver: Resolver) -> bool:
@@ -93,10 +93,10 @@ def _compare_clock(report: Report, theirs: float | None) -> None:
         report.good("clock", f"within {abs(skew_s):.0f} s of the server's")
 
 
-async def validate(report: Report, ticket: Ticket, resolver: Resolver) -> bool:
+async def validate(report: Report, join_token: JoinToken, resolver: Resolver) -> bool:
     """Let the server judge the token without joining. The answer's body echoes the token: it is not read."""
-    url = f"{base_of(ticket.url)}rtc/validate"
-    headers = {"Authorization": f"Bearer {ticket.token}"}
+    url = f"{base_of(join_token.url)}rtc/validate"
+    headers = {"Authorization": f"Bearer {join_token.token}"}
     try:
         async with (
             http_session(resolver, within_s=_VALIDATE_S) as session,

@@ -16,7 +16,7 @@ from device.errors import EncoderError
 from device.media.picture import AccessUnit, Picture, Sink
 
 if TYPE_CHECKING:
-    from device.media.planes import Layout
+    from device.sources.planes import Layout
 
 DEVICE = "/dev/video11"  # bcm2835-codec's encoder, where picamera2 looks for it too
 # linux/videodev2.h

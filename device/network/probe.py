@@ -27,7 +27,7 @@ _LINE_BYTES = 16 << 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sight:
+class ProbeResult:
     """A server that answered: where, at which address, and its own time in epoch seconds, if it sent it.
 
     `address` is the connected one; with a proxy the proxy's. `proxy` is that proxy's host and port. `seen_at_s` is the
@@ -51,7 +51,7 @@ class Probe:
     def __init__(self, resolver: Resolver) -> None:
         self._resolver = resolver
 
-    async def look(self, url: str) -> Sight:
+    async def look(self, url: str) -> ProbeResult:
         """Ask one server. Raises UnreachableError that says in words what is wrong."""
         base = base_of(url)
         # LiveKit answers GET / with "OK". It logs a warning for each GET without a token elsewhere.
@@ -60,14 +60,14 @@ class Probe:
             answer, line = await self._ask(f"{base}rtc/validate")
             if problem := judged(root, answer):
                 raise UnreachableError(problem, for_viewers="the server's address does not lead to a LiveKit server")
-        return Sight(
+        return ProbeResult(
             url=url,
             address=line.address,
             server_time_s=answer.server_time_s,
             proxy=str(line.proxy) if line.proxy else "",
         )
 
-    async def first(self, urls: Sequence[str]) -> Sight:
+    async def first(self, urls: Sequence[str]) -> ProbeResult:
         """Return the first server of a list that answers; asked all at once, so that silent ones cost one limit in all.
 
         Raises UnreachableError with what is wrong with each.

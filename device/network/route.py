@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from device.network.way import UNKNOWN, Way, way_to
-from device.repeats import Repeats
+from device.log_throttle import LogThrottle
+from device.network.local_route import UNKNOWN, LocalRoute, way_to
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -37,14 +37,14 @@ class Routes:
     """`way` is None while there is no way to the server; `changed` is set whenever it has become another."""
 
     def __init__(self) -> None:
-        self.way: Way | None = UNKNOWN
+        self.local_route: LocalRoute | None = UNKNOWN
         self.changed = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._target = ""
         self._aims = 0
         self._stopped = False
         self._failures = 0
-        self._troubles = Repeats()
+        self._throttle = LogThrottle()
         self._poke, self._poked = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
     def aim(self, host: str) -> None:
@@ -82,7 +82,7 @@ class Routes:
         number = getattr(error, "errno", None) or getattr(error, "code", None)
         reason = os.strerror(number) if isinstance(number, int) and number > 0 else ""
         said = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
-        if times := self._troubles.worth_telling(said, time.monotonic()):
+        if times := self._throttle.count_to_log(said, time.monotonic()):
             log.warning("network.unwatched", error=said, times=times, hint="AF_NETLINK is needed; it is tried again")
 
     def _wake(self) -> None:
@@ -110,7 +110,7 @@ class Routes:
             if aim == self._aims and not self._stopped and self._wait(changes, within_s=None):
                 _drain(changes)
 
-    def _asked(self, questions: Any, target: str, held: Way | None) -> Way | None:
+    def _asked(self, questions: Any, target: str, held: LocalRoute | None) -> LocalRoute | None:
         from pyroute2 import NetlinkError
 
         for pause_s in _ASK_AGAIN_S:
@@ -128,15 +128,17 @@ class Routes:
             os.read(self._poke, _CHUNK)
         return any(each != self._poke for each in ready)
 
-    def _tell(self, way: Way | None) -> None:
+    def _tell(self, local_route: LocalRoute | None) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has been closed
-            self._loop.call_soon_threadsafe(self._become, way)
+            self._loop.call_soon_threadsafe(self._become, local_route)
 
-    def _become(self, way: Way | None) -> None:
-        if way != self.way:
-            if UNKNOWN not in (way, self.way):
-                log.info("network.link", up=way is not None, address=way.address if way else None)
-            self.way = way
+    def _become(self, local_route: LocalRoute | None) -> None:
+        if local_route != self.local_route:
+            if UNKNOWN not in (local_route, self.local_route):
+                log.info(
+                    "network.link", up=local_route is not None, address=local_route.address if local_route else None
+                )
+            self.local_route = local_route
             self.changed.set()
 
 

@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass
 
 
-class Remedy(enum.Enum):
+class Response(enum.Enum):
     """What follows."""
 
     RETRY = "probe, then join again"
@@ -18,7 +18,7 @@ class Remedy(enum.Enum):
 class Reason:
     """What to do, in words for people, and for WAIT how long: doubling from `first_s` to `most_s`."""
 
-    remedy: Remedy
+    response: Response
     text: str
     first_s: float = 0.0
     most_s: float = 0.0
@@ -33,22 +33,22 @@ ADDRESS_CHANGED = "ADDRESS_CHANGED"
 DUPLICATE_IDENTITY = "DUPLICATE_IDENTITY"
 
 _TABLE = {
-    DELIVERY_STALLED: Reason(remedy=Remedy.RETRY, text="nothing comes back of what is sent"),
-    SERVER_AWAY: Reason(remedy=Remedy.RETRY, text="the server went away, another one answers"),
-    SERVER_RETURNED: Reason(remedy=Remedy.RETRY, text="the server was away and is back"),
-    SDK_RECONNECTING: Reason(remedy=Remedy.RETRY, text="the SDK did not reconnect in time"),
-    ADDRESS_CHANGED: Reason(remedy=Remedy.RETRY, text="this device's own address changed"),
+    DELIVERY_STALLED: Reason(response=Response.RETRY, text="nothing comes back of what is sent"),
+    SERVER_AWAY: Reason(response=Response.RETRY, text="the server went away, another one answers"),
+    SERVER_RETURNED: Reason(response=Response.RETRY, text="the server was away and is back"),
+    SDK_RECONNECTING: Reason(response=Response.RETRY, text="the SDK did not reconnect in time"),
+    ADDRESS_CHANGED: Reason(response=Response.RETRY, text="this device's own address changed"),
     # A fresh token is had before each join anyway: JOIN_FAILURE is the server's 401 and 403 in mid-stream.
-    "JOIN_FAILURE": Reason(remedy=Remedy.RETRY, text="the server refused the token"),
-    "ROOM_DELETED": Reason(remedy=Remedy.WAIT, text="the room was deleted", first_s=60, most_s=60),
-    "ROOM_CLOSED": Reason(remedy=Remedy.WAIT, text="the room was closed", first_s=60, most_s=60),
+    "JOIN_FAILURE": Reason(response=Response.RETRY, text="the server refused the token"),
+    "ROOM_DELETED": Reason(response=Response.WAIT, text="the room was deleted", first_s=60, most_s=60),
+    "ROOM_CLOSED": Reason(response=Response.WAIT, text="the room was closed", first_s=60, most_s=60),
     "PARTICIPANT_REMOVED": Reason(
-        remedy=Remedy.WAIT, text="this device was removed from the room", first_s=300, most_s=1800
+        response=Response.WAIT, text="this device was removed from the room", first_s=300, most_s=1800
     ),
-    DUPLICATE_IDENTITY: Reason(remedy=Remedy.LOOK, text="another participant joined under this device's identity"),
+    DUPLICATE_IDENTITY: Reason(response=Response.LOOK, text="another participant joined under this device's identity"),
 }
 
 
 def reason_of(name: str) -> Reason:
     """Return what to do about a reason; about one that is not in the table: try again."""
-    return _TABLE.get(name) or Reason(remedy=Remedy.RETRY, text=f"the connection ended ({name})")
+    return _TABLE.get(name) or Reason(response=Response.RETRY, text=f"the connection ended ({name})")

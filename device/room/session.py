@@ -13,16 +13,16 @@ from livekit import rtc
 
 from device.errors import JoinError
 from device.room.connect_errors import connect_error_text
-from device.room.evidence import gathered
 from device.room.publications import Permission, Publications, Track, kind_of
+from device.telemetry.transport_stats import sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from device.room.attributes import Attributes
+    from device.room.liveness import TransportStats
     from device.room.state import PublishState
-    from device.room.ticket import Ticket
-    from device.room.verdict import Evidence
+    from device.telemetry.attributes import Attributes
+    from device.tokens.join_token import JoinToken
 
 log = structlog.get_logger()
 
@@ -33,7 +33,7 @@ _PENDING_JOIN_S = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class SessionEnd:
     """Why a session ended, by the SDK's name of the reason or ours, and for how long it had published, in seconds.
 
     `clean`: the server knows that this device has left.
@@ -49,23 +49,23 @@ class Session:
 
     def __init__(
         self,
-        ticket: Ticket,
+        join_token: JoinToken,
         *,
         tracks: Sequence[Track],
         attributes: Attributes,
         on_publication: Callable[[str, PublishState], None] = lambda _name, _state: None,
     ) -> None:
-        self.url = ticket.url
+        self.url = join_token.url
         self.joined = asyncio.Event()  # connected; publishing has limits of its own
         self.live = asyncio.Event()  # published for the first time
         self.changed = asyncio.Event()  # one of the two below has changed; for the session's monitor
         self.reconnecting = False
-        self._ticket = ticket
+        self._join_token = join_token
         self._tracks = tracks
         self._attributes = attributes
         self._room = rtc.Room()
         self._ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        grants = ticket.grants
+        grants = join_token.grants
         self._publications = Publications(
             tracks,
             permission=Permission(
@@ -87,7 +87,7 @@ class Session:
         """Whether the room allows to publish anything."""
         return self._publications.any_allowed
 
-    async def run(self) -> Ended:
+    async def run(self) -> SessionEnd:
         """Run until the room ends. Raises JoinError if it cannot be joined or nothing can be published.
 
         When cancelled, leaves the room in order, so that viewers see the device go at once.
@@ -107,7 +107,7 @@ class Session:
             began = time.monotonic()
             self.live.set()
             reason = await self._until_ended()
-            return Ended(reason=reason, published_for_s=time.monotonic() - began, clean=self._clean)
+            return SessionEnd(reason=reason, published_for_s=time.monotonic() - began, clean=self._clean)
         finally:
             await self._leave()
 
@@ -117,15 +117,15 @@ class Session:
             self._clean = False
             self._ended.set_result(reason)
 
-    async def evidence(self) -> Evidence | None:
+    async def transport_stats(self) -> TransportStats | None:
         """Return what the SDK's statistics show, if they can be had; tell the tracks what was sent of theirs."""
         active = self._publications.active()
         fed = [each.fed for each in active]
-        evidence = await gathered(self._room)
+        transport_stats = await sample(self._room)
         for each, count in zip(active, fed, strict=True):
-            if evidence is not None and (frames := evidence.sent.get(kind_of(each))) is not None:
-                each.sent(frames, of=count, lost=evidence.lost.get(kind_of(each), 0.0))
-        return evidence
+            if transport_stats is not None and (frames := transport_stats.sent.get(kind_of(each))) is not None:
+                each.sent(frames, of=count, lost=transport_stats.lost.get(kind_of(each), 0.0))
+        return transport_stats
 
     def fed(self) -> Mapping[str, int]:
         """Return how many units and blocks the tracks that viewers receive were fed with."""
@@ -133,11 +133,13 @@ class Session:
 
     async def _connect(self) -> None:
         options = rtc.RoomOptions(auto_subscribe=False, dynacast=False)
-        join = asyncio.create_task(self._room.connect(self._ticket.url, self._ticket.token, options), name="join")
+        join = asyncio.create_task(
+            self._room.connect(self._join_token.url, self._join_token.token, options), name="join"
+        )
         try:
             await asyncio.shield(join)
         except rtc.ConnectError as error:
-            raise JoinError(f"{self._ticket.url}: {connect_error_text(error.message)}") from None
+            raise JoinError(f"{self._join_token.url}: {connect_error_text(error.message)}") from None
         except asyncio.CancelledError:
             await asyncio.wait({join}, timeout=_PENDING_JOIN_S)
             join.cancel()
@@ -158,7 +160,7 @@ class Session:
 
     async def _write_attributes(self) -> None:
         """Keep the participant's attributes equal to ours, while the room allows it."""
-        self._metadata_permitted(granted=self._ticket.grants.can_update_own_metadata)
+        self._metadata_permitted(granted=self._join_token.grants.can_update_own_metadata)
         async for values in self._attributes.changes():
             await self._may_write.wait()
             # It hangs for 5 s in one call of 70, although the server has it at once; while the SDK reconnects it says

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 
 
-class PresenceState(enum.Enum):
+class RoomState(enum.Enum):
     """The values are what viewers and operators read."""
 
     CONNECTING = "connecting"

@@ -8,8 +8,8 @@ from av.bitstream import BitStreamFilterContext
 
 from device.clock import monotonic_us
 from device.errors import SourceError
-from device.media.annexb import IDR, PPS, SPS, nal_types, starts_with_code
 from device.media.picture import AccessUnit
+from device.sources.annexb import IDR, PPS, SPS, nal_types, starts_with_code
 from device.sources.loop import Loop
 from device.sources.pacing import sleep_until_us
 

@@ -12,10 +12,10 @@ import numpy.typing as npt
 from device.clock import epoch_of_us, monotonic_us
 from device.media.colour import BT709, customary
 from device.media.picture import FramePicture
-from device.media.planes import writable
 from device.sources import strip
 from device.sources.lettering import Lettering, has_all
 from device.sources.pacing import Pacing, sleep_until_us
+from device.sources.planes import writable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

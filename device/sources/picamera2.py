@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 from device.clock import monotonic_of_boottime_us, monotonic_us
 from device.errors import SourceAbsentError, SourceError
 from device.media.colour import of_libcamera
-from device.media.planes import packed
 from device.sources.controls import checked_controls, unfit
 from device.sources.pacing import RateLimit
+from device.sources.planes import packed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     import av
 
-    from device.jobs import CameraJob
+    from device.ipc.jobs import CameraJob
 
 _FIRST_FRAME_S = 5.0
 _BUFFERS = 6  # one being filled, one queued, up to four in the board's encoder

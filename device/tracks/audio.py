@@ -16,8 +16,8 @@ from device.tracks.depth_control import DepthControl
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from device.jobs import MicrophoneJob
-    from device.workers.wire import Message
+    from device.ipc.jobs import MicrophoneJob
+    from device.ipc.wire import Message
 
 log = structlog.get_logger()
 

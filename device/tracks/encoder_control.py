@@ -25,7 +25,7 @@ _LOOKS, _MIN_LOST = 3, 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Orders:
+class EncoderCommands:
     """What to tell the encoder now, if anything."""
 
     key_frame: bool = False
@@ -53,18 +53,18 @@ class EncoderControl:
     _keyed_bps: int | None = field(default=None, init=False)
     _far_since: float | None = field(default=None, init=False)
 
-    def restarted(self) -> Orders:
+    def restarted(self) -> EncoderCommands:
         """Return what a new publication needs: key frames alone until the room is heard for the first time."""
         self.heard, self._wanted_bps = False, None
         self.ladder.forget()
-        return Orders(all_key_frames=True)
+        return EncoderCommands(all_key_frames=True)
 
-    def current(self) -> Orders:
+    def current(self) -> EncoderCommands:
         """Return all that is in force, for an encoder that has just started."""
         rung = self.ladder.rung if self.ladder.rung is not self.ladder.rungs[0] else None
-        return Orders(all_key_frames=not self.heard, bitrate_bps=self.bitrate_bps, rung=rung)
+        return EncoderCommands(all_key_frames=not self.heard, bitrate_bps=self.bitrate_bps, rung=rung)
 
-    def feedback(self, *, key_frame_requested: bool, target_bps: int | None, now: float) -> Orders:
+    def feedback(self, *, key_frame_requested: bool, target_bps: int | None, now: float) -> EncoderCommands:
         """Decide on one piece of feedback; without a target the last one still holds."""
         first = not self.heard and (key_frame_requested or target_bps is not None)
         self.heard = self.heard or first
@@ -87,16 +87,16 @@ class EncoderControl:
             self._key_frame_at = self._key_frame_at if first else now
             self._key_frame_owed = False
             self._keyed_bps, self._far_since = self.bitrate_bps, None
-        return Orders(
+        return EncoderCommands(
             key_frame=key_frame,
             all_key_frames=False if first else None,
             bitrate_bps=bitrate_bps,
             rung=rung,
         )
 
-    def lost(self, now: float) -> Orders:
+    def lost(self, now: float) -> EncoderCommands:
         """Return what mends a unit that is lost for all viewers."""
-        return self.feedback(key_frame_requested=True, target_bps=None, now=now) if self.heard else Orders()
+        return self.feedback(key_frame_requested=True, target_bps=None, now=now) if self.heard else EncoderCommands()
 
     def _far(self, now: float) -> bool:
         """Say whether the bitrate is too far from that of the last key frame."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from statistics import median_low
 from typing import TYPE_CHECKING
 
-from device.media.demand import needs_bps
+from device.tracks.bitrate_demand import needs_bps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

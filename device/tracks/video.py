@@ -11,15 +11,15 @@ import structlog
 from livekit import rtc
 
 from device.clock import epoch_of_us
-from device.tracks.encoder_control import EncoderControl, Losses, Orders
-from device.tracks.in_force import Meter, News
+from device.ipc.wire import Flag, Message
+from device.tracks.encoder_control import EncoderCommands, EncoderControl, Losses
 from device.tracks.ladder import Ladder, rungs
-from device.workers.wire import Flag, Message
+from device.tracks.send_stats import Meter, News
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from device.jobs import CameraJob
+    from device.ipc.jobs import CameraJob
 
 log = structlog.get_logger()
 
@@ -192,7 +192,7 @@ class VideoTrack:
             self._timer.cancel()
         await self._source.aclose()
 
-    def _carry_out(self, orders: Orders) -> None:
+    def _carry_out(self, orders: EncoderCommands) -> None:
         if orders.all_key_frames is not None:
             self._command("all_key_frames", orders.all_key_frames)
         if orders.bitrate_bps is not None:

@@ -14,11 +14,11 @@ from device.network.resolver import Resolver
 from device.viewer.server import Viewer, ViewerBundleMissing, serving
 
 if TYPE_CHECKING:
-    from device.network.probe import Sight
-    from device.room.minting import ApiKey
+    from device.network.probe import ProbeResult
+    from device.tokens.minting import ApiKey
 
 
-async def sighted(room_url: str) -> Sight | None:
+async def sighted(room_url: str) -> ProbeResult | None:
     """Ask the server for its time, by which a token has to be valid; None if it does not answer."""
     with contextlib.suppress(UnreachableError):
         return await Probe(Resolver()).look(room_url)

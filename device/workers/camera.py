@@ -7,10 +7,10 @@ import time
 from typing import TYPE_CHECKING
 
 from device.errors import SourceError
-from device.jobs import CameraJob
+from device.ipc.jobs import CameraJob
+from device.ipc.worker_link import WorkerLink, serve
 from device.workers.drops import DropLog
 from device.workers.encoding import Encoding
-from device.workers.link import Link, serve
 from device.workers.named import named
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def main() -> int:
     return serve(lambda link: _run(link, CameraJob(**link.settings)))
 
 
-def _run(link: Link, job: CameraJob) -> None:
+def _run(link: WorkerLink, job: CameraJob) -> None:
     # Nothing is closed at the end: a driver may hang in that, and the end of the process frees its device.
     with named(job.source, job.path):
         if job.encoder == "copy":
@@ -30,24 +30,24 @@ def _run(link: Link, job: CameraJob) -> None:
             _capture(link, job)
 
 
-def _capture(link: Link, job: CameraJob) -> None:
-    from device.workers.darkness import Darkness  # of decoded pictures
+def _capture(link: WorkerLink, job: CameraJob) -> None:
+    from device.workers.freeze_detector import FreezeDetector  # of decoded pictures
 
     source = open_source(job)
     encoding = Encoding(link, job, source)
-    darkness = Darkness(link)
+    freeze_detector = FreezeDetector(link)
     drops = DropLog(lambda counts: link.log("info", "camera.frames_dropped", **counts))
     for picture in source.pictures():
         for command in link.commands():
-            link.reply(command, encoding.obey(command))
+            link.reply(command, encoding.carry_out(command))
         encoding.encode(picture)
-        darkness.look(picture)
+        freeze_detector.look(picture)
         drops.look(
             time.monotonic(), late=source.missed, bitrate_budget=encoding.over_budget, encoder_busy=encoding.busy
         )
 
 
-def _pass_through(link: Link, job: CameraJob) -> None:
+def _pass_through(link: WorkerLink, job: CameraJob) -> None:
     from device.sources.encoded_clip import EncodedClip
 
     source = EncodedClip(path=job.path, epoch_us=job.epoch_us)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Protocol
 
-from device.encoders.debt import Debt
+from device.encoders.bitrate_budget import BitrateBudget
 from device.errors import EncoderError
 from device.sources.pacing import RateLimit
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from device.encoders.encoder import Encoder
-    from device.jobs import CameraJob
+    from device.ipc.jobs import CameraJob
+    from device.ipc.worker_link import WorkerLink
     from device.media.colour import Colour
     from device.media.picture import AccessUnit, Picture
-    from device.workers.link import Link
 
 # Before the first estimate of the link arrives, when nothing but key frames are sent.
 _FIRST_BITRATE_BPS = 500_000
@@ -40,14 +40,14 @@ class Source(Protocol):
 class Encoding:
     """The encoder in force, and what the daemon wants of it, as its commands have said so far."""
 
-    def __init__(self, link: Link, job: CameraJob, source: Source) -> None:
+    def __init__(self, link: WorkerLink, job: CameraJob, source: Source) -> None:
         self._link, self._job, self._source = link, job, source
         # Until the first feedback every unit is a key frame: the SDK loses the first ones after a publication.
         self._all_keys, self._next_key = True, True
         self._bitrate_bps = min(_FIRST_BITRATE_BPS, job.bitrate_max_bps)
         self._width, self._height, self._fps = source.width, source.height, float(source.fps)
         self._limit: RateLimit | None = None
-        self._debt = Debt()
+        self._budget = BitrateBudget()
         self.over_budget = 0  # pictures left out because too many bits were sent already
         self._encoder = self._open()
         link.thread_owner = self._owns
@@ -58,7 +58,7 @@ class Encoding:
         With "auto", software takes over from a board's encoder that fails.
         """
         admitted = self._limit is None or self._limit.admits(picture.captured_at_us)
-        affordable = self._debt.allows(picture.captured_at_us) or self._all_keys
+        affordable = self._budget.allows(picture.captured_at_us) or self._all_keys
         if not (admitted and affordable) and not self._next_key:  # else somebody waits for a key frame
             self.over_budget += admitted
             return
@@ -87,7 +87,7 @@ class Encoding:
         self._encoder.close()
         self._encoder = self._software()
 
-    def obey(self, command: dict[str, Any]) -> str:
+    def carry_out(self, command: dict[str, Any]) -> str:
         """Carry out one command; return what is wrong with it, or an empty text."""
         match command:
             case {"name": "key_frame"}:
@@ -180,5 +180,5 @@ class Encoding:
         )
 
     def _send(self, unit: AccessUnit) -> None:
-        self._debt.add(len(unit.payload), bitrate_bps=self._bitrate_bps)
+        self._budget.add(len(unit.payload), bitrate_bps=self._bitrate_bps)
         self._link.unit(unit)

@@ -7,10 +7,10 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from device.errors import SourceError
-from device.jobs import MicrophoneJob
-from device.media.stillness import Stillness
-from device.workers.link import Link, serve
+from device.ipc.jobs import MicrophoneJob
+from device.ipc.worker_link import WorkerLink, serve
 from device.workers.named import named
+from device.workers.unchanged import UnchangedDetector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,16 +36,16 @@ def main() -> int:
     return serve(lambda link: _capture(link, MicrophoneJob(**link.settings)))
 
 
-def _capture(link: Link, job: MicrophoneJob) -> None:
+def _capture(link: WorkerLink, job: MicrophoneJob) -> None:
     # Nothing is closed at the end: a driver may hang in that, and the end of the process frees its device.
     with named(job.source, job.path):
         _deliver(link, job)
 
 
-def _deliver(link: Link, job: MicrophoneJob) -> None:
+def _deliver(link: WorkerLink, job: MicrophoneJob) -> None:
     source = open_source(job, link)
     amplify = _amplifier(job.gain_db)
-    silence = Stillness(limit_s=_SILENT_S)
+    silence = UnchangedDetector(limit_s=_SILENT_S)
     for block in source.blocks():
         for command in link.commands():
             link.reply(command, _obey(source, command))
@@ -64,7 +64,7 @@ def _obey(source: Source, command: dict[str, Any]) -> str:
     return "unknown command or value"
 
 
-def open_source(job: MicrophoneJob, link: Link) -> Source:
+def open_source(job: MicrophoneJob, link: WorkerLink) -> Source:
     """Import and open the source that is asked for; the others' libraries stay out of this process."""
     source: Source
     match job.source:
@@ -102,7 +102,7 @@ def _decoded(job: MicrophoneJob) -> Source:
     return SoundClip(path=job.path, channels=job.channels, epoch_us=job.epoch_us)
 
 
-def _overflow_log(link: Link) -> Callable[[int], None]:
+def _overflow_log(link: WorkerLink) -> Callable[[int], None]:
     """Return what logs overflows by their count, at a bounded rate."""
     next_at = 0.0
 

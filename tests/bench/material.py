@@ -129,7 +129,7 @@ def _pictures() -> Iterator[av.VideoFrame]:
     """Yield the film's pictures at our rate, from its beginning again where it ends."""
     import av
 
-    from device.media.planes import writable
+    from device.sources.planes import writable
 
     with av.open(clip("bigbuckbunny.mp4")) as container:
         stream = container.streams.video[0]

@@ -90,7 +90,7 @@ async def _scenario(ground: Ground, folder: Path, worker: str) -> None:
 
 async def _record(ground: Ground, one: Device, manager: socket.socket, plug: _Plug) -> None:
     back, other_gap, unseen = Figures(), Figures(), 0
-    slate, repeats = Figures(), Figures()
+    slate, throttle = Figures(), Figures()
     one.start()
     ready_s = await _ready(manager) - one.started_at
     began = time.monotonic()
@@ -106,7 +106,7 @@ async def _record(ground: Ground, one: Device, manager: socket.socket, plug: _Pl
         if plug.worker == CAMERA:
             slate_s = slate_after(one.viewer, began)
             slate.seconds.append(slate_s)
-            repeats.seconds.append(longest_gap([each.at for each in one.viewer.pictures], began + slate_s, until))
+            throttle.seconds.append(longest_gap([each.at for each in one.viewer.pictures], began + slate_s, until))
         back.seconds.append(await plug.back(plug.put(_NODES[plug.worker][number])))
         unseen += not await plug.seen("live")
         await asyncio.sleep(_SETTLE_S)
@@ -122,7 +122,7 @@ async def _record(ground: Ground, one: Device, manager: socket.socket, plug: _Pl
             "video again" if camera else "audio again": back,
             "longest gap": f"{'sound' if camera else 'video'} {as_text(other_gap.worst)}",
             "events seen": f"READY=1 after {ready_s:.2f} s"
-            + (f"; slate each {as_text(repeats.worst)} s" if camera else "")
+            + (f"; slate each {as_text(throttle.worst)} s" if camera else "")
             + (f"; MISSING attributes {unseen}" if unseen else ""),
         },
         must=f"ready <= {_READY_S:.0f} s; live <= {_BACK_S:.0f} s of its appearance; "
@@ -136,7 +136,7 @@ async def _record(ground: Ground, one: Device, manager: socket.socket, plug: _Pl
         and back.worst <= _BACK_S
         and other_gap.worst <= GAP_S
         and not unseen
-        and (not camera or (_slates_in_time(slate.seconds) and repeats.worst <= _REPEAT_S)),
+        and (not camera or (_slates_in_time(slate.seconds) and throttle.worst <= _REPEAT_S)),
     )
 
 

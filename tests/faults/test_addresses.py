@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from device.network.local_route import LocalRoute
 from device.network.route import Routes, watching
-from device.network.way import Way
 from tests.faults.namespaces import enter_fresh_namespace, run
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ _THERE = "2001:db8::99"
 _OLD, _NEW = "2001:db8::1", "2001:db8::2"
 
 
-async def _until(routes: Routes, way: Way | None) -> None:
+async def _until(routes: Routes, local_route: LocalRoute | None) -> None:
     async with asyncio.timeout(_SOON_S):
-        while routes.way != way:
+        while routes.local_route != local_route:
             await routes.changed.wait()
             routes.changed.clear()
 
@@ -63,7 +63,7 @@ async def _add(address: str, *more: str) -> None:
 def test_a_replaced_ipv6_address_is_held_until_it_ends() -> None:
     async def scenario(routes: Routes) -> None:
         await _add(_OLD)
-        await _until(routes, Way("v0", _OLD))
+        await _until(routes, LocalRoute("v0", _OLD))
         await _add(_NEW)
         await _ip("address", "change", f"{_OLD}/128", "dev", "v0", "preferred_lft", "0", "valid_lft", "600")
         assert _NEW in run("ip", "route", "get", _THERE)
@@ -72,20 +72,20 @@ def test_a_replaced_ipv6_address_is_held_until_it_ends() -> None:
         await _until(routes, None)
         await _ip("link", "set", "v1", "up")
         await _ip("-6", "route", "replace", "2001:db8::/64", "dev", "v0")
-        await _until(routes, Way("v0", _NEW))
+        await _until(routes, LocalRoute("v0", _NEW))
 
     async def ended(routes: Routes) -> None:
         await _add(_OLD)
-        await _until(routes, Way("v0", _OLD))
+        await _until(routes, LocalRoute("v0", _OLD))
         await _add(_NEW)
         await _ip("address", "change", f"{_OLD}/128", "dev", "v0", "preferred_lft", "0", "valid_lft", "2")
-        seen = [routes.way]
+        seen = [routes.local_route]
         async with asyncio.timeout(_SOON_S):
-            while routes.way != Way("v0", _NEW):
+            while routes.local_route != LocalRoute("v0", _NEW):
                 await routes.changed.wait()
                 routes.changed.clear()
-                seen.append(routes.way)
-        assert seen == [Way("v0", _OLD), Way("v0", _NEW)]
+                seen.append(routes.local_route)
+        assert seen == [LocalRoute("v0", _OLD), LocalRoute("v0", _NEW)]
 
     _in_a_namespace(scenario)
     _in_a_namespace(ended)
@@ -110,6 +110,6 @@ def test_addresses_that_change_all_the_time_end_no_watching() -> None:
         await asyncio.to_thread(churn)
         routes.aim(_THERE)
         await _add(_OLD)
-        await _until(routes, Way("v0", _OLD))
+        await _until(routes, LocalRoute("v0", _OLD))
 
     _in_a_namespace(scenario)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tests.faults.figures import NEVER
-from tests.faults.sight import Sight
+from tests.faults.observed import Observer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -50,7 +50,7 @@ class Viewer:
         self._name = name
         self._numbers = itertools.count(1)
         self._changed = asyncio.Event()
-        self._sight: Sight | None = None
+        self._observer: Observer | None = None
         self._leaving: set[asyncio.Task[None]] = set()
         self.pictures: list[Picture] = []
         self.sound: list[float] = []
@@ -91,7 +91,7 @@ class Viewer:
 
     def attributes(self, identity: str = "device") -> dict[str, str]:
         """Return what the room says of a participant now; empty where it is not there."""
-        return self._sight.attributes(identity) if self._sight else {}
+        return self._observer.attributes(identity) if self._observer else {}
 
     async def until(self, holds: Callable[[], object], *, within_s: float) -> bool:
         """Wait until something holds; say whether it came to that."""
@@ -111,11 +111,11 @@ class Viewer:
         try:
             while True:
                 server, answered_at = await self._first_that_answers()
-                self._sight = Sight(self, server, self._room, identity=f"{self._name}-{next(self._numbers)}")
-                if await self._joins(self._sight, server):
+                self._observer = Observer(self, server, self._room, identity=f"{self._name}-{next(self._numbers)}")
+                if await self._joins(self._observer, server):
                     self.joined_after_s.append(time.monotonic() - answered_at)
                     self.note("viewer:joined")
-                    await self._until_odd(self._sight, server)
+                    await self._until_odd(self._observer, server)
                     self.note("viewer:left")
                 self._abandon()
         finally:
@@ -130,18 +130,18 @@ class Viewer:
                     return server, time.monotonic()
             await asyncio.sleep(_PROBE_EVERY_S)
 
-    async def _joins(self, sight: Sight, server: Server) -> bool:
+    async def _joins(self, observer: Observer, server: Server) -> bool:
         """Wait for a join as long as the server answers: on a busy machine it takes its time."""
-        sight.begin()
+        observer.begin()
         give_up_at = time.monotonic() + _JOIN_S
-        while (joined := await sight.joined(within_s=_PROBE_S)) is None:
+        while (joined := await observer.joined(within_s=_PROBE_S)) is None:
             if time.monotonic() > give_up_at or not await answers(server):
                 return False
         return joined
 
-    async def _until_odd(self, sight: Sight, server: Server) -> None:
+    async def _until_odd(self, observer: Observer, server: Server) -> None:
         began = time.monotonic()
-        while sight.connected:
+        while observer.connected:
             # A picture that stays away may be the device's fault or the server's: only the latter spends this Room.
             last = max(began, self.pictures[-1].at if self.pictures else began)
             if time.monotonic() - last > _ODD_AFTER_S and not await answers(server):
@@ -149,11 +149,11 @@ class Viewer:
             await asyncio.sleep(_PROBE_EVERY_S)
 
     def _abandon(self) -> None:
-        if self._sight:
-            leaving = asyncio.create_task(self._sight.aclose())
+        if self._observer:
+            leaving = asyncio.create_task(self._observer.aclose())
             self._leaving.add(leaving)
             leaving.add_done_callback(self._leaving.discard)
-            self._sight = None
+            self._observer = None
 
 
 async def answers(server: Server) -> bool:

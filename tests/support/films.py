@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import av
 
-from device.media.planes import writable
 from device.sources import strip
+from device.sources.planes import writable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from device.health import state_file
-from device.health.notify import Notifier
-from device.health.state_file import StateFile
-from device.health.status import DeviceState, Status
-from device.room.attributes import Attributes
-from device.room.state import PresenceState
-from device.workers.supervisor import WorkerState
+from device.ipc.supervisor import WorkerState
+from device.lifecycle.sd_notify import Notifier
+from device.room.state import RoomState
+from device.telemetry import state_file
+from device.telemetry.attributes import Attributes
+from device.telemetry.state_file import StateFile
+from device.telemetry.status import DeviceState, Status
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,21 +82,21 @@ def test_a_new_reader_gets_all_even_if_the_old_one_had_them() -> None:
 @pytest.mark.parametrize(
     ("room", "workers", "state"),
     (
-        (PresenceState.WAITING, (WorkerState.LIVE, WorkerState.LIVE), DeviceState.CONNECTING),
-        (PresenceState.CONNECTING, (WorkerState.LIVE, WorkerState.LIVE), DeviceState.CONNECTING),
-        (PresenceState.LIVE, (WorkerState.LIVE, WorkerState.LIVE), DeviceState.LIVE),
-        (PresenceState.LIVE, (WorkerState.LIVE, WorkerState.STARTING), DeviceState.STARTING),
-        (PresenceState.LIVE, (WorkerState.STALLED, WorkerState.LIVE), DeviceState.RECOVERING),
-        (PresenceState.LIVE, (WorkerState.ABSENT, WorkerState.LIVE), DeviceState.RECOVERING),
-        (PresenceState.LIVE, (WorkerState.ABSENT, WorkerState.STARTING), DeviceState.RECOVERING),
-        (PresenceState.LIVE, (WorkerState.STARTING, WorkerState.STALLED), DeviceState.RECOVERING),
-        (PresenceState.WAITING, (WorkerState.ABSENT, WorkerState.ABSENT), DeviceState.CONNECTING),
-        (PresenceState.FORBIDDEN, (WorkerState.LIVE, WorkerState.LIVE), DeviceState.FORBIDDEN),
-        (PresenceState.FORBIDDEN, (WorkerState.STALLED, WorkerState.ABSENT), DeviceState.FORBIDDEN),
+        (RoomState.WAITING, (WorkerState.LIVE, WorkerState.LIVE), DeviceState.CONNECTING),
+        (RoomState.CONNECTING, (WorkerState.LIVE, WorkerState.LIVE), DeviceState.CONNECTING),
+        (RoomState.LIVE, (WorkerState.LIVE, WorkerState.LIVE), DeviceState.LIVE),
+        (RoomState.LIVE, (WorkerState.LIVE, WorkerState.STARTING), DeviceState.STARTING),
+        (RoomState.LIVE, (WorkerState.STALLED, WorkerState.LIVE), DeviceState.RECOVERING),
+        (RoomState.LIVE, (WorkerState.ABSENT, WorkerState.LIVE), DeviceState.RECOVERING),
+        (RoomState.LIVE, (WorkerState.ABSENT, WorkerState.STARTING), DeviceState.RECOVERING),
+        (RoomState.LIVE, (WorkerState.STARTING, WorkerState.STALLED), DeviceState.RECOVERING),
+        (RoomState.WAITING, (WorkerState.ABSENT, WorkerState.ABSENT), DeviceState.CONNECTING),
+        (RoomState.FORBIDDEN, (WorkerState.LIVE, WorkerState.LIVE), DeviceState.FORBIDDEN),
+        (RoomState.FORBIDDEN, (WorkerState.STALLED, WorkerState.ABSENT), DeviceState.FORBIDDEN),
     ),
 )
 def test_the_state_is_made_of_room_and_workers(
-    room: PresenceState, workers: tuple[WorkerState, WorkerState], state: DeviceState
+    room: RoomState, workers: tuple[WorkerState, WorkerState], state: DeviceState
 ) -> None:
     attributes = Attributes(state="connecting")
     status = Status(attributes, Notifier(), StateFile(None))
@@ -116,7 +116,7 @@ def test_what_is_odd_about_a_living_source_is_said_and_the_device_lives() -> Non
     status = Status(attributes, Notifier(), StateFile(None))
     for name in ("camera", "microphone"):
         status.expect(name)
-    status.room(PresenceState.LIVE, "")
+    status.room(RoomState.LIVE, "")
     status.worker("microphone", WorkerState.LIVE, "nothing but zeros for 10 s")
     assert attributes.snapshot() == {
         "device.state": "starting",
@@ -140,10 +140,10 @@ def test_a_device_that_may_not_publish_says_so(tmp_path: Path) -> None:
     status = Status(attributes, Notifier(), StateFile(file))
     status.expect("camera")
     status.worker("camera", WorkerState.LIVE, "")
-    status.room(PresenceState.FORBIDDEN, "the right to publish was taken away")
+    status.room(RoomState.FORBIDDEN, "the right to publish was taken away")
     assert attributes.snapshot()["device.state"] == "forbidden"
     assert state_file.read(file)["room"] == "forbidden: the right to publish was taken away"
-    status.room(PresenceState.LIVE, "")
+    status.room(RoomState.LIVE, "")
     assert attributes.snapshot()["device.state"] == "live"
     assert state_file.read(file)["room"] == "live"
 

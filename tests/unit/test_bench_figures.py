@@ -145,15 +145,15 @@ def test_targets_are_held_missed_or_not_measured() -> None:
         "example": _figures(cpu_s_per_1000=15.0, pss_mb=98.0, start_s=1.15, ssim=0.96),
     }
     found = {each.what: each for each in report.targets(rows)}
-    assert found["CPU, x264"].verdict == "held"
+    assert found["CPU, x264"].liveness == "held"
     assert found["CPU, x264"].measured == pytest.approx(0.4)
-    assert found["CPU, passing through"].verdict == "MISSED"
-    assert found["PSS, passing through"].verdict == "MISSED"
-    assert found["latency p50, x264: the floor's + 10"].verdict == "not measured"
-    assert found["SSIM: best less worst row"].verdict == "MISSED"
-    assert found["key frame after the request of a late viewer"].verdict == "held"
+    assert found["CPU, passing through"].liveness == "MISSED"
+    assert found["PSS, passing through"].liveness == "MISSED"
+    assert found["latency p50, x264: the floor's + 10"].liveness == "not measured"
+    assert found["SSIM: best less worst row"].liveness == "MISSED"
+    assert found["key frame after the request of a late viewer"].liveness == "held"
     with_floor = rows | {"floor": _figures(latency_p50_ms=14.0, latency_p99_ms=20.0)}
-    judged = {each.what: each.verdict for each in report.targets(with_floor)}
+    judged = {each.what: each.liveness for each in report.targets(with_floor)}
     assert judged["latency p50, x264: the floor's + 10"] == "MISSED"
     assert judged["latency p99, x264: the floor's + 20"] == "held"
 

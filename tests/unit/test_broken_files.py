@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from av.video.frame import VideoFrame
 
-from device.workers.child import running
-from device.workers.wire import Kind, Message
+from device.ipc.wire import Kind, Message
+from device.ipc.worker_process import running
 from tests.unit.workers.watched import CAMERA, LIMIT_S, MICROPHONE
 
 if TYPE_CHECKING:

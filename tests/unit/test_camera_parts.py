@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.errors import SourceAbsentError, SourceError
-from device.media.planes import packed
 from device.sources import picamera2
 from device.sources.controls import checked_controls
 from device.sources.pacing import RateLimit
+from device.sources.planes import packed
 from device.sources.pyaudio import Microphone, choose
 
 _CAMERAS = [

@@ -8,7 +8,7 @@ import pytest
 
 from device.check import hardware
 from device.check.report import Report
-from device.config import Config
+from device.config.schema import Config
 
 CONFIG = Config.model_validate(
     {

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from device import config_file
+from device.config import loading as config_file
 from device.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from device.config import Config
+    from device.config.schema import Config
 
 ONE, TWO = "wss://one.example", "wss://two.example"
 

@@ -14,11 +14,11 @@ import pytest
 from device.errors import CredentialError, UnreachableError
 from device.network import tls
 from device.network.http import http_session
-from device.network.probe import Probe, Sight
+from device.network.probe import Probe, ProbeResult
 from device.network.resolver import Resolver
-from device.room.attributes import Attributes
-from device.room.endpoint import Endpoint
-from device.room.ticket import Wanted
+from device.telemetry.attributes import Attributes
+from device.tokens.endpoint import Endpoint
+from device.tokens.join_token import TokenRequest
 from tests.support.certificates import Authority
 from tests.support.connect_proxy import ConnectProxy, connect_proxy
 from tests.support.listening import listening
@@ -32,7 +32,7 @@ DATE, DATE_S = "Sun, 06 Nov 1994 08:49:37 GMT", 784111777.0
 DATED = f"200 OK\r\nDate: {DATE}\r\nContent-Length: 2\r\n\r\nOK"
 
 
-async def look(url: str) -> Sight:
+async def look(url: str) -> ProbeResult:
     return await Probe(Resolver()).look(url)
 
 
@@ -86,10 +86,10 @@ def test_a_name_that_the_proxy_alone_knows_is_reached_through_it(through: Throug
             reverse_proxy({"": DATED}) as server,
         ):
             named = through.use(proxy, "u:pw@")
-            sight = await look(f"ws://room.hidden:{server.port}")
+            probed = await look(f"ws://room.hidden:{server.port}")
             assert proxy.asked == [f"room.hidden:{server.port}"]
-            assert (sight.address, sight.proxy) == ("127.0.0.1", named)
-            assert sight.server_time_s == DATE_S
+            assert (probed.address, probed.proxy) == ("127.0.0.1", named)
+            assert probed.server_time_s == DATE_S
 
     asyncio.run(main())
 
@@ -184,7 +184,7 @@ def test_a_proxy_that_does_not_speak_http_is_said(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_token_endpoint_is_asked_through_the_same_proxy(through: Through, monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted = Wanted(
+    wanted = TokenRequest(
         urls=("wss://h",), room="", identity="", derived_identity="d", display_name="", attributes=Attributes()
     )
 

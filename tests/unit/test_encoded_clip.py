@@ -10,10 +10,10 @@ import pytest
 
 from device.clock import monotonic_us
 from device.errors import SourceError
-from device.media.annexb import IDR, PPS, SPS, nal_types
-from device.media.planes import writable
 from device.sources import strip
+from device.sources.annexb import IDR, PPS, SPS, nal_types
 from device.sources.encoded_clip import EncodedClip
+from device.sources.planes import writable
 from tests.support.films import FPS, film
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.tracks.encoder_control import EncoderControl, Orders
+from device.tracks.encoder_control import EncoderCommands, EncoderControl
 from device.tracks.ladder import Ladder, rungs
 
 FLOOR, CEILING = 60_000, 2_500_000
@@ -22,31 +22,31 @@ def control(*, floor: int = FLOOR, ceiling: int = CEILING) -> EncoderControl:
 
 def tell(
     policy: EncoderControl, now: float, target_bps: int | None = None, *, key_frame_requested: bool = False
-) -> Orders:
+) -> EncoderCommands:
     return policy.feedback(key_frame_requested=key_frame_requested, target_bps=target_bps, now=now)
 
 
 def test_until_the_room_is_heard_every_unit_is_a_key_frame() -> None:
     policy = control()
-    assert policy.restarted() == Orders(all_key_frames=True)
-    assert policy.current() == Orders(all_key_frames=True)
-    assert tell(policy, 0) == Orders()
-    assert tell(policy, 1, 500_000) == Orders(key_frame=True, all_key_frames=False, bitrate_bps=500_000)
-    assert tell(policy, 2, 500_000) == Orders()
-    assert policy.current() == Orders(all_key_frames=False, bitrate_bps=500_000)
+    assert policy.restarted() == EncoderCommands(all_key_frames=True)
+    assert policy.current() == EncoderCommands(all_key_frames=True)
+    assert tell(policy, 0) == EncoderCommands()
+    assert tell(policy, 1, 500_000) == EncoderCommands(key_frame=True, all_key_frames=False, bitrate_bps=500_000)
+    assert tell(policy, 2, 500_000) == EncoderCommands()
+    assert policy.current() == EncoderCommands(all_key_frames=False, bitrate_bps=500_000)
 
 
 def test_a_request_for_a_key_frame_is_a_sign_of_the_room_too() -> None:
     policy = control()
     policy.restarted()
-    assert tell(policy, 0, key_frame_requested=True) == Orders(key_frame=True, all_key_frames=False)
+    assert tell(policy, 0, key_frame_requested=True) == EncoderCommands(key_frame=True, all_key_frames=False)
 
 
 def test_a_new_publication_begins_anew_and_keeps_the_bitrate() -> None:
     policy = control()
     tell(policy, 0, 500_000)
-    assert policy.restarted() == Orders(all_key_frames=True)
-    assert policy.current() == Orders(all_key_frames=True, bitrate_bps=500_000)
+    assert policy.restarted() == EncoderCommands(all_key_frames=True)
+    assert policy.current() == EncoderCommands(all_key_frames=True, bitrate_bps=500_000)
 
 
 @pytest.mark.parametrize(("target", "bitrate"), ((1, FLOOR), (0, FLOOR), (400_000, 400_000), (10**9, 500_000)))
@@ -141,7 +141,7 @@ def test_another_size_waits_for_its_key_frame_and_is_told_to_a_new_encoder() -> 
     rung = orders[85].rung
     assert rung is not None
     assert (rung.width, rung.height, rung.fps) == (640, 360, 15)
-    assert policy.current() == Orders(all_key_frames=False, bitrate_bps=120_000, rung=rung)
+    assert policy.current() == EncoderCommands(all_key_frames=False, bitrate_bps=120_000, rung=rung)
 
 
 def test_an_encoder_whose_bitrate_has_moved_far_gets_a_key_frame_to_begin_anew_with() -> None:

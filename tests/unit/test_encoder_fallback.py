@@ -14,11 +14,11 @@ import pytest
 from device.encoders import v4l2
 from device.encoders.v4l2 import V4l2Encoder
 from device.errors import EncoderError
+from device.ipc.worker_link import WorkerLink
 from device.media.colour import BT709
 from device.media.picture import AccessUnit, FramePicture
 from device.sources import picamera2
 from device.workers.encoding import Encoding
-from device.workers.link import Link
 from tests.unit.workers.watched import CAMERA
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class FakeH264Encoder:
         self.stopped.set()
 
 
-class Ears(Link):
+class Ears(WorkerLink):
     """Keeps what a daemon would hear, in place of a socket."""
 
     def __init__(self) -> None:
@@ -190,7 +190,7 @@ def test_a_bitrate_that_the_board_refuses_is_followed_by_software(monkeypatch: p
         raise EncoderError("the board's encoder refuses 100000 bit/s")
 
     monkeypatch.setattr(V4l2Encoder, "set_bitrate", refuse)
-    assert encoding.obey({"name": "bitrate", "value": 100_000}) == ""
+    assert encoding.carry_out({"name": "bitrate", "value": 100_000}) == ""
     encoding.encode(BoardPicture(0))
     assert len(ears.units) == 1
 

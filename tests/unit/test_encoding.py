@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import av
 import pytest
 
-from device.encoders.debt import Debt
+from device.encoders.bitrate_budget import BitrateBudget
+from device.ipc.worker_link import WorkerLink
 from device.media.colour import BT709, Colour
 from device.media.picture import AccessUnit, FramePicture
-from device.media.planes import writable
+from device.sources.planes import writable
 from device.workers.encoding import Encoding
-from device.workers.link import Link
 from tests.unit.workers.watched import CAMERA
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Camera:
         return iter(())
 
 
-class Ears(Link):
+class Ears(WorkerLink):
     """Keeps what a daemon would hear, in place of a socket."""
 
     def __init__(self) -> None:
@@ -66,13 +66,13 @@ class Worker:
             CAMERA, width=1280, height=720, encoder="x264", bitrate_max_bps=2_500_000, keyframe_interval_s=100
         )
         self.encoding = Encoding(self.ears, job, camera)
-        assert self.obey("all_key_frames", value=False) == ""
+        assert self.carry_out("all_key_frames", value=False) == ""
 
-    def obey(self, name: str, *, value: Any = None) -> str:
-        return self.encoding.obey({"id": 1, "name": name, "value": value})
+    def carry_out(self, name: str, *, value: Any = None) -> str:
+        return self.encoding.carry_out({"id": 1, "name": name, "value": value})
 
     def confine(self, width: int, height: int, fps: int) -> str:
-        return self.obey("rung", value={"width": width, "height": height, "fps": fps})
+        return self.carry_out("rung", value={"width": width, "height": height, "fps": fps})
 
     def feed(self, count: int) -> list[AccessUnit]:
         before = len(self.ears.units)
@@ -101,7 +101,7 @@ def test_a_key_frame_waits_for_the_next_picture_only() -> None:
     worker.confine(1280, 720, 15)
     for fed, picture in ((5, 5), (6, 12)):
         worker.feed(fed)
-        worker.obey("key_frame")
+        worker.carry_out("key_frame")
         assert [(unit.key, unit.number) for unit in worker.feed(1)] == [(True, picture)]
 
 
@@ -136,19 +136,19 @@ def test_what_differs_from_the_configuration_fits_in_all_the_same(
 
 def test_who_has_sent_too_much_leaves_out_pictures_until_that_is_paid() -> None:
     """Else libwebrtc leaves out units, and all that build on them are garbage."""
-    debt = Debt()
-    assert debt.allows(0)
-    debt.add(5_000, bitrate_bps=100_000)  # 0.4 s
-    assert not debt.allows(140_000)
-    assert debt.allows(160_000)
-    debt.add(1_000_000, bitrate_bps=50_000)
-    assert not debt.allows(800_000)
-    assert debt.allows(820_000)  # never a pause that looks like the death of the camera
+    budget = BitrateBudget()
+    assert budget.allows(0)
+    budget.add(5_000, bitrate_bps=100_000)  # 0.4 s
+    assert not budget.allows(140_000)
+    assert budget.allows(160_000)
+    budget.add(1_000_000, bitrate_bps=50_000)
+    assert not budget.allows(800_000)
+    assert budget.allows(820_000)  # never a pause that looks like the death of the camera
 
 
 def test_the_bitrate_in_force_goes_over_to_the_next_size() -> None:
     worker = Worker(Camera())
-    worker.obey("bitrate", value=123_000)
+    worker.carry_out("bitrate", value=123_000)
     worker.confine(320, 180, 15)
     assert worker.encoding._encoder._context.bit_rate == pytest.approx(123_000 * 1.06)  # type: ignore[attr-defined]
 
@@ -165,5 +165,5 @@ def test_the_bitrate_in_force_goes_over_to_the_next_size() -> None:
 )
 def test_bounds_that_are_none_are_refused(value: Any) -> None:
     worker = Worker(Camera())
-    assert worker.obey("rung", value=value) == "unknown command or value"
+    assert worker.carry_out("rung", value=value) == "unknown command or value"
     assert size_of(worker.feed(1)[0]) == (1280, 720)

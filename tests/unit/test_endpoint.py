@@ -13,9 +13,9 @@ import pytest
 from aiohttp import web
 
 from device.errors import CredentialError
-from device.room.attributes import Attributes
-from device.room.endpoint import Endpoint, read_headers
-from device.room.ticket import Ticket, Wanted
+from device.telemetry.attributes import Attributes
+from device.tokens.endpoint import Endpoint, read_headers
+from device.tokens.join_token import JoinToken, TokenRequest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -30,9 +30,9 @@ TOKEN = jwt.encode(
 GOOD = {"server_url": "wss://other.example", "participant_token": TOKEN}
 
 
-def wanted(**changes: str) -> Wanted:
+def wanted(**changes: str) -> TokenRequest:
     values = {"room": "", "identity": "", "derived_identity": "device-1", "display_name": ""} | changes
-    return Wanted(urls=("wss://room.example",), attributes=Attributes(state="connecting"), **values)
+    return TokenRequest(urls=("wss://room.example",), attributes=Attributes(state="connecting"), **values)
 
 
 @asynccontextmanager
@@ -64,8 +64,8 @@ class Recorder:
         return web.Response(status=status, body=reply if isinstance(reply, bytes) else json.dumps(reply).encode())
 
 
-def obtain(answer: Answering, *, headers_file: Path | None = None, query: str = "", **changes: str) -> Ticket:
-    async def main() -> Ticket:
+def obtain(answer: Answering, *, headers_file: Path | None = None, query: str = "", **changes: str) -> JoinToken:
+    async def main() -> JoinToken:
         async with serving(answer) as url:
             return await Endpoint(wanted=wanted(**changes), url=url + query, headers_file=headers_file).obtain()
 
@@ -85,9 +85,9 @@ def refusal(answer: Answering, *, query: str = "", **changes: str) -> str:
 @pytest.mark.parametrize("status", (200, 201))
 def test_an_answer_becomes_a_ticket(status: int) -> None:
     recorder = Recorder((status, GOOD))
-    ticket = obtain(recorder)
-    assert (ticket.url, ticket.token) == ("wss://other.example", TOKEN)
-    assert ticket.grants.identity == "porch"
+    join_token = obtain(recorder)
+    assert (join_token.url, join_token.token) == ("wss://other.example", TOKEN)
+    assert join_token.grants.identity == "porch"
     assert recorder.bodies == [
         {"participant_identity": "device-1", "participant_attributes": {"device.state": "connecting"}}
     ]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.health.enforcer import Overdue
+from device.lifecycle.enforcer import Overdue
 
 GRACE_S = 30.0
 
@@ -51,8 +51,9 @@ def test_only_an_unbroken_row_of_late_looks_ends_the_process(looks: list[tuple[f
 _SCRIPT = """
 import asyncio, sys, threading, time
 from device import log
-from device.health import enforcer, notify
-from device.health.promises import Promises
+from device.lifecycle import enforcer
+from device.lifecycle import sd_notify as notify
+from device.lifecycle.deadlines import Promises
 
 log.configure(level="info", format="json")
 enforcer.GRACE_S, enforcer._LOOK_S = 0.5, 0.05

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.room.expiry import LOOK_AGAIN_S, next_look_s, notice_of
+from device.tokens.expiry import LOOK_AGAIN_S, next_look_s, notice_of
 
 HOUR_S, DAY_S = 3600.0, 86_400.0
 

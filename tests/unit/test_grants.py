@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.errors import CredentialError
-from device.room.grants import read_grants
+from device.tokens.grants import read_grants
 
 KEY = "k" * 32
 BOTH = ("camera", "microphone")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.media.demand import needs_bps
+from device.tracks.bitrate_demand import needs_bps
 from device.tracks.ladder import DOWN_S, UP_S, Rung, rungs
 from tests.unit.targets import Targets, ladder, replay, steady
 

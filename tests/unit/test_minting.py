@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 
 from device import clock
 from device.errors import CredentialError
-from device.network.probe import Sight
+from device.network.probe import ProbeResult
 from device.network.resolver import Resolver
-from device.room.attributes import Attributes
-from device.room.joining import Rival
-from device.room.minting import ApiKey
-from device.room.ticket import Ticket, Wanted
+from device.room.join_policy import IdentityHolder
+from device.telemetry.attributes import Attributes
+from device.tokens.join_token import JoinToken, TokenRequest
+from device.tokens.minting import ApiKey
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -38,21 +38,21 @@ UNCHECKED: Any = {"verify_exp": False, "verify_nbf": False, "verify_iat": False}
 
 def api_key(**changes: str) -> ApiKey:
     names = {"room": "front-door", "identity": "", "derived_identity": "device-1", "display_name": ""} | changes
-    wanted = Wanted(urls=("wss://room.example",), attributes=Attributes(state="connecting"), **names)
+    wanted = TokenRequest(urls=("wss://room.example",), attributes=Attributes(state="connecting"), **names)
     return ApiKey(wanted=wanted, key="k", secret=SECRET)
 
 
-def seen(server_time_s: float | None, url: str = "wss://other.example") -> Sight:
-    return Sight(url=url, address="192.0.2.1", server_time_s=server_time_s)
+def seen(server_time_s: float | None, url: str = "wss://other.example") -> ProbeResult:
+    return ProbeResult(url=url, address="192.0.2.1", server_time_s=server_time_s)
 
 
-def obtained(at: Sight | None, *, now_s: float | None = None) -> tuple[Ticket, dict[str, Any]]:
+def obtained(at: ProbeResult | None, *, now_s: float | None = None) -> tuple[JoinToken, dict[str, Any]]:
     """Return a ticket and its claims, made with the wall clock as it is, or as it is set."""
     with pytest.MonkeyPatch.context() as patch:
         if now_s is not None:
             patch.setattr(time, "time", lambda: now_s)
-        ticket = asyncio.run(api_key().obtain(at))
-    return ticket, jwt.decode(ticket.token, SECRET, algorithms=["HS256"], options=UNCHECKED)
+        join_token = asyncio.run(api_key().obtain(at))
+    return join_token, jwt.decode(join_token.token, SECRET, algorithms=["HS256"], options=UNCHECKED)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_token_lasts_by_the_servers_time_and_without_it_by_ours(now_s: float, 
 def test_a_token_that_is_minted_long_after_the_probe_is_valid_then() -> None:
     """Devices spread their joins after an outage: by up to an hour, if they are many."""
     server_time_s = float(int(time.time()))
-    at = Sight(
+    at = ProbeResult(
         url="wss://other.example",
         address="192.0.2.1",
         server_time_s=server_time_s,
@@ -131,10 +131,10 @@ async def serving(answer: Answering) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-def rival(answer: Answering, **changes: str) -> Rival:
-    async def main() -> Rival:
+def identity_holder(answer: Answering, **changes: str) -> IdentityHolder:
+    async def main() -> IdentityHolder:
         async with serving(answer) as url:
-            return await api_key(**changes).rival(seen(None, url), Resolver())
+            return await api_key(**changes).identity_holder(seen(None, url), Resolver())
 
     return asyncio.run(main())
 
@@ -142,15 +142,15 @@ def rival(answer: Answering, **changes: str) -> Rival:
 @pytest.mark.parametrize(
     ("identity", "there", "found"),
     (
-        ("", ("viewer-1", "device-1"), Rival.PRESENT),
-        ("", ("viewer-1", "device-10"), Rival.ABSENT),
-        ("", (), Rival.ABSENT),
-        ("porch", ("device-1",), Rival.ABSENT),
-        ("porch", ("porch",), Rival.PRESENT),
+        ("", ("viewer-1", "device-1"), IdentityHolder.PRESENT),
+        ("", ("viewer-1", "device-10"), IdentityHolder.ABSENT),
+        ("", (), IdentityHolder.ABSENT),
+        ("porch", ("device-1",), IdentityHolder.ABSENT),
+        ("porch", ("porch",), IdentityHolder.PRESENT),
     ),
 )
 def test_the_participants_tell_whether_our_identity_is_taken(
-    identity: str, there: tuple[str, ...], found: Rival
+    identity: str, there: tuple[str, ...], found: IdentityHolder
 ) -> None:
     asked = []
 
@@ -160,7 +160,7 @@ def test_the_participants_tell_whether_our_identity_is_taken(
         asked.append((request.path, (await request.json())["room"], claims["video"]))
         return web.json_response({"participants": [{"sid": "PA_1", "identity": each} for each in there]})
 
-    assert rival(answer, identity=identity) is found
+    assert identity_holder(answer, identity=identity) is found
     [(path, room, grants)] = asked
     assert (path, room) == ("/twirp/livekit.RoomService/ListParticipants", "front-door")
     assert grants["roomAdmin"] is True
@@ -171,12 +171,12 @@ def test_in_a_room_that_does_not_exist_there_is_nobody() -> None:
     async def answer(_request: web.BaseRequest) -> web.Response:
         return web.json_response({"code": "not_found", "msg": "room does not exist"}, status=404)
 
-    assert rival(answer) is Rival.ABSENT
+    assert identity_holder(answer) is IdentityHolder.ABSENT
 
 
 def unknown(answer: Answering) -> str:
     with pytest.raises(CredentialError, match="does not list its participants") as caught:
-        rival(answer)
+        identity_holder(answer)
     assert "zq" not in str(caught.value)
     assert len(str(caught.value)) < 100
     return str(caught.value)
@@ -217,11 +217,11 @@ def test_below_a_path_the_list_is_asked_for_below_it_too() -> None:
         asked.append(request.path)
         return web.json_response({})
 
-    async def main() -> Rival:
+    async def main() -> IdentityHolder:
         async with serving(answer) as url:
-            return await api_key().rival(seen(None, f"{url}/lk"), Resolver())
+            return await api_key().identity_holder(seen(None, f"{url}/lk"), Resolver())
 
-    assert asyncio.run(main()) is Rival.ABSENT
+    assert asyncio.run(main()) is IdentityHolder.ABSENT
     assert asked == ["/lk/twirp/livekit.RoomService/ListParticipants"]
 
 
@@ -237,6 +237,6 @@ def test_a_connection_that_breaks_cannot_tell() -> None:
 def test_a_server_that_has_gone_cannot_tell() -> None:
     async def main() -> None:
         with pytest.raises(CredentialError, match="does not list its participants"):
-            await api_key().rival(seen(None, "ws://127.0.0.1:1"), Resolver())
+            await api_key().identity_holder(seen(None, "ws://127.0.0.1:1"), Resolver())
 
     asyncio.run(main())

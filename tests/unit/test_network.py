@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from device.errors import UnreachableError
 from device.network.address import base_of, host_header, redirect_target, request_path
 from device.network.answer import time_of
-from device.network.probe import LIMIT_S, Probe, Sight
+from device.network.probe import LIMIT_S, Probe, ProbeResult
 from device.network.resolver import Resolver
 from tests.support.listening import listening
 
@@ -65,8 +65,8 @@ async def hanging_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     writer.transport.abort()
 
 
-def look(serve: Serving, scheme: str = "ws") -> Sight:
-    async def main() -> Sight:
+def look(serve: Serving, scheme: str = "ws") -> ProbeResult:
+    async def main() -> ProbeResult:
         async with listening(serve) as port:
             return await Probe(Resolver()).look(f"{scheme}://127.0.0.1:{port}/some/path")
 
@@ -118,10 +118,10 @@ def moved(location: str, status: str = "308 Permanent Redirect") -> str:
 
 def test_livekits_own_answer_at_the_urls_own_path_is_enough() -> None:
     asked: list[str] = []
-    sight = look(site(OK, NOT_FOUND, asked))
-    assert sight.url.endswith("/some/path")
-    assert sight.address == "127.0.0.1"
-    assert sight.proxy == ""
+    probed = look(site(OK, NOT_FOUND, asked))
+    assert probed.url.endswith("/some/path")
+    assert probed.address == "127.0.0.1"
+    assert probed.proxy == ""
     assert asked == ["/some/path/"]
 
 

@@ -194,8 +194,8 @@ def test_a_probe_resolves_by_it(server: NameServer) -> None:
 
         async with await asyncio.start_server(answer, "127.0.0.1", 0) as listening:
             port = listening.sockets[0].getsockname()[1]
-            sight = await Probe(Resolver()).look(f"ws://device.test:{port}")
-            assert (sight.url, sight.address) == (f"ws://device.test:{port}", "127.0.0.1")
+            probed = await Probe(Resolver()).look(f"ws://device.test:{port}")
+            assert (probed.url, probed.address) == (f"ws://device.test:{port}", "127.0.0.1")
 
     asyncio.run(main())
     assert set(server.asked) == {"device.test"}

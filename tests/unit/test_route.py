@@ -15,8 +15,8 @@ import pytest
 import structlog
 from pyroute2 import NetlinkDumpInterrupted, NetlinkError
 
+from device.network.local_route import UNKNOWN, LocalRoute, way_to
 from device.network.route import Routes, watching
-from device.network.way import UNKNOWN, Way, way_to
 
 if TYPE_CHECKING:
     import socket
@@ -80,17 +80,17 @@ THERE = "203.0.113.5"
 @pytest.mark.parametrize(
     ("netlink", "way"),
     (
-        (Netlink({1: LO, 2: ETH}, routes={THERE: (2, "192.0.2.7")}), Way("eth0", "192.0.2.7")),
-        (Netlink({1: LO, 2: ETH, 3: WLAN}, routes={THERE: (3, "192.0.2.8")}), Way("wlan0", "192.0.2.8")),
-        (Netlink({1: LO}, routes={THERE: (1, "127.0.0.1")}), Way("lo", "127.0.0.1")),
-        (Netlink({2: ETH}, routes={THERE: (2, None)}), Way("eth0", "")),  # a route may have no source
+        (Netlink({1: LO, 2: ETH}, routes={THERE: (2, "192.0.2.7")}), LocalRoute("eth0", "192.0.2.7")),
+        (Netlink({1: LO, 2: ETH, 3: WLAN}, routes={THERE: (3, "192.0.2.8")}), LocalRoute("wlan0", "192.0.2.8")),
+        (Netlink({1: LO}, routes={THERE: (1, "127.0.0.1")}), LocalRoute("lo", "127.0.0.1")),
+        (Netlink({2: ETH}, routes={THERE: (2, None)}), LocalRoute("eth0", "")),  # a route may have no source
         (Netlink({1: LO, 2: ETH}), None),
         (Netlink({1: LO, 2: UNPLUGGED}, routes={THERE: (2, "192.0.2.7")}), None),
         (Netlink({1: LO}, routes={THERE: (2, "192.0.2.7")}), None),  # the link has gone in between
     ),
 )
-def test_the_way_to_an_address(netlink: Netlink, way: Way | None) -> None:
-    assert way_to(netlink, THERE) == way
+def test_the_way_to_an_address(netlink: Netlink, local_route: LocalRoute | None) -> None:
+    assert way_to(netlink, THERE) == local_route
 
 
 @pytest.mark.parametrize(
@@ -106,17 +106,17 @@ def test_the_way_to_an_address(netlink: Netlink, way: Way | None) -> None:
         (Netlink({1: LO}, addresses=((2, UNIVERSE),)), None),
     ),
 )
-def test_before_a_name_is_resolved_any_way_will_do(netlink: Netlink, way: Way | None) -> None:
-    assert way_to(netlink, "") == way
+def test_before_a_name_is_resolved_any_way_will_do(netlink: Netlink, local_route: LocalRoute | None) -> None:
+    assert way_to(netlink, "") == local_route
 
 
 def threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "netlink"]
 
 
-async def until(routes: Routes, way: Way) -> None:
+async def until(routes: Routes, local_route: LocalRoute) -> None:
     async with asyncio.timeout(SOON_S):
-        while routes.way != way:
+        while routes.local_route != local_route:
             await routes.changed.wait()
             routes.changed.clear()
 
@@ -126,7 +126,7 @@ def test_the_kernel_is_asked_again_with_each_aim() -> None:
         async with watching() as routes:
             for host, address in (("127.0.0.1", "127.0.0.1"), ("127.0.0.2", "127.0.0.1"), ("localhost", "127.0.0.1")):
                 routes.aim(host)
-                await until(routes, Way("lo", address))
+                await until(routes, LocalRoute("lo", address))
                 assert threads()
 
     asyncio.run(main())
@@ -139,10 +139,10 @@ def test_a_change_is_told_once() -> None:
     async def main() -> None:
         async with watching() as routes:
             routes.aim("127.0.0.1")
-            await until(routes, Way("lo", "127.0.0.1"))
+            await until(routes, LocalRoute("lo", "127.0.0.1"))
             for _ in range(100):
                 routes.aim("localhost")
-            routes._become(routes.way)
+            routes._become(routes.local_route)
             assert not routes.changed.is_set()
 
     asyncio.run(main())
@@ -151,10 +151,17 @@ def test_a_change_is_told_once() -> None:
 def test_what_the_kernel_tells_is_logged_where_it_is_known() -> None:
     async def main() -> None:
         routes = Routes()
-        for way in (None, Way("eth0", "192.0.2.7"), None, Way("eth0", "192.0.2.8"), Way("wlan0", "192.0.2.9"), UNKNOWN):
+        for local_route in (
+            None,
+            LocalRoute("eth0", "192.0.2.7"),
+            None,
+            LocalRoute("eth0", "192.0.2.8"),
+            LocalRoute("wlan0", "192.0.2.9"),
+            UNKNOWN,
+        ):
             routes.changed.clear()
-            routes._become(way)
-            assert routes.way == way
+            routes._become(local_route)
+            assert routes.local_route == local_route
             assert routes.changed.is_set()
 
     with structlog.testing.capture_logs() as told:
@@ -206,10 +213,10 @@ def test_while_netlink_fails_nothing_is_held_back_and_it_is_tried_again() -> Non
         thread = threading.Thread(target=routes.work, name="netlink", daemon=True)
         thread.start()
         async with asyncio.timeout(SOON_S):
-            while routes.way != Way("lo", "127.0.0.1"):
+            while routes.local_route != LocalRoute("lo", "127.0.0.1"):
                 await routes.changed.wait()
                 routes.changed.clear()
-                seen.append(routes.way)
+                seen.append(routes.local_route)
         assert seen[0] == UNKNOWN
         assert routes.pauses_s == [1, 2, 4, 8, 16]
         assert thread.is_alive()
@@ -259,8 +266,8 @@ class Interrupted(Netlink):
         return super().get_addr()
 
 
-def asked(netlink: Netlink, target: str = "") -> tuple[Way | None, list[float | None]]:
-    async def main() -> tuple[Way | None, list[float | None]]:
+def asked(netlink: Netlink, target: str = "") -> tuple[LocalRoute | None, list[float | None]]:
+    async def main() -> tuple[LocalRoute | None, list[float | None]]:
         routes = Failing()
         return routes._asked(netlink, target, None), routes.pauses_s
 
@@ -271,8 +278,8 @@ def asked(netlink: Netlink, target: str = "") -> tuple[Way | None, list[float | 
 def test_a_query_that_a_change_interrupts_is_asked_again_with_a_pause(failures: int) -> None:
     netlink = Interrupted({2: ETH}, addresses=((2, UNIVERSE),))
     netlink.failures = failures
-    way, pauses_s = asked(netlink)
-    assert way == UNKNOWN
+    local_route, pauses_s = asked(netlink)
+    assert local_route == UNKNOWN
     assert len(pauses_s) == failures
     assert netlink.asked == failures + 1
 
@@ -331,15 +338,15 @@ class Addressed(Netlink):
     ),
 )
 def test_an_address_is_held_for_as_long_as_it_is_valid(netlink: Netlink, address: str) -> None:
-    assert way_to(netlink, THERE, held=Way("eth0", OLD)) == Way("eth0", address)
+    assert way_to(netlink, THERE, held=LocalRoute("eth0", OLD)) == LocalRoute("eth0", address)
 
 
 def test_an_address_is_not_held_on_another_interface_nor_without_a_carrier() -> None:
     netlink = Addressed(NEW, (2, OLD, 0), (2, NEW, 0))
-    assert way_to(netlink, THERE, held=Way("wlan0", OLD)) == Way("eth0", NEW)
-    assert way_to(netlink, THERE, held=UNKNOWN) == Way("eth0", NEW)
+    assert way_to(netlink, THERE, held=LocalRoute("wlan0", OLD)) == LocalRoute("eth0", NEW)
+    assert way_to(netlink, THERE, held=UNKNOWN) == LocalRoute("eth0", NEW)
     netlink._links[2] = UNPLUGGED
-    assert way_to(netlink, THERE, held=Way("eth0", OLD)) is None
+    assert way_to(netlink, THERE, held=LocalRoute("eth0", OLD)) is None
 
 
 def test_a_second_ipv4_address_holds_by_its_local_one() -> None:
@@ -351,8 +358,8 @@ def test_a_second_ipv4_address_holds_by_its_local_one() -> None:
             ]
 
     netlink = PointToPoint({2: ETH}, routes={THERE: (2, "192.0.2.8")})
-    assert way_to(netlink, THERE, held=Way("eth0", "192.0.2.7")) == Way("eth0", "192.0.2.7")
-    assert way_to(netlink, THERE, held=Way("eth0", "192.0.2.1")) == Way("eth0", "192.0.2.8")
+    assert way_to(netlink, THERE, held=LocalRoute("eth0", "192.0.2.7")) == LocalRoute("eth0", "192.0.2.7")
+    assert way_to(netlink, THERE, held=LocalRoute("eth0", "192.0.2.1")) == LocalRoute("eth0", "192.0.2.8")
 
 
 class Changes:
@@ -376,15 +383,15 @@ class Changes:
         os.close(self._ready)
 
 
-def followed(netlink: Netlink, *changes: Callable[[Routes], None]) -> list[Way | None]:
+def followed(netlink: Netlink, *changes: Callable[[Routes], None]) -> list[LocalRoute | None]:
     """Return all ways that were reported, with a change at each event; the last one stops it."""
 
-    async def main() -> list[Way | None]:
-        told: list[Way | None] = []
+    async def main() -> list[LocalRoute | None]:
+        told: list[LocalRoute | None] = []
 
         class Recorded(Routes):
-            def _tell(self, way: Way | None) -> None:
-                told.append(way)
+            def _tell(self, local_route: LocalRoute | None) -> None:
+                told.append(local_route)
 
         routes = Recorded()
         routes.aim(THERE)
@@ -410,7 +417,7 @@ def test_the_next_aim_takes_the_address_that_the_kernel_takes_now() -> None:
     def ended(_routes: Routes) -> None:
         netlink._all = ((2, NEW, 0),)
 
-    old, new = Way("eth0", OLD), Way("eth0", NEW)
+    old, new = LocalRoute("eth0", OLD), LocalRoute("eth0", NEW)
     assert followed(netlink, replaced, ended) == [old, old, new]
     netlink = Addressed(OLD, (2, OLD, 0))
     assert list(dict.fromkeys(followed(netlink, replaced, aimed, ended))) == [old, new]
@@ -421,15 +428,15 @@ def test_more_events_than_the_buffer_holds_are_one_change() -> None:
         raise OSError(errno.ENOBUFS, "zq")
 
     netlink = Addressed(OLD, (2, OLD, 0))
-    assert followed(netlink, overrun) == [Way("eth0", OLD)] * 2
+    assert followed(netlink, overrun) == [LocalRoute("eth0", OLD)] * 2
 
 
 def test_a_broken_socket_ends_the_watching_so_that_it_is_opened_again() -> None:
-    def broken(_routes: Routes) -> None:
+    def missed(_routes: Routes) -> None:
         raise OSError(errno.EBADF, "zq")
 
     with pytest.raises(OSError, match="zq"):
-        followed(Addressed(OLD, (2, OLD, 0)), broken)
+        followed(Addressed(OLD, (2, OLD, 0)), missed)
 
 
 def test_an_end_before_the_thread_has_begun_is_an_end() -> None:

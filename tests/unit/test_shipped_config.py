@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from device import config_file
-from device.config import Config
+from device.config import loading as config_file
+from device.config.schema import Config
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

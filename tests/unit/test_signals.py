@@ -26,7 +26,7 @@ PANIC_S, LOADED_S = 5.0, 5.0  # the first is the daemon's, the second is for a m
 
 TOLD = """
 import asyncio, os, signal, subprocess, threading, time
-from device.health import signals
+from device.lifecycle import signals
 
 signals.block()
 

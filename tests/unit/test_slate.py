@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from device.workers.wire import Decoder, Flag, Kind, Message
+from device.ipc.wire import Decoder, Flag, Kind, Message
 
 LINES = ["No picture since 2024-05-06 07:08:09 UTC", "nothing came for 2 s"]
 SPS, PPS, IDR = 7, 8, 5
@@ -116,6 +116,6 @@ def test_no_text_is_dark_paper(text: str) -> None:
 
 def test_the_daemon_itself_imports_neither_pillow_nor_pyav() -> None:
     heavy = ("PIL", "av", "picamera2", "pyaudio")
-    program = f"import sys, device.daemon; print([name for name in {heavy} if name in sys.modules])"
+    program = f"import sys, device.app; print([name for name in {heavy} if name in sys.modules])"
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=100)
     assert ended.stdout == "[]\n"

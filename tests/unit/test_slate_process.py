@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
-from device.tracks import slate
-from device.tracks.slate import Slate
+from device.streams import slate
+from device.streams.slate import Slate
 from tests.support.children import living_descendants
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from structlog.typing import EventDict
 
-    from device.workers.wire import Message
+    from device.ipc.wire import Message
 
 pytestmark = pytest.mark.usefixtures("no_orphans")
 

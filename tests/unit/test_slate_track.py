@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
-from device.tracks.slate import Slate
-from device.workers.wire import Flag, Kind, Message
+from device.ipc.wire import Flag, Kind, Message
+from device.streams.slate import Slate
 from tests.unit.virtual_time import run_virtually
 
 if TYPE_CHECKING:

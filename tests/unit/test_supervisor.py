@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
-from device.workers import child, plugging
-from device.workers.child import Child
-from device.workers.supervisor import WorkerState
+from device.ipc import hotplug
+from device.ipc import worker_process as child
+from device.ipc.supervisor import WorkerState
+from device.ipc.worker_process import WorkerProcess
 from tests.support.children import living_descendants
 from tests.unit.workers.watched import LIMIT_S, Watcher, supervised
 
@@ -52,7 +53,7 @@ def test_a_device_that_is_plugged_in_is_begun_with_at_once(tmp_path: Path, monke
 
     async def act(watcher: Watcher) -> None:
         await watcher.until(lambda: watcher.reasons)
-        await asyncio.sleep(2 * plugging.LOOK_S)
+        await asyncio.sleep(2 * hotplug.LOOK_S)
         assert len(watcher.pids) == 1
         (tmp_path / "dev/video0").touch()
         await watcher.until(lambda: len(watcher.pids) >= 2)
@@ -84,7 +85,7 @@ def test_devices_do_not_hurry_a_worker_that_fails_for_another_reason(
     async def act(watcher: Watcher) -> None:
         await watcher.until(lambda: watcher.reasons)
         (tmp_path / "dev/video0").touch()
-        await asyncio.sleep(3 * plugging.LOOK_S)
+        await asyncio.sleep(3 * hotplug.LOOK_S)
         assert len(watcher.pids) == 1
 
     supervised(lambda: _patient(Watcher("failed")), act)
@@ -145,8 +146,8 @@ def test_a_supervisor_keeps_its_promises_whatever_its_worker_does(mode: str) -> 
     async def act(watcher: Watcher) -> None:
         for _ in range(20):
             await asyncio.sleep(0.1)
-            assert watcher.promises.broken(time.monotonic()) == []
-            assert watcher.promises.broken(time.monotonic() + 121) == ["rogue"]
+            assert watcher.deadlines.missed(time.monotonic()) == []
+            assert watcher.deadlines.missed(time.monotonic() + 121) == ["rogue"]
 
     supervised(lambda: Watcher(mode), act)
 
@@ -166,7 +167,7 @@ class Immortal:
 def test_a_worker_that_nothing_kills_is_left_alone_and_said_to_need_a_reboot() -> None:
     async def main() -> tuple[str, float]:
         process = await asyncio.create_subprocess_exec("sleep", "1000")
-        stalled = Child(name="camera", on_message=lambda _: None)
+        stalled = WorkerProcess(name="camera", on_message=lambda _: None)
         chatter = asyncio.create_task(asyncio.Event().wait())
         began = time.monotonic()
         await child._ended(Immortal(process), stalled, chatter, fell=False)  # type: ignore[arg-type]
@@ -205,10 +206,10 @@ def _patient(watcher: Watcher) -> Watcher:
 
 def _root(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the supervisor see the devices of another tree."""
-    present, appearance = plugging.present, plugging.appearance
-    monkeypatch.setattr(plugging, "present", lambda _root=None: present(root))
+    present, appearance = hotplug.present, hotplug.appearance
+    monkeypatch.setattr(hotplug, "present", lambda _root=None: present(root))
 
     async def appeared(before: frozenset[str], *, within_s: float) -> bool:
         return await appearance(before, within_s=within_s, root=root)
 
-    monkeypatch.setattr(plugging, "appearance", appeared)
+    monkeypatch.setattr(hotplug, "appearance", appeared)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.errors import WireError
-from device.workers.wire import HEADER_BYTES, MAX_PAYLOAD_BYTES, Decoder, Flag, Kind, Message, json_message
+from device.ipc.wire import HEADER_BYTES, MAX_PAYLOAD_BYTES, Decoder, Flag, Kind, Message, json_message
 
 ALL = frozenset(Kind)
 TIMES = st.integers(0, 2**63 - 1)

@@ -16,9 +16,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from device.errors import InternalError
-from device.workers.child import running
-from device.workers.supervisor import WorkerState
-from device.workers.wire import Kind, Message
+from device.ipc.supervisor import WorkerState
+from device.ipc.wire import Kind, Message
+from device.ipc.worker_process import running
 from tests.support.children import living_descendants
 from tests.unit.workers.watched import CAMERA, LIMIT_S, MICROPHONE, REAL, ROGUE, Watcher, supervised
 

@@ -51,9 +51,9 @@ def _garbage() -> None:
 
 def _half() -> None:
     """Begin a message and never end it: whoever else has something to send waits for ever."""
-    from device.workers.wire import Kind, Message
+    from device.ipc.wire import Kind, Message
 
-    for link in _objects("device.workers.link", "Link"):
+    for link in _objects("device.ipc.worker_link", "Link"):
         link._sending.acquire()
     kind = Kind.UNIT if "device.workers.camera" in sys.orig_argv else Kind.BLOCK
     message = Message(kind=kind, payload=b"\0\0\0\1" + bytes(4000), width=320, height=180).encoded()
@@ -71,7 +71,7 @@ def _exhaust() -> None:
 
 def _forgive() -> None:
     """Let the next delay be a first one, as after 30 s that went well: rows would take hours otherwise."""
-    for recovery in _objects("device.workers.recovery", "Recovery"):
+    for recovery in _objects("device.ipc.restart_policy", "Recovery"):
         recovery._backoff.failures = 0
 
 

@@ -44,7 +44,7 @@ async def _never(*_: object, **__: object) -> None:
 def _unanswered() -> None:
     """Let the room's next look at its statistics have no end, not even the one that is set to it."""
     session: Any = sys.modules["device.room.session"].Session
-    session.evidence = _never
+    session.transport_stats = _never
 
 
 def _untaken() -> None:
@@ -55,7 +55,7 @@ def _untaken() -> None:
 
 def _forgive() -> None:
     """Let the next delay be a first one, as after 30 s that went well."""
-    for recovery in _objects(sys.modules["device.workers.recovery"].Recovery):
+    for recovery in _objects(sys.modules["device.ipc.restart_policy"].RestartPolicy):
         recovery._backoff.failures = 0
 
 

@@ -10,8 +10,8 @@ import gc
 import os
 
 from device import log
-from device.health.promises import Promises
-from device.workers.supervisor import Plan, Supervisor
+from device.ipc.supervisor import Supervisor, WorkerPlan
+from device.lifecycle.deadlines import Deadlines
 from tests.support.children import living_descendants
 
 _TURNS = range(0, 40, 2)
@@ -31,8 +31,10 @@ async def main() -> None:
 
 
 def start() -> asyncio.Task[None]:
-    plan = Plan(name="rogue", module="tests.unit.workers.rogue", settings={"mode": "live"}, stall_s=30, startup_s=30)
-    supervisor = Supervisor(plan, on_media=lambda _: None, on_state=lambda _state, _why: None, promises=Promises())
+    plan = WorkerPlan(
+        name="rogue", module="tests.unit.workers.rogue", settings={"mode": "live"}, stall_s=30, startup_s=30
+    )
+    supervisor = Supervisor(plan, on_media=lambda _: None, on_state=lambda _state, _why: None, deadlines=Deadlines())
     return asyncio.create_task(supervisor.run())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from device.workers.recovery import Act, Recovery, Step
+from device.ipc.restart_policy import Action, RestartPolicy, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,8 +16,8 @@ BASE_S, CAP_S, RESET_S, MIN_DELAY_S = 0.25, 15.0, 30.0, 0.05
 
 def recovery(
     uniform: Callable[[float, float], float] = lambda _low, high: high, *, stall_s: float = STALL_S
-) -> Recovery:
-    return Recovery(stall_s=stall_s, startup_s=STARTUP_S, first_s=FIRST_S, uniform=uniform)
+) -> RestartPolicy:
+    return RestartPolicy(stall_s=stall_s, startup_s=STARTUP_S, first_s=FIRST_S, uniform=uniform)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class Life:
 class World:
     """Does what the policy says, as `Supervisor` does, and holds it to its promises at each step."""
 
-    policy: Recovery = field(init=False)
+    policy: RestartPolicy = field(init=False)
     now: float = 1000.0
     share: float = 1.0
     spawns: list[float] = field(default_factory=list)
@@ -69,7 +69,7 @@ class World:
 
     def live(self, life: Life) -> None:
         """One worker, from its start until the next is due."""
-        assert self.policy.next(self.now) == Step(Act.SPAWN)
+        assert self.policy.next(self.now) == Step(Action.SPAWN)
         self.spawns.append(self.now)
         self.units, self.share = [], life.share
         if life.spawns:
@@ -100,12 +100,12 @@ class World:
         dead_at = self.sign_at + self.patience_s
         while True:
             step = self.policy.next(self.now)
-            if step.act is Act.END:
+            if step.act is Action.END:
                 assert self.now == dead_at
                 assert self.policy.silence() == f"nothing came for {self.patience_s:g} s"
                 self.deaths += 1
                 return False
-            assert step.act is Act.WATCH  # never a second worker beside the first
+            assert step.act is Action.WATCH  # never a second worker beside the first
             assert self.now < step.until <= dead_at
             assert step.until - self.now <= self.policy.stall_s / 4 + 1e-6
             if moment < step.until:
@@ -121,14 +121,14 @@ class World:
         assert MIN_DELAY_S <= delay_s <= CAP_S
         self.failures = min(self.failures + 1, 16)
         self.delays_s.append(delay_s)
-        assert self.policy.next(self.now) == Step(Act.REST, self.now + delay_s)
+        assert self.policy.next(self.now) == Step(Action.REST, self.now + delay_s)
         if life.appears_after_s is not None and life.appears_after_s < delay_s:
             self.now += life.appears_after_s
-            assert self.policy.next(self.now).act is Act.REST
+            assert self.policy.next(self.now).act is Action.REST
             self.policy.appeared(self.now)
             self.failures = 0
             return
-        assert self.policy.next(self.now + delay_s * 0.999).act is Act.REST
+        assert self.policy.next(self.now + delay_s * 0.999).act is Action.REST
         self.now += delay_s
 
     def expect(self, within_s: float) -> None:

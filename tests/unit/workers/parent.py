@@ -10,8 +10,8 @@ import sys
 import time
 
 from device import log
-from device.health.promises import Promises
-from device.workers.supervisor import Plan, Supervisor
+from device.ipc.supervisor import Supervisor, WorkerPlan
+from device.lifecycle.deadlines import Deadlines
 from tests.unit.workers.watched import LIMIT_S
 
 
@@ -21,9 +21,9 @@ async def main(module: str, settings: str) -> None:
     log.configure(level="warning", format="json")
     heard = asyncio.Event()
     # What hangs is not to be replaced: the test looks at this one worker.
-    plan = Plan(name="worker", module=module, settings=json.loads(settings), stall_s=10 * LIMIT_S)
+    plan = WorkerPlan(name="worker", module=module, settings=json.loads(settings), stall_s=10 * LIMIT_S)
     supervisor = Supervisor(
-        plan, on_media=lambda _: heard.set(), on_state=lambda _state, _why: None, promises=Promises()
+        plan, on_media=lambda _: heard.set(), on_state=lambda _state, _why: None, deadlines=Deadlines()
     )
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(supervisor.run())

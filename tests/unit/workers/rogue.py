@@ -16,14 +16,14 @@ import time
 from pathlib import Path
 
 from device.errors import SourceAbsentError
+from device.ipc.wire import Flag, Kind, Message, json_message
+from device.ipc.worker_link import WorkerLink, serve
 from device.media.picture import AccessUnit
-from device.workers.link import Link, serve
-from device.workers.wire import Flag, Kind, Message, json_message
 
 POISON_US = 777  # a capture time that the watcher's own code fails on
 
 
-def capture(link: Link) -> None:  # noqa: C901, PLR0912, PLR0915
+def capture(link: WorkerLink) -> None:  # noqa: C901, PLR0912, PLR0915
     mode = link.settings["mode"]
     identity = struct.pack("<I", os.getpid())
     if link.settings.get("first", True):

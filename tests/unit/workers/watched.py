@@ -6,16 +6,16 @@ import asyncio
 import struct
 from typing import TYPE_CHECKING, Any
 
-from device.health.promises import Promises
-from device.jobs import CameraJob, MicrophoneJob
-from device.workers.supervisor import Plan, Supervisor, WorkerState
+from device.ipc.jobs import CameraJob, MicrophoneJob
+from device.ipc.supervisor import Supervisor, WorkerPlan, WorkerState
+from device.lifecycle.deadlines import Deadlines
 from tests.support.children import alive
 from tests.unit.workers.rogue import POISON_US
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from device.workers.wire import Message
+    from device.ipc.wire import Message
 
 ROGUE = "tests.unit.workers.rogue"
 LIMIT_S = 20
@@ -52,9 +52,9 @@ class Watcher:
         self.media: list[Message] = []
         self.states: list[tuple[WorkerState, str]] = []
         self.notices: list[str] = []
-        self.promises = Promises()
+        self.deadlines = Deadlines()
         self.supervisor = Supervisor(
-            Plan(
+            WorkerPlan(
                 name="rogue",
                 module=module,
                 settings={"mode": mode} | settings,
@@ -66,7 +66,7 @@ class Watcher:
             on_media=self._on_media,
             on_state=self._on_state,
             on_notice=self._on_notice,
-            promises=self.promises,
+            deadlines=self.deadlines,
         )
         self._tick = asyncio.Event()
 

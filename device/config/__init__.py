@@ -1,0 +1,1 @@
+"""The configuration: tables and keys, finding, loading and checking it."""

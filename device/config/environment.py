@@ -1,0 +1,129 @@
+"""What the environment says of the configuration: DEVICE_<TABLE>__<KEY>, as shells and Docker's env files leave it."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
+
+from device.config.schema import Config, Table
+from device.errors import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+PREFIX = "DEVICE_"
+DELIMITER = "__"
+PATH_VARIABLE = "DEVICE_CONFIG"
+CONTROLS = ("camera", "controls")
+_QUOTES = ('"', "'")
+
+
+class _EnvironmentConfig(BaseSettings, Config):
+    """The same tables and keys, as pydantic-settings looks for them in the environment."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter=DELIMITER)
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What the environment sets: nested data, and the variable behind each (table, key)."""
+
+    data: dict[str, Any]
+    variables: dict[tuple[str, ...], str]
+    problems: list[Problem]
+
+    @classmethod
+    def of_environment(cls, environment: Mapping[str, str] = os.environ) -> Overrides:
+        """Read the variables. One that is empty is not set; quotes around a value are not part of it."""
+        values = {
+            name: value
+            for name, text in environment.items()
+            if name.upper().startswith(PREFIX) and (value := _unquoted(text))
+        }
+        variables = {
+            tuple(name[len(PREFIX) :].lower().split(DELIMITER)): name
+            for name in values
+            if DELIMITER in name[len(PREFIX) :]
+        }
+        refused = {name: why for where, name in variables.items() if (why := _refusal(where, values[name]))}
+        refused |= {
+            f"{PREFIX}{table.upper()}": f"sets a whole table; set single keys, {PREFIX}{table.upper()}__<KEY>"
+            for table in Config.model_fields
+            if f"{PREFIX}{table}".lower() in {name.lower() for name in values}
+        }
+        source = EnvSettingsSource(_EnvironmentConfig)
+        hidden = {name.lower() for name in refused}
+        source.env_vars = {name.lower(): value for name, value in values.items() if name.lower() not in hidden}
+        problems = [Problem(f"environment: {name}", why) for name, why in refused.items()]
+        return cls(data=source(), variables=variables, problems=problems)
+
+    def place(self, path: Path, where: tuple[str, ...]) -> str:
+        """Return where a value was set, for people."""
+        variable = self.variables.get(tuple(part.lower() for part in where))
+        return f"environment: {variable}" if variable else f"{path}: {'.'.join(where)}"
+
+
+def strangers(environment: Mapping[str, str] = os.environ) -> list[Problem]:
+    """Return the variables with our prefix that mean nothing; other software may use the prefix too."""
+    known = {name.lower(): name for name in _known_variables()}
+    tables = {f"{PREFIX}{table}".lower() for table in Config.model_fields}
+    found = []
+    for name in sorted(environment):
+        if not name.upper().startswith(PREFIX) or name.lower() in known or name.lower() in tables:
+            continue
+        if DELIMITER in name[len(PREFIX) :]:  # an error of its own, with the nearest key
+            continue
+        close = difflib.get_close_matches(name.lower().replace(DELIMITER, "_"), _spellings(known), n=1, cutoff=0.6)
+        nearest = f"; did you mean {known[_spellings(known)[close[0]]]}?" if close else ""
+        found.append(Problem(f"environment: {name}", f"is not a variable of livekit-device and is ignored{nearest}"))
+    return found
+
+
+def nearest(name: str, known: Mapping[str, object]) -> str:
+    """Return a suggestion for a name that is not known."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else f"; known: {', '.join(known)}"
+
+
+def _spellings(known: Mapping[str, str]) -> dict[str, str]:
+    """Return each known variable by its name with single underscores, which is how people miss it."""
+    return {name.replace(DELIMITER, "_"): name for name in known}
+
+
+def _known_variables() -> list[str]:
+    names = [PATH_VARIABLE]
+    for table, field in Config.model_fields.items():
+        model = field.annotation
+        assert isinstance(model, type)
+        assert issubclass(model, Table)
+        names += [f"{PREFIX}{table}{DELIMITER}{key}".upper() for key in model.model_fields]
+    return names
+
+
+def _unquoted(text: str) -> str:
+    """Return a value without the quotes and white space that an env file of Docker's leaves around it."""
+    value = text.strip()
+    for quote in _QUOTES:
+        if len(value) > 1 and value.startswith(quote) and value.endswith(quote):
+            return value[1:-1].strip()
+    return value
+
+
+def _refusal(where: tuple[str, ...], value: str) -> str:
+    """Say why a variable cannot override this place; empty if it can."""
+    if where[0] not in Config.model_fields:
+        return f"there is no table [{where[0]}]{nearest(where[0], Config.model_fields)}"
+    if len(where) > 2:  # table and key  # noqa: PLR2004
+        return 'names below a key lose their case; set them as JSON, such as DEVICE_CAMERA__CONTROLS={"AeEnable": true}'
+    if where == CONTROLS:
+        try:
+            json.loads(value)
+        except ValueError:
+            return 'is not JSON; it must look like {"AeEnable": true}'
+    return ""

@@ -1,0 +1,213 @@
+"""Finds, loads and judges the configuration, and says all that is wrong with it at once."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ValidationError
+
+from device.config.environment import CONTROLS, DELIMITER, PATH_VARIABLE, PREFIX, Overrides, nearest, strangers
+from device.config.schema import Config
+from device.errors import ConfigError, Problem
+from device.tokens.secret_file import readable_by_others
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_PATH = Path("/etc/livekit-device/device.toml")
+
+_MAX_ROUNDS = 8
+_TYPOGRAPHIC = "\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb"
+
+
+def find(argument: Path | None) -> Path:
+    """`--config`, then $DEVICE_CONFIG, then /etc/livekit-device/device.toml; whether it exists is for `load`."""
+    return argument or Path(os.environ.get(PATH_VARIABLE) or DEFAULT_PATH)
+
+
+def load(path: Path) -> Config:
+    """Load the file and the environment's overrides.
+
+    Raises ConfigError, with every problem found, for a missing or unreadable file, TOML that does not parse,
+    unknown keys, wrong types, values out of range and values that contradict each other.
+    """
+    from_file = _read(path)
+    overrides = Overrides.of_environment()
+    data = _merged(from_file, overrides.data)
+    problems = [*overrides.problems, *_strangers(path, from_file, overrides)]
+    for round_number in range(_MAX_ROUNDS):
+        try:
+            config = Config.model_validate(data)
+        except ValidationError as error:
+            # A contradiction shows only between values that are valid by themselves: leave out what is
+            # wrong, and look again. What is missing then was wrong before.
+            errors: list[dict[str, Any]] = [dict(details) for details in error.errors(include_url=False)]
+            found = [
+                _problem(path, each, overrides) for each in errors if not round_number or each["type"] != "missing"
+            ]
+            pruned = _without(data, [each["loc"] for each in errors])
+            fresh = [problem for problem in found if problem not in problems]
+            problems += fresh
+            if not fresh or pruned == data:
+                break
+            data = pruned
+        else:
+            if problems:
+                break
+            return _absolute(config, path.parent)
+    raise ConfigError(*sorted(set(problems), key=lambda problem: problem.place))
+
+
+def warnings(path: Path, config: Config) -> list[Problem]:
+    """Return what is no error, but is not as it should be either: variables that mean nothing, a secret for all."""
+    found = strangers()
+    inline = _read(path).get("credentials", {}).get("api_secret")
+    if inline and config.credentials.api_secret.get_secret_value() and (mode := readable_by_others(path)):
+        found.append(
+            Problem(
+                f"{path}: credentials.api_secret",
+                f"is in a file that everybody on this device may read (mode {mode}); chmod 600, or use api_secret_file",
+            )
+        )
+    return found
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise ConfigError(
+            Problem(
+                str(path),
+                f"there is no such file; name one with --config or ${PATH_VARIABLE}, or put it at {DEFAULT_PATH}",
+            )
+        ) from None
+    except OSError as error:
+        raise ConfigError(Problem(str(path), f"cannot be read: {error.strerror}")) from None
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ConfigError(Problem(str(path), "is UTF-16 text, as some editors of Windows save it; save it as UTF-8"))
+    try:
+        text = data.removeprefix(codecs.BOM_UTF8).decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError(Problem(str(path), f"is not UTF-8 text (byte {error.start})")) from None
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(Problem(str(path), f"is not valid TOML: {error}{_typography(text, str(error))}")) from None
+
+
+def _typography(text: str, complaint: str) -> str:
+    """Say if there are typographic quotes in the line that TOML complains of: word processors make them."""
+    match = re.search(r"at line (\d+)", complaint)
+    lines = text.splitlines()
+    number = int(match[1]) if match else 0
+    if 0 < number <= len(lines) and any(each in lines[number - 1] for each in _TYPOGRAPHIC):
+        return f'; line {number} has typographic quotes; allowed are straight ones (")'
+    return ""
+
+
+def _strangers(path: Path, from_file: dict[str, Any], overrides: Overrides) -> list[Problem]:
+    """Wrong types in the file: TOML has types of its own, so a number in quotes is a mistake there."""
+    try:
+        Config.model_validate(from_file, strict=True)
+    except ValidationError as error:
+        return [
+            _problem(path, dict(details), overrides)
+            for details in error.errors(include_url=False)
+            if details["type"].endswith("_type") and _where(dict(details)) not in overrides.variables
+        ]
+    return []
+
+
+def _where(details: Mapping[str, Any]) -> tuple[str, ...]:
+    # Below the key stand list positions and the branches of a union: of no use to who wrote the file.
+    depth = 3 if details["loc"][:2] == CONTROLS else 2
+    return tuple(str(part) for part in details["loc"][:depth])
+
+
+def _problem(path: Path, details: dict[str, Any], overrides: Overrides) -> Problem:
+    where = _where(details)
+    if not where:
+        return Problem(str(path), _text(details))
+    model: type[BaseModel] = Config
+    if details["type"] == "extra_forbidden":
+        for part in where[:-1]:
+            inner = model.model_fields[part].annotation
+            assert isinstance(inner, type)
+            assert issubclass(inner, BaseModel)
+            model = inner
+        what = "key" if len(where) > 1 else "table"
+        return Problem(overrides.place(path, where), f"there is no such {what}{nearest(where[-1], model.model_fields)}")
+    if where[:-1] == CONTROLS:  # the branches of a union, each with its own complaint
+        return Problem(overrides.place(path, where), "must be true, false, a number, a text or a list of numbers")
+    if details["type"] == "missing":
+        variable = f"{PREFIX}{DELIMITER.join(where).upper()}"
+        return Problem(overrides.place(path, where), f"is required; set it in the file or by {variable}")
+    return Problem(overrides.place(path, where), _text(details))
+
+
+_TEXTS = {
+    "literal_error": "is not one of the allowed values; allowed: {expected}",
+    "greater_than_equal": "is too small; allowed: {ge} or more",
+    "less_than_equal": "is too large; allowed: {le} or less",
+    "string_too_long": "is too long; allowed: {max_length} characters or fewer",
+    "string_type": "must be text in quotes",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "dict_type": "must be a table",
+    "model_type": "must be a table",
+}
+
+
+def _text(details: Mapping[str, Any]) -> str:
+    """Say what is wrong, never with the value itself: it may be a secret in the wrong place."""
+    if (template := _TEXTS.get(details["type"])) is not None:
+        return template.format(**details.get("ctx", {}))
+    return str(details["msg"]).removeprefix("Value error, ")
+
+
+def _merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in over.items():
+        inner = result.get(key)
+        both = isinstance(inner, dict) and isinstance(value, dict)
+        result[key] = _merged(inner, value) if both and isinstance(inner, dict) else value
+    return result
+
+
+def _without(data: dict[str, Any], places: list[tuple[int | str, ...]]) -> dict[str, Any]:
+    pruned = _merged(data, {})
+    for table, *rest in (place for place in places if place):
+        inner = pruned.get(str(table))
+        if rest and isinstance(inner, dict):
+            pruned[str(table)] = {key: value for key, value in inner.items() if key != rest[0]}
+        elif table != "room":
+            pruned.pop(str(table), None)
+    return pruned
+
+
+def _absolute(config: Config, folder: Path) -> Config:
+    """Paths in the file are relative to the file, not to where the daemon was started."""
+
+    def resolved(table: BaseModel, *keys: str) -> dict[str, str]:
+        return {key: str(folder.absolute() / value) for key in keys if (value := getattr(table, key))}
+
+    return config.model_copy(
+        update={
+            "credentials": config.credentials.model_copy(
+                update=resolved(config.credentials, "token_file", "endpoint_headers_file", "api_secret_file")
+            ),
+            "camera": config.camera.model_copy(update=resolved(config.camera, "path")),
+            "microphone": config.microphone.model_copy(update=resolved(config.microphone, "path")),
+        }
+    )

@@ -1,0 +1,204 @@
+"""The configuration: tables, keys, defaults and bounds. `config/device.toml` documents the same for people."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+
+from device.config.values import Dimension, FilePath, WebSocketUrls, websocket_url
+
+__all__ = ["Config", "least_camera_stall_s", "websocket_url"]
+
+# Constants of other modules, which a process that only loads the configuration need not import; tests tie them.
+LONGEST_PAUSE_S = 0.65  # device.encoders.bitrate_budget
+SLOWEST_FPS = 10  # device.tracks.ladder
+_STILL_S = 1.5  # device.sources.video_clip repeats a still each second
+
+ControlValue = bool | int | float | str | list[int] | list[float]
+
+
+class Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Room(Table):
+    """Which room, and as whom."""
+
+    url: WebSocketUrls  # tried in this order
+    name: str = Field(default="", max_length=256)
+    identity: str = Field(default="", max_length=256)
+    display_name: str = Field(default="", max_length=256)
+
+
+class Credentials(Table):
+    """How the device gets its token; `device.tokens.selection` turns this into one way."""
+
+    token_file: FilePath = ""
+    endpoint: str = Field(default="", repr=False)  # its query may hold a key
+    endpoint_headers_file: FilePath = ""
+    api_key: str = ""
+    api_secret: SecretStr = SecretStr("")
+    api_secret_file: FilePath = ""
+
+    @field_validator("endpoint")
+    @classmethod
+    def _http(cls, value: str) -> str:
+        try:
+            parts = urlsplit(value)
+            known = not value or (parts.scheme in ("http", "https") and parts.hostname)
+            (parts.hostname or "").encode("idna")
+        except ValueError:
+            known = False
+        if not known:
+            raise ValueError("must be empty or a URL that begins with https:// or http://")
+        if value and urlsplit(value).username is not None:
+            raise ValueError(
+                "must not hold a user or a password; put `Authorization: Basic ...` into endpoint_headers_file"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        ways = [key for key in ("token_file", "endpoint", "api_key") if getattr(self, key)]
+        if len(ways) > 1:
+            raise ValueError(
+                f"{' and '.join(ways)} are both set; allowed is exactly one of token_file, endpoint, api_key"
+            )
+        if self.api_secret.get_secret_value() and self.api_secret_file:
+            raise ValueError("api_secret and api_secret_file are both set; allowed is one of them")
+        if (self.api_secret.get_secret_value() or self.api_secret_file) and not self.api_key and ways:
+            raise ValueError(f"an api_secret does not go with {ways[0]}; allowed with api_key only")
+        if self.endpoint_headers_file and not self.endpoint:
+            raise ValueError("endpoint_headers_file is set without endpoint")
+        return self
+
+
+class Camera(Table):
+    """The picture. Rates in bits a second, size in pixels."""
+
+    source: Literal["picamera2", "pattern", "file", "off"] = "picamera2"
+    width: Dimension = Field(default=1280, ge=160, le=3840)
+    height: Dimension = Field(default=720, ge=120, le=2160)
+    fps: int = Field(default=30, ge=1, le=120)
+    device: str = ""
+    path: FilePath = Field(default="", repr=False)
+    hflip: bool = False
+    vflip: bool = False
+    encoder: Literal["auto", "v4l2", "x264", "copy"] = "auto"
+    bitrate_max_bps: int = Field(default=2_500_000, ge=50_000, le=50_000_000)
+    bitrate_min_bps: int = Field(default=60_000, ge=30_000, le=50_000_000)
+    keyframe_interval_s: int = Field(default=10, ge=1, le=3600)
+    controls: dict[str, ControlValue] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.source == "file" and not self.path:
+            raise ValueError('path is empty; source = "file" needs the path of a video file')
+        if self.bitrate_min_bps > self.bitrate_max_bps:
+            raise ValueError(
+                f"bitrate_min_bps ({self.bitrate_min_bps}) is above bitrate_max_bps ({self.bitrate_max_bps}); "
+                "allowed is at most that"
+            )
+        if self.encoder == "v4l2" and self.source in ("pattern", "file"):
+            raise ValueError(
+                f'encoder = "v4l2" encodes the Pi\'s camera only; with source = "{self.source}" use x264 or auto'
+            )
+        if self.encoder == "copy" and self.source != "file":
+            raise ValueError(
+                f'encoder = "copy" passes the H.264 of a file through; with source = "{self.source}" it is not allowed'
+            )
+        return self
+
+
+class Microphone(Table):
+    """The sound. It is always published at 48 kHz."""
+
+    source: Literal["pyaudio", "tone", "file", "off"] = "pyaudio"
+    device: str = ""
+    path: FilePath = Field(default="", repr=False)
+    channels: int = Field(default=1, ge=1, le=2)
+    gain_db: float = Field(default=0.0, ge=-60, le=60)
+    processing: bool = True
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.source == "file" and not self.path:
+            raise ValueError('path is empty; source = "file" needs the path of a file with sound')
+        return self
+
+
+class Watch(Table):
+    """After how many seconds of silence a source, or the connection to the room, is restarted."""
+
+    camera_stall_s: float = Field(default=2.0, ge=0.5, le=60)
+    microphone_stall_s: float = Field(default=1.0, ge=0.2, le=60)
+    # A healthy connection's STUN responses are up to 2.3 s old (measured).
+    delivery_stall_s: float = Field(default=4.0, ge=3, le=60)
+
+
+class Reconnect(Table):
+    """How the way back into the room is looked for, in seconds."""
+
+    probe_s: float = Field(default=2.0, ge=0.5, le=60)
+    spread_s: float = Field(default=1.0, ge=0, le=3600)
+    max_s: float = Field(default=30.0, ge=1, le=3600)
+
+
+class Log(Table):
+    """What the journal gets."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "console", "json"] = "auto"
+
+
+def least_camera_stall_s(camera: Camera) -> float:
+    """Return the least seconds without a picture after which the camera's worker may be restarted.
+
+    Three periods of the source; and the longest pause of the bitrate budget with two periods of the slowest rate that
+    the ladder goes down to. A file may show a still, which is sent once a second.
+    """
+    least_s = 3 / camera.fps
+    if camera.encoder != "copy":
+        least_s = max(least_s, LONGEST_PAUSE_S + 2 / min(camera.fps, SLOWEST_FPS))
+    if camera.source == "file":
+        least_s = max(least_s, _STILL_S)
+    return round(least_s, 2)
+
+
+class Config(Table):
+    """The whole configuration; `device.config.loading` loads it from a file and `DEVICE_<TABLE>__<KEY>`."""
+
+    room: Room
+    credentials: Credentials = Credentials()
+    camera: Camera = Camera()
+    microphone: Microphone = Microphone()
+    reconnect: Reconnect = Reconnect()
+    watch: Watch = Watch()
+    log: Log = Log()
+
+    @model_validator(mode="after")
+    def _patient_enough(self) -> Self:
+        """Refuse a limit that a healthy source exceeds; the default is raised to what the source needs."""
+        least_s = least_camera_stall_s(self.camera)
+        named = self.camera.source != "off" and "camera_stall_s" in self.watch.model_fields_set
+        if named and self.watch.camera_stall_s < least_s:
+            raise ValueError(
+                f"watch.camera_stall_s is {self.watch.camera_stall_s:g}, but a healthy camera with these settings "
+                f"may pause for longer; allowed: {least_s:g} or more"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _something_to_publish(self) -> Self:
+        if self.camera.source == "off" and self.microphone.source == "off":
+            raise ValueError("camera.source and microphone.source are both off; there would be nothing to publish")
+        return self

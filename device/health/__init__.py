@@ -1,1 +1,0 @@
-"""How the device is, and who is told."""

@@ -1,0 +1,237 @@
+"""Keeps one worker running, for ever: carries out what `recovery` decides. The room never notices but for a gap."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import random
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from device.errors import SourceAbsentError, SourceError
+from device.ipc import hotplug
+from device.ipc.restart_policy import Action, RestartPolicy
+from device.ipc.wire import Kind, Message
+from device.ipc.worker_process import WorkerProcess, running
+from device.log_throttle import LogThrottle
+from device.telemetry.attributes import public_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from device.lifecycle.deadlines import Deadlines
+
+log = structlog.get_logger()
+
+_REPLY_DUE_S = 2.0
+_PERIODS, _LEAST_FPS = 3.0, 0.1  # a source is silent after three periods of its own rate, if that is slower
+# To be heard of again: after a look, and after a worker's start and end, which are bounded in themselves.
+_LOOK_DUE_S, _STEP_DUE_S = 30.0, 60.0
+_SOURCES_FAILURES = frozenset({SourceError.__name__, SourceAbsentError.__name__})
+_LOG_LEVELS = frozenset({"debug", "info", "warning", "error"})
+
+
+class WorkerState(enum.Enum):
+    """How a worker is; the values are what viewers read in the attributes."""
+
+    STARTING = "starting"
+    LIVE = "live"
+    STALLED = "stalled"
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerPlan:
+    """What to run, and when to give up on one run of it. Times in seconds."""
+
+    name: str
+    module: str
+    settings: dict[str, Any]
+    stall_s: float
+    startup_s: float = 30.0  # to the worker's hello: a small board imports for seconds
+    first_s: float = 10.0  # from there to the first unit or block
+    backoff_base_s: float = 0.25
+    backoff_cap_s: float = 15.0
+    backoff_reset_s: float = 30.0
+
+
+class Supervisor:
+    """Owns one worker. `on_media` gets its units or blocks, `on_state` each change of state.
+
+    `on_notice` gets what is odd about a source that delivers, empty when that is over.
+    """
+
+    def __init__(
+        self,
+        plan: WorkerPlan,
+        *,
+        on_media: Callable[[Message], None],
+        on_state: Callable[[WorkerState, str], None],
+        on_notice: Callable[[str], None] = lambda _text: None,
+        deadlines: Deadlines,
+    ) -> None:
+        self.plan = plan
+        self.state, self._why = WorkerState.STARTING, ""
+        self.begun = asyncio.Event()  # the first start was made, or failed
+        self._on_media = on_media
+        self._on_state = on_state
+        self._on_notice = on_notice
+        self._deadlines = deadlines
+        self._child: WorkerProcess | None = None
+        self._failure = ""
+        self._recovery = RestartPolicy(
+            stall_s=plan.stall_s,
+            startup_s=plan.startup_s,
+            first_s=plan.first_s,
+            base_s=plan.backoff_base_s,
+            cap_s=plan.backoff_cap_s,
+            reset_s=plan.backoff_reset_s,
+            uniform=random.uniform,
+        )
+        self._throttle = LogThrottle()
+        self._unanswered: dict[int, tuple[str, float]] = {}
+        self._next_id = 0
+        self._greeted_at: float | None = None  # when the worker said that it captures
+
+    async def run(self) -> None:
+        """Run the worker until cancelled."""
+        devices = hotplug.present()
+        while True:
+            step = self._recovery.next(time.monotonic())
+            if step.act is Action.REST:
+                await self._rest(step.until, devices if self._failure in _SOURCES_FAILURES else None)
+                continue
+            devices = hotplug.present()
+            self._extend_deadline(_STEP_DUE_S)
+            try:
+                why, for_viewers = await self._run_once()
+            except OSError as error:  # no memory or no descriptors left, for a while
+                why = for_viewers = f"it cannot be started: {error.strerror}"
+                self._failure = ""
+                self.begun.set()
+            delay_s = self._recovery.ended(time.monotonic())
+            self._become(self._away(), for_viewers)
+            if times := self._throttle.count_to_log(why, time.monotonic()):
+                log.warning("worker.restarting", worker=self.plan.name, why=why, delay_s=round(delay_s, 3), times=times)
+
+    def command(self, name: str, value: object = None) -> None:
+        """Send a command; that it stays unanswered is logged. Without a worker it is dropped."""
+        self._next_id += 1
+        if self._child is None or not self._child.send(
+            Kind.COMMAND, {"id": self._next_id, "name": name, "value": value}
+        ):
+            log.debug("worker.command_dropped", worker=self.plan.name, command=name)
+            return
+        self._unanswered[self._next_id] = (name, time.monotonic())
+
+    async def _rest(self, until: float, devices: frozenset[str] | None) -> None:
+        """Wait for the next start; after a source that failed, what is plugged in may be what was missing."""
+        left_s = max(0.0, until - time.monotonic())
+        self._extend_deadline(left_s + _LOOK_DUE_S)
+        if devices is None:
+            await asyncio.sleep(left_s)
+        elif await hotplug.appearance(devices, within_s=left_s):
+            log.info("worker.plugged_in", worker=self.plan.name)
+            self._recovery.appeared(time.monotonic())
+
+    async def _run_once(self) -> tuple[str, str]:
+        """Run one worker to its end; return why it ended, for operators and for viewers."""
+        self._unanswered.clear()
+        self._greeted_at = None
+        self._recovery.spawned(time.monotonic())
+        async with running(
+            name=self.plan.name,
+            module=self.plan.module,
+            settings=self.plan.settings,
+            on_message=self._on_message,
+        ) as child:
+            self._child = child
+            self.begun.set()
+            try:
+                why = await self._watch(child)
+            finally:
+                self._child = None
+                self._extend_deadline(_STEP_DUE_S)
+            self._failure = child.failure
+            if why:  # at once: the end of a worker that hangs takes a second
+                self._become(self._away(), child.for_viewers or why)
+        return child.last_words or why, child.for_viewers or why
+
+    async def _watch(self, child: WorkerProcess) -> str:
+        """Wait until the worker is gone or its source dead; return why."""
+        while True:
+            now = time.monotonic()
+            step = self._recovery.next(now)
+            if step.act is not Action.WATCH:
+                return self._recovery.silence()
+            self._extend_deadline(_LOOK_DUE_S)
+            self._look_for_replies(now)
+            done, _ = await asyncio.wait({child.gone}, timeout=step.until - now)
+            if done:
+                return child.gone.result()
+
+    def _away(self) -> WorkerState:
+        return WorkerState.ABSENT if self._failure == SourceAbsentError.__name__ else WorkerState.STALLED
+
+    def _extend_deadline(self, within_s: float) -> None:
+        self._deadlines.give(self.plan.name, now=time.monotonic(), within_s=within_s)
+
+    def _look_for_replies(self, now: float) -> None:
+        if self._greeted_at is None:  # it still starts: a small board imports for seconds
+            return
+        for number, (name, sent_at) in list(self._unanswered.items()):
+            if now - max(sent_at, self._greeted_at) > _REPLY_DUE_S:
+                del self._unanswered[number]
+                log.warning("worker.command_unanswered", worker=self.plan.name, command=name)
+
+    def _on_message(self, message: Message) -> None:
+        if message.kind in (Kind.UNIT, Kind.BLOCK):
+            if self._recovery.saw(time.monotonic()):
+                self._become(WorkerState.LIVE, "")
+            self._on_media(message)
+        elif message.kind is Kind.REPLY:
+            reply = message.json()
+            name, _ = self._unanswered.pop(reply.get("id", 0), ("", 0.0))
+            if reply.get("error"):
+                log.warning("worker.command_failed", worker=self.plan.name, command=name, error=str(reply["error"]))
+        elif message.kind is Kind.HELLO:
+            self._greeted_at = self._greeted_at or time.monotonic()
+            self._recovery.greeted(time.monotonic())
+            self._recovery.stall_s = max(self.plan.stall_s, _PERIODS / _fps_of(message))
+            log.info("worker.capturing", worker=self.plan.name, **_fields(message))
+        elif message.kind is Kind.NOTICE:
+            self._notice(public_text(str(message.json().get("text", ""))))
+        elif message.kind is Kind.LOG:
+            fields = _fields(message)
+            level, event = str(fields.pop("level", "info")), str(fields.pop("event", "worker.log"))
+            getattr(log, level if level in _LOG_LEVELS else "info")(event, worker=self.plan.name, **fields)
+
+    def _notice(self, text: str) -> None:
+        """Tell what is odd about a source that delivers; nothing is done about it."""
+        if self.state is WorkerState.LIVE:
+            log.warning("worker.odd", worker=self.plan.name, what=text or "it is over")
+            self._on_notice(text)
+
+    def _become(self, state: WorkerState, why: str) -> None:
+        if state is not self.state:
+            ends_well = WorkerState.LIVE in (state, self.state)
+            (log.info if ends_well else log.debug)(
+                "worker.state", worker=self.plan.name, old=self.state.value, new=state.value, why=why or None
+            )
+        if (state, why) != (self.state, self._why):
+            self.state, self._why = state, why
+            self._on_state(state, why)
+
+
+def _fps_of(message: Message) -> float:
+    """Return the rate of pictures that a source claims; without one, or with nonsense, so high that it counts not."""
+    fps = message.json().get("fps")
+    return max(float(fps), _LEAST_FPS) if isinstance(fps, int | float) and fps > 0 else float("inf")
+
+
+def _fields(message: Message) -> dict[str, Any]:
+    """Return a worker's fields under names that cannot collide with ours."""
+    return {f"{key}_" if key in ("worker", "exc_info") else str(key): value for key, value in message.json().items()}

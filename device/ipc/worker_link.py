@@ -1,0 +1,185 @@
+"""A worker's end of the wire: blocking sends in the capture thread, commands read by a thread of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import queue
+import signal
+import socket
+import sys
+import threading
+import traceback
+from typing import TYPE_CHECKING, Any, NoReturn, Self
+
+from device.errors import DeviceError, SourceError, ThreadFailedError, WireError
+from device.ipc.wire import Decoder, Flag, Kind, Message, json_message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from device.media.picture import AccessUnit
+
+# A second of video would hide in the default buffer: what the daemon does not take must cost frames, not time.
+SEND_BUFFER_BYTES = 32 << 10
+_MAX_COMMANDS = 64
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_RESERVE_BYTES = 1 << 20
+
+
+class WorkerLink:
+    """The socket to the daemon. When the daemon goes, so does this process, at once."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._sending = threading.Lock()
+        # Who reports the failure of a thread itself, so that it does not end the worker.
+        self.thread_owner: Callable[[threading.Thread], bool] = lambda _thread: False
+        self._reserve = bytes(_RESERVE_BYTES)  # never touched, so it takes addresses only
+        self._decoder = Decoder(accept=frozenset({Kind.SETTINGS, Kind.COMMAND}))
+        self._commands: queue.Queue[dict[str, Any]] = queue.Queue(_MAX_COMMANDS)
+        self.settings = self._receive_settings()
+        threading.Thread(target=self._read_commands, name="commands", daemon=True).start()
+
+    @classmethod
+    def of_file_descriptor(cls, descriptor: int) -> Self:
+        connection = socket.socket(fileno=descriptor)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        return cls(connection)
+
+    def unit(self, unit: AccessUnit) -> None:
+        self.send(
+            Message(
+                kind=Kind.UNIT,
+                payload=unit.payload,
+                flags=Flag.KEY if unit.key else Flag.NONE,
+                width=unit.width,
+                height=unit.height,
+                frame_id=unit.number,
+                captured_at_us=unit.captured_at_us,
+            )
+        )
+
+    def block(self, payload: bytes, *, captured_at_us: int) -> None:
+        self.send(Message(kind=Kind.BLOCK, payload=payload, captured_at_us=captured_at_us))
+
+    def hello(self, **what: object) -> None:
+        self.send(json_message(Kind.HELLO, what))
+
+    def log(self, level: str, event: str, **fields: object) -> None:
+        self.send(json_message(Kind.LOG, {"level": level, "event": event, **fields}))
+
+    def notice(self, text: str) -> None:
+        """Tell viewers and operators what is odd about a source that delivers; empty when it is over."""
+        self.send(json_message(Kind.NOTICE, {"text": text}))
+
+    def reply(self, command: dict[str, Any], error: str = "") -> None:
+        self.send(json_message(Kind.REPLY, {"id": command.get("id"), "error": error}))
+
+    def failed(self, error: BaseException) -> NoReturn:
+        """Say why, and end at once: a library's thread or exit handler may hang, with the device in its hands."""
+        self._reserve = b""  # for what it takes to say that memory is exhausted
+        try:
+            message, for_viewers = _described(error)
+            self.send(
+                json_message(
+                    Kind.FAILED, {"error": type(error).__name__, "message": message, "for_viewers": for_viewers}
+                )
+            )
+        finally:
+            os._exit(1)
+
+    def send(self, message: Message) -> None:
+        """Hand one message to the kernel; waits while the daemon is slow."""
+        with self._sending:
+            try:
+                self._socket.sendall(message.encoded())
+            except OSError:
+                _vanish()
+
+    def commands(self) -> list[dict[str, Any]]:
+        """Return the commands that came since the last call; never waits."""
+        found = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                found.append(self._commands.get_nowait())
+        return found
+
+    def _receive_settings(self) -> dict[str, Any]:
+        for message in self._messages():
+            if message.kind is Kind.SETTINGS:
+                return message.json()
+            break
+        raise WireError("the first message must be SETTINGS")
+
+    def _messages(self) -> Iterator[Message]:
+        while True:
+            try:
+                data = self._socket.recv(64 << 10)
+            except OSError:
+                data = b""
+            if not data:
+                _vanish()
+            yield from self._decoder.feed(data)
+
+    def _read_commands(self) -> None:
+        try:
+            for message in self._messages():
+                if message.kind is not Kind.COMMAND:
+                    raise WireError("SETTINGS come once only")  # noqa: TRY301
+                self._commands.put(message.json())
+        except BaseException as error:  # a thread's exception would pass unseen  # noqa: BLE001
+            self.failed(error)
+
+
+def _described(error: BaseException) -> tuple[str, str]:
+    """Return what operators and viewers read of an error. The text of a library's exception may hold anything.
+
+    An error that nobody foresaw goes to standard error with its traceback, which the daemon logs at debug level.
+    """
+    if isinstance(error, MemoryError):
+        return "memory is exhausted", "memory is exhausted"
+    if isinstance(error, DeviceError):
+        if error.__cause__ is not None:
+            traceback.print_exception(error.__cause__, file=sys.stderr)
+        return str(error) or error.for_viewers, error.for_viewers
+    traceback.print_exception(error, file=sys.stderr)
+    sys.stderr.flush()
+    return f"{type(error).__name__} in the worker (its traceback is logged at debug level)", "an internal error"
+
+
+def serve(capture: Callable[[WorkerLink], None]) -> int:
+    """Run a worker's capture until the daemon goes; tell the daemon of whatever ends it before."""
+    _settle_in()
+    link = WorkerLink.of_file_descriptor(int(sys.argv[1]))
+
+    def on_thread_failure(failure: threading.ExceptHookArgs) -> None:
+        # picamera2 and its encoders work in threads, whose exceptions would pass unseen.
+        if failure.thread is not None and link.thread_owner(failure.thread):
+            return
+        name = failure.thread.name if failure.thread else "a thread"
+        if failure.exc_value is not None:
+            traceback.print_exception(failure.exc_value, file=sys.stderr)
+            sys.stderr.flush()
+        link.failed(ThreadFailedError(f"the thread {name} failed: {failure.exc_type.__name__}"))
+
+    threading.excepthook = on_thread_failure
+    try:
+        capture(link)
+    except Exception as error:  # the daemon must hear of whatever ends this process  # noqa: BLE001
+        link.failed(error)
+    link.failed(SourceError("the source has ended"))
+
+
+def _settle_in() -> None:
+    """Live and die with the daemon: in every way that it can die, and with nothing that is meant for it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _vanish() -> None:
+    # Not sys.exit(): a camera's stop() may hang, and an exit in a thread ends nothing.
+    sys.stderr.flush()
+    os._exit(0)

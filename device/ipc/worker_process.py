@@ -1,0 +1,199 @@
+"""One worker process: spawned, spoken with over a socketpair, and ended in a bounded time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from device.errors import InternalError, WireError
+from device.ipc.process import fresh_interpreter, killed, to_the_end
+from device.ipc.wire import Decoder, Kind, Message, json_message
+from device.ipc.worker_link import SEND_BUFFER_BYTES
+from device.telemetry.attributes import public_text
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+log = structlog.get_logger()
+
+_FROM_WORKER = frozenset({Kind.HELLO, Kind.UNIT, Kind.BLOCK, Kind.REPLY, Kind.LOG, Kind.FAILED, Kind.NOTICE})
+_ASK_S = 0.4  # a worker ends within milliseconds of end-of-file on its socket, unless its device hangs
+_UNKILLABLE = "it hangs in the kernel: needs a reboot (docs/troubleshooting.md)"
+_MAX_STDERR_LINE = 1 << 10
+_MAX_LAST_WORDS = 2000
+_MAX_UNSENT_BYTES = 64 << 10
+_MAX_UNHANDLED = 100  # in a row: 3 s of pictures
+
+
+class WorkerProcess(asyncio.Protocol):
+    """A running worker. `on_message` is called once per message, on the loop, and must not block."""
+
+    def __init__(self, *, name: str, on_message: Callable[[Message], None]) -> None:
+        self.name = name
+        self.gone: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.last_words = ""
+        self.for_viewers = ""  # why it ended, in words that everybody may read
+        self.failure = ""  # the type of the error that ended it, if it could say so
+        self._on_message = on_message
+        self._unhandled = 0
+        self._decoder = Decoder(accept=_FROM_WORKER)
+        self._transport: asyncio.Transport | None = None
+
+    def send(self, kind: Kind, value: dict[str, Any]) -> bool:
+        """Send one JSON message; say whether it could be taken. A worker that does not read gets no more."""
+        if self._transport is None or self._transport.is_closing():
+            return False
+        if self._transport.get_write_buffer_size() > _MAX_UNSENT_BYTES:
+            return False
+        self._transport.write(json_message(kind, value).encoded())
+        return True
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for message in self._decoder.feed(data):
+                if self.gone.done():
+                    return
+                if message.kind is Kind.FAILED:
+                    words = message.json()
+                    self.failure = str(words.get("error", ""))
+                    for_viewers = public_text(str(words.get("for_viewers", ""))) or "the worker failed"
+                    self.lost(str(words.get("message", ""))[:_MAX_LAST_WORDS], for_viewers=for_viewers)
+                    return
+                self._handle(message)
+        except WireError as error:
+            self.lost(f"it sent nonsense: {error}")
+
+    def _handle(self, message: Message) -> None:
+        """Pass a message on. An error in that is the daemon's own: the worker goes on, and the message is dropped."""
+        try:
+            self._on_message(message)
+        except WireError:
+            raise
+        except Exception:
+            self._unhandled += 1
+            if self._unhandled & (self._unhandled - 1) == 0:  # the first, and each doubling
+                log.exception(
+                    "daemon.message_unhandled", worker=self.name, kind=message.kind.name, times=self._unhandled
+                )
+            if self._unhandled >= _MAX_UNHANDLED:
+                self._give_up(InternalError(f"no message of the {self.name} worker could be handled any more"))
+        else:
+            self._unhandled = 0
+
+    def _give_up(self, error: InternalError) -> None:
+        """End the daemon through its supervisor: it only gets worse."""
+        if not self.gone.done():
+            self.gone.set_exception(error)
+        self.hang_up()
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        self.lost("")
+
+    def lost(self, why: str, *, for_viewers: str = "") -> None:
+        """Declare this worker gone; the first reason counts. Empty: how the process ended says more."""
+        if not self.gone.done():
+            self.for_viewers = for_viewers or why
+            self.gone.set_result(why)
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """Close the socket, which asks the worker to end; nothing more is heard of it."""
+        if self._transport is not None:
+            self._transport.abort()
+
+
+@asynccontextmanager
+async def running(
+    *, name: str, module: str, settings: dict[str, Any], on_message: Callable[[Message], None]
+) -> AsyncIterator[WorkerProcess]:
+    """Run `python -m module` as a worker; on leaving, ask it to end, then kill it: 1 s in all."""
+    ours, theirs = socket.socketpair()
+    with theirs, contextlib.ExitStack() as on_failure:
+        on_failure.enter_context(ours)
+        process = await fresh_interpreter(
+            module,
+            str(theirs.fileno()),
+            pass_fds=(theirs.fileno(),),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        on_failure.pop_all()
+    # From here on the process is ours to end, whenever this is cancelled.
+    chatter = asyncio.create_task(_relay_stderr(process, name), name=f"{name}-stderr")
+    child = WorkerProcess(name=name, on_message=on_message)
+    log.debug("worker.spawned", worker=name, pid=process.pid)
+    try:
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SEND_BUFFER_BYTES)
+        await asyncio.get_running_loop().create_connection(lambda: child, sock=ours)
+        child.send(Kind.SETTINGS, settings)
+        yield child
+    finally:
+        fell = child.gone.done()
+        child.hang_up()
+        ours.close()
+        await to_the_end(_ended(process, child, chatter, fell=fell))
+
+
+async def _ended(
+    process: asyncio.subprocess.Process, child: WorkerProcess, chatter: asyncio.Task[str], *, fell: bool
+) -> None:
+    code = await _exit_code(process)
+    if code is None:
+        child.last_words = child.for_viewers = _UNKILLABLE
+    elif fell and child.gone.exception() is None and not child.gone.result():
+        crashed = code is not None and code > 0  # by Python itself, which says why on its last line
+        child.for_viewers = _in_words(code)
+        child.last_words = (await _last_line(chatter) if crashed else "") or child.for_viewers
+    chatter.cancel()
+    log.debug("worker.ended", worker=child.name, pid=process.pid, exit=code)
+
+
+async def _exit_code(process: asyncio.subprocess.Process) -> int | None:
+    # Closing the socket was the request to end.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_ASK_S):
+            return await process.wait()
+    code = await killed(process)
+    if code is None:
+        log.error("worker.unkillable", pid=process.pid, hint=_UNKILLABLE)
+    return code
+
+
+async def _relay_stderr(process: asyncio.subprocess.Process, name: str) -> str:
+    """Send what a worker and its libraries write to file descriptor 2 to the debug log; return the last line."""
+    assert process.stderr is not None
+    last = ""
+    while True:
+        try:
+            line = await process.stderr.readline()
+        except ValueError:  # a line beyond the reader's limit; it has been dropped
+            continue
+        if not line:
+            return last
+        last = line.decode(errors="replace").rstrip()[:_MAX_STDERR_LINE] or last
+        log.debug("worker.stderr", worker=name, line=last)
+
+
+async def _last_line(chatter: asyncio.Task[str]) -> str:
+    done, _ = await asyncio.wait({chatter}, timeout=0.1)
+    return chatter.result() if done else ""
+
+
+def _in_words(code: int | None) -> str:
+    if code is None:
+        return _UNKILLABLE
+    if code < 0:
+        known = {each.value: each.name for each in signal.Signals}
+        return f"it was killed by {known.get(-code, f'signal {-code}')}"
+    return f"it exited with {code}"

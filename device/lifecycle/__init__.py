@@ -1,0 +1,1 @@
+"""Signals, the service manager, and deadlines of the daemon's parts."""

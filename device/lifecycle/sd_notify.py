@@ -1,0 +1,88 @@
+"""systemd's notification protocol (sd_notify(3)): READY, STATUS, WATCHDOG. Silent where nobody listens."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import time
+from typing import TYPE_CHECKING, Self
+
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from device.lifecycle.deadlines import Deadlines
+
+log = structlog.get_logger()
+
+_US = 1_000_000
+_LOOK_S = 10.0
+EVENT_LOOP = "event loop"
+_LOOP_DUE_S = 5.0  # beside the time that it sleeps
+_PINGS_PER_TIMEOUT = 3  # sd_watchdog_enabled(3) asks for two at least
+
+
+class Notifier:
+    """Tells the service manager how things are; what cannot be told is not worth a failure."""
+
+    def __init__(self, *, address: str = "", watchdog_s: float = 0.0) -> None:
+        self._address = f"\0{address[1:]}" if address.startswith("@") else address
+        self._watchdog_s = watchdog_s
+        self._status = ""
+
+    @classmethod
+    def of_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Read NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID."""
+        watchdog_us = environment.get("WATCHDOG_USEC", "")
+        meant = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+        watchdog_s = int(watchdog_us) / _US if watchdog_us.isdecimal() and meant else 0.0
+        return cls(address=environment.get("NOTIFY_SOCKET", ""), watchdog_s=watchdog_s)
+
+    @property
+    def watched(self) -> bool:
+        """Whether the service manager ends this process if it hangs."""
+        return self._watchdog_s > 0 and bool(self._address)
+
+    def ready(self) -> None:
+        self._send("READY=1")
+
+    def stopping(self) -> None:
+        self._send("STOPPING=1")
+
+    def status(self, text: str) -> None:
+        """Say in one line how the service is."""
+        line = text.replace("\n", " ")
+        if line != self._status:
+            self._status = line
+            self._send(f"STATUS={line}")
+
+    async def keep_alive(self, deadlines: Deadlines) -> None:
+        """Ping the watchdog from the event loop, for ever, as long as each part keeps its promises.
+
+        A loop that is blocked pings no more, and neither does one in which a part hangs: the manager starts the
+        process again then.
+        """
+        silent = False
+        while True:
+            wait_s = self._watchdog_s / _PINGS_PER_TIMEOUT or _LOOK_S
+            deadlines.give(EVENT_LOOP, now=time.monotonic(), within_s=wait_s + _LOOP_DUE_S)
+            missed = deadlines.missed(time.monotonic())
+            if missed and not silent and self.watched:
+                log.critical("daemon.hangs", parts=missed, hint="the service manager will start this process again")
+            silent = bool(missed)
+            if not missed and self._watchdog_s:
+                self._send("WATCHDOG=1")
+            await asyncio.sleep(wait_s)
+
+    def _send(self, message: str) -> None:
+        if not self._address:
+            return
+        with (
+            contextlib.suppress(OSError),
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out,
+        ):
+            out.setblocking(False)  # noqa: FBT003
+            out.sendto(message.encode(errors="replace"), self._address)

@@ -1,0 +1,248 @@
+"""Stays in the room, for ever: carries out what `joining` decides, one attempt at a time, each with a fresh Room."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from device.errors import CredentialError, DeviceError, UnreachableError
+from device.log_throttle import LogThrottle
+from device.network.probe import Probe
+from device.network.proxy import host_to_reach
+from device.network.sdk import prepare_sdk
+from device.redaction import redacted
+from device.room.claim import IdentityClaim
+from device.room.join_policy import Action, IdentityHolder, Joining
+from device.room.reasons import DUPLICATE_IDENTITY, reason_of
+from device.room.session import Session, SessionEnd
+from device.room.session_monitor import SessionMonitor
+from device.room.state import PublishState, RoomState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from device.clock import ServerClock
+    from device.config.schema import Reconnect
+    from device.lifecycle.deadlines import Deadlines
+    from device.log import LogContext
+    from device.network.probe import ProbeResult
+    from device.network.resolver import Resolver
+    from device.network.route import Routes
+    from device.room.publications import Track
+    from device.telemetry.attributes import Attributes
+    from device.tokens.join_token import JoinToken, TokenSource
+
+log = structlog.get_logger()
+
+# Each step is bounded in itself: three tries of a token endpoint, 10 s each, take longest.
+_LONGEST_REST_S, _STEP_DUE_S, _LOOK_DUE_S = 60.0, 90.0, 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomDependencies:
+    """What a presence needs of the world; `urls` in the order in which they are tried."""
+
+    urls: tuple[str, ...]
+    credentials: TokenSource
+    resolver: Resolver
+    routes: Routes
+
+
+class RoomConnection:
+    """Owns the connection to the room. `on_state` gets each change of state with a reason in words."""
+
+    def __init__(
+        self,
+        surroundings: RoomDependencies,
+        *,
+        reconnect: Reconnect,
+        stall_s: float,
+        tracks: Sequence[Track],
+        attributes: Attributes,
+        log_context: LogContext,
+        on_state: Callable[[RoomState, str], None],
+        on_publication: Callable[[str, PublishState], None],
+        clock: ServerClock,
+        on_clock: Callable[[float], None],
+        deadlines: Deadlines,
+    ) -> None:
+        self.state, self._why = RoomState.CONNECTING, ""
+        self._urls = surroundings.urls
+        self._credentials = surroundings.credentials
+        self._resolver = surroundings.resolver
+        self._routes = surroundings.routes
+        self._probe = Probe(surroundings.resolver)
+        self._deadlines = deadlines
+        self._monitor = SessionMonitor(
+            probe=self._probe,
+            routes=self._routes,
+            urls=self._urls,
+            stall_s=stall_s,
+            probe_s=reconnect.probe_s,
+            on_look=lambda: self._extend_deadline(_LOOK_DUE_S),
+        )
+        self._joining = Joining(
+            probe_s=reconnect.probe_s, spread_s=reconnect.spread_s, max_s=reconnect.max_s, uniform=random.uniform
+        )
+        self._tracks = tracks
+        self._attributes = attributes
+        self._log_context = log_context
+        self._on_state = on_state
+        self._on_publication = on_publication
+        self._clock, self._on_clock = clock, on_clock
+        self._claim = IdentityClaim()
+        self._probed: ProbeResult | None = None
+        self._throttle = LogThrottle()
+        self._away_since: float | None = None
+
+    async def run(self) -> None:
+        """Join, stay, and join again, until cancelled; then leave in order."""
+        self._aim_by_name()
+        while True:
+            self._joining.link(up=self._routes.local_route is not None, now=time.monotonic())
+            step = self._joining.next(time.monotonic())
+            self._extend_deadline(_STEP_DUE_S)
+            match step.act:
+                case Action.REST:
+                    await self._rest(step.until)
+                case Action.PROBE:
+                    await self._look_for_server()
+                case Action.LOOK:
+                    await self._look_for_identity_holder()
+                case Action.JOIN:
+                    await self._join()
+
+    async def _rest(self, until: float) -> None:
+        if self._routes.local_route is None:
+            self._wait_because("this device has no network")
+            # What comes back may be another network, from which the server has another address.
+            self._aim_by_name()
+        self._routes.changed.clear()
+        left_s = max(0.0, min(until - time.monotonic(), _LONGEST_REST_S))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(left_s):
+                await self._routes.changed.wait()
+
+    def _aim_by_name(self) -> None:
+        self._routes.aim(host_to_reach(self._urls[0], os.environ))
+
+    async def _look_for_server(self) -> None:
+        try:
+            self._probed = await self._probe.first(self._urls)
+        except UnreachableError as error:
+            self._joining.probed(answered=False, now=time.monotonic())
+            self._wait_because(str(error), for_viewers=error.for_viewers)
+            return
+        self._routes.aim(self._probed.address)
+        self._saw_server_time(self._probed.server_time_s)
+        self._joining.probed(answered=True, now=time.monotonic())
+        self._become(RoomState.CONNECTING, self._why)
+
+    def _saw_server_time(self, server_time_s: float | None) -> None:
+        """Log how far this clock is from the server's, when that changes by much."""
+        if server_time_s is None:
+            return
+        offset_s = self._clock.saw(server_time_s, time.time())
+        if offset_s is not None:
+            log.warning("clock.offset", offset_s=round(offset_s), hint="is time synchronisation running?")
+            self._on_clock(offset_s)
+
+    async def _look_for_identity_holder(self) -> None:
+        assert self._probed
+        try:
+            identity_holder = await self._credentials.identity_holder(self._probed, self._resolver)
+        except CredentialError as error:
+            log.info("room.rival_unknown", why=redacted(str(error)))
+            identity_holder = IdentityHolder.UNKNOWN
+        if hold_s := self._joining.looked(identity_holder, time.monotonic()):
+            self._wait_because(f"{reason_of(DUPLICATE_IDENTITY).text}; next look in {hold_s:.0f} s")
+
+    async def _join(self) -> None:
+        try:
+            ended = await self._run_session()
+        except DeviceError as error:
+            if not error.retry:
+                raise
+            delay_s = self._joining.failed(time.monotonic())
+            self._urls = (*self._urls[1:], self._urls[0])  # the next of the list may do better
+            self._wait_because(redacted(str(error)), for_viewers=error.for_viewers, delay_s=delay_s)
+            return
+        self._away_since = now = time.monotonic()
+        delay_s = self._joining.ended(ended.reason, stayed_s=ended.published_for_s, clean=ended.clean, now=now)
+        log.info("room.left", reason=ended.reason, published_for_s=round(ended.published_for_s, 1))
+        if ended.reason == DUPLICATE_IDENTITY:
+            log.error("room.duplicate_identity", hint="two devices with one identity: set room.identity on one of them")
+        self._wait_because(reason_of(ended.reason).text, delay_s=delay_s)
+
+    async def _run_session(self) -> SessionEnd:
+        session = Session(
+            await self._join_token(),
+            tracks=self._tracks,
+            attributes=self._attributes,
+            on_publication=self._on_publication,
+        )
+        staying = asyncio.create_task(session.run(), name="session")
+        looking = asyncio.create_task(self._monitor_session(session), name="vigil")
+        try:
+            await asyncio.wait({staying, looking}, return_when=asyncio.FIRST_COMPLETED)
+            if looking.done():
+                looking.result()  # a join that is stuck ends the process, as does a mistake of ours
+            return await staying
+        finally:
+            looking.cancel()
+            staying.cancel()
+            await asyncio.gather(staying, looking, return_exceptions=True)
+
+    async def _join_token(self) -> JoinToken:
+        """Obtain a ticket for a server that has just answered."""
+        assert self._probed
+        join_token = await self._credentials.obtain(self._probed, self._resolver)
+        join_token.grants.demand_any(tuple(each.track.name for each in self._tracks))
+        if join_token.url != self._probed.url:  # a token endpoint may name another server
+            self._probed = await self._probe.look(join_token.url)
+            self._routes.aim(self._probed.address)
+        self._log_context.bind(identity=join_token.grants.identity, room=join_token.grants.room)
+        self._claim.take(join_token.url, room=join_token.grants.room, identity=join_token.grants.identity)
+        prepare_sdk(join_token.url)
+        log.debug("room.joining", url=join_token.url)
+        return join_token
+
+    async def _monitor_session(self, session: Session) -> None:
+        await self._monitor.until_live(session)
+        if self._away_since is not None:
+            self._attributes.set(room=f"back after {time.monotonic() - self._away_since:.0f} s: {self._why}")
+            self._away_since = None
+        await self._monitor.while_live(session, self._permitted)
+
+    def _extend_deadline(self, within_s: float) -> None:
+        self._deadlines.give("room", now=time.monotonic(), within_s=within_s)
+
+    def _permitted(self, permitted: bool) -> None:  # noqa: FBT001 - a callback
+        if permitted:
+            self._become(RoomState.LIVE, "")
+        else:
+            self._become(RoomState.FORBIDDEN, "the right to publish was taken away")
+
+    def _wait_because(self, why: str, *, for_viewers: str = "", delay_s: float | None = None) -> None:
+        """Log why the device is not in the room; viewers get the text that is composed for them."""
+        if self._away_since is None:
+            self._away_since = time.monotonic()
+        self._become(RoomState.WAITING, for_viewers or why)
+        if times := self._throttle.count_to_log(why, time.monotonic()):
+            delay_s = None if delay_s is None else round(delay_s, 2)
+            log.warning("room.waiting", why=why, delay_s=delay_s, times=times)
+
+    def _become(self, state: RoomState, why: str) -> None:
+        if state is not self.state:
+            ends_well = RoomState.LIVE in (state, self.state)
+            (log.info if ends_well else log.debug)("room.state", old=self.state.value, new=state.value)
+        if (state, why) != (self.state, self._why):
+            self.state, self._why = state, why
+            self._on_state(state, why)

@@ -1,0 +1,169 @@
+"""What to do next to get into the room, and when. Pure: the caller brings time and chance, and carries it out.
+
+Nothing is joined on a guess: first a probe that was answered, then one join after a random delay, for when a
+server comes back all devices see it at once. Times in seconds of the monotonic clock.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from device.backoff import Backoff
+from device.room.reasons import DELIVERY_STALLED, Response, reason_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_FOREVER = float("inf")
+_BACKOFF_BASE_S = 0.5
+# However well each join goes: a stay that ends at once is not begun again at once.
+_MIN_BETWEEN_JOINS_S = 1.0
+# What comes back comes once a second or so, at another moment for each device: when it stops for all of them at once,
+# they notice about so far apart by themselves.
+_STALLS_APART_S = 1.0
+_GHOST_S = 30.0  # what we did not leave in order may come back: a join that was under way, a server that was stopped
+_GHOST_RETRY_S = 2.0
+_LOOK_AGAIN_S = 60.0
+_BLIND_FIRST_S, _BLIND_MOST_S = 60.0, 3600.0
+_CALM_S = 2 * _BLIND_MOST_S  # a stay of this length: nobody contests the identity
+
+
+class Action(enum.Enum):
+    """What the caller is to do now; each but REST is answered by a call of the method named beside it."""
+
+    REST = "rest"  # until `until`, or until the link changes: link()
+    PROBE = "probe"  # probed()
+    LOOK = "look"  # looked()
+    JOIN = "join"  # failed() or ended()
+
+
+class IdentityHolder(enum.Enum):
+    """What a look for another participant under our identity has shown."""
+
+    ABSENT = "absent"
+    PRESENT = "present"
+    UNKNOWN = "unknown"  # who holds only a token cannot look
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The next thing to do; `until` belongs to REST."""
+
+    act: Action
+    until: float = _FOREVER
+
+
+@dataclass(slots=True, kw_only=True)
+class Joining:
+    """Decides on probes, looks, joins and rests; there is always a next step."""
+
+    probe_s: float
+    spread_s: float
+    max_s: float
+    uniform: Callable[[float, float], float]
+    linked: bool = field(default=True, init=False)
+    _backoff: Backoff = field(init=False)
+    _hold_until: float = field(default=-_FOREVER, init=False)
+    _hold_for_failure: bool = field(default=False, init=False)
+    _probe_at: float = field(default=-_FOREVER, init=False)
+    _join_at: float | None = field(default=None, init=False)
+    _joined_at: float = field(default=-_FOREVER, init=False)
+    _first: bool = field(default=True, init=False)
+    _under_way: bool = field(default=False, init=False)
+    _contested: bool = field(default=False, init=False)
+    _apart_s: float = field(default=0.0, init=False)
+    _waits: int = field(default=0, init=False)
+    _waited_for: str = field(default="", init=False)
+    _blind: int = field(default=0, init=False)
+    _unclean_at: float = field(default=-_FOREVER, init=False)
+
+    def __post_init__(self) -> None:
+        # What worked at all begins anew: a failed join backs off, a stay that ended does not.
+        self._backoff = Backoff(base_s=_BACKOFF_BASE_S, cap_s=self.max_s, reset_after_s=_FOREVER, uniform=self.uniform)
+
+    def next(self, now: float) -> Step:
+        """Return what to do now."""
+        if not self.linked or self._under_way:
+            return Step(Action.REST)
+        due = max(self._hold_until, self._probe_at if self._join_at is None else self._join_at)
+        if now < due:
+            return Step(Action.REST, due)
+        if self._join_at is None:
+            self._probe_at = now + self.uniform(self.probe_s / 2, self.probe_s)
+            return Step(Action.PROBE)
+        if self._contested:
+            return Step(Action.LOOK)
+        self._joined_at, self._first, self._join_at, self._under_way = now, False, None, True
+        return Step(Action.JOIN)
+
+    def link(self, *, up: bool, now: float) -> None:
+        """Note that this device has, or has no, way to the server; its return is worth a probe at once."""
+        if up and not self.linked:
+            self._backoff.failures = 0
+            self._probe_at = now
+            if self._hold_for_failure:
+                self._hold_until = now
+        if not up:
+            self._join_at, self._apart_s = None, 0.0
+        self.linked = up
+
+    def probed(self, *, answered: bool, now: float) -> None:
+        """Note what a probe has shown."""
+        if not answered:
+            self._first = False  # it will come back for many devices at once
+            self._join_at, self._apart_s = None, 0.0
+        elif self._join_at is None:
+            delay_s = 0.0 if self._first else max(0.0, self.uniform(0.0, self.spread_s) - self._apart_s)
+            self._join_at = max(now + delay_s, self._joined_at + _MIN_BETWEEN_JOINS_S)
+
+    def looked(self, identity_holder: IdentityHolder, now: float) -> float:
+        """Note whether somebody else has our identity; return for how long that holds us up."""
+        if identity_holder is IdentityHolder.PRESENT:
+            hold_s = self.uniform(_LOOK_AGAIN_S, _LOOK_AGAIN_S * 1.25)
+        else:
+            self._contested = False
+            hold_s = 0.0
+        if identity_holder is IdentityHolder.UNKNOWN:
+            longest_s = min(_BLIND_MOST_S, _BLIND_FIRST_S * 2.0 ** min(self._blind, 16))
+            self._blind += 1
+            hold_s = self.uniform(longest_s, longest_s * 1.25)
+        if hold_s:
+            self._hold(hold_s, now)
+        return hold_s
+
+    def failed(self, now: float) -> float:
+        """Note that a join failed; return the delay before the next probe."""
+        delay_s = self._backoff.next_delay_s(went_well_for_s=0.0)
+        self._apart_s = 0.0
+        self._hold(delay_s, now)
+        self._hold_for_failure = True
+        self._unclean_at = now
+        return delay_s
+
+    def ended(self, name: str, *, stayed_s: float, clean: bool, now: float) -> float:
+        """Note why a stay ended; return for how long to wait before the next probe."""
+        self._backoff.failures = 0
+        self._apart_s = _STALLS_APART_S if name == DELIVERY_STALLED else 0.0
+        ghost = now - self._unclean_at < _GHOST_S
+        if stayed_s >= _CALM_S:
+            self._blind = 0
+        reason = reason_of(name)
+        delay_s = 0.0
+        if reason.response is Response.WAIT:
+            self._waits = self._waits + 1 if name == self._waited_for and stayed_s < reason.most_s else 0
+            self._waited_for = name
+            delay_s = min(reason.most_s, reason.first_s * 2.0 ** min(self._waits, 16))
+        elif reason.response is Response.LOOK and ghost:
+            delay_s = _GHOST_RETRY_S
+        elif reason.response is Response.LOOK:
+            self._contested = True
+        # Once: whoever comes back after that is no ghost.
+        self._unclean_at = -_FOREVER if clean else now
+        self._hold(delay_s, now)
+        return delay_s
+
+    def _hold(self, delay_s: float, now: float) -> None:
+        self._hold_for_failure = self._under_way = False
+        self._hold_until, self._probe_at, self._join_at = now + delay_s, now + delay_s, None

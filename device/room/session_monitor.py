@@ -1,0 +1,118 @@
+"""Looks after one stay in the room: while it is joined, and then for as long as it is worth anything."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from device.errors import StuckJoinError, UnreachableError
+from device.room.liveness import LivenessPolicy
+from device.room.reasons import DELIVERY_STALLED, reason_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from device.network.probe import Probe
+    from device.network.route import Routes
+    from device.room.session import Session
+
+log = structlog.get_logger()
+
+_LOOK_S = 1.0
+_LOOK_AGAIN_S = 0.25
+_STUCK_S = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionMonitor:
+    """`urls`: the servers that would do, in order; `stall_s` and `probe_s` as in the configuration."""
+
+    probe: Probe
+    routes: Routes
+    urls: Sequence[str]
+    stall_s: float
+    probe_s: float
+    on_look: Callable[[], None]  # called at least every few seconds, as long as nothing hangs
+
+    async def until_live(self, session: Session) -> None:
+        """Return once the session is published. Raises StuckJoinError 20 s after the server was last away.
+
+        A join cannot be cancelled: the SDK would carry on with it, beside the next one. Publishing has limits of its
+        own: the session ends if it fails.
+        """
+        well_since: float | None = time.monotonic()
+        while not session.joined.is_set():
+            self.on_look()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._soon_s()):
+                    await session.joined.wait()
+                break
+            answers = self.routes.local_route is not None and await self._answering((session.url,))
+            well_since = (well_since or time.monotonic()) if answers else None
+            if well_since is not None and time.monotonic() - well_since > _STUCK_S:
+                raise StuckJoinError(f"{session.url} answers, but a join has been under way for {_STUCK_S:.0f} s")
+        while not session.live.is_set():
+            self.on_look()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S):
+                    await session.live.wait()
+
+    async def while_live(self, session: Session, on_permitted: Callable[[bool], None]) -> None:
+        """Watch a published session; give it up for the first reason there is, and return."""
+        local_route = self.routes.local_route
+        liveness = LivenessPolicy(
+            stall_s=self.stall_s,
+            began_at=time.monotonic(),
+            url=session.url,
+            address=local_route.address if local_route else None,
+        )
+        while True:
+            self.on_look()
+            on_permitted(session.permitted)
+            if transport_stats := await session.transport_stats():
+                liveness.saw(transport_stats, session.fed(), time.monotonic())
+            liveness.sdk(reconnecting=session.reconnecting, now=time.monotonic())
+            liveness.local_route(self.routes.local_route.address if self.routes.local_route else None)
+            if liveness.wants_probe(time.monotonic()) and self.routes.local_route is not None:
+                liveness.probed(await self._answering((session.url, *self.urls)), time.monotonic())
+            now = time.monotonic()
+            if reason := liveness.reason(now):
+                if reason == DELIVERY_STALLED and (stall := liveness.stall(now)):
+                    log.warning("room.stalled", culprit=stall.culprit, age_s=round(stall.age_s, 1))
+                log.info("room.given_up", reason=reason, why=reason_of(reason).text)
+                session.give_up(reason)
+                return
+            within_s = (
+                self._soon_s()
+                if liveness.reconnecting
+                else _LOOK_AGAIN_S
+                if liveness.wants_closer_look(now)
+                else _LOOK_S
+            )
+            await _either(session.changed, self.routes.changed, within_s=within_s)
+
+    def _soon_s(self) -> float:
+        return random.uniform(self.probe_s / 2, self.probe_s)  # noqa: S311 - no secret
+
+    async def _answering(self, urls: Sequence[str]) -> str | None:
+        with contextlib.suppress(UnreachableError):
+            return (await self.probe.first(tuple(dict.fromkeys(urls)))).url
+        return None
+
+
+async def _either(*events: asyncio.Event, within_s: float) -> None:
+    """Wait for one of the events, no longer than so many seconds; clear them."""
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+    for event in events:
+        event.clear()

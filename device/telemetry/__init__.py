@@ -1,0 +1,1 @@
+"""What the device reports of itself: statistics, attributes, status line, state file."""

@@ -1,0 +1,112 @@
+"""One answer to "how is it?", made of the room's and the workers' states, for viewers and operators."""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING
+
+import structlog
+
+from device.ipc.supervisor import WorkerState
+from device.room.state import PublishState, RoomState
+from device.telemetry.attributes import public_text
+
+if TYPE_CHECKING:
+    from device.lifecycle.sd_notify import Notifier
+    from device.telemetry.attributes import Attributes
+    from device.telemetry.state_file import StateFile
+
+log = structlog.get_logger()
+
+_AWAY = frozenset({WorkerState.STALLED, WorkerState.ABSENT})
+# Viewers receive nothing of such a track, whatever its source does.
+_HIDDEN = frozenset({PublishState.MUTED, PublishState.FORBIDDEN, PublishState.FAILED})
+
+
+class DeviceState(enum.Enum):
+    """The attribute `device.state`."""
+
+    CONNECTING = "connecting"
+    STARTING = "starting"  # in the room, but a source has not begun yet
+    LIVE = "live"
+    MUTED = "muted"  # in the room, but the room has muted a track
+    FORBIDDEN = "forbidden"  # in the room, but a track may not be published
+    RECOVERING = "recovering"  # in the room, but a source delivers nothing, or its track could not be published
+
+
+class Status:
+    """Collects the states of the parts; the one place where `device.state` changes."""
+
+    def __init__(self, attributes: Attributes, notifier: Notifier, state_file: StateFile) -> None:
+        self._attributes = attributes
+        self._notifier = notifier
+        self._state_file = state_file
+        self._room = "connecting"
+        self._room_state = RoomState.CONNECTING
+        self._clock = ""
+        self._workers: dict[str, WorkerState] = {}
+        self._publications: dict[str, PublishState] = {}
+        self._worker_texts: dict[str, str] = {}
+        self._state = DeviceState.CONNECTING
+
+    def expect(self, name: str) -> None:
+        """Count a worker from its beginning: a device is live when all of them are."""
+        self.worker(name, WorkerState.STARTING, "")
+
+    def room(self, state: RoomState, why: str) -> None:
+        self._room_state = state
+        self._room = _with_reason(state.value, why)
+        self._update()
+
+    def worker(self, name: str, state: WorkerState, why: str) -> None:
+        self._workers[name] = state
+        self._worker_texts[name] = _with_reason(state.value, why)
+        self._update()
+
+    def publication(self, name: str, state: PublishState) -> None:
+        """Note how the track of this name is in the room."""
+        self._publications[name] = state
+        self._update()
+
+    def clock(self, offset_s: float) -> None:
+        """Note how far this clock is ahead of the server's, in seconds; 0: not notably."""
+        self._clock = f"{abs(offset_s):.0f} s {'ahead of' if offset_s > 0 else 'behind'} the server" if offset_s else ""
+        self._update()
+
+    def video(self, text: str) -> None:
+        """Tell viewers what is sent of the picture; the rest is told as it was."""
+        self._attributes.set(video=text)
+
+    def _device_state(self) -> DeviceState:
+        publications, workers = set(self._publications.values()), set(self._workers.values())
+        by_precedence = (
+            (self._room_state is RoomState.FORBIDDEN, DeviceState.FORBIDDEN),
+            (self._room_state is not RoomState.LIVE, DeviceState.CONNECTING),
+            (PublishState.FORBIDDEN in publications, DeviceState.FORBIDDEN),
+            (workers & _AWAY or PublishState.FAILED in publications, DeviceState.RECOVERING),
+            (PublishState.MUTED in publications, DeviceState.MUTED),
+            (workers - {WorkerState.LIVE} or PublishState.STARTING in publications, DeviceState.STARTING),
+        )
+        return next((state for holds, state in by_precedence if holds), DeviceState.LIVE)
+
+    def _text(self, name: str) -> str:
+        """Return how one source is for viewers: what keeps it from them comes first."""
+        publication = self._publications.get(name, PublishState.PUBLISHED)
+        if self._workers[name] in _AWAY or publication not in _HIDDEN:
+            return self._worker_texts[name]
+        return publication.value
+
+    def _update(self) -> None:
+        state = self._device_state()
+        if state is not self._state:
+            log.info("device.state", old=self._state.value, new=state.value)
+            self._state = state
+        texts = {name: self._text(name) for name in self._workers}
+        self._attributes.set(state=state.value, **texts)
+        parts = {"room": self._room, **texts} | ({"clock": self._clock} if self._clock else {})
+        self._notifier.status("; ".join(f"{name} {text}" for name, text in parts.items()))
+        self._state_file.write({"state": state.value, **parts})
+
+
+def _with_reason(state: str, why: str) -> str:
+    return public_text(f"{state}: {why}") if why else state

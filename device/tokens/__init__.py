@@ -1,0 +1,1 @@
+"""Where join tokens come from, and what they allow."""

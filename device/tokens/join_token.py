@@ -1,0 +1,81 @@
+"""What is needed for one join: where to, and a token that fits what the configuration says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from device.config.schema import websocket_url
+from device.errors import CredentialError, TokenMismatchError
+from device.redaction import hide
+from device.tokens.grants import Grants, read_grants
+
+if TYPE_CHECKING:
+    from device.network.probe import ProbeResult
+    from device.network.resolver import Resolver
+    from device.room.join_policy import IdentityHolder
+    from device.telemetry.attributes import Attributes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRequest:
+    """Who the device wants to be, and where. Empty names are left to the token."""
+
+    urls: tuple[str, ...]
+    room: str
+    identity: str
+    derived_identity: str
+    display_name: str
+    attributes: Attributes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinToken:
+    """One token for one join, with what it says."""
+
+    url: str
+    token: str = field(repr=False)
+    grants: Grants
+
+
+class TokenSource(Protocol):
+    """One of the three ways to a token."""
+
+    @property
+    def wanted(self) -> TokenRequest: ...
+
+    async def obtain(self, at: ProbeResult | None = None, resolver: Resolver | None = None) -> JoinToken:
+        """Return a fresh ticket for the server that was seen, else for the first one that is configured.
+
+        Raises CredentialError, never with a secret in its text.
+        """
+        ...
+
+    async def identity_holder(self, at: ProbeResult, resolver: Resolver) -> IdentityHolder:
+        """Say whether another participant has our identity now. Raises CredentialError where that cannot be told."""
+        ...
+
+
+def checked(wanted: TokenRequest, *, url: str, token: str, origin: str) -> JoinToken:
+    """Return the ticket if the token agrees with the configuration.
+
+    Raises CredentialError that names `origin` and shows both values where they differ.
+    """
+    hide(token)
+    try:
+        grants = read_grants(token)
+    except CredentialError as error:
+        raise CredentialError(f"{origin}: the token {error}") from None
+    for key, ours, theirs in (
+        ("room.name", wanted.room, grants.room),
+        ("room.identity", wanted.identity, grants.identity),
+    ):
+        if ours and ours != theirs:
+            raise TokenMismatchError(
+                f"{origin}: {key} is {ours!r} in the configuration, but {theirs!r} in the token; "
+                f"leave {key} empty or make them equal"
+            )
+    try:
+        return JoinToken(url=websocket_url(url), token=token, grants=grants)
+    except ValueError as error:
+        raise CredentialError(f"{origin}: the server's URL {error}") from None

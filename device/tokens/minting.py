@@ -1,0 +1,184 @@
+"""Tokens made here, if the device holds a project's key and secret. They are valid by the server's clock."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import secrets
+import time
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import jwt
+
+from device.errors import CredentialError, UnreachableError
+from device.network.address import base_of
+from device.network.http import http_session
+from device.room.join_policy import IdentityHolder
+from device.tokens.grants import SOURCES, read_grants
+from device.tokens.join_token import JoinToken, TokenRequest
+from device.tokens.secret_file import read_secret
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from device.network.probe import ProbeResult
+    from device.network.resolver import Resolver
+
+# The server renews the token of a connected participant; this one only has to outlive one join.
+_PUBLISHER_TTL = datetime.timedelta(minutes=10)
+_LIST_TTL = datetime.timedelta(minutes=1)
+# The Date of the server's answer is of a second ago and more, and its nodes need not agree to the second.
+_BACKDATED_S = 60
+_LIST_S = 5.0
+_MAX_LIST_BYTES = 4 << 20
+VIEWER_TTL = datetime.timedelta(hours=6)  # the default of livekit-api
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """Mints tokens with only the grants needed. Key and secret are given, or read from their files each time."""
+
+    wanted: TokenRequest
+    key: str = ""
+    secret: str = field(default="", repr=False)
+    key_file: Path | None = None
+    secret_file: Path | None = None
+
+    async def obtain(self, at: ProbeResult | None = None, resolver: Resolver | None = None) -> JoinToken:  # noqa: ARG002
+        token = self.publisher_token(at=at)
+        return JoinToken(url=at.url if at else self.wanted.urls[0], token=token, grants=read_grants(token))
+
+    def publisher_token(
+        self, *, at: ProbeResult | None = None, identity: str = "", ttl: datetime.timedelta = _PUBLISHER_TTL
+    ) -> str:
+        """Return a token that may publish and write attributes, for this device or under another identity."""
+        return self._mint(
+            at=at,
+            identity=identity or self._identity,
+            name=self.wanted.display_name,
+            ttl=ttl,
+            attributes=self.wanted.attributes.snapshot(),
+            roomJoin=True,
+            canPublish=True,
+            canPublishSources=list(SOURCES),
+            canSubscribe=False,
+            canPublishData=False,
+            canUpdateOwnMetadata=True,
+        )
+
+    def viewer_token(
+        self,
+        *,
+        at: ProbeResult | None = None,
+        ttl: datetime.timedelta = VIEWER_TTL,
+        data: bool = True,
+        hidden: bool = False,
+    ) -> str:
+        """Return a token that may subscribe and, with `data`, send commands to a device, but not publish.
+
+        Raises CredentialError if key or secret cannot be read.
+        """
+        return self._mint(
+            at=at,
+            identity=f"viewer-{secrets.token_hex(4)}",
+            name="",
+            ttl=ttl,
+            attributes={},
+            roomJoin=True,
+            canPublish=False,
+            canSubscribe=True,
+            canPublishData=data,
+            canUpdateOwnMetadata=False,
+            **({"hidden": True} if hidden else {}),
+        )
+
+    async def identity_holder(self, at: ProbeResult, resolver: Resolver) -> IdentityHolder:
+        """List the room's participants, with a token that is for this alone."""
+        token = self._mint(at=at, identity="", name="", ttl=_LIST_TTL, attributes={}, roomAdmin=True)
+        status, answer = await self._call(at, resolver, token, "ListParticipants", {"room": self.wanted.room})
+        if status == HTTPStatus.NOT_FOUND and answer.get("code") == "not_found":
+            return IdentityHolder.ABSENT
+        if status != HTTPStatus.OK:
+            raise CredentialError(f"the server does not list its participants: HTTP {status}")
+        found = answer.get("participants", [])
+        if not isinstance(found, list):
+            raise CredentialError("the server does not list its participants: the answer holds no list")
+        there = {each.get("identity") for each in found if isinstance(each, dict)}
+        return IdentityHolder.PRESENT if self._identity in there else IdentityHolder.ABSENT
+
+    async def occupancy(self, at: ProbeResult, resolver: Resolver) -> tuple[int, int]:
+        """Return how many participants the room has, and how many it may have; 0: any number, or it is not known.
+
+        Raises CredentialError if the server does not answer.
+        """
+        token = self._mint(at=at, identity="", name="", ttl=_LIST_TTL, attributes={}, roomList=True, roomAdmin=True)
+        _, answer = await self._call(at, resolver, token, "ListRooms", {"names": [self.wanted.room]})
+        rooms = answer.get("rooms")
+        room = rooms[0] if isinstance(rooms, list) and rooms and isinstance(rooms[0], dict) else {}
+        most = room.get("max_participants")
+        # Not the room's own count: that is some seconds old.
+        _, answer = await self._call(at, resolver, token, "ListParticipants", {"room": self.wanted.room})
+        found = answer.get("participants")
+        return len(found) if isinstance(found, list) else 0, most if isinstance(most, int) else 0
+
+    async def _call(
+        self, at: ProbeResult, resolver: Resolver, token: str, method: str, arguments: dict[str, Any]
+    ) -> tuple[int, dict[str, Any]]:
+        """Ask the server's API (Twirp, in JSON). Raises CredentialError for what is no answer of it."""
+        import aiohttp
+
+        try:
+            async with (
+                http_session(resolver, within_s=_LIST_S) as session,
+                session.post(
+                    f"{base_of(at.url)}twirp/livekit.RoomService/{method}",
+                    json=arguments,
+                    headers={"Authorization": f"Bearer {token}"},
+                    allow_redirects=False,
+                ) as response,
+            ):
+                answer = json.loads(await response.content.read(_MAX_LIST_BYTES))
+        except (TimeoutError, aiohttp.ClientError, UnreachableError) as error:
+            raise CredentialError(f"the server does not list its participants: {type(error).__name__}") from None
+        except (ValueError, RecursionError):
+            raise CredentialError("the server does not list its participants: the answer is no JSON") from None
+        if not isinstance(answer, dict):
+            raise CredentialError("the server does not list its participants: the answer is no JSON object")
+        return response.status, answer
+
+    @property
+    def _identity(self) -> str:
+        return self.wanted.identity or self.wanted.derived_identity
+
+    def _pair(self) -> tuple[str, str]:
+        return (
+            read_secret(self.key_file) if self.key_file else self.key,
+            read_secret(self.secret_file) if self.secret_file else self.secret,
+        )
+
+    def _mint(
+        self,
+        *,
+        at: ProbeResult | None,
+        identity: str,
+        name: str,
+        ttl: datetime.timedelta,
+        attributes: dict[str, str],
+        **grants: object,
+    ) -> str:
+        # The claims as livekit-api's AccessToken makes them, whose import takes as long as all the rest of a join.
+        key, secret = self._pair()
+        server_now_s = at.server_now_s() if at else None
+        now_s = int(time.time() if server_now_s is None else server_now_s)
+        claims = {
+            "iss": key,
+            "sub": identity,
+            "name": name,
+            "nbf": now_s - _BACKDATED_S,
+            "exp": now_s + int(ttl.total_seconds()),
+            "attributes": attributes,
+            "video": {"room": self.wanted.room, **grants},
+        }
+        return jwt.encode(claims, secret, algorithm="HS256")

@@ -1,0 +1,194 @@
+"""Which of the three ways to a token the configuration names, and the way by a ready token."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from device.errors import ConfigError, CredentialError, Problem, TokenMismatchError
+from device.identity import derived_identity
+from device.redaction import hide
+from device.room.join_policy import IdentityHolder
+from device.tokens.endpoint import Endpoint
+from device.tokens.expiry import LOOK_AGAIN_S, next_look_s, notice_of
+from device.tokens.join_token import JoinToken, TokenRequest, checked
+from device.tokens.minting import ApiKey
+from device.tokens.secret_file import read_secret, readable_by_others
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from device.clock import ServerClock
+    from device.config.schema import Config
+    from device.network.probe import ProbeResult
+    from device.network.resolver import Resolver
+    from device.telemetry.attributes import Attributes
+
+log = structlog.get_logger()
+
+__all__ = [
+    "ApiKey",
+    "Endpoint",
+    "TokenFile",
+    "announce_expiry",
+    "log_warnings",
+    "secret_files",
+    "select",
+    "warnings",
+]
+
+# What systemd's LoadCredential= may bring (systemd.exec(5)), under these names.
+_UNIT_ID = "livekit"
+_TOKEN, _API_KEY, _API_SECRET, _HEADERS = "token", "api_key", "api_secret", "endpoint_headers"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenFile:
+    """A ready token in a file, read again before each join, so that it can be replaced there."""
+
+    wanted: TokenRequest
+    path: Path
+
+    async def obtain(self, at: ProbeResult | None = None, resolver: Resolver | None = None) -> JoinToken:  # noqa: ARG002
+        return await asyncio.to_thread(self.read, at)
+
+    async def identity_holder(self, at: ProbeResult, resolver: Resolver) -> IdentityHolder:  # noqa: ARG002
+        """Say nothing: a publisher's token lets nobody look."""
+        return IdentityHolder.UNKNOWN
+
+    def read(self, at: ProbeResult | None = None) -> JoinToken:
+        url = at.url if at else self.wanted.urls[0]
+        return checked(self.wanted, url=url, token=read_secret(self.path), origin=str(self.path))
+
+
+async def announce_expiry(token_source: TokenFile, clock: ServerClock) -> None:
+    """Log when a ready token ends: now, a day before, an hour before and at its end, until cancelled.
+
+    The server renews the token of a connected participant, but the next join needs this one.
+    """
+    announced: tuple[float, int] | None = None
+    while True:
+        wait_s = LOOK_AGAIN_S
+        with contextlib.suppress(CredentialError):  # the next join says what is wrong with the file
+            expires_at = (await asyncio.to_thread(token_source.read)).grants.expires_at
+            notice = notice_of(expires_at, clock.now_s())
+            if (expires_at, notice.level) != announced:
+                announced = (expires_at, notice.level)
+                (log.warning if notice.urgent else log.info)(
+                    "token.expiry", what=notice.text, file=str(token_source.path)
+                )
+            wait_s = min(wait_s, next_look_s(expires_at, clock.now_s()) + 1.0)
+        await asyncio.sleep(wait_s)
+
+
+def select(config: Config, *, attributes: Attributes, directory: Path | None) -> TokenFile | Endpoint | ApiKey:
+    """Return the one way to a token that the file, else systemd's credentials `directory`, names.
+
+    Raises ConfigError for none, for several, and for a ready token that contradicts the file. A file with a secret that
+    cannot be read is no error yet: another service may write it before the next join.
+    """
+    here = config.credentials
+    wanted = TokenRequest(
+        urls=config.room.url,
+        room=config.room.name,
+        identity=config.room.identity,
+        derived_identity=derived_identity(),
+        display_name=config.room.display_name,
+        attributes=attributes,
+    )
+    given = {name: path for name in (_TOKEN, _API_KEY, _API_SECRET, _HEADERS) if (path := _given(directory, name))}
+    if here.endpoint:
+        headers_file = Path(here.endpoint_headers_file) if here.endpoint_headers_file else given.get(_HEADERS)
+        return Endpoint(wanted=wanted, url=here.endpoint, headers_file=headers_file)
+    if here.token_file or (_TOKEN in given and not here.api_key):
+        if not here.token_file and _API_KEY in given:
+            raise _wrong("token and api_key both lie in the credentials directory; allowed is one of them")
+        token_source = TokenFile(wanted=wanted, path=Path(here.token_file) if here.token_file else given[_TOKEN])
+        _demand_agreement(token_source)
+        return token_source
+    if here.api_key or _API_KEY in given:
+        return ApiKey(
+            wanted=_with_room(wanted),
+            key=here.api_key,
+            key_file=None if here.api_key else given[_API_KEY],
+            secret=here.api_secret.get_secret_value(),
+            secret_file=_secret_file(config, given),
+        )
+    raise _wrong("no way to a token is named; set exactly one of token_file, endpoint, api_key")
+
+
+def _demand_agreement(token_source: TokenFile) -> None:
+    """Raise ConfigError for a token that contradicts the configuration.
+
+    A file that is missing, empty or unreadable now may be written later: that is for the first join.
+    """
+    try:
+        token_source.read()
+    except TokenMismatchError as error:
+        raise _wrong(str(error)) from None
+    except CredentialError:
+        return
+
+
+def _secret_file(config: Config, given: Mapping[str, Path]) -> Path | None:
+    """Return the file with the secret; None if the configuration holds the secret itself."""
+    if secret := config.credentials.api_secret.get_secret_value():
+        hide(secret)
+        return None
+    if config.credentials.api_secret_file:
+        return Path(config.credentials.api_secret_file)
+    if _API_SECRET in given:
+        return given[_API_SECRET]
+    raise _wrong("api_key is set without its secret; set api_secret or api_secret_file")
+
+
+def log_warnings(problems: Sequence[Problem], token_source: TokenFile | Endpoint | ApiKey) -> None:
+    """Log what is not as it should be in the configuration, and secrets that everybody may read."""
+    for each in (*problems, *warnings(token_source)):
+        log.warning("config.warning", place=each.place, what=each.message)
+
+
+def warnings(token_source: TokenFile | Endpoint | ApiKey) -> list[Problem]:
+    """Return the files with secrets that others than their owner may read."""
+    return [
+        Problem(str(path), f"holds a secret, and everybody on this device may read it (mode {mode}); chmod 600")
+        for path in secret_files(token_source)
+        if (mode := readable_by_others(path))
+    ]
+
+
+def secret_files(token_source: TokenFile | Endpoint | ApiKey) -> list[Path]:
+    """Return the files with secrets from which this way to a token reads."""
+    match token_source:
+        case TokenFile():
+            return [token_source.path]
+        case Endpoint():
+            return [token_source.headers_file] if token_source.headers_file else []
+        case ApiKey():
+            return [each for each in (token_source.key_file, token_source.secret_file) if each]
+
+
+def _with_room(wanted: TokenRequest) -> TokenRequest:
+    if not wanted.room:
+        raise ConfigError(
+            Problem("room.name", "is required where the device mints its own token (credentials.api_key)")
+        )
+    return wanted
+
+
+def _given(directory: Path | None, name: str) -> Path | None:
+    if directory is None:
+        return None
+    # systemd names the files of a folder that it loads whole ID_FILE (systemd.exec(5), LoadCredential=).
+    candidates = (directory / name, directory / f"{_UNIT_ID}_{name}")
+    return next((path for path in candidates if os.path.isfile(path)), None)  # never raises  # noqa: PTH113
+
+
+def _wrong(message: str) -> ConfigError:
+    return ConfigError(Problem("credentials", message))
