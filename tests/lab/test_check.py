@@ -63,7 +63,7 @@ def test_check_with_the_service_stopped(service: Service, record: Record) -> Non
     record(
         "check, service stopped, as root with CREDENTIALS_DIRECTORY set: signs of its rows, exit code",
         f"{ {name: line.split()[0] for name, line in found.items()} }, {done.returncode}",
-        must="✓ for all, with camera, encoder, microphone, picture and sound; 0; it says that it is outside the sandbox",
+        must="✓ for all, with camera, encoder, microphone, picture and sound; 0; outside the sandbox",
         ok=done.returncode == 0
         and "outside the service's sandbox" in sandbox
         and {"camera", "encoder", "microphone", "picture", "sound"} <= set(found)
