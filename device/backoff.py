@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class Backoff:
     """Full-jitter exponential backoff: each delay is drawn from 0 to min(cap, base * 2^n).
 
-    Source: "Exponential Backoff And Jitter", AWS Architecture Blog, 2015. It starts anew once things went
+    Source: "Exponential Backoff And Jitter", AWS Architecture Blog, 2015. It is reset once things went
     well for `reset_after_s`.
     """
 

@@ -202,7 +202,7 @@ def _leave(code: int) -> NoReturn:
 
 
 def _open_standard_streams() -> None:
-    """Open /dev/null in the place of closed ones: else some socket would become standard error."""
+    """Open /dev/null for closed streams: otherwise some socket would become standard error."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
         pass
     os.close(descriptor)

@@ -89,13 +89,13 @@ class InternalError(DeviceError):
 
 
 class NativePanicError(DeviceError):
-    """The SDK's native library has panicked: nothing of it is to be trusted any more."""
+    """The SDK's native library has panicked: its state cannot be trusted any more."""
 
     public = "the SDK failed"
 
 
 class StuckJoinError(DeviceError):
-    """A join hangs although the server is well. It cannot be cancelled: only a new process may try another."""
+    """A join hangs although the server answers. It cannot be cancelled: only a new process may try another."""
 
     exit_code = ExitCode.TEMPORARY
     public = "a join does not finish"

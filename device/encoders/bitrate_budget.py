@@ -1,11 +1,11 @@
-"""Whether the next picture can be afforded. Pure; times in microseconds."""
+"""Whether the bitrate allows another picture. Pure; times in microseconds."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 _US = 1_000_000
-# libwebrtc drops units of whoever sends half a second more than its target (FrameDropper), and all that build on them
+# libwebrtc drops units of a sender that is half a second ahead of its target (FrameDropper), and all that build on them
 # are garbage until the next key frame. A picture that is left out before it is encoded harms none. Half of that, for
 # the next picture has a size of its own.
 _ALLOWED_S = 0.25

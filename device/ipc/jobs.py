@@ -1,4 +1,4 @@
-"""What a worker is told to do: plain data that crosses the wire. Free of heavy imports: both ends load it."""
+"""What a worker has to do: plain data that crosses the wire. Without heavy imports, because both processes load it."""
 
 from __future__ import annotations
 

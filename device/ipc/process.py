@@ -18,7 +18,7 @@ _KILL_S = 0.6
 
 
 async def fresh_interpreter(module: str, *arguments: str, **streams: Any) -> asyncio.subprocess.Process:
-    """Start `python -m module` in a session of its own, with nothing of ours that is not meant for it.
+    """Start `python -m module` in a session of its own, with a clean environment.
 
     Never a fork: the SDK has threads; and Ctrl-C at a terminal is meant for the daemon alone. Cancelled meanwhile, it
     leaves nothing running.

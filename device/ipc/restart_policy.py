@@ -1,6 +1,6 @@
-"""What to do with a worker next, and when. Pure: the caller brings time and chance, in seconds, and carries it out.
+"""What to do with a worker next, and when. Pure: the caller supplies time, in seconds, and randomness, and acts.
 
-Fresh or dead: a source that delivers nothing for too long is ended and begun anew, for ever, with growing delays.
+A source that delivers nothing for too long is ended and restarted, for ever, with growing delays.
 """
 
 from __future__ import annotations

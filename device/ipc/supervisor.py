@@ -1,4 +1,4 @@
-"""Keeps one worker running, for ever: carries out what `recovery` decides. The room never notices but for a gap."""
+"""Keeps one worker running, for ever: acts on `restart_policy`. Room and other streams go on meanwhile."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class WorkerPlan:
 class Supervisor:
     """Owns one worker. `on_media` gets its units or blocks, `on_state` each change of state.
 
-    `on_notice` gets what is odd about a source that delivers, empty when that is over.
+    `on_notice` gets how a source that delivers is degraded; empty when it has recovered.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class Supervisor:
         if devices is None:
             await asyncio.sleep(left_s)
         elif await hotplug.appearance(devices, within_s=left_s):
-            log.info("worker.plugged_in", worker=self.plan.name)
+            log.info("worker.device_connected", worker=self.plan.name)
             self._recovery.appeared(time.monotonic())
 
     async def _run_once(self) -> tuple[str, str]:
@@ -210,9 +210,9 @@ class Supervisor:
             getattr(log, level if level in _LOG_LEVELS else "info")(event, worker=self.plan.name, **fields)
 
     def _notice(self, text: str) -> None:
-        """Tell what is odd about a source that delivers; nothing is done about it."""
+        """Log and report that a source is degraded; nothing is done about it."""
         if self.state is WorkerState.LIVE:
-            log.warning("worker.odd", worker=self.plan.name, what=text or "it is over")
+            log.warning("worker.degraded", worker=self.plan.name, what=text or "it has recovered")
             self._on_notice(text)
 
     def _become(self, state: WorkerState, why: str) -> None:

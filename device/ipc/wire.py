@@ -1,6 +1,6 @@
-"""What the daemon and a worker say to each other: messages of a fixed header and one payload. Pure.
+"""Messages between the daemon and a worker: a fixed header and one payload. Pure.
 
-Either side reads what the other wrote as foreign input: `Decoder` refuses what is not a message.
+Each process treats what the other wrote as foreign input: `Decoder` refuses what is not a message.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Kind(enum.IntEnum):
     REPLY = 6  # answer to a command: JSON {id, error}
     LOG = 7  # one log line: JSON {level, event, ...}
     FAILED = 8  # last words: JSON {error, message}
-    NOTICE = 9  # what is odd about a source that delivers: JSON {text}; empty when it is over
+    NOTICE = 9  # a source is degraded: JSON {text}; empty: it has recovered
 
 
 MAX_PAYLOAD_BYTES = {

@@ -71,7 +71,7 @@ class WorkerLink:
         self.send(json_message(Kind.LOG, {"level": level, "event": event, **fields}))
 
     def notice(self, text: str) -> None:
-        """Tell viewers and operators what is odd about a source that delivers; empty when it is over."""
+        """Report that a source delivers, but is degraded; an empty text: it has recovered."""
         self.send(json_message(Kind.NOTICE, {"text": text}))
 
     def reply(self, command: dict[str, Any], error: str = "") -> None:

@@ -1,7 +1,7 @@
-"""Whether this process still does what it is for. Pure: the caller brings the time, in seconds.
+"""Deadlines of the daemon's parts. Pure: the caller supplies the time, in seconds.
 
-Each part says, at each step, by when it will be heard of again. A step that was begun and is neither finished nor
-due is a part that hangs; the watchdog is no longer fed then, and systemd starts the process again.
+Each part extends its deadline at each step. A part that misses its deadline hangs: the watchdog is no longer fed, and
+systemd restarts the process.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ _LONGEST_S = 120.0
 
 @dataclass(slots=True)
 class Deadlines:
-    """By name of a part: when it has to be heard of again."""
+    """The deadline of each part, by name."""
 
     _due_at: dict[str, float] = field(default_factory=dict, init=False)
 
     def give(self, name: str, *, now: float, within_s: float) -> None:
-        """Note that a part is alive now and will be heard of again; within 120 s at most, whatever it does."""
+        """Extend the deadline of a part; by 120 s at most."""
         self._due_at[name] = now + min(within_s, _LONGEST_S)
 
     def missed(self, now: float) -> list[str]:
-        """Return the names of the parts that have kept silent for too long."""
+        """Return the names of the parts that have missed their deadline."""
         return [name for name, due_at in self._due_at.items() if now > due_at]

@@ -53,7 +53,7 @@ class Overdue:
 
 @contextmanager
 def enforcing(deadlines: Deadlines) -> Iterator[None]:
-    """Watch the promises of all parts, the event loop's among them, for as long as the context lasts."""
+    """Watch the deadlines of all parts, the event loop's among them, for as long as the context lasts."""
     ended = threading.Event()
 
     def watch() -> None:

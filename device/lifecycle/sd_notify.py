@@ -26,7 +26,7 @@ _PINGS_PER_TIMEOUT = 3  # sd_watchdog_enabled(3) asks for two at least
 
 
 class Notifier:
-    """Tells the service manager how things are; what cannot be told is not worth a failure."""
+    """Reports to the service manager. A failure to do so is ignored."""
 
     def __init__(self, *, address: str = "", watchdog_s: float = 0.0) -> None:
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
@@ -60,7 +60,7 @@ class Notifier:
             self._send(f"STATUS={line}")
 
     async def keep_alive(self, deadlines: Deadlines) -> None:
-        """Ping the watchdog from the event loop, for ever, as long as each part keeps its promises.
+        """Ping the watchdog from the event loop, for ever, as long as each part meets its deadline.
 
         A loop that is blocked pings no more, and neither does one in which a part hangs: the manager starts the
         process again then.

@@ -25,7 +25,7 @@ def block() -> None:
 
 
 async def until_signalled() -> bool:
-    """Wait for a signal; return whether it came from this process itself, which is a panic of the library."""
+    """Wait for a signal; return whether this process sent it to itself, which is a panic of the library."""
     told: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     loop = asyncio.get_running_loop()
 

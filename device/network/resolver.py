@@ -12,7 +12,7 @@ from device.errors import UnreachableError
 
 
 class Resolver:
-    """Asks the system's resolver; whoever asks for a name that is being asked for shares the answer."""
+    """Asks the system's resolver; requests for the same name share one question."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()

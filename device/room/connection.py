@@ -1,4 +1,4 @@
-"""Stays in the room, for ever: carries out what `joining` decides, one attempt at a time, each with a fresh Room."""
+"""Keeps the device in the room, for ever: acts on `join_policy`, one session at a time, each with a fresh Room."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _LONGEST_REST_S, _STEP_DUE_S, _LOOK_DUE_S = 60.0, 90.0, 15.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoomDependencies:
-    """What a presence needs of the world; `urls` in the order in which they are tried."""
+    """What a connection depends on; `urls` are tried in this order."""
 
     urls: tuple[str, ...]
     credentials: TokenSource
@@ -103,7 +103,7 @@ class RoomConnection:
         self._away_since: float | None = None
 
     async def run(self) -> None:
-        """Join, stay, and join again, until cancelled; then leave in order."""
+        """Join, and join again after each session, until cancelled; then leave the room in order."""
         self._aim_by_name()
         while True:
             self._joining.link(up=self._routes.local_route is not None, now=time.monotonic())
@@ -122,7 +122,7 @@ class RoomConnection:
     async def _rest(self, until: float) -> None:
         if self._routes.local_route is None:
             self._wait_because("this device has no network")
-            # What comes back may be another network, from which the server has another address.
+            # The next network may be another one, from which the server has another address.
             self._aim_by_name()
         self._routes.changed.clear()
         left_s = max(0.0, min(until - time.monotonic(), _LONGEST_REST_S))
@@ -171,7 +171,7 @@ class RoomConnection:
             if not error.retry:
                 raise
             delay_s = self._joining.failed(time.monotonic())
-            self._urls = (*self._urls[1:], self._urls[0])  # the next of the list may do better
+            self._urls = (*self._urls[1:], self._urls[0])  # the next one of the list may work
             self._wait_because(redacted(str(error)), for_viewers=error.for_viewers, delay_s=delay_s)
             return
         self._away_since = now = time.monotonic()
@@ -189,7 +189,7 @@ class RoomConnection:
             on_publication=self._on_publication,
         )
         staying = asyncio.create_task(session.run(), name="session")
-        looking = asyncio.create_task(self._monitor_session(session), name="vigil")
+        looking = asyncio.create_task(self._monitor_session(session), name="session-monitor")
         try:
             await asyncio.wait({staying, looking}, return_when=asyncio.FIRST_COMPLETED)
             if looking.done():
@@ -201,7 +201,7 @@ class RoomConnection:
             await asyncio.gather(staying, looking, return_exceptions=True)
 
     async def _join_token(self) -> JoinToken:
-        """Obtain a ticket for a server that has just answered."""
+        """Obtain a join token for a server that has just answered."""
         assert self._probed
         join_token = await self._credentials.obtain(self._probed, self._resolver)
         join_token.grants.demand_any(tuple(each.track.name for each in self._tracks))

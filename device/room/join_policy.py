@@ -1,7 +1,7 @@
-"""What to do next to get into the room, and when. Pure: the caller brings time and chance, and carries it out.
+"""What to do next to join the room, and when. Pure: the caller supplies time and randomness, and acts.
 
-Nothing is joined on a guess: first a probe that was answered, then one join after a random delay, for when a
-server comes back all devices see it at once. Times in seconds of the monotonic clock.
+A join needs a probe that was answered, and follows it after a random delay: when a server returns, all devices see it
+at once. Times in seconds of the monotonic clock.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 _FOREVER = float("inf")
 _BACKOFF_BASE_S = 0.5
-# However well each join goes: a stay that ends at once is not begun again at once.
+# However well each join goes: a session that ends at once is not followed by a join at once.
 _MIN_BETWEEN_JOINS_S = 1.0
-# What comes back comes once a second or so, at another moment for each device: when it stops for all of them at once,
-# they notice about so far apart by themselves.
+# Receiver reports come about once a second, at another moment for each device: when they stop for all devices at once,
+# the devices notice about this far apart by themselves.
 _STALLS_APART_S = 1.0
-_GHOST_S = 30.0  # what we did not leave in order may come back: a join that was under way, a server that was stopped
+_GHOST_S = 30.0  # a session that we did not leave in order may return: a pending join, a stopped server
 _GHOST_RETRY_S = 2.0
 _LOOK_AGAIN_S = 60.0
 _BLIND_FIRST_S, _BLIND_MOST_S = 60.0, 3600.0
-_CALM_S = 2 * _BLIND_MOST_S  # a stay of this length: nobody contests the identity
+_CALM_S = 2 * _BLIND_MOST_S  # after a session of this length no other participant uses the identity
 
 
 class Action(enum.Enum):
@@ -40,11 +40,11 @@ class Action(enum.Enum):
 
 
 class IdentityHolder(enum.Enum):
-    """What a look for another participant under our identity has shown."""
+    """Whether another participant has our identity, as far as that is known."""
 
     ABSENT = "absent"
     PRESENT = "present"
-    UNKNOWN = "unknown"  # who holds only a token cannot look
+    UNKNOWN = "unknown"  # a token alone does not allow to list participants
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Joining:
     _unclean_at: float = field(default=-_FOREVER, init=False)
 
     def __post_init__(self) -> None:
-        # What worked at all begins anew: a failed join backs off, a stay that ended does not.
+        # A failed join backs off; a session that ended does not.
         self._backoff = Backoff(base_s=_BACKOFF_BASE_S, cap_s=self.max_s, reset_after_s=_FOREVER, uniform=self.uniform)
 
     def next(self, now: float) -> Step:
@@ -99,7 +99,7 @@ class Joining:
         return Step(Action.JOIN)
 
     def link(self, *, up: bool, now: float) -> None:
-        """Note that this device has, or has no, way to the server; its return is worth a probe at once."""
+        """Note whether this device has a route to the server; when it returns, probe at once."""
         if up and not self.linked:
             self._backoff.failures = 0
             self._probe_at = now
@@ -112,14 +112,14 @@ class Joining:
     def probed(self, *, answered: bool, now: float) -> None:
         """Note what a probe has shown."""
         if not answered:
-            self._first = False  # it will come back for many devices at once
+            self._first = False  # the server will return for many devices at once
             self._join_at, self._apart_s = None, 0.0
         elif self._join_at is None:
             delay_s = 0.0 if self._first else max(0.0, self.uniform(0.0, self.spread_s) - self._apart_s)
             self._join_at = max(now + delay_s, self._joined_at + _MIN_BETWEEN_JOINS_S)
 
     def looked(self, identity_holder: IdentityHolder, now: float) -> float:
-        """Note whether somebody else has our identity; return for how long that holds us up."""
+        """Note whether another participant has our identity; return the seconds to wait because of it."""
         if identity_holder is IdentityHolder.PRESENT:
             hold_s = self.uniform(_LOOK_AGAIN_S, _LOOK_AGAIN_S * 1.25)
         else:
@@ -143,7 +143,7 @@ class Joining:
         return delay_s
 
     def ended(self, name: str, *, stayed_s: float, clean: bool, now: float) -> float:
-        """Note why a stay ended; return for how long to wait before the next probe."""
+        """Note why a session ended; return the seconds to wait before the next probe."""
         self._backoff.failures = 0
         self._apart_s = _STALLS_APART_S if name == DELIVERY_STALLED else 0.0
         ghost = now - self._unclean_at < _GHOST_S
@@ -159,7 +159,7 @@ class Joining:
             delay_s = _GHOST_RETRY_S
         elif reason.response is Response.LOOK:
             self._contested = True
-        # Once: whoever comes back after that is no ghost.
+        # Once: a participant that appears later is not our own ghost.
         self._unclean_at = -_FOREVER if clean else now
         self._hold(delay_s, now)
         return delay_s

@@ -1,11 +1,12 @@
-"""Is this stay in the room still worth anything? Pure: the caller brings evidence and time, in seconds.
+"""Whether a session is still alive. Pure: the caller supplies statistics and time, in seconds.
 
-That the SDK says connected, takes frames and even sends bytes proves nothing. Proof is what comes back: responses
-to STUN, and receiver reports for what is being fed. Their age counts from when their value last changed: a report says
-when it came; beside reports, a response counts from the earliest moment. Nothing at all for `stall_s` ends the stay,
-for three quarters of it where reports were coming and the server answers probes meanwhile; while something comes back,
-so does what the SDK takes and does not send for 2.5 s, and nothing for one medium, although it is fed and sent, for
-10 s.
+The SDK's own state, accepted frames and sent bytes are no proof. Proof of life is what the server returns: STUN
+responses, and receiver reports for the media that are fed. Their age counts from the last change of their value: a
+report carries its time; beside reports, a response counts from the earliest possible moment.
+
+The session ends when nothing returns for `stall_s`; for three quarters of that, if reports had been coming and the
+server answers probes. While something returns, it ends when the SDK accepts frames but sends none for 2.5 s, or when
+one medium is fed and sent but not reported for 10 s.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _UNSENT_S, _PROVED_SINCE_S = 2.5, 1.0
 _LATE_S = 1.25
 # What has changed since the last look did so at any time since, but looks are no further apart than this, as a rule.
 _LOOKS_APART_S = 1.0
-# A server that answers again and again, while nothing comes back of the media, is not what has to be waited for.
+# If the server answers probes while no report arrives, the media path is blocked: waiting for the server is pointless.
 _ASK_AGAIN_S, _WHERE_ANSWERED = 1.0, 0.75
 _PAUSE_S = 2.0  # more than between two pictures at 1 fps
 
@@ -213,7 +214,7 @@ class LivenessPolicy:
         return self.stall_s * _WHERE_ANSWERED if answers and self._reported else self.stall_s
 
     def _unsent_s(self, medium: _Medium, now: float) -> float:
-        """Return for how long nothing was sent of what is fed; what the SDK takes up again begins anew."""
+        """Return for how long nothing was sent of what is fed; a recovery of the SDK restarts the time."""
         return now - max(medium.sent.changed_at, medium.fed_since or now, self._again_at)
 
     @property

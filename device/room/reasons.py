@@ -1,4 +1,4 @@
-"""Why a stay in the room ended, and what to do about it: one table. docs/reliability.md has the same for people."""
+"""Why a session ended, and what to do about it: one table. docs/reliability.md has the same for operators."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 
 class Response(enum.Enum):
-    """What follows."""
+    """What the device does next."""
 
     RETRY = "probe, then join again"
     WAIT = "wait, then join again"
-    LOOK = "look who else has this identity, then join again"
+    LOOK = "check who else has this identity, then join again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ ADDRESS_CHANGED = "ADDRESS_CHANGED"
 DUPLICATE_IDENTITY = "DUPLICATE_IDENTITY"
 
 _TABLE = {
-    DELIVERY_STALLED: Reason(response=Response.RETRY, text="nothing comes back of what is sent"),
+    DELIVERY_STALLED: Reason(response=Response.RETRY, text="the server does not confirm what is sent"),
     SERVER_AWAY: Reason(response=Response.RETRY, text="the server went away, another one answers"),
     SERVER_RETURNED: Reason(response=Response.RETRY, text="the server was away and is back"),
     SDK_RECONNECTING: Reason(response=Response.RETRY, text="the SDK did not reconnect in time"),
@@ -50,5 +50,5 @@ _TABLE = {
 
 
 def reason_of(name: str) -> Reason:
-    """Return what to do about a reason; about one that is not in the table: try again."""
+    """Return what to do about a reason; for one that is not in the table: join again."""
     return _TABLE.get(name) or Reason(response=Response.RETRY, text=f"the connection ended ({name})")

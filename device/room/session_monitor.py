@@ -1,4 +1,4 @@
-"""Looks after one stay in the room: while it is joined, and then for as long as it is worth anything."""
+"""Watches one session: while it joins, and then as long as it is alive."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _STUCK_S = 20.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionMonitor:
-    """`urls`: the servers that would do, in order; `stall_s` and `probe_s` as in the configuration."""
+    """`urls`: the configured servers, in order; `stall_s` and `probe_s` as in the configuration."""
 
     probe: Probe
     routes: Routes
@@ -64,7 +64,7 @@ class SessionMonitor:
                     await session.live.wait()
 
     async def while_live(self, session: Session, on_permitted: Callable[[bool], None]) -> None:
-        """Watch a published session; give it up for the first reason there is, and return."""
+        """Watch a published session; end it for the first reason that the liveness policy finds, and return."""
         local_route = self.routes.local_route
         liveness = LivenessPolicy(
             stall_s=self.stall_s,

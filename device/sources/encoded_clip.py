@@ -28,7 +28,7 @@ _STILL_US = 1_000_000
 # to send, each unit is the key frame: with pauses of 45 ms between them it believes, every other time, in a third of
 # what the link bears for 20 s, and its pacer holds back 1.6 s of video meanwhile (measured).
 _PROBED_US = 1_000_000
-_INSTEAD = 'use encoder = "auto" to have it encoded anew'
+_INSTEAD = 'use encoder = "auto" to have it encoded again'
 
 
 class EncodedClip:
@@ -57,7 +57,7 @@ class EncodedClip:
         """Yield access units for ever, each when it is due.
 
         Where units are over already, as after a start in the middle, the last key frame stands in each second until
-        the next one is due: viewers see a still, not garbage. So it does in the place of each unit while `hold` is set,
+        the next one is due: viewers see a still, not garbage. It replaces each unit while `hold` is set,
         for times in which units may get lost, and for a second after that.
 
         Raises SourceError for what cannot be passed through.

@@ -1,4 +1,4 @@
-"""A still picture in the camera's place: one access unit, repeated each second, as long as the camera is away."""
+"""The slate: a still picture, sent each second while the camera delivers nothing."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ class Slate:
             self._begin(self._prepare())
 
     async def aclose(self) -> None:
-        """Hide, and wait until nothing of it is left."""
+        """Hide it, and wait until its tasks have ended."""
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
 
     def welcome(self) -> None:
-        """Show it at once to somebody who has just come."""
+        """Show it at once to a viewer who has just joined."""
         self._somebody.set()
 
     async def _run(self, lines: list[str]) -> None:

@@ -20,7 +20,7 @@ def public_text(text: str) -> str:
 
 
 class Attributes:
-    """A few short texts; whoever writes them waits for nothing."""
+    """A few short texts. Setting them never blocks."""
 
     def __init__(self, **initial: str) -> None:
         self._values = {f"device.{key}": value for key, value in initial.items()}

@@ -1,4 +1,4 @@
-"""One answer to "how is it?", made of the room's and the workers' states, for viewers and operators."""
+"""The device's state for viewers and operators, made of the states of room, workers and publications."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Status:
         self._update()
 
     def video(self, text: str) -> None:
-        """Tell viewers what is sent of the picture; the rest is told as it was."""
+        """Report size, rate and bitrate of the video that is sent."""
         self._attributes.set(video=text)
 
     def _device_state(self) -> DeviceState:

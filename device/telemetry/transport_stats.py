@@ -1,4 +1,4 @@
-"""The SDK's statistics, as evidence of what comes back."""
+"""The SDK's statistics, as far as the liveness policy and the tracks need them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is needed for one join: where to, and a token that fits what the configuration says."""
+"""What one join needs: the server's URL, and a token that agrees with the configuration."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRequest:
-    """Who the device wants to be, and where. Empty names are left to the token."""
+    """The identity and room that the configuration asks for. Empty names are left to the token."""
 
     urls: tuple[str, ...]
     room: str
@@ -31,7 +31,7 @@ class TokenRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JoinToken:
-    """One token for one join, with what it says."""
+    """One token for one join, with its grants."""
 
     url: str
     token: str = field(repr=False)
@@ -39,13 +39,13 @@ class JoinToken:
 
 
 class TokenSource(Protocol):
-    """One of the three ways to a token."""
+    """Where join tokens come from: a file, an endpoint, or key and secret."""
 
     @property
     def wanted(self) -> TokenRequest: ...
 
     async def obtain(self, at: ProbeResult | None = None, resolver: Resolver | None = None) -> JoinToken:
-        """Return a fresh ticket for the server that was seen, else for the first one that is configured.
+        """Return a fresh join token for the server that was probed, else for the first one that is configured.
 
         Raises CredentialError, never with a secret in its text.
         """
@@ -57,7 +57,7 @@ class TokenSource(Protocol):
 
 
 def checked(wanted: TokenRequest, *, url: str, token: str, origin: str) -> JoinToken:
-    """Return the ticket if the token agrees with the configuration.
+    """Return the join token if it agrees with the configuration.
 
     Raises CredentialError that names `origin` and shows both values where they differ.
     """

@@ -35,7 +35,7 @@ _PROCESSING_MS = 10  # AudioProcessingModule takes exactly this
 
 
 class AudioTrack:
-    """One track for the life of the process; it is published anew in every Room."""
+    """One track for the life of the process; it is published again in every Room."""
 
     def __init__(self, job: MicrophoneJob, *, processing: bool, command: Callable[[str, float], None]) -> None:
         self._source = rtc.AudioSource(SAMPLE_RATE, job.channels, queue_size_ms=_QUEUE_MS)
@@ -80,7 +80,7 @@ class AudioTrack:
         self._source.clear_queue()
 
     def welcome(self) -> None:
-        """Do nothing: sound is there for whoever comes."""
+        """Do nothing: a new viewer hears sound at once."""
 
     def sent(self, frames: int, *, of: int, lost: float) -> None:
         """Do nothing: a lost packet of sound is over by itself."""

@@ -26,7 +26,7 @@ _SMALLEST = (160, 90)
 DOWN_S, UP_S = 2.5, 5.0
 _MARGIN = 1.35
 _LOOK_S = 0.25
-# A ceiling that is set lower than the pictures need is somebody's wish, who wants them at that size all the same.
+# A ceiling below what the pictures need is the operator's choice: they want this size all the same.
 _OF_CEILING_DOWN, _OF_CEILING_UP = 0.6, 0.9
 
 
@@ -73,7 +73,7 @@ def _bounds(width: int, height: int, fps: int) -> Iterator[tuple[int, int, int]]
 
 @dataclass(slots=True, kw_only=True)
 class Ladder:
-    """Chooses one of the rungs by the targets that it is told of."""
+    """Chooses one of the rungs by the room's targets."""
 
     rungs: tuple[Rung, ...]
     rung: Rung = field(init=False)
@@ -95,7 +95,7 @@ class Ladder:
         if self._looks and passed_s < _LOOK_S:
             return
         if passed_s > DOWN_S:
-            self.forget()  # nothing was sent meanwhile: what was before says nothing of now
+            self.forget()  # nothing was sent meanwhile: older targets do not count
         if not self._looks:
             self._since = now
         self._looks.append((now, target_bps))

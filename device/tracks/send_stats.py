@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-# Of what was told before; the room's target moves all the time, and each telling goes to everybody in the room.
-_WORTH_TELLING = 0.25
-_TELL_S = 10.0
+# Share of the last reported value. The room's target changes all the time, and each report goes to all participants.
+_NOTABLE_CHANGE = 0.25
+_REPORT_S = 10.0
 _MEGA = 1_000_000
 _LEAST_S = 0.9  # too few pictures to tell their rate by
 
@@ -62,21 +62,21 @@ class Meter:
 
 @dataclass(slots=True)
 class News:
-    """Says what is worth telling: another size at once, other rates now and then."""
+    """Decides what is reported: another size at once, other rates now and then."""
 
-    _told: Sent | None = field(default=None, init=False)
-    _told_at: float = field(default=float("-inf"), init=False)
+    _reported: Sent | None = field(default=None, init=False)
+    _reported_at: float = field(default=float("-inf"), init=False)
 
     def of(self, sent: Sent, now: float) -> str | None:
-        """Return the text to tell, if what is sent has changed by enough."""
-        told = self._told
+        """Return the text to report, if what is sent has changed by enough."""
+        told = self._reported
         if told is not None and (sent.width, sent.height) == (told.width, told.height):
             alike = not (_differ(sent.fps, told.fps) or _differ(sent.bitrate_bps, told.bitrate_bps))
-            if alike or now - self._told_at < _TELL_S:
+            if alike or now - self._reported_at < _REPORT_S:
                 return None
-        self._told, self._told_at = sent, now
+        self._reported, self._reported_at = sent, now
         return str(sent)
 
 
 def _differ(one: float, other: float) -> bool:
-    return abs(one - other) > _WORTH_TELLING * max(one, other)
+    return abs(one - other) > _NOTABLE_CHANGE * max(one, other)

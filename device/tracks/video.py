@@ -34,7 +34,7 @@ _LOSSY = 0.02
 
 
 class VideoTrack:
-    """One track for the life of the process; it is published anew in every Room."""
+    """One track for the life of the process; it is published again in every Room."""
 
     def __init__(self, job: CameraJob, *, command: Callable[[str, Any], None]) -> None:
         self._source = rtc.EncodedVideoSource(job.width, job.height)
@@ -154,7 +154,7 @@ class VideoTrack:
             self._timer = asyncio.get_running_loop().call_later(self._next_at - now, self._feed_waiting)
 
     def _feed(self, unit: Message) -> None:
-        """Feed one access unit, and pass on what comes back for it."""
+        """Feed one access unit, and pass on the SDK's feedback for it."""
         accepted = self._source.capture_frame(
             rtc.EncodedVideoFrame(
                 data=unit.payload,

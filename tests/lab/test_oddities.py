@@ -85,13 +85,13 @@ def test_silence_and_stillness(service: Service, record: Record, microphones: Mi
                     must=f"{STILL_S:g} to {STILL_S + LATE_S:g} s; the worker goes on",
                     ok=STILL_S - 1 <= still_s <= STILL_S + LATE_S,
                 )
-                await journal.soon("worker.odd", what=STILL, within_s=LATE_S)
-                told = [line["what"] for line in journal.of("worker.odd")]
+                await journal.soon("worker.degraded", what=STILL, within_s=LATE_S)
+                told = [line["what"] for line in journal.of("worker.degraded")]
                 rows.note(
                     "what the journal says of both; workers that were started anew",
                     f"{told}; {len(journal.of('worker.restarting'))}",
                     must="the same, and that it is over; none",
-                    ok=told == [SILENT, "it is over", STILL] and not journal.of("worker.restarting"),
+                    ok=told == [SILENT, "it has recovered", STILL] and not journal.of("worker.restarting"),
                 )
 
     with all_rows(record) as rows, still_camera(service):

@@ -47,7 +47,7 @@ async def plugged(service: Service, witness: Witness, journal: Journal, rows: Ro
         await witness.until_true(lambda: witness.live_s(at) < NEVER, within_s=GIVE_UP_S)
         await asyncio.sleep(AFTERWARDS_S)
     live_s, gap_s, story = witness.live_s(at), witness.sound_gap_s(at, time.time()), witness.story("device.camera", at)
-    why = "its node" if journal.of("worker.plugged_in", since=mark) else "the next try"
+    why = "its node" if journal.of("worker.device_connected", since=mark) else "the next try"
     rows.note(
         f"{what}: live after; the sound's longest gap; device.camera",
         f"{as_text(live_s)} s, by {why}; {gap_s:.2f} s; {' → '.join(story)} ({load})",

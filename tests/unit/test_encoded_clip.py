@@ -107,7 +107,7 @@ def test_what_cannot_be_passed_through_is_told(tmp_path: Path, suffix: str, how:
         list(islice(clip(path).units(), FRAMES))
     assert str(refused.value).startswith(f"{path}: cannot be passed through: it ")
     assert said in str(refused.value)
-    assert str(refused.value).endswith('use encoder = "auto" to have it encoded anew')
+    assert str(refused.value).endswith('use encoder = "auto" to have it encoded again')
 
 
 def test_parameter_sets_that_are_nowhere_are_told(tmp_path: Path) -> None:

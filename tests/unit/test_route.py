@@ -78,7 +78,7 @@ THERE = "203.0.113.5"
 
 
 @pytest.mark.parametrize(
-    ("netlink", "way"),
+    ("netlink", "local_route"),
     (
         (Netlink({1: LO, 2: ETH}, routes={THERE: (2, "192.0.2.7")}), LocalRoute("eth0", "192.0.2.7")),
         (Netlink({1: LO, 2: ETH, 3: WLAN}, routes={THERE: (3, "192.0.2.8")}), LocalRoute("wlan0", "192.0.2.8")),
@@ -94,7 +94,7 @@ def test_the_way_to_an_address(netlink: Netlink, local_route: LocalRoute | None)
 
 
 @pytest.mark.parametrize(
-    ("netlink", "way"),
+    ("netlink", "local_route"),
     (
         (Netlink({1: LO, 2: ETH}, addresses=((1, UNIVERSE), (2, UNIVERSE))), UNKNOWN),
         (Netlink({1: LO, 2: UNPLUGGED, 3: WLAN}, addresses=((2, UNIVERSE), (3, UNIVERSE))), UNKNOWN),

@@ -60,7 +60,7 @@ def test_a_device_that_is_plugged_in_is_begun_with_at_once(tmp_path: Path, monke
 
     with capture_logs() as lines:
         supervised(lambda: _patient(Watcher("absent")), act)
-    assert [line["worker"] for line in lines if line["event"] == "worker.plugged_in"] == ["rogue"]
+    assert [line["worker"] for line in lines if line["event"] == "worker.device_connected"] == ["rogue"]
 
 
 def test_what_is_plugged_in_while_a_worker_fails_is_not_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,8 +98,8 @@ def test_what_is_odd_about_a_living_source_is_told_and_not_acted_upon() -> None:
     with capture_logs() as lines:
         watcher = supervised(lambda: Watcher("noticing", stall_s=LIMIT_S), act)
     assert watcher.notices == ["nothing but zeros for 10 s", "", "x" * 200]
-    told = [line["what"] for line in lines if line["event"] == "worker.odd"]
-    assert told == ["nothing but zeros for 10 s", "it is over", "x" * 200]
+    told = [line["what"] for line in lines if line["event"] == "worker.degraded"]
+    assert told == ["nothing but zeros for 10 s", "it has recovered", "x" * 200]
     assert watcher.states == [(WorkerState.LIVE, "")]
     assert len(watcher.pids) == 1
 
