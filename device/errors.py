@@ -101,6 +101,13 @@ class StuckJoinError(DeviceError):
     public = "a join does not finish"
 
 
+class WorkerRequestError(DeviceError):
+    """A worker did not carry out a request, or did not answer in time."""
+
+    retry = True
+    public = "the worker does not answer"
+
+
 class SourceError(DeviceError):
     """A camera, microphone or file cannot be read. The text says what to look at."""
 

@@ -154,6 +154,7 @@ def _encode_unit(unit: AccessUnit) -> Wire:
 
 
 def _decode_unit(wire: Wire) -> AccessUnit:
+    _checked_time(wire)
     if not wire.payload.startswith(_START_CODES):
         raise WireError("an access unit does not begin with a start code")
     if not (0 < wire.width <= _MAX_DIMENSION and 0 < wire.height <= _MAX_DIMENSION):
@@ -168,11 +169,17 @@ def _decode_unit(wire: Wire) -> AccessUnit:
     )
 
 
+def _checked_time(wire: Wire) -> None:
+    if wire.captured_at_us < 0:
+        raise WireError("a message claims a negative capture time")
+
+
 def _encode_block(block: Block) -> Wire:
     return Wire(block.samples, captured_at_us=block.captured_at_us)
 
 
 def _decode_block(wire: Wire) -> Block:
+    _checked_time(wire)
     if not wire.payload or len(wire.payload) % 2:
         raise WireError(f"a block of {len(wire.payload)} bytes holds no whole samples")
     return Block(samples=wire.payload, captured_at_us=wire.captured_at_us)

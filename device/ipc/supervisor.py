@@ -6,32 +6,37 @@ import asyncio
 import enum
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from device.errors import SourceAbsentError, SourceError
+from device.errors import SourceAbsentError, SourceError, WorkerRequestError
 from device.ipc import hotplug
+from device.ipc.messages import CameraJob, Capturing, Degraded, Done, LogRecord, MicrophoneJob
+from device.ipc.requests import PendingRequests
 from device.ipc.restart_policy import Action, RestartPolicy
-from device.ipc.wire import Kind, Message
 from device.ipc.worker_process import WorkerProcess, running
 from device.log_throttle import LogThrottle
+from device.media.block import Block
+from device.media.picture import AccessUnit
 from device.telemetry.attributes import public_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from device.ipc.framing import Received
+    from device.ipc.registry import ReplyT, Request
     from device.lifecycle.deadlines import Deadlines
 
 log = structlog.get_logger()
 
-_REPLY_DUE_S = 2.0
-_PERIODS, _LEAST_FPS = 3.0, 0.1  # a source is silent after three periods of its own rate, if that is slower
+_PERIODS = 3.0  # a source is silent after three periods of its own rate, if that is slower
 # To be heard of again: after a look, and after a worker's start and end, which are bounded in themselves.
 _LOOK_DUE_S, _STEP_DUE_S = 30.0, 60.0
 _SOURCES_FAILURES = frozenset({SourceError.__name__, SourceAbsentError.__name__})
 _LOG_LEVELS = frozenset({"debug", "info", "warning", "error"})
+_OWN_FIELDS = frozenset({"worker", "event", "exc_info", "stack_info", "level"})
 
 
 class WorkerState(enum.Enum):
@@ -49,7 +54,7 @@ class WorkerPlan:
 
     name: str
     module: str
-    settings: dict[str, Any]
+    job: CameraJob | MicrophoneJob
     stall_s: float
     startup_s: float = 30.0  # to the worker's hello: a small board imports for seconds
     first_s: float = 10.0  # from there to the first unit or block
@@ -68,7 +73,7 @@ class Supervisor:
         self,
         plan: WorkerPlan,
         *,
-        on_media: Callable[[Message], None],
+        on_media: Callable[[Any], None],
         on_state: Callable[[WorkerState, str], None],
         on_notice: Callable[[str], None] = lambda _text: None,
         deadlines: Deadlines,
@@ -82,7 +87,7 @@ class Supervisor:
         self._deadlines = deadlines
         self._child: WorkerProcess | None = None
         self._failure = ""
-        self._recovery = RestartPolicy(
+        self._restarts = RestartPolicy(
             stall_s=plan.stall_s,
             startup_s=plan.startup_s,
             first_s=plan.first_s,
@@ -92,15 +97,14 @@ class Supervisor:
             uniform=random.uniform,
         )
         self._throttle = LogThrottle()
-        self._unanswered: dict[int, tuple[str, float]] = {}
-        self._next_id = 0
-        self._greeted_at: float | None = None  # when the worker said that it captures
+        self._pending = PendingRequests()
+        self._replies: dict[int, asyncio.Future[Any]] = {}
 
     async def run(self) -> None:
         """Run the worker until cancelled."""
         devices = hotplug.present()
         while True:
-            step = self._recovery.next(time.monotonic())
+            step = self._restarts.next(time.monotonic())
             if step.act is Action.REST:
                 await self._rest(step.until, devices if self._failure in _SOURCES_FAILURES else None)
                 continue
@@ -112,20 +116,34 @@ class Supervisor:
                 why = for_viewers = f"it cannot be started: {error.strerror}"
                 self._failure = ""
                 self.begun.set()
-            delay_s = self._recovery.ended(time.monotonic())
+            delay_s = self._restarts.ended(time.monotonic())
             self._become(self._away(), for_viewers)
             if times := self._throttle.count_to_log(why, time.monotonic()):
                 log.warning("worker.restarting", worker=self.plan.name, why=why, delay_s=round(delay_s, 3), times=times)
 
-    def command(self, name: str, value: object = None) -> None:
-        """Send a command; that it stays unanswered is logged. Without a worker it is dropped."""
-        self._next_id += 1
-        if self._child is None or not self._child.send(
-            Kind.COMMAND, {"id": self._next_id, "name": name, "value": value}
-        ):
-            log.debug("worker.command_dropped", worker=self.plan.name, command=name)
-            return
-        self._unanswered[self._next_id] = (name, time.monotonic())
+    def post(self, request: Request[Any]) -> int:
+        """Send a request without waiting for its reply; that it stays unanswered is logged. Return its id.
+
+        Without a worker, or if it reads nothing, the request is dropped: return 0.
+        """
+        name = type(request).__name__
+        request_id = self._pending.add(name, time.monotonic())
+        if self._child is None or not self._child.send(request, request_id=request_id):
+            self._pending.answered(request_id)
+            log.debug("worker.request_dropped", worker=self.plan.name, request=name)
+            return 0
+        return request_id
+
+    async def request(self, request: Request[ReplyT]) -> ReplyT:
+        """Send a request and return its reply. Raises WorkerRequestError if there is none, or if the worker refuses."""
+        if not (request_id := self.post(request)):
+            raise WorkerRequestError(f"the {self.plan.name} worker cannot be asked now ({type(request).__name__})")
+        reply: asyncio.Future[ReplyT] = asyncio.get_running_loop().create_future()
+        self._replies[request_id] = reply
+        try:
+            return await reply
+        finally:
+            self._replies.pop(request_id, None)
 
     async def _rest(self, until: float, devices: frozenset[str] | None) -> None:
         """Wait for the next start; after a source that failed, what is plugged in may be what was missing."""
@@ -135,17 +153,16 @@ class Supervisor:
             await asyncio.sleep(left_s)
         elif await hotplug.appearance(devices, within_s=left_s):
             log.info("worker.device_connected", worker=self.plan.name)
-            self._recovery.appeared(time.monotonic())
+            self._restarts.appeared(time.monotonic())
 
     async def _run_once(self) -> tuple[str, str]:
         """Run one worker to its end; return why it ended, for operators and for viewers."""
-        self._unanswered.clear()
-        self._greeted_at = None
-        self._recovery.spawned(time.monotonic())
+        self._forget_requests()
+        self._restarts.spawned(time.monotonic())
         async with running(
             name=self.plan.name,
             module=self.plan.module,
-            settings=self.plan.settings,
+            job=self.plan.job,
             on_message=self._on_message,
         ) as child:
             self._child = child
@@ -154,19 +171,25 @@ class Supervisor:
                 why = await self._watch(child)
             finally:
                 self._child = None
+                self._forget_requests()
                 self._extend_deadline(_STEP_DUE_S)
             self._failure = child.failure
             if why:  # at once: the end of a worker that hangs takes a second
                 self._become(self._away(), child.for_viewers or why)
         return child.last_words or why, child.for_viewers or why
 
+    def _forget_requests(self) -> None:
+        self._pending.clear()
+        for request_id in tuple(self._replies):
+            self._fail(request_id, f"the {self.plan.name} worker has ended")
+
     async def _watch(self, child: WorkerProcess) -> str:
         """Wait until the worker is gone or its source dead; return why."""
         while True:
             now = time.monotonic()
-            step = self._recovery.next(now)
+            step = self._restarts.next(now)
             if step.act is not Action.WATCH:
-                return self._recovery.silence()
+                return self._restarts.silence()
             self._extend_deadline(_LOOK_DUE_S)
             self._look_for_replies(now)
             done, _ = await asyncio.wait({child.gone}, timeout=step.until - now)
@@ -180,34 +203,48 @@ class Supervisor:
         self._deadlines.give(self.plan.name, now=time.monotonic(), within_s=within_s)
 
     def _look_for_replies(self, now: float) -> None:
-        if self._greeted_at is None:  # it still starts: a small board imports for seconds
-            return
-        for number, (name, sent_at) in list(self._unanswered.items()):
-            if now - max(sent_at, self._greeted_at) > _REPLY_DUE_S:
-                del self._unanswered[number]
-                log.warning("worker.command_unanswered", worker=self.plan.name, command=name)
+        for request_id, name in self._pending.overdue(now).items():
+            log.warning("worker.request_unanswered", worker=self.plan.name, request=name)
+            self._fail(request_id, f"the {self.plan.name} worker has not answered {name}")
 
-    def _on_message(self, message: Message) -> None:
-        if message.kind in (Kind.UNIT, Kind.BLOCK):
-            if self._recovery.saw(time.monotonic()):
-                self._become(WorkerState.LIVE, "")
-            self._on_media(message)
-        elif message.kind is Kind.REPLY:
-            reply = message.json()
-            name, _ = self._unanswered.pop(reply.get("id", 0), ("", 0.0))
-            if reply.get("error"):
-                log.warning("worker.command_failed", worker=self.plan.name, command=name, error=str(reply["error"]))
-        elif message.kind is Kind.HELLO:
-            self._greeted_at = self._greeted_at or time.monotonic()
-            self._recovery.greeted(time.monotonic())
-            self._recovery.stall_s = max(self.plan.stall_s, _PERIODS / _fps_of(message))
-            log.info("worker.capturing", worker=self.plan.name, **_fields(message))
-        elif message.kind is Kind.NOTICE:
-            self._notice(public_text(str(message.json().get("text", ""))))
-        elif message.kind is Kind.LOG:
-            fields = _fields(message)
-            level, event = str(fields.pop("level", "info")), str(fields.pop("event", "worker.log"))
-            getattr(log, level if level in _LOG_LEVELS else "info")(event, worker=self.plan.name, **fields)
+    def _fail(self, request_id: int, why: str) -> None:
+        """Raise an error where the reply to a request is awaited, if it is."""
+        reply = self._replies.get(request_id)
+        if reply is not None and not reply.done():
+            reply.set_exception(WorkerRequestError(why))
+
+    def _on_message(self, received: Received) -> None:
+        match received.message:
+            case AccessUnit() | Block() as media:
+                if self._restarts.saw(time.monotonic()):
+                    self._become(WorkerState.LIVE, "")
+                self._on_media(media)
+            case Done() as reply:
+                self._on_reply(received.request_id, reply)
+            case Capturing() as capturing:
+                self._on_capturing(capturing)
+            case Degraded(text=text):
+                self._notice(public_text(text))
+            case LogRecord() as record:
+                level = record.level if record.level in _LOG_LEVELS else "info"
+                getattr(log, level)(record.event, worker=self.plan.name, **_safe(record.fields))
+
+    def _on_reply(self, request_id: int, reply: Done) -> None:
+        name = self._pending.answered(request_id)
+        if reply.error:
+            log.warning("worker.request_failed", worker=self.plan.name, request=name, error=reply.error)
+            self._fail(request_id, f"the {self.plan.name} worker refuses {name}")
+        elif (future := self._replies.get(request_id)) is not None and not future.done():
+            future.set_result(reply)
+
+    def _on_capturing(self, capturing: Capturing) -> None:
+        now = time.monotonic()
+        self._pending.ready(now)
+        self._restarts.greeted(now)
+        if capturing.fps > 0:
+            self._restarts.stall_s = max(self.plan.stall_s, _PERIODS / capturing.fps)
+        fields = {key: value for key, value in asdict(capturing).items() if value}
+        log.info("worker.capturing", worker=self.plan.name, **fields)
 
     def _notice(self, text: str) -> None:
         """Log and report that a source is degraded; nothing is done about it."""
@@ -226,12 +263,6 @@ class Supervisor:
             self._on_state(state, why)
 
 
-def _fps_of(message: Message) -> float:
-    """Return the rate of pictures that a source claims; without one, or with nonsense, so high that it counts not."""
-    fps = message.json().get("fps")
-    return max(float(fps), _LEAST_FPS) if isinstance(fps, int | float) and fps > 0 else float("inf")
-
-
-def _fields(message: Message) -> dict[str, Any]:
+def _safe(fields: dict[str, Any]) -> dict[str, Any]:
     """Return a worker's fields under names that cannot collide with ours."""
-    return {f"{key}_" if key in ("worker", "exc_info") else str(key): value for key, value in message.json().items()}
+    return {f"{key}_" if key in _OWN_FIELDS else str(key): value for key, value in fields.items()}

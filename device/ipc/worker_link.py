@@ -1,4 +1,4 @@
-"""A worker's end of the wire: blocking sends in the capture thread, commands read by a thread of its own."""
+"""A worker's end of the socket: blocking sends in the capture thread, requests read by a thread of its own."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ import socket
 import sys
 import threading
 import traceback
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from device.errors import DeviceError, SourceError, ThreadFailedError, WireError
-from device.ipc.wire import Decoder, Flag, Kind, Message, json_message
+from device.ipc.framing import Decoder, Received, encode
+from device.ipc.messages import CameraJob, Capturing, Degraded, Done, Failed, LogRecord, MicrophoneJob
+from device.ipc.registry import Direction, Request
+from device.media.block import Block
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 
 # A second of video would hide in the default buffer: what the daemon does not take must cost frames, not time.
 SEND_BUFFER_BYTES = 32 << 10
-_MAX_COMMANDS = 64
+_MAX_REQUESTS = 64
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _RESERVE_BYTES = 1 << 20
 
@@ -37,10 +40,10 @@ class WorkerLink:
         # Who reports the failure of a thread itself, so that it does not end the worker.
         self.thread_owner: Callable[[threading.Thread], bool] = lambda _thread: False
         self._reserve = bytes(_RESERVE_BYTES)  # never touched, so it takes addresses only
-        self._decoder = Decoder(accept=frozenset({Kind.SETTINGS, Kind.COMMAND}))
-        self._commands: queue.Queue[dict[str, Any]] = queue.Queue(_MAX_COMMANDS)
-        self.settings = self._receive_settings()
-        threading.Thread(target=self._read_commands, name="commands", daemon=True).start()
+        self._decoder = Decoder(Direction.TO_WORKER)
+        self._requests: queue.Queue[Received] = queue.Queue(_MAX_REQUESTS)
+        self.job = self._receive_job()
+        threading.Thread(target=self._read_requests, name="requests", daemon=True).start()
 
     @classmethod
     def of_file_descriptor(cls, descriptor: int) -> Self:
@@ -49,71 +52,59 @@ class WorkerLink:
         return cls(connection)
 
     def unit(self, unit: AccessUnit) -> None:
-        self.send(
-            Message(
-                kind=Kind.UNIT,
-                payload=unit.payload,
-                flags=Flag.KEY if unit.key else Flag.NONE,
-                width=unit.width,
-                height=unit.height,
-                frame_id=unit.number,
-                captured_at_us=unit.captured_at_us,
-            )
-        )
+        self.send(unit)
 
-    def block(self, payload: bytes, *, captured_at_us: int) -> None:
-        self.send(Message(kind=Kind.BLOCK, payload=payload, captured_at_us=captured_at_us))
+    def block(self, samples: bytes, *, captured_at_us: int) -> None:
+        self.send(Block(samples=samples, captured_at_us=captured_at_us))
 
-    def hello(self, **what: object) -> None:
-        self.send(json_message(Kind.HELLO, what))
+    def capturing(self, what: Capturing) -> None:
+        """Report that the source is open."""
+        self.send(what)
 
     def log(self, level: str, event: str, **fields: object) -> None:
-        self.send(json_message(Kind.LOG, {"level": level, "event": event, **fields}))
+        self.send(LogRecord(level=level, event=event, fields=fields))
 
-    def notice(self, text: str) -> None:
+    def degraded(self, text: str) -> None:
         """Report that a source delivers, but is degraded; an empty text: it has recovered."""
-        self.send(json_message(Kind.NOTICE, {"text": text}))
+        self.send(Degraded(text=text))
 
-    def reply(self, command: dict[str, Any], error: str = "") -> None:
-        self.send(json_message(Kind.REPLY, {"id": command.get("id"), "error": error}))
+    def reply(self, request: Received, error: str = "") -> None:
+        self.send(Done(error=error), request_id=request.request_id)
 
     def failed(self, error: BaseException) -> NoReturn:
         """Say why, and end at once: a library's thread or exit handler may hang, with the device in its hands."""
         self._reserve = b""  # for what it takes to say that memory is exhausted
         try:
             message, for_viewers = _described(error)
-            self.send(
-                json_message(
-                    Kind.FAILED, {"error": type(error).__name__, "message": message, "for_viewers": for_viewers}
-                )
-            )
+            self.send(Failed(error=type(error).__name__, message=message, for_viewers=for_viewers))
         finally:
             os._exit(1)
 
-    def send(self, message: Message) -> None:
+    def send(self, message: object, *, request_id: int = 0) -> None:
         """Hand one message to the kernel; waits while the daemon is slow."""
+        data = encode(message, request_id=request_id)
         with self._sending:
             try:
-                self._socket.sendall(message.encoded())
+                self._socket.sendall(data)
             except OSError:
                 _vanish()
 
-    def commands(self) -> list[dict[str, Any]]:
-        """Return the commands that came since the last call; never waits."""
+    def requests(self) -> list[Received]:
+        """Return the requests that came since the last call; never waits."""
         found = []
         with contextlib.suppress(queue.Empty):
             while True:
-                found.append(self._commands.get_nowait())
+                found.append(self._requests.get_nowait())
         return found
 
-    def _receive_settings(self) -> dict[str, Any]:
-        for message in self._messages():
-            if message.kind is Kind.SETTINGS:
-                return message.json()
+    def _receive_job(self) -> CameraJob | MicrophoneJob:
+        for received in self._messages():
+            if isinstance(received.message, CameraJob | MicrophoneJob):
+                return received.message
             break
-        raise WireError("the first message must be SETTINGS")
+        raise WireError("the first message must be a job")
 
-    def _messages(self) -> Iterator[Message]:
+    def _messages(self) -> Iterator[Received]:
         while True:
             try:
                 data = self._socket.recv(64 << 10)
@@ -123,12 +114,12 @@ class WorkerLink:
                 _vanish()
             yield from self._decoder.feed(data)
 
-    def _read_commands(self) -> None:
+    def _read_requests(self) -> None:
         try:
-            for message in self._messages():
-                if message.kind is not Kind.COMMAND:
-                    raise WireError("SETTINGS come once only")  # noqa: TRY301
-                self._commands.put(message.json())
+            for received in self._messages():
+                if not isinstance(received.message, Request):
+                    raise WireError("a job comes once only")  # noqa: TRY301
+                self._requests.put(received)
         except BaseException as error:  # a thread's exception would pass unseen  # noqa: BLE001
             self.failed(error)
 

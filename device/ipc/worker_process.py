@@ -7,13 +7,15 @@ import contextlib
 import signal
 import socket
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 
 from device.errors import InternalError, WireError
+from device.ipc.framing import Decoder, Received, encode
+from device.ipc.messages import CameraJob, Failed, MicrophoneJob
 from device.ipc.process import fresh_interpreter, killed, to_the_end
-from device.ipc.wire import Decoder, Kind, Message, json_message
+from device.ipc.registry import Direction
 from device.ipc.worker_link import SEND_BUFFER_BYTES
 from device.telemetry.attributes import public_text
 
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-_FROM_WORKER = frozenset({Kind.HELLO, Kind.UNIT, Kind.BLOCK, Kind.REPLY, Kind.LOG, Kind.FAILED, Kind.NOTICE})
 _ASK_S = 0.4  # a worker ends within milliseconds of end-of-file on its socket, unless its device hangs
 _UNKILLABLE = "it hangs in the kernel: needs a reboot (docs/troubleshooting.md)"
 _MAX_STDERR_LINE = 1 << 10
@@ -34,7 +35,7 @@ _MAX_UNHANDLED = 100  # in a row: 3 s of pictures
 class WorkerProcess(asyncio.Protocol):
     """A running worker. `on_message` is called once per message, on the loop, and must not block."""
 
-    def __init__(self, *, name: str, on_message: Callable[[Message], None]) -> None:
+    def __init__(self, *, name: str, on_message: Callable[[Received], None]) -> None:
         self.name = name
         self.gone: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.last_words = ""
@@ -42,16 +43,16 @@ class WorkerProcess(asyncio.Protocol):
         self.failure = ""  # the type of the error that ended it, if it could say so
         self._on_message = on_message
         self._unhandled = 0
-        self._decoder = Decoder(accept=_FROM_WORKER)
+        self._decoder = Decoder(Direction.TO_DAEMON)
         self._transport: asyncio.Transport | None = None
 
-    def send(self, kind: Kind, value: dict[str, Any]) -> bool:
-        """Send one JSON message; say whether it could be taken. A worker that does not read gets no more."""
+    def send(self, message: object, *, request_id: int = 0) -> bool:
+        """Send one message; say whether it could be taken. A worker that does not read gets no more."""
         if self._transport is None or self._transport.is_closing():
             return False
         if self._transport.get_write_buffer_size() > _MAX_UNSENT_BYTES:
             return False
-        self._transport.write(json_message(kind, value).encoded())
+        self._transport.write(encode(message, request_id=request_id))
         return True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -60,31 +61,32 @@ class WorkerProcess(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         try:
-            for message in self._decoder.feed(data):
+            for received in self._decoder.feed(data):
                 if self.gone.done():
                     return
-                if message.kind is Kind.FAILED:
-                    words = message.json()
-                    self.failure = str(words.get("error", ""))
-                    for_viewers = public_text(str(words.get("for_viewers", ""))) or "the worker failed"
-                    self.lost(str(words.get("message", ""))[:_MAX_LAST_WORDS], for_viewers=for_viewers)
+                if isinstance(received.message, Failed):
+                    self._failed(received.message)
                     return
-                self._handle(message)
+                self._handle(received)
         except WireError as error:
             self.lost(f"it sent nonsense: {error}")
 
-    def _handle(self, message: Message) -> None:
+    def _failed(self, failed: Failed) -> None:
+        self.failure = failed.error
+        for_viewers = public_text(failed.for_viewers) or "the worker failed"
+        self.lost(failed.message[:_MAX_LAST_WORDS], for_viewers=for_viewers)
+
+    def _handle(self, received: Received) -> None:
         """Pass a message on. An error in that is the daemon's own: the worker goes on, and the message is dropped."""
         try:
-            self._on_message(message)
+            self._on_message(received)
         except WireError:
             raise
         except Exception:
             self._unhandled += 1
             if self._unhandled & (self._unhandled - 1) == 0:  # the first, and each doubling
-                log.exception(
-                    "daemon.message_unhandled", worker=self.name, kind=message.kind.name, times=self._unhandled
-                )
+                kind = type(received.message).__name__
+                log.exception("daemon.message_unhandled", worker=self.name, kind=kind, times=self._unhandled)
             if self._unhandled >= _MAX_UNHANDLED:
                 self._give_up(InternalError(f"no message of the {self.name} worker could be handled any more"))
         else:
@@ -114,7 +116,7 @@ class WorkerProcess(asyncio.Protocol):
 
 @asynccontextmanager
 async def running(
-    *, name: str, module: str, settings: dict[str, Any], on_message: Callable[[Message], None]
+    *, name: str, module: str, job: CameraJob | MicrophoneJob, on_message: Callable[[Received], None]
 ) -> AsyncIterator[WorkerProcess]:
     """Run `python -m module` as a worker; on leaving, ask it to end, then kill it: 1 s in all."""
     ours, theirs = socket.socketpair()
@@ -136,7 +138,7 @@ async def running(
     try:
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SEND_BUFFER_BYTES)
         await asyncio.get_running_loop().create_connection(lambda: child, sock=ours)
-        child.send(Kind.SETTINGS, settings)
+        child.send(job)
         yield child
     finally:
         fell = child.gone.done()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import av
 
-    from device.ipc.jobs import CameraJob
+    from device.ipc.messages import CameraJob
 
 _FIRST_FRAME_S = 5.0
 _BUFFERS = 6  # one being filled, one queued, up to four in the board's encoder

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from device.clock import monotonic_us
 from device.config.schema import least_camera_stall_s
 from device.identity import derived_identity
-from device.ipc.jobs import CameraJob, MicrophoneJob
+from device.ipc.messages import CameraJob, MicrophoneJob
 from device.ipc.supervisor import Supervisor, WorkerPlan, WorkerState
 from device.streams.slate import Slate
 
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from device.config.schema import Config
-    from device.ipc.wire import Message
     from device.lifecycle.deadlines import Deadlines
+    from device.media.block import Block
+    from device.media.picture import AccessUnit
     from device.room.publications import Track
     from device.telemetry.status import Status
     from device.tracks.audio import AudioTrack
@@ -75,7 +76,7 @@ class _Camera:
             WorkerPlan(
                 name="camera",
                 module="device.workers.camera",
-                settings=self._job.to_wire(),
+                job=self._job,
                 stall_s=max(config.watch.camera_stall_s, least_camera_stall_s(camera)),
             ),
             on_media=self._deliver,
@@ -87,12 +88,12 @@ class _Camera:
     def make_track(self) -> VideoTrack:
         from device.tracks.video import VideoTrack
 
-        self.track = VideoTrack(self._job, command=self.supervisor.command)
+        self.track = VideoTrack(self._job, send=self.supervisor.post)
         self.track.on_viewer = self.slate.welcome
         self.track.on_news = self._status.video
         return self.track
 
-    def _deliver(self, unit: Message) -> None:
+    def _deliver(self, unit: AccessUnit) -> None:
         if self.track is not None:
             self.track.deliver(unit)
 
@@ -119,7 +120,7 @@ class _Microphone:
             WorkerPlan(
                 name="microphone",
                 module="device.workers.microphone",
-                settings=self._job.to_wire(),
+                job=self._job,
                 stall_s=config.watch.microphone_stall_s,
             ),
             on_media=self._deliver,
@@ -133,10 +134,10 @@ class _Microphone:
 
         # Noise suppression would take a steady tone away, and a file is as its maker wanted it.
         processing = self._settings.processing and self._settings.source == "pyaudio"
-        self.track = AudioTrack(self._job, processing=processing, command=self.supervisor.command)
+        self.track = AudioTrack(self._job, processing=processing, send=self.supervisor.post)
         return self.track
 
-    def _deliver(self, block: Message) -> None:
+    def _deliver(self, block: Block) -> None:
         if self.track is not None:
             self.track.deliver(block)
 

@@ -12,11 +12,12 @@ import structlog
 
 from device.clock import monotonic_us
 from device.ipc.process import fresh_interpreter, killed, to_the_end
-from device.ipc.wire import Flag, Kind, Message
 from device.log_throttle import LogThrottle
+from device.media.picture import AccessUnit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+
 
 log = structlog.get_logger()
 
@@ -34,7 +35,7 @@ _SPARE_AFTER_S = 10.0
 class Slate:
     """Shown and hidden as the camera goes and comes; `deliver` takes each repeat, as it takes the camera's units."""
 
-    def __init__(self, *, title: str, width: int, height: int, deliver: Callable[[Message], None]) -> None:
+    def __init__(self, *, title: str, width: int, height: int, deliver: Callable[[AccessUnit], None]) -> None:
         scale = min(1.0, _MAX_SIZE[0] / width, _MAX_SIZE[1] / height)
         self._title = title
         self._width, self._height = int(width * scale) & ~1, int(height * scale) & ~1
@@ -43,7 +44,7 @@ class Slate:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._spare = b""
         self._somebody = asyncio.Event()
-        self._throttle = 0
+        self._units_sent = 0
 
     def show(self, why: str) -> None:
         """Show from now on what is wrong; what is shown already stays, with the time when it began."""
@@ -107,15 +108,14 @@ class Slate:
             log.error("camera.slate_failed", exc_info=error)
 
     def _feed(self, payload: bytes) -> None:
-        self._throttle += 1
+        self._units_sent += 1
         self._deliver(
-            Message(
-                kind=Kind.UNIT,
+            AccessUnit(
                 payload=payload,
-                flags=Flag.KEY,
+                key=True,
                 width=self._width,
                 height=self._height,
-                frame_id=self._throttle,
+                number=self._units_sent,
                 captured_at_us=monotonic_us(),
             )
         )

@@ -10,14 +10,16 @@ import structlog
 from livekit import rtc
 
 from device.errors import NativePanicError
+from device.ipc.messages import Done, SetPace
 from device.media.block import SAMPLE_BYTES, SAMPLE_RATE
 from device.tracks.depth_control import DepthControl
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from device.ipc.jobs import MicrophoneJob
-    from device.ipc.wire import Message
+    from device.ipc.messages import MicrophoneJob
+    from device.ipc.registry import Request
+    from device.media.block import Block
 
 log = structlog.get_logger()
 
@@ -37,21 +39,21 @@ _PROCESSING_MS = 10  # AudioProcessingModule takes exactly this
 class AudioTrack:
     """One track for the life of the process; it is published again in every Room."""
 
-    def __init__(self, job: MicrophoneJob, *, processing: bool, command: Callable[[str, float], None]) -> None:
+    def __init__(self, job: MicrophoneJob, *, processing: bool, send: Callable[[Request[Done]], object]) -> None:
         self._source = rtc.AudioSource(SAMPLE_RATE, job.channels, queue_size_ms=_QUEUE_MS)
         self.track = rtc.LocalAudioTrack.create_audio_track("microphone", self._source)
         self._channels = job.channels
         self._cushion = bytes(SAMPLE_RATE * _CUSHION_MS // 1000 * job.channels * SAMPLE_BYTES)
         self._log_drops_at = 0.0
         self._settled_at = 0.0
-        self._pending: asyncio.Queue[Message] = asyncio.Queue(_PENDING_BLOCKS)
+        self._pending: asyncio.Queue[Block] = asyncio.Queue(_PENDING_BLOCKS)
         self._processor = (
             rtc.AudioProcessingModule(noise_suppression=True, high_pass_filter=True, auto_gain_control=True)
             if processing
             else None
         )
         self._depth = DepthControl()
-        self._command = command
+        self._send = send
         self.dropped = 0
         self.fed = 0
         self.muted = False  # by the room
@@ -63,7 +65,7 @@ class AudioTrack:
         """Get ready for a new publication: nothing that was captured before belongs into it."""
         self._source.clear_queue()
 
-    def deliver(self, block: Message) -> None:
+    def deliver(self, block: Block) -> None:
         """Take one block; the oldest one that still waits makes room for it."""
         if self._pending.full():
             self._pending.get_nowait()
@@ -89,7 +91,7 @@ class AudioTrack:
         """Tell a worker that has just started what is in force."""
         self._settled_at = time.monotonic() + _SETTLING_S
         if self._depth.ppm:
-            self._command("pace", self._depth.ppm)
+            self._send(SetPace(ppm=self._depth.ppm))
 
     async def run(self) -> None:
         """Feed blocks to the SDK, one at a time, until cancelled."""
@@ -105,8 +107,8 @@ class AudioTrack:
                 await self._capture(self._frame(self._cushion))
             elif not settling and (ppm := self._depth.measured(depth_s, time.monotonic())) is not None:
                 log.debug("microphone.pace", ppm=round(ppm))
-                self._command("pace", ppm)
-            await self._capture(self._processed(block.payload))
+                self._send(SetPace(ppm=ppm))
+            await self._capture(self._processed(block.samples))
             self.fed += 1
 
     async def aclose(self) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 from livekit import rtc
 
 from device.clock import epoch_of_us
-from device.ipc.wire import Flag, Message
+from device.ipc.messages import Done, ForceKeyFrame, SetBitrate, SetKeyFramesOnly, SetPictureLimits
 from device.tracks.encoder_control import EncoderCommands, EncoderControl, Losses
 from device.tracks.ladder import Ladder, rungs
 from device.tracks.send_stats import Meter, News
@@ -19,7 +19,9 @@ from device.tracks.send_stats import Meter, News
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from device.ipc.jobs import CameraJob
+    from device.ipc.messages import CameraJob
+    from device.ipc.registry import Request
+    from device.media.picture import AccessUnit
 
 log = structlog.get_logger()
 
@@ -36,12 +38,12 @@ _LOSSY = 0.02
 class VideoTrack:
     """One track for the life of the process; it is published again in every Room."""
 
-    def __init__(self, job: CameraJob, *, command: Callable[[str, Any], None]) -> None:
+    def __init__(self, job: CameraJob, *, send: Callable[[Request[Done]], object]) -> None:
         self._source = rtc.EncodedVideoSource(job.width, job.height)
         self.track = rtc.LocalVideoTrack.create_video_track("camera", self._source)
         self.fed = 0
         self.muted = False  # by the room
-        self._waiting: deque[Message] = deque()
+        self._waiting: deque[AccessUnit] = deque()
         self._next_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
         # Half a period, or a burst at 120 fps would never be worked off.
@@ -54,7 +56,7 @@ class VideoTrack:
         self._meter, self._news = Meter(), News()
         self._target_bps = 0
         self._job = job
-        self._command = command
+        self._send = send
         bounds = {"floor_bps": job.bitrate_min_bps, "ceiling_bps": job.bitrate_max_bps}
         steps = rungs(width=job.width, height=job.height, fps=job.fps, **bounds)
         if job.encoder == "copy":
@@ -99,7 +101,7 @@ class VideoTrack:
         """Tell an encoder that has just started what is in force."""
         self._carry_out(self._control.current())
 
-    def deliver(self, unit: Message) -> None:
+    def deliver(self, unit: AccessUnit) -> None:
         """Take one access unit; those that come in a burst are fed a few milliseconds apart."""
         if len(self._waiting) >= _MAX_WAITING:
             self._drop_waiting(time.monotonic())
@@ -153,7 +155,7 @@ class VideoTrack:
         if self._waiting:
             self._timer = asyncio.get_running_loop().call_later(self._next_at - now, self._feed_waiting)
 
-    def _feed(self, unit: Message) -> None:
+    def _feed(self, unit: AccessUnit) -> None:
         """Feed one access unit, and pass on the SDK's feedback for it."""
         accepted = self._source.capture_frame(
             rtc.EncodedVideoFrame(
@@ -161,15 +163,15 @@ class VideoTrack:
                 width=unit.width,
                 height=unit.height,
                 codec=rtc.VideoCodec.H264,
-                frame_type=_KEY if unit.flags & Flag.KEY else _DELTA,
+                frame_type=_KEY if unit.key else _DELTA,
                 timestamp_us=unit.captured_at_us,
-                metadata=rtc.FrameMetadata(user_timestamp=epoch_of_us(unit.captured_at_us), frame_id=unit.frame_id),
+                metadata=rtc.FrameMetadata(user_timestamp=epoch_of_us(unit.captured_at_us), frame_id=unit.number),
             )
         )
         now = time.monotonic()
         self.fed += 1
         self._meter.count(len(unit.payload), width=unit.width, height=unit.height, now=now)
-        if unit.flags & Flag.KEY and self._key_wanted_at is not None:
+        if unit.key and self._key_wanted_at is not None:
             log.debug("camera.key_frame", after_s=round(now - self._key_wanted_at, 3))
             self._key_wanted_at = None
         feedback = self._source.take_feedback()
@@ -194,13 +196,13 @@ class VideoTrack:
 
     def _carry_out(self, orders: EncoderCommands) -> None:
         if orders.all_key_frames is not None:
-            self._command("all_key_frames", orders.all_key_frames)
+            self._send(SetKeyFramesOnly(enabled=orders.all_key_frames))
         if orders.bitrate_bps is not None:
-            self._command("bitrate", orders.bitrate_bps)
+            self._send(SetBitrate(bitrate_bps=orders.bitrate_bps))
             log.debug("camera.bitrate", bitrate_bps=orders.bitrate_bps)
         if (rung := orders.rung) is not None:
-            self._command("rung", {"width": rung.width, "height": rung.height, "fps": rung.fps})
+            self._send(SetPictureLimits(width=rung.width, height=rung.height, fps=rung.fps))
             why = f"the room's target is {self._target_bps // 1000} kbit/s"
             log.info("camera.rung", width=rung.width, height=rung.height, fps=rung.fps, why=why)
         if orders.key_frame:
-            self._command("key_frame", None)
+            self._send(ForceKeyFrame())

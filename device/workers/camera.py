@@ -6,8 +6,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from device.errors import SourceError
-from device.ipc.jobs import CameraJob
+from device.errors import SourceError, WireError
+from device.ipc.messages import CameraJob, Capturing, SetKeyFramesOnly
 from device.ipc.worker_link import WorkerLink, serve
 from device.workers.drops import DropLog
 from device.workers.encoding import Encoding
@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 
 
 def main() -> int:
-    return serve(lambda link: _run(link, CameraJob(**link.settings)))
+    return serve(_run)
 
 
-def _run(link: WorkerLink, job: CameraJob) -> None:
+def _run(link: WorkerLink) -> None:
+    job = link.job
+    if not isinstance(job, CameraJob):
+        raise WireError("a camera worker needs a camera's job")
     # Nothing is closed at the end: a driver may hang in that, and the end of the process frees its device.
     with named(job.source, job.path):
         if job.encoder == "copy":
@@ -38,8 +41,8 @@ def _capture(link: WorkerLink, job: CameraJob) -> None:
     freeze_detector = FreezeDetector(link)
     drops = DropLog(lambda counts: link.log("info", "camera.frames_dropped", **counts))
     for picture in source.pictures():
-        for command in link.commands():
-            link.reply(command, encoding.carry_out(command))
+        for request in link.requests():
+            link.reply(request, encoding.carry_out(request.message))
         encoding.encode(picture)
         freeze_detector.look(picture)
         drops.look(
@@ -51,17 +54,19 @@ def _pass_through(link: WorkerLink, job: CameraJob) -> None:
     from device.sources.encoded_clip import EncodedClip
 
     source = EncodedClip(path=job.path, epoch_us=job.epoch_us)
-    link.hello(source=source.name, encoder=job.encoder, width=source.width, height=source.height, fps=source.fps)
+    link.capturing(
+        Capturing(source=source.name, encoder=job.encoder, width=source.width, height=source.height, fps=source.fps)
+    )
     source.hold = True  # as encoders begin: what is sent before the room is heard may be lost
-    told = False
+    logged = False
     for unit in source.units():
-        for command in link.commands():
-            if command["name"] == "all_key_frames":
-                source.hold = bool(command["value"])
-            elif not told:
-                told = True
-                link.log("info", "camera.orders_ignored", why="a file that is passed through is as it is")
-            link.reply(command)
+        for request in link.requests():
+            if isinstance(request.message, SetKeyFramesOnly):
+                source.hold = request.message.enabled
+            elif not logged:
+                logged = True
+                link.log("info", "camera.requests_ignored", why="a file that is passed through is as it is")
+            link.reply(request)
         link.unit(unit)
 
 

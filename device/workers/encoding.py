@@ -1,12 +1,13 @@
-"""Which encoder is in force in the camera worker, and what the daemon wants of it."""
+"""The camera worker's encoder: which one is in use, and the requests that it carries out."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from device.encoders.bitrate_budget import BitrateBudget
 from device.errors import EncoderError
+from device.ipc.messages import Capturing, ForceKeyFrame, SetBitrate, SetKeyFramesOnly, SetPictureLimits
 from device.sources.pacing import RateLimit
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from device.encoders.encoder import Encoder
-    from device.ipc.jobs import CameraJob
+    from device.ipc.messages import CameraJob
     from device.ipc.worker_link import WorkerLink
     from device.media.colour import Colour
     from device.media.picture import AccessUnit, Picture
@@ -38,7 +39,7 @@ class Source(Protocol):
 
 
 class Encoding:
-    """The encoder in force, and what the daemon wants of it, as its commands have said so far."""
+    """The encoder in use, and what the daemon has requested of it."""
 
     def __init__(self, link: WorkerLink, job: CameraJob, source: Source) -> None:
         self._link, self._job, self._source = link, job, source
@@ -87,25 +88,23 @@ class Encoding:
         self._encoder.close()
         self._encoder = self._software()
 
-    def carry_out(self, command: dict[str, Any]) -> str:
-        """Carry out one command; return what is wrong with it, or an empty text."""
-        match command:
-            case {"name": "key_frame"}:
+    def carry_out(self, request: object) -> str:
+        """Carry out one request; return what is wrong with it, or an empty text."""
+        match request:
+            case ForceKeyFrame():
                 self._next_key = True
-            case {"name": "all_key_frames", "value": bool(wanted)}:
-                self._all_keys = wanted
-            case {"name": "bitrate", "value": int(bitrate_bps)} if bitrate_bps > 0:
+            case SetKeyFramesOnly(enabled=enabled):
+                self._all_keys = enabled
+            case SetBitrate(bitrate_bps=bitrate_bps) if bitrate_bps > 0:
                 self._bitrate_bps = bitrate_bps
                 try:
                     self._encoder.set_bitrate(bitrate_bps)
                 except EncoderError as error:
                     self._fall_back(error)
-            case {"name": "rung", "value": {"width": int(width), "height": int(height), "fps": int(fps)}} if (
-                min(width, height, fps) > 0
-            ):
+            case SetPictureLimits(width=width, height=height, fps=fps) if min(width, height, fps) > 0:
                 self._confine(width, height, fps)
             case _:
-                return "unknown command or value"
+                return "a camera does not know this request, or its value"
         return ""
 
     def _confine(self, width: int, height: int, fps: int) -> None:
@@ -175,8 +174,10 @@ class Encoding:
 
     def _hello(self, encoder: Encoder) -> None:
         source = self._source
-        self._link.hello(
-            source=source.name, encoder=encoder.name, width=source.width, height=source.height, fps=source.fps
+        self._link.capturing(
+            Capturing(
+                source=source.name, encoder=encoder.name, width=source.width, height=source.height, fps=source.fps
+            )
         )
 
     def _send(self, unit: AccessUnit) -> None:

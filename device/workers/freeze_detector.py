@@ -37,7 +37,7 @@ class FreezeDetector:
         still = self._unchanged.saw(now, same=luma == self._before)
         self._before = luma
         if still is not None:
-            self._link.notice(f"the picture has not changed by a bit for {_STILL_S:.0f} s" if still else "")
+            self._link.degraded(f"the picture has not changed by a bit for {_STILL_S:.0f} s" if still else "")
 
 
 def _checksum(plane: VideoPlane) -> int:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from device.errors import SourceError
-from device.ipc.jobs import MicrophoneJob
+from device.errors import SourceError, WireError
+from device.ipc.messages import Capturing, MicrophoneJob, SetPace
 from device.ipc.worker_link import WorkerLink, serve
 from device.workers.named import named
 from device.workers.unchanged import UnchangedDetector
@@ -33,10 +33,13 @@ class Source(Protocol):
 
 
 def main() -> int:
-    return serve(lambda link: _capture(link, MicrophoneJob(**link.settings)))
+    return serve(_capture)
 
 
-def _capture(link: WorkerLink, job: MicrophoneJob) -> None:
+def _capture(link: WorkerLink) -> None:
+    job = link.job
+    if not isinstance(job, MicrophoneJob):
+        raise WireError("a microphone worker needs a microphone's job")
     # Nothing is closed at the end: a driver may hang in that, and the end of the process frees its device.
     with named(job.source, job.path):
         _deliver(link, job)
@@ -47,21 +50,22 @@ def _deliver(link: WorkerLink, job: MicrophoneJob) -> None:
     amplify = _amplifier(job.gain_db)
     silence = UnchangedDetector(limit_s=_SILENT_S)
     for block in source.blocks():
-        for command in link.commands():
-            link.reply(command, _obey(source, command))
+        for request in link.requests():
+            link.reply(request, _carry_out(source, request.message))
         # A microphone that lives has noise: nothing but zeros is a muted or a dead one.
         silent = silence.saw(time.monotonic(), same=not any(block.samples))
         if silent is not None:
-            link.notice(f"nothing but zeros for {_SILENT_S:.0f} s" if silent else "")
+            link.degraded(f"nothing but zeros for {_SILENT_S:.0f} s" if silent else "")
         link.block(amplify(block.samples), captured_at_us=block.captured_at_us)
 
 
-def _obey(source: Source, command: dict[str, Any]) -> str:
-    match command:
-        case {"name": "pace", "value": int(ppm) | float(ppm)}:
+def _carry_out(source: Source, request: object) -> str:
+    """Carry out one request; return what is wrong with it, or an empty text."""
+    match request:
+        case SetPace(ppm=ppm):
             source.pace(ppm)
             return ""
-    return "unknown command or value"
+    return "a microphone does not know this request"
 
 
 def open_source(job: MicrophoneJob, link: WorkerLink) -> Source:
@@ -72,24 +76,26 @@ def open_source(job: MicrophoneJob, link: WorkerLink) -> Source:
             from device.sources.tone import ToneSource
 
             source = ToneSource(channels=job.channels)
-            link.hello(source=source.name, channels=job.channels)
+            link.capturing(Capturing(source=source.name, channels=job.channels))
         case "file":
             from device.sources.wave_file import WaveFile
 
             source = WaveFile.fitting(path=job.path, channels=job.channels, epoch_us=job.epoch_us) or _decoded(job)
-            link.hello(source=source.name, channels=job.channels)
+            link.capturing(Capturing(source=source.name, channels=job.channels))
         case "pyaudio":
             from device.sources.pyaudio import PyAudioSource
 
             source = microphone = PyAudioSource(
                 device=job.device, channels=job.channels, on_overflow=_overflow_log(link)
             )
-            link.hello(
-                source=source.name,
-                device=microphone.microphone.name,
-                native_rate=microphone.rate,
-                native_channels=microphone.microphone.channels,
-                channels=job.channels,
+            link.capturing(
+                Capturing(
+                    source=source.name,
+                    device=microphone.microphone.name,
+                    native_rate=microphone.rate,
+                    native_channels=microphone.microphone.channels,
+                    channels=job.channels,
+                )
             )
         case _:
             raise SourceError(f"there is no microphone source {job.source!r}")

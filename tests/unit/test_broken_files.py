@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -10,12 +11,16 @@ import numpy as np
 import pytest
 from av.video.frame import VideoFrame
 
-from device.ipc.wire import Kind, Message
 from device.ipc.worker_process import running
+from device.media.block import Block
+from device.media.picture import AccessUnit
 from tests.unit.workers.watched import CAMERA, LIMIT_S, MICROPHONE
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from device.ipc.framing import Received
+    from device.ipc.messages import CameraJob, MicrophoneJob
 
 pytestmark = pytest.mark.usefixtures("no_orphans")
 
@@ -35,17 +40,17 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return path.read_bytes()
 
 
-def failure(module: str, settings: dict[str, Any]) -> tuple[str, str]:
+def failure(module: str, job: CameraJob | MicrophoneJob) -> tuple[str, str]:
     """Return what operators and viewers read when a worker that runs this ends; empty if it delivers."""
 
     async def main() -> tuple[str, str]:
         media = asyncio.Event()
 
-        def on_message(message: Message) -> None:
-            if message.kind in (Kind.UNIT, Kind.BLOCK):
+        def on_message(received: Received) -> None:
+            if isinstance(received.message, AccessUnit | Block):
                 media.set()
 
-        async with running(name="worker", module=module, settings=settings, on_message=on_message) as child:
+        async with running(name="worker", module=module, job=job, on_message=on_message) as child:
             delivered = asyncio.create_task(media.wait())
             waits: set[asyncio.Future[Any]] = {child.gone, delivered}
             async with asyncio.timeout(LIMIT_S):
@@ -63,8 +68,8 @@ def test_a_cut_film_plays_what_is_there_or_names_the_file(
 ) -> None:
     path = tmp_path / "cut film.mp4"
     path.write_bytes(film[: size if isinstance(size, int) else int(len(film) * size)])
-    settings = CAMERA.to_wire() | {"source": "file", "path": str(path), "encoder": encoder}
-    message, public = failure("device.workers.camera", settings)
+    job = replace(CAMERA, source="file", path=str(path), encoder=encoder)
+    message, public = failure("device.workers.camera", job)
     assert "NoneType" not in message
     assert str(tmp_path) not in public
     if message:
@@ -76,7 +81,7 @@ def test_a_cut_film_plays_what_is_there_or_names_the_file(
 def test_a_microphone_file_that_is_none_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "sound.wav"
     path.write_bytes(content)
-    settings = MICROPHONE.to_wire() | {"source": "file", "path": str(path)}
-    message, public = failure("device.workers.microphone", settings)
+    job = replace(MICROPHONE, source="file", path=str(path))
+    message, public = failure("device.workers.microphone", job)
     assert message.startswith(f"{path}: "), message
     assert public.startswith("the file ")

@@ -14,6 +14,7 @@ import pytest
 from device.encoders import v4l2
 from device.encoders.v4l2 import V4l2Encoder
 from device.errors import EncoderError
+from device.ipc.messages import Capturing, SetBitrate
 from device.ipc.worker_link import WorkerLink
 from device.media.colour import BT709
 from device.media.picture import AccessUnit, FramePicture
@@ -85,7 +86,7 @@ class Ears(WorkerLink):
     def unit(self, unit: AccessUnit) -> None:
         self.units.append(unit)
 
-    def hello(self, **_what: object) -> None:
+    def capturing(self, what: Capturing) -> None:
         """Do nothing."""
 
     def log(self, level: str, event: str, **fields: object) -> None:
@@ -190,7 +191,7 @@ def test_a_bitrate_that_the_board_refuses_is_followed_by_software(monkeypatch: p
         raise EncoderError("the board's encoder refuses 100000 bit/s")
 
     monkeypatch.setattr(V4l2Encoder, "set_bitrate", refuse)
-    assert encoding.carry_out({"name": "bitrate", "value": 100_000}) == ""
+    assert encoding.carry_out(SetBitrate(bitrate_bps=100_000)) == ""
     encoding.encode(BoardPicture(0))
     assert len(ears.units) == 1
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import av
 import pytest
 
 from device.encoders.bitrate_budget import BitrateBudget
+from device.ipc.messages import ForceKeyFrame, SetBitrate, SetKeyFramesOnly, SetPace, SetPictureLimits
 from device.ipc.worker_link import WorkerLink
 from device.media.colour import BT709, Colour
 from device.media.picture import AccessUnit, FramePicture
@@ -19,6 +20,8 @@ from tests.unit.workers.watched import CAMERA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from device.ipc.messages import Capturing
 
 _US = 1_000_000
 
@@ -49,8 +52,8 @@ class Ears(WorkerLink):
         assert unit.payload.startswith(b"\0\0\0\1")
         self.units.append(unit)
 
-    def hello(self, **what: object) -> None:
-        assert what["encoder"] == "x264"
+    def capturing(self, what: Capturing) -> None:
+        assert what.encoder == "x264"
 
 
 def size_of(unit: AccessUnit) -> tuple[int, int]:
@@ -66,13 +69,13 @@ class Worker:
             CAMERA, width=1280, height=720, encoder="x264", bitrate_max_bps=2_500_000, keyframe_interval_s=100
         )
         self.encoding = Encoding(self.ears, job, camera)
-        assert self.carry_out("all_key_frames", value=False) == ""
+        assert self.carry_out(SetKeyFramesOnly(enabled=False)) == ""
 
-    def carry_out(self, name: str, *, value: Any = None) -> str:
-        return self.encoding.carry_out({"id": 1, "name": name, "value": value})
+    def carry_out(self, request: object) -> str:
+        return self.encoding.carry_out(request)
 
     def confine(self, width: int, height: int, fps: int) -> str:
-        return self.carry_out("rung", value={"width": width, "height": height, "fps": fps})
+        return self.carry_out(SetPictureLimits(width=width, height=height, fps=fps))
 
     def feed(self, count: int) -> list[AccessUnit]:
         before = len(self.ears.units)
@@ -101,7 +104,7 @@ def test_a_key_frame_waits_for_the_next_picture_only() -> None:
     worker.confine(1280, 720, 15)
     for fed, picture in ((5, 5), (6, 12)):
         worker.feed(fed)
-        worker.carry_out("key_frame")
+        worker.carry_out(ForceKeyFrame())
         assert [(unit.key, unit.number) for unit in worker.feed(1)] == [(True, picture)]
 
 
@@ -148,22 +151,23 @@ def test_who_has_sent_too_much_leaves_out_pictures_until_that_is_paid() -> None:
 
 def test_the_bitrate_in_force_goes_over_to_the_next_size() -> None:
     worker = Worker(Camera())
-    worker.carry_out("bitrate", value=123_000)
+    worker.carry_out(SetBitrate(bitrate_bps=123_000))
     worker.confine(320, 180, 15)
     assert worker.encoding._encoder._context.bit_rate == pytest.approx(123_000 * 1.06)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
-    "value",
+    "request_",
     (
+        SetPictureLimits(width=640, height=0, fps=15),
+        SetPictureLimits(width=-640, height=360, fps=15),
+        SetPictureLimits(width=640, height=360, fps=0),
+        SetBitrate(bitrate_bps=0),
+        SetPace(ppm=5.0),
         None,
-        {},
-        {"width": 640, "height": 360},
-        {"width": 640, "height": 0, "fps": 15},
-        {"width": "640", "height": 1, "fps": 1},
     ),
 )
-def test_bounds_that_are_none_are_refused(value: Any) -> None:
+def test_what_a_camera_cannot_do_is_refused(request_: object) -> None:
     worker = Worker(Camera())
-    assert worker.carry_out("rung", value=value) == "unknown command or value"
+    assert worker.carry_out(request_) == "a camera does not know this request, or its value"
     assert size_of(worker.feed(1)[0]) == (1280, 720)

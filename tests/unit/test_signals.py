@@ -36,7 +36,7 @@ def kill():
 async def main():
     {before}
     print("waiting", flush=True)
-    print(await signals.until_told(), flush=True)
+    print(await signals.until_signalled(), flush=True)
     await asyncio.sleep(1)  # for the thread's last word
 
 asyncio.run(main())

@@ -12,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from device.ipc.wire import Decoder, Flag, Kind, Message
+from device.ipc.framing import Decoder, Received, encode
+from device.ipc.registry import Direction
+from device.media.picture import AccessUnit
 
 LINES = ["No picture since 2024-05-06 07:08:09 UTC", "nothing came for 2 s"]
 SPS, PPS, IDR = 7, 8, 5
@@ -58,8 +60,8 @@ def test_one_key_frame_with_its_parameter_sets() -> None:
     kinds = [kind for kind in nal_types(unit) if kind in (SPS, PPS, IDR, 1)]
     assert kinds == [SPS, PPS, IDR]
     assert len(unit) < 32 << 10  # repeated each second it is a trickle
-    message = Message(kind=Kind.UNIT, payload=unit, flags=Flag.KEY, width=640, height=360)
-    assert [*Decoder(accept=frozenset({Kind.UNIT})).feed(message.encoded())] == [message]
+    message = AccessUnit(payload=unit, key=True, width=640, height=360, number=0, captured_at_us=0)
+    assert [*Decoder(Direction.TO_DAEMON).feed(encode(message))] == [Received(message, 0)]
 
 
 def test_light_letters_on_dark_paper() -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from structlog.typing import EventDict
 
-    from device.ipc.wire import Message
+    from device.media.picture import AccessUnit
 
 pytestmark = pytest.mark.usefixtures("no_orphans")
 
@@ -36,7 +36,7 @@ async def _until(condition: Callable[[], object]) -> None:
 
 
 def test_the_real_process_draws_it() -> None:
-    fed: list[Message] = []
+    fed: list[AccessUnit] = []
 
     async def main() -> None:
         real = Slate(title="Porch", width=640, height=480, deliver=fed.append)
@@ -125,7 +125,7 @@ def test_a_process_that_fails_is_a_log_line(
 ) -> None:
     stand_in(tmp_path / "python", script, monkeypatch)
     monkeypatch.setattr(slate, "_DRAWING_S", 1.0 if "sleep" in script else LIMIT_S)
-    fed: list[Message] = []
+    fed: list[AccessUnit] = []
 
     async def main(lines: list[EventDict]) -> None:
         real = Slate(title="Porch", width=640, height=480, deliver=fed.append)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
-from device.ipc.wire import Flag, Kind, Message
 from device.streams.slate import Slate
 from tests.unit.virtual_time import run_virtually
 
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from structlog.typing import EventDict
+
+    from device.media.picture import AccessUnit
 
 UNIT = b"\0\0\0\1\x67"
 DRAWING_S = 0.5
@@ -27,12 +28,12 @@ class Quick(Slate):
     """Drawn without a process, in virtual time; the first `failures` drawings fail."""
 
     def __init__(self, *, failures: int = 0) -> None:
-        self.fed: list[tuple[float, Message]] = []
+        self.fed: list[tuple[float, AccessUnit]] = []
         self.drawn: list[list[str]] = []
         self._failures = failures
         super().__init__(title="Porch", width=1280, height=720, deliver=self._deliver_at)
 
-    def _deliver_at(self, unit: Message) -> None:
+    def _deliver_at(self, unit: AccessUnit) -> None:
         self.fed.append((asyncio.get_running_loop().time() - 1000, unit))
 
     @property
@@ -71,10 +72,8 @@ def test_each_repeat_is_a_key_frame_of_its_own_time_and_number() -> None:
     played(quick, (0, lambda: quick.show("x")), until_s=3600)
     units = [unit for _, unit in quick.fed]
     assert len(units) == 3600
-    assert {(unit.kind, unit.payload, unit.flags, unit.width, unit.height) for unit in units} == {
-        (Kind.UNIT, UNIT, Flag.KEY, 640, 360)
-    }
-    assert [unit.frame_id for unit in units] == list(range(1, 3601))
+    assert {(unit.payload, unit.key, unit.width, unit.height) for unit in units} == {(UNIT, True, 640, 360)}
+    assert [unit.number for unit in units] == list(range(1, 3601))
     assert all(later.captured_at_us > sooner.captured_at_us for sooner, later in pairwise(units))
 
 

@@ -13,7 +13,6 @@ import pytest
 
 from device.config import loading as config_file
 from device.config.schema import Microphone
-from device.ipc.wire import Flag, Message
 from device.lifecycle.deadlines import Deadlines
 from device.lifecycle.sd_notify import Notifier
 from device.streams.capture import capturing
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from device.media.picture import AccessUnit
     from device.room.publications import Track
 
 pytestmark = pytest.mark.usefixtures("no_orphans")
@@ -59,10 +59,10 @@ class Scene:
         self.config = config_file.load(config)
         self.attributes = Attributes()
         self.status, self.deadlines = Status(self.attributes, Notifier(), StateFile(None)), Deadlines()
-        self.delivered: list[Message] = []
+        self.delivered: list[AccessUnit] = []
         deliver = VideoTrack.deliver
 
-        def delivered(track: VideoTrack, unit: Message) -> None:
+        def delivered(track: VideoTrack, unit: AccessUnit) -> None:
             self.delivered.append(unit)
             deliver(track, unit)
 
@@ -102,8 +102,8 @@ def test_a_camera_that_cannot_be_opened_is_stood_in_for_until_it_can(
 
     def mended(tracks: list[Track]) -> None:
         assert scene.says("camera") == "stalled: the file cannot be opened"
-        assert {(unit.width, unit.height, unit.flags) for unit in scene.delivered} == {(*SLATE, Flag.KEY)}
-        assert [unit.frame_id for unit in scene.delivered] == [1, 2, 3]
+        assert {(unit.width, unit.height, unit.key) for unit in scene.delivered} == {(*SLATE, True)}
+        assert [unit.number for unit in scene.delivered] == [1, 2, 3]
         assert tracks[0].fed == 3
         film.symlink_to(clip("bigbuckbunny.mp4"))
 

@@ -198,9 +198,9 @@ def test_two_workers_never_run_at_once() -> None:
 
 def _patient(watcher: Watcher) -> Watcher:
     """Make it wait for as long as it may, so that only an appearance can hurry it."""
-    watcher.supervisor._recovery.base_s = watcher.supervisor._recovery.cap_s = 10 * LIMIT_S
-    watcher.supervisor._recovery.uniform = lambda _low, high: high
-    watcher.supervisor._recovery.__post_init__()
+    watcher.supervisor._restarts.base_s = watcher.supervisor._restarts.cap_s = 10 * LIMIT_S
+    watcher.supervisor._restarts.uniform = lambda _low, high: high
+    watcher.supervisor._restarts.__post_init__()
     return watcher
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.ipc.jobs import MicrophoneJob
+from device.ipc.messages import MicrophoneJob
 from device.media.block import Block
 from device.media.picture import FramePicture
 from device.sources.planes import writable
@@ -38,7 +38,7 @@ class WorkerLink:
     def monotonic(self) -> float:
         return self.now
 
-    def notice(self, text: str) -> None:
+    def degraded(self, text: str) -> None:
         self.notices.append((round(self.now - 1000, 2), text))
 
     def block(self, _samples: bytes, *, captured_at_us: int) -> None:
@@ -83,7 +83,7 @@ def _listen(monkeypatch: pytest.MonkeyPatch, *parts: tuple[float, bytes]) -> Wor
 
     monkeypatch.setattr(microphone, "open_source", lambda _job, _link: SimpleNamespace(blocks=blocks))
     monkeypatch.setattr(microphone, "time", link)
-    microphone._capture(link, JOB)  # type: ignore[arg-type]
+    microphone._deliver(link, JOB)  # type: ignore[arg-type]
     return link
 
 

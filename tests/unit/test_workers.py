@@ -9,18 +9,25 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from device.errors import InternalError
+from device.errors import InternalError, WorkerRequestError
+from device.ipc.messages import CameraJob, Capturing, Done, MicrophoneJob, SetPace
 from device.ipc.supervisor import WorkerState
-from device.ipc.wire import Kind, Message
 from device.ipc.worker_process import running
+from device.media.block import Block
+from device.media.picture import AccessUnit
 from tests.support.children import living_descendants
-from tests.unit.workers.watched import CAMERA, LIMIT_S, MICROPHONE, REAL, ROGUE, Watcher, supervised
+from tests.unit.workers.rogue import WRONG_PPM
+from tests.unit.workers.watched import CAMERA, LIMIT_S, MICROPHONE, REAL, ROGUE, Watcher, rogue_job, supervised
+
+if TYPE_CHECKING:
+    from device.ipc.framing import Received
 
 pytestmark = pytest.mark.usefixtures("no_orphans")
 
@@ -29,11 +36,11 @@ pytestmark = pytest.mark.usefixtures("no_orphans")
     ("mode", "said"),
     (
         ("nonsense", "it sent nonsense: a message does not begin as one"),
-        ("unexpected", "it sent nonsense: a message of kind 2 is not expected here"),
+        ("unexpected", "it sent nonsense: message 8 is not expected here"),
         ("half-then-exit", "it exited with 1"),
         ("half", "nothing came for"),
         ("odd-media", "it sent nonsense: a message claims a negative capture time"),
-        ("list-hello", "it sent nonsense: a HELLO message holds no JSON object"),
+        ("list-hello", "it sent nonsense: a Capturing message holds no JSON object"),
         ("hang", "nothing came for"),
         ("exit", "it exited with 3"),
         ("failed", "an internal error"),
@@ -153,20 +160,46 @@ def test_odd_log_lines_of_a_worker_do_no_harm() -> None:
 
 def test_commands_are_answered_failures_logged_and_without_a_worker_dropped() -> None:
     async def act(watcher: Watcher) -> None:
-        watcher.supervisor.command("fine")
-        assert watcher.supervisor._unanswered == {}
+        fine, wrong = SetPace(ppm=5.0), SetPace(ppm=WRONG_PPM)
+        with pytest.raises(WorkerRequestError, match=r"cannot be asked now \(SetPace\)"):
+            await watcher.supervisor.request(fine)
         await watcher.until(lambda: watcher.pids)
-        watcher.supervisor.command("fine", 5)
-        watcher.supervisor.command("wrong")
-        assert len(watcher.supervisor._unanswered) == 2
-        await watcher.until(lambda: not watcher.supervisor._unanswered)
+        assert watcher.supervisor.post(fine)
+        assert await watcher.supervisor.request(fine) == Done()
+        with pytest.raises(WorkerRequestError, match="the rogue worker refuses SetPace"):
+            await watcher.supervisor.request(wrong)
+        assert watcher.supervisor._replies == {}
 
     with capture_logs() as lines:
         supervised(lambda: Watcher("live"), act)
-    assert [line["command"] for line in lines if line["event"] == "worker.command_dropped"] == ["fine"]
-    assert [(line["command"], line["error"]) for line in lines if line["event"] == "worker.command_failed"] == [
-        ("wrong", "cannot")
+    assert [line["request"] for line in lines if line["event"] == "worker.request_dropped"] == ["SetPace"]
+    assert [(line["request"], line["error"]) for line in lines if line["event"] == "worker.request_failed"] == [
+        ("SetPace", "cannot")
     ]
+
+
+def test_a_request_that_nobody_answers_is_logged_by_name_and_raises() -> None:
+    async def act(watcher: Watcher) -> None:
+        await watcher.until(lambda: watcher.pids)
+        watcher.supervisor._pending.ready(time.monotonic())
+        with pytest.raises(WorkerRequestError, match="has not answered SetPace"):
+            await watcher.supervisor.request(SetPace(ppm=5.0))
+
+    with capture_logs() as lines:
+        supervised(lambda: Watcher("hang", stall_s=LIMIT_S), act)
+    assert [line["request"] for line in lines if line["event"] == "worker.request_unanswered"] == ["SetPace"]
+
+
+def test_a_request_raises_when_its_worker_ends() -> None:
+    async def act(watcher: Watcher) -> None:
+        await watcher.until(lambda: watcher.pids)
+        asking = asyncio.create_task(watcher.supervisor.request(SetPace(ppm=5.0)))
+        await asyncio.sleep(0)
+        os.kill(watcher.pids[0], signal.SIGKILL)
+        with pytest.raises(WorkerRequestError, match="the rogue worker has ended"):
+            await asking
+
+    supervised(lambda: Watcher("hang", stall_s=LIMIT_S), act)
 
 
 def test_a_worker_that_reads_nothing_is_sent_a_bounded_amount() -> None:
@@ -174,15 +207,15 @@ def test_a_worker_that_reads_nothing_is_sent_a_bounded_amount() -> None:
         heard = asyncio.Event()
         async with (
             asyncio.timeout(LIMIT_S),
-            running(name="rogue", module=ROGUE, settings={"mode": "live"}, on_message=lambda _: heard.set()) as child,
+            running(name="rogue", module=ROGUE, job=rogue_job("live"), on_message=lambda _: heard.set()) as child,
         ):
             await heard.wait()
             [pid] = living_descendants(os.getpid())
             os.kill(pid, signal.SIGSTOP)
             taken = 0
-            while child.send(Kind.COMMAND, {"id": taken, "name": "x" * 1000}):
+            while child.send(SetPace(ppm=5.0), request_id=1):
                 taken += 1
-                assert taken < 10_000
+                assert taken < 100_000
             assert taken > 10
 
     asyncio.run(main())
@@ -215,7 +248,7 @@ def test_leaving_may_happen_at_any_moment_of_a_start() -> None:
 def test_even_a_deaf_worker_is_gone_within_its_second() -> None:
     async def main() -> float:
         heard = asyncio.Event()
-        async with running(name="rogue", module=ROGUE, settings={"mode": "deaf"}, on_message=lambda _: heard.set()):
+        async with running(name="rogue", module=ROGUE, job=rogue_job("deaf"), on_message=lambda _: heard.set()):
             async with asyncio.timeout(LIMIT_S):
                 await heard.wait()
             begin = time.monotonic()
@@ -226,53 +259,54 @@ def test_even_a_deaf_worker_is_gone_within_its_second() -> None:
 
 @pytest.mark.parametrize("module", REAL)
 def test_the_real_workers_deliver(module: str) -> None:
-    async def main() -> list[Message]:
-        messages: list[Message] = []
+    async def main() -> list[Any]:
+        messages: list[Any] = []
         enough = asyncio.Event()
 
-        def on_message(message: Message) -> None:
-            messages.append(message)
+        def on_message(received: Received) -> None:
+            messages.append(received.message)
             if len(messages) >= 15:
                 enough.set()
 
-        async with running(name="worker", module=module, settings=REAL[module], on_message=on_message) as child:
+        async with running(name="worker", module=module, job=REAL[module], on_message=on_message) as child:
             async with asyncio.timeout(LIMIT_S):
                 await enough.wait()
             assert not child.gone.done()
         return messages
 
     hello, *media = asyncio.run(main())
-    assert hello.kind is Kind.HELLO
-    kind = Kind.UNIT if module.endswith("camera") else Kind.BLOCK
-    assert {message.kind for message in media} == {kind}
+    assert isinstance(hello, Capturing)
+    kind = AccessUnit if module.endswith("camera") else Block
+    assert {type(message) for message in media} == {kind}
     times = [message.captured_at_us for message in media]
     assert times == sorted(set(times))
-    if kind is Kind.UNIT:
+    if kind is AccessUnit:
         assert {(message.width, message.height) for message in media} == {(320, 240)}
         # Until it is told otherwise every unit is a key frame.
-        assert {message.flags.name for message in media} == {"KEY"}
+        assert {message.key for message in media} == {True}
     else:
-        assert {len(message.payload) for message in media} == {960 * 2}
+        assert {len(message.samples) for message in media} == {960 * 2}
 
 
 @pytest.mark.parametrize(
-    ("module", "settings", "said"),
+    ("module", "job", "said"),
     (
         (
             "device.workers.camera",
-            CAMERA.to_wire() | {"source": "file", "path": "/none.mp4"},
+            replace(CAMERA, source="file", path="/none.mp4"),
             "/none.mp4: cannot be op",
         ),
-        ("device.workers.camera", CAMERA.to_wire() | {"encoder": "v4l2"}, "encoder"),
-        ("device.workers.camera", CAMERA.to_wire() | {"source": "picture"}, "there is no camera source 'picture'"),
-        ("device.workers.camera", {"source": "pattern"}, "TypeError in the worker"),
-        ("device.workers.microphone", MICROPHONE.to_wire() | {"source": "flute"}, "there is no microphone source"),
-        ("device.workers.microphone", MICROPHONE.to_wire() | {"source": "file", "path": "/x"}, "/x: cannot be opened"),
+        ("device.workers.camera", replace(CAMERA, encoder="v4l2"), "encoder"),
+        ("device.workers.camera", replace(CAMERA, source="picture"), "there is no camera source 'picture'"),
+        ("device.workers.camera", MICROPHONE, "a camera worker needs a camera's job"),
+        ("device.workers.microphone", CAMERA, "a microphone worker needs a microphone's job"),
+        ("device.workers.microphone", replace(MICROPHONE, source="flute"), "there is no microphone source"),
+        ("device.workers.microphone", replace(MICROPHONE, source="file", path="/x"), "/x: cannot be opened"),
     ),
 )
-def test_a_real_worker_that_cannot_says_why(module: str, settings: dict[str, Any], said: str) -> None:
+def test_a_real_worker_that_cannot_says_why(module: str, job: CameraJob | MicrophoneJob, said: str) -> None:
     async def main() -> str:
-        async with running(name="worker", module=module, settings=settings, on_message=lambda _: None) as child:
+        async with running(name="worker", module=module, job=job, on_message=lambda _: None) as child:
             async with asyncio.timeout(LIMIT_S):
                 await child.gone
         return child.gone.result()

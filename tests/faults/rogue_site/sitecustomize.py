@@ -51,12 +51,16 @@ def _garbage() -> None:
 
 def _half() -> None:
     """Begin a message and never end it: whoever else has something to send waits for ever."""
-    from device.ipc.wire import Kind, Message
+    from device.ipc.framing import encode
+    from device.media.block import Block
+    from device.media.picture import AccessUnit
 
-    for link in _objects("device.ipc.worker_link", "Link"):
+    for link in _objects("device.ipc.worker_link", "WorkerLink"):
         link._sending.acquire()
-    kind = Kind.UNIT if "device.workers.camera" in sys.orig_argv else Kind.BLOCK
-    message = Message(kind=kind, payload=b"\0\0\0\1" + bytes(4000), width=320, height=180).encoded()
+    payload = b"\0\0\0\1" + bytes(4000)
+    camera = "device.workers.camera" in sys.orig_argv
+    unit = AccessUnit(payload=payload, key=True, width=320, height=180, number=0, captured_at_us=0)
+    message = encode(unit if camera else Block(samples=payload, captured_at_us=0))
     os.write(_socket_to_daemon(), message[: len(message) // 2])
 
 
@@ -71,7 +75,7 @@ def _exhaust() -> None:
 
 def _forgive() -> None:
     """Let the next delay be a first one, as after 30 s that went well: rows would take hours otherwise."""
-    for recovery in _objects("device.ipc.restart_policy", "Recovery"):
+    for recovery in _objects("device.ipc.restart_policy", "RestartPolicy"):
         recovery._backoff.failures = 0
 
 

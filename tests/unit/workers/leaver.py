@@ -13,6 +13,7 @@ from device import log
 from device.ipc.supervisor import Supervisor, WorkerPlan
 from device.lifecycle.deadlines import Deadlines
 from tests.support.children import living_descendants
+from tests.unit.workers.watched import rogue_job
 
 _TURNS = range(0, 40, 2)
 _MOMENTS_S = (0.001, 0.003, 0.005, 0.008, 0.012, 0.02, 0.04, 0.08)
@@ -31,9 +32,7 @@ async def main() -> None:
 
 
 def start() -> asyncio.Task[None]:
-    plan = WorkerPlan(
-        name="rogue", module="tests.unit.workers.rogue", settings={"mode": "live"}, stall_s=30, startup_s=30
-    )
+    plan = WorkerPlan(name="rogue", module="tests.unit.workers.rogue", job=rogue_job("live"), stall_s=30, startup_s=30)
     supervisor = Supervisor(plan, on_media=lambda _: None, on_state=lambda _state, _why: None, deadlines=Deadlines())
     return asyncio.create_task(supervisor.run())
 

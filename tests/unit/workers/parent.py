@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import resource
 import sys
@@ -12,16 +11,16 @@ import time
 from device import log
 from device.ipc.supervisor import Supervisor, WorkerPlan
 from device.lifecycle.deadlines import Deadlines
-from tests.unit.workers.watched import LIMIT_S
+from tests.unit.workers.watched import LIMIT_S, REAL, rogue_job
 
 
-async def main(module: str, settings: str) -> None:
+async def main(module: str, mode: str) -> None:
     # No file of its memory where it crashes.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     log.configure(level="warning", format="json")
     heard = asyncio.Event()
     # What hangs is not to be replaced: the test looks at this one worker.
-    plan = WorkerPlan(name="worker", module=module, settings=json.loads(settings), stall_s=10 * LIMIT_S)
+    plan = WorkerPlan(name="worker", module=module, job=REAL.get(module) or rogue_job(mode), stall_s=10 * LIMIT_S)
     supervisor = Supervisor(
         plan, on_media=lambda _: heard.set(), on_state=lambda _state, _why: None, deadlines=Deadlines()
     )

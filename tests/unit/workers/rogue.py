@@ -1,6 +1,6 @@
-"""A worker of the tests: says who it is, then does what its settings' `mode` says. Most of it is wrong.
+"""A worker of the tests: says who it is, then does what the `source` of its job says. Most of it is wrong.
 
-With `first` it sends a block that holds its process id, so that the supervisor has heard of it.
+First it sends a block that holds its process id, so that the supervisor has heard of it; not with the path "silent".
 """
 
 from __future__ import annotations
@@ -16,25 +16,30 @@ import time
 from pathlib import Path
 
 from device.errors import SourceAbsentError
-from device.ipc.wire import Flag, Kind, Message, json_message
+from device.ipc.framing import HEADER_BYTES, encode
+from device.ipc.messages import Capturing, LogRecord, SetPace
 from device.ipc.worker_link import WorkerLink, serve
 from device.media.picture import AccessUnit
 
+SILENT = "silent"
+WRONG_PPM = 13.0  # a pace that the rogue refuses
 POISON_US = 777  # a capture time that the watcher's own code fails on
 
 
 def capture(link: WorkerLink) -> None:  # noqa: C901, PLR0912, PLR0915
-    mode = link.settings["mode"]
+    mode = link.job.source
     identity = struct.pack("<I", os.getpid())
-    if link.settings.get("first", True):
+    if link.job.path != SILENT:
         link.block(identity, captured_at_us=1)
     connection = link._socket
-    unit = Message(kind=Kind.UNIT, payload=b"\0\0\0\1" + bytes(5000), flags=Flag.KEY, width=64, height=48).encoded()
+    unit = encode(
+        AccessUnit(payload=b"\0\0\0\1" + bytes(5000), key=True, width=64, height=48, number=0, captured_at_us=0)
+    )
     match mode:
         case "live":
             while True:
-                for command in link.commands():
-                    link.reply(command, "" if command["name"] == "fine" else "cannot")
+                for request in link.requests():
+                    link.reply(request, "cannot" if request.message == SetPace(ppm=WRONG_PPM) else "")
                 link.block(identity, captured_at_us=2)
                 time.sleep(0.02)
         case "flood":
@@ -51,12 +56,12 @@ def capture(link: WorkerLink) -> None:  # noqa: C901, PLR0912, PLR0915
             connection.sendall(unit[:100])
             return
         case "unexpected":
-            connection.sendall(json_message(Kind.COMMAND, {}).encoded())
+            connection.sendall(encode(SetPace(ppm=0.0)))
         case "huge":
-            connection.sendall(unit[:22] + b"\xff" * 10)
+            connection.sendall(unit[: HEADER_BYTES - 4] + b"\xff" * 10)
         case "odd-log":
-            link.send(json_message(Kind.LOG, {"level": "shout", "event": "x", "worker": "y", "exc_info": True}))
-            link.send(json_message(Kind.LOG, {"level": ["info"], "event": None, "self": 1, "positional_args": 5}))
+            link.send(LogRecord(level="shout", event="x", fields={"worker": "y", "exc_info": True, "event": "z"}))
+            link.send(LogRecord(level="info", event="", fields={"self": 1, "positional_args": 5}))
         case "odd-media":
             link.block(identity, captured_at_us=-5)
         case "poison":
@@ -68,7 +73,8 @@ def capture(link: WorkerLink) -> None:  # noqa: C901, PLR0912, PLR0915
             while True:
                 link.block(identity, captured_at_us=POISON_US)
         case "list-hello":
-            link.send(Message(kind=Kind.HELLO, payload=b"[1, 2]"))
+            data = encode(Capturing(source="x"))
+            connection.sendall(data[: HEADER_BYTES - 4] + struct.pack("<I", 6) + b"[1, 2]")
         case "exit":
             print("the lens fell off", file=sys.stderr)
             sys.exit(3)
@@ -87,10 +93,10 @@ def capture(link: WorkerLink) -> None:  # noqa: C901, PLR0912, PLR0915
             raise SourceAbsentError("no camera is plugged in")
         case "noticing":
             for text in ("nothing but zeros for 10 s", "", "x" * 1000):
-                link.notice(text)
+                link.degraded(text)
                 link.block(identity, captured_at_us=2)
         case "noticing-first":
-            link.notice("nothing but zeros")
+            link.degraded("nothing but zeros")
             link.block(identity, captured_at_us=2)
         case "thread":
             threading.Thread(target=struct.unpack, args=("<I", b""), name="Thread-1").start()

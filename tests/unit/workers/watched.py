@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from device.ipc.jobs import CameraJob, MicrophoneJob
+from device.ipc.messages import CameraJob, MicrophoneJob
 from device.ipc.supervisor import Supervisor, WorkerPlan, WorkerState
 from device.lifecycle.deadlines import Deadlines
+from device.media.block import Block
 from tests.support.children import alive
-from tests.unit.workers.rogue import POISON_US
+from tests.unit.workers.rogue import POISON_US, SILENT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from device.ipc.wire import Message
+    from device.media.picture import AccessUnit
 
 ROGUE = "tests.unit.workers.rogue"
 LIMIT_S = 20
@@ -37,19 +39,24 @@ CAMERA = CameraJob(
     epoch_us=0,
 )
 MICROPHONE = MicrophoneJob(source="tone", device="", path="", channels=1, gain_db=0, epoch_us=0)
-REAL = {
-    "device.workers.camera": CAMERA.to_wire(),
-    "device.workers.microphone": MICROPHONE.to_wire(),
+REAL: dict[str, CameraJob | MicrophoneJob] = {
+    "device.workers.camera": CAMERA,
+    "device.workers.microphone": MICROPHONE,
 }
+
+
+def rogue_job(mode: str, *, first: bool = True) -> MicrophoneJob:
+    """Return what the rogue is to do; without `first` it does not say who it is."""
+    return replace(MICROPHONE, source=mode, path="" if first else SILENT)
 
 
 class Watcher:
     """A supervisor of the rogue, and all that it says."""
 
     def __init__(
-        self, mode: str, *, module: str = ROGUE, stall_s: float = 0.4, startup_s: float = LIMIT_S, **settings: Any
+        self, mode: str, *, module: str = ROGUE, stall_s: float = 0.4, startup_s: float = LIMIT_S, first: bool = True
     ) -> None:
-        self.media: list[Message] = []
+        self.media: list[Block | AccessUnit] = []
         self.states: list[tuple[WorkerState, str]] = []
         self.notices: list[str] = []
         self.deadlines = Deadlines()
@@ -57,7 +64,7 @@ class Watcher:
             WorkerPlan(
                 name="rogue",
                 module=module,
-                settings={"mode": mode} | settings,
+                job=rogue_job(mode, first=first),
                 stall_s=stall_s,
                 startup_s=startup_s,
                 backoff_base_s=0.01,
@@ -74,14 +81,18 @@ class Watcher:
     def pids(self) -> list[int]:
         """The worker processes that were heard of, in order."""
         return list(
-            dict.fromkeys(struct.unpack("<I", each.payload)[0] for each in self.media if len(each.payload) == 4)
+            dict.fromkeys(
+                struct.unpack("<I", each.samples)[0]
+                for each in self.media
+                if isinstance(each, Block) and len(each.samples) == len(b"pid ")
+            )
         )
 
     @property
     def reasons(self) -> list[str]:
         return [why for state, why in self.states if state in (WorkerState.STALLED, WorkerState.ABSENT)]
 
-    def _on_media(self, message: Message) -> None:
+    def _on_media(self, message: Block | AccessUnit) -> None:
         if message.captured_at_us == POISON_US:
             raise ValueError("a mistake in a track")
         self.media.append(message)
