@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from device.errors import InternalError, WireError
+from device.redaction import redacted
 from device.room.attributes import public_text
 from device.workers.link import SEND_BUFFER_BYTES
 from device.workers.wire import Decoder, Kind, Message, json_message
@@ -30,7 +31,7 @@ _ASK_S = 0.4  # a worker ends within milliseconds of end-of-file on its socket, 
 _KILL_S = 0.6
 _UNKILLABLE = "it hangs in the kernel: needs a reboot (docs/troubleshooting.md)"
 _MAX_STDERR_LINE = 1 << 10
-_MAX_LAST_WORDS = 2000
+_MAX_LAST_WORDS, _MAX_NAME = 2000, 64
 _MAX_UNSENT_BYTES = 64 << 10
 _MAX_UNHANDLED = 100  # in a row: 3 s of pictures
 
@@ -45,7 +46,7 @@ class Child(asyncio.Protocol):
         self.for_viewers = ""  # why it ended, in words that everybody may read
         self.failure = ""  # the type of the error that ended it, if it could say so
         self._on_message = on_message
-        self._unhandled = 0
+        self._unhandled = self._unhandled_in_a_row = 0
         self._decoder = Decoder(accept=_FROM_WORKER)
         self._transport: asyncio.Transport | None = None
 
@@ -66,14 +67,21 @@ class Child(asyncio.Protocol):
         try:
             for message in self._decoder.feed(data):
                 if message.kind is Kind.FAILED:
-                    words = message.json()
-                    self.failure = str(words.get("error", ""))
-                    for_viewers = public_text(str(words.get("for_viewers", ""))) or "the worker failed"
-                    self.lost(str(words.get("message", ""))[:_MAX_LAST_WORDS], for_viewers=for_viewers)
+                    self._failed(message)
+                else:
+                    self._handle(message)
+                if self.gone.done():
                     return
-                self._handle(message)
         except WireError as error:
-            self.lost(f"it sent nonsense: {error}")
+            self.lost(f"it sent an invalid message: {error}", for_viewers=error.for_viewers)
+
+    def _failed(self, message: Message) -> None:
+        words = {key: value for key, value in message.json().items() if isinstance(value, str)}
+        self.failure = words.get("error", "")[:_MAX_NAME]
+        self.lost(
+            redacted(words.get("message", ""))[:_MAX_LAST_WORDS],
+            for_viewers=public_text(words.get("for_viewers", "")) or "the worker failed",
+        )
 
     def _handle(self, message: Message) -> None:
         """Pass a message on. An error in that is the daemon's own: the worker goes on, and the message is dropped."""
@@ -83,14 +91,15 @@ class Child(asyncio.Protocol):
             raise
         except Exception:
             self._unhandled += 1
+            self._unhandled_in_a_row += 1
             if self._unhandled & (self._unhandled - 1) == 0:  # the first, and each doubling
                 log.exception(
                     "daemon.message_unhandled", worker=self.name, kind=message.kind.name, times=self._unhandled
                 )
-            if self._unhandled >= _MAX_UNHANDLED:
+            if self._unhandled_in_a_row >= _MAX_UNHANDLED:
                 self._give_up(InternalError(f"no message of the {self.name} worker could be handled any more"))
         else:
-            self._unhandled = 0
+            self._unhandled_in_a_row = 0
 
     def _give_up(self, error: InternalError) -> None:
         """End the daemon through its supervisor: it only gets worse."""
@@ -242,7 +251,7 @@ async def _relay_stderr(process: asyncio.subprocess.Process, name: str) -> str:
             continue
         if not line:
             return last
-        last = line.decode(errors="replace").rstrip()[:_MAX_STDERR_LINE] or last
+        last = redacted(line.decode(errors="replace").rstrip())[:_MAX_STDERR_LINE] or last
         log.debug("worker.stderr", worker=name, line=last)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from device.errors import SourceAbsentError, SourceError
+from device.redaction import redacted
 from device.repeats import Repeats
 from device.room.attributes import public_text
 from device.workers import plugging
@@ -31,6 +32,11 @@ _PERIODS, _LEAST_FPS = 3.0, 0.1  # a source is silent after three periods of its
 # To be heard of again: after a look, and after a worker's start and end, which are bounded in themselves.
 _LOOK_DUE_S, _STEP_DUE_S = 30.0, 60.0
 _SOURCES_FAILURES = frozenset({SourceError.__name__, SourceAbsentError.__name__})
+_MOST_FPS = 1e6
+_MAX_FIELD = 2000
+_OUR_NAMES = frozenset(
+    "worker event level time logger exc_info stack_info exception stack self args positional_args extra".split()  # noqa: SIM905
+)
 _LOG_LEVELS = frozenset({"debug", "info", "warning", "error"})
 
 
@@ -189,12 +195,14 @@ class Supervisor:
 
     def _on_message(self, message: Message) -> None:
         if message.kind in (Kind.UNIT, Kind.BLOCK):
-            if self._recovery.saw(time.monotonic()):
+            self._recovery.saw(time.monotonic())
+            if self.state is not WorkerState.LIVE:
                 self._become(WorkerState.LIVE, "")
             self._on_media(message)
         elif message.kind is Kind.REPLY:
-            reply = message.json()
-            name, _ = self._unanswered.pop(reply.get("id", 0), ("", 0.0))
+            reply = _fields(message)
+            number = reply.get("id")
+            name, _ = self._unanswered.pop(number if isinstance(number, int) else 0, ("", 0.0))
             if reply.get("error"):
                 log.warning("worker.command_failed", worker=self.plan.name, command=name, error=str(reply["error"]))
         elif message.kind is Kind.HELLO:
@@ -206,8 +214,9 @@ class Supervisor:
             self._notice(public_text(str(message.json().get("text", ""))))
         elif message.kind is Kind.LOG:
             fields = _fields(message)
-            level, event = str(fields.pop("level", "info")), str(fields.pop("event", "worker.log"))
-            getattr(log, level if level in _LOG_LEVELS else "info")(event, worker=self.plan.name, **fields)
+            level, event = str(fields.pop("level_", "")), str(fields.pop("event_", "worker.log"))
+            write = getattr(log, level if level in _LOG_LEVELS else "info")
+            write(public_text(event), worker=self.plan.name, **fields)
 
     def _notice(self, text: str) -> None:
         """Tell what is odd about a source that delivers; nothing is done about it."""
@@ -216,22 +225,28 @@ class Supervisor:
             self._on_notice(text)
 
     def _become(self, state: WorkerState, why: str) -> None:
-        if state is not self.state:
-            ends_well = WorkerState.LIVE in (state, self.state)
+        if (state, why) == (self.state, self._why):
+            return
+        self._on_state(state, why)  # if that fails, nothing has changed: the next unit tries again
+        old, self.state, self._why = self.state, state, why
+        if state is not old:
+            ends_well = WorkerState.LIVE in (state, old)
             (log.info if ends_well else log.debug)(
-                "worker.state", worker=self.plan.name, old=self.state.value, new=state.value, why=why or None
+                "worker.state", worker=self.plan.name, old=old.value, new=state.value, why=why or None
             )
-        if (state, why) != (self.state, self._why):
-            self.state, self._why = state, why
-            self._on_state(state, why)
 
 
 def _fps_of(message: Message) -> float:
-    """Return the rate of pictures that a source claims; without one, or with nonsense, so high that it counts not."""
+    """Return the rate of pictures that a source claims; infinite if it claims none that there can be."""
     fps = message.json().get("fps")
-    return max(float(fps), _LEAST_FPS) if isinstance(fps, int | float) and fps > 0 else float("inf")
+    return max(float(fps), _LEAST_FPS) if isinstance(fps, int | float) and 0 < fps < _MOST_FPS else float("inf")
 
 
 def _fields(message: Message) -> dict[str, Any]:
-    """Return a worker's fields under names that cannot collide with ours."""
-    return {f"{key}_" if key in ("worker", "exc_info") else str(key): value for key, value in message.json().items()}
+    """Return a worker's fields, its texts bounded, under names that cannot collide with ours or structlog's."""
+    return {
+        f"{key}_" if key in _OUR_NAMES or key.startswith("_") else key: redacted(value)[:_MAX_FIELD]
+        if isinstance(value, str)
+        else value
+        for key, value in message.json().items()
+    }

@@ -35,7 +35,7 @@ SCHEMES = st.sampled_from(("rtsp", "rtsps", "http", "https", "wss", "rtmp", "soc
         ("http://h/a?api_key=abc;Password=d", f"http://h/a?api_key={MARK};Password={MARK}"),
         ("http://h/a?access_token%3Dabc", f"http://h/a?access_token%3D{MARK}"),
         ("Authorization: Bearer abc.def", f"Authorization: {MARK}"),
-        ("{'Authorization': 'Basic YWRtaW46aHVudGVyMg=='}", f"{{'Authorization': 'Basic {MARK}'}}"),
+        ("{'Authorization': 'Basic YWRtaW46aHVudGVyMg=='}", f"{{'Authorization': '{MARK}'}}"),
         ('{"api_secret": "abcdef"}', f'{{"api_secret": "{MARK}"}}'),
         ('{"m": "{\\"password\\": \\"abc\\"}"}', f'{{"m": "{{\\"password\\": \\"{MARK}\\"}}"}}'),
         (f"401 for {TOKEN}: no", f"401 for {MARK}: no"),
