@@ -70,7 +70,7 @@ async def _steps(report: Report, path: Path) -> None:
     if not await network.validate(report, ticket, resolver):
         return
     if isinstance(way, ApiKey):
-        await media.watch(report, config, way, seen[0])
+        await media.watch(report, config, way, seen[0], resolver)
     else:
         report.skipped(
             "room",

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 from livekit import rtc
 
 from device.capture import capturing
-from device.errors import DeviceError, leaves
+from device.errors import CredentialError, DeviceError, leaves
 from device.health.notify import Notifier
 from device.health.promises import Promises
 from device.health.state_file import StateFile
 from device.health.status import Status
-from device.network.proxy import export_for
+from device.network.sdk import prepare_sdk
 from device.room.attributes import Attributes
 from device.room.connect_errors import connect_error_text
 from device.room.grants import read_grants
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from device.check.report import Report
     from device.config import Config
     from device.network.probe import Sight
+    from device.network.resolver import Resolver
     from device.room.minting import ApiKey
 
 _TTL = datetime.timedelta(minutes=2)  # the check takes half a minute
@@ -53,7 +54,7 @@ class Decoded:
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-async def watch(report: Report, config: Config, api_key: ApiKey, at: Sight) -> None:
+async def watch(report: Report, config: Config, api_key: ApiKey, at: Sight, resolver: Resolver) -> None:
     """Decode the device that is in the room already, else publish for a moment under a name of our own."""
     room = rtc.Room()
     decoders: list[asyncio.Task[None]] = []
@@ -66,13 +67,13 @@ async def watch(report: Report, config: Config, api_key: ApiKey, at: Sight) -> N
 
     room.on("track_subscribed", on_track)
     identity = api_key.wanted.identity or api_key.wanted.derived_identity
-    export_for(at.url)
+    prepare_sdk(at.url)
     try:
         # It watches and no more: without the right to send data, and hidden from those who are there.
         token = api_key.viewer_token(at=at, ttl=_TTL, data=False, hidden=True)
         await room.connect(at.url, token, rtc.RoomOptions(auto_subscribe=False))
     except rtc.ConnectError as error:
-        report.bad("room", f"{config.room.name} cannot be joined: {connect_error_text(error.message)}")
+        report.bad("room", f"{config.room.name} cannot be joined: {await _refusal(error, api_key, at, resolver)}")
         return
     try:
         running = identity in room.remote_participants
@@ -99,6 +100,15 @@ async def watch(report: Report, config: Config, api_key: ApiKey, at: Sight) -> N
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(2):
                 await room.disconnect()
+
+
+async def _refusal(error: rtc.ConnectError, api_key: ApiKey, at: Sight, resolver: Resolver) -> str:
+    """Say why a join was refused; a full room is answered like any error of the server (HTTP 500)."""
+    with contextlib.suppress(CredentialError):
+        there, most = await api_key.occupancy(at, resolver)
+        if 0 < most <= there:
+            return f"the room is full ({there} of {most} participants)"
+    return connect_error_text(error.message)
 
 
 def _report_failure(report: Report, group: BaseExceptionGroup[BaseException]) -> None:

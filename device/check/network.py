@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -11,9 +12,11 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from device.errors import UnreachableError
-from device.network.http import http_session, proxy_arguments
-from device.network.probe import Probe, Sight, base_url, redirect_target
-from device.network.proxy import proxy_for
+from device.network.address import base_of
+from device.network.answer import redirected
+from device.network.http import http_session
+from device.network.probe import Probe, Sight
+from device.network.proxy import ProxyError, proxy_for
 
 if TYPE_CHECKING:
     from device.check.report import Report
@@ -24,51 +27,59 @@ _RESOLVE_S = 5.0
 _VALIDATE_S = 5.0
 # The server allows a token a minute of leeway (livekit-api's default on its side).
 _MAX_SKEW_S = 60
-_ANSWERS: dict[int, tuple[str, str]] = {
+_REFUSED: dict[int, tuple[str, str]] = {
+    HTTPStatus.BAD_REQUEST: ("the server does not understand the request (HTTP 400)", "is it a LiveKit server?"),
     HTTPStatus.UNAUTHORIZED: (
         "the server refuses it (HTTP 401)",
-        "is it expired, or of another project's key?",
+        "is it expired, or of another project's key? Is a clock wrong?",
     ),
-    HTTPStatus.FORBIDDEN: ("the server forbids it to join (HTTP 403)", "look at the token's grants (video.roomJoin)"),
+    HTTPStatus.FORBIDDEN: ("the server refuses it (HTTP 403)", "the token or the project does not allow this room"),
     HTTPStatus.NOT_FOUND: (
-        "the server has no such room",
+        "the server has no such room (HTTP 404)",
         "it does not create rooms by itself (room.auto_create)",
     ),
-    HTTPStatus.TOO_MANY_REQUESTS: ("the room or the server is full (HTTP 429)", "look at its limits"),
+    HTTPStatus.TOO_MANY_REQUESTS: ("the server limits requests (HTTP 429)", "try again in a minute"),
 }
+_NO_SERVER = ("a proxy answers HTTP {status} in place of the LiveKit server", "is the server up?")
 
 
 async def reach(report: Report, url: str, resolver: Resolver) -> Sight | None:
-    """Ask for the server's name, then the server; its Date header also tells whether our clock is right."""
-    host = urlsplit(url).hostname or ""
-    try:
-        proxy = proxy_for(url)
-    except UnreachableError as error:
-        report.bad("proxy", str(error))
+    """Ask for the server's name, then the server; its Date header also shows whether our clock is right."""
+    if not await _resolved(report, url, resolver):
         return None
-    if proxy is not None:
-        report.good("proxy", f"{proxy} is used for {host}; it looks up the name")
-    else:
-        try:
-            addresses = await resolver.resolve(host, within_s=_RESOLVE_S)
-        except UnreachableError as error:
-            report.bad("name", str(error), hint="look at room.url, /etc/resolv.conf and the network")
-            return None
-        report.good("name", f"{host} is {', '.join(addresses[:3])}")
     try:
         sight = await Probe(resolver).look(url)
     except UnreachableError as error:
-        report.bad("server", str(error), hint="" if "; " in str(error) else "look at room.url, firewall and server")
+        report.bad("server", str(error), hint="look at room.url, firewall and server")
         report.skipped("clock", "there is no server to compare it with")
         return None
-    report.good("server", f"{base_url(url)} answers{f' through the proxy {proxy}' if proxy else ''}")
+    through = f" (through the proxy {sight.proxy})" if sight.proxy else ""
+    report.good("server", f"{base_of(url)} answers{through}")
     _compare_clock(report, sight.server_time_s)
     return sight
 
 
+async def _resolved(report: Report, url: str, resolver: Resolver) -> bool:
+    """Resolve the name that this box has to know: the proxy's, where one applies."""
+    try:
+        proxy = proxy_for(url, os.environ)
+    except ProxyError as error:
+        report.bad("proxy", str(error))
+        return False
+    host, place = (proxy.host, proxy.variable) if proxy else (urlsplit(url).hostname or "", "room.url")
+    try:
+        addresses = await resolver.resolve(host, within_s=_RESOLVE_S)
+    except UnreachableError as error:
+        report.bad("name", str(error), hint=f"look at {place}, /etc/resolv.conf and the network")
+        return False
+    shown = f"{host} is {', '.join(addresses[:3])}"
+    report.good("name", f"the proxy {shown} (by {place})" if proxy else shown)
+    return True
+
+
 def _compare_clock(report: Report, theirs: float | None) -> None:
     if theirs is None:
-        report.skipped("clock", "the server does not tell its time")
+        report.skipped("clock", "the server does not send its time")
         return
     skew_s = time.time() - theirs
     if abs(skew_s) > _MAX_SKEW_S:
@@ -84,28 +95,32 @@ def _compare_clock(report: Report, theirs: float | None) -> None:
 
 async def validate(report: Report, ticket: Ticket, resolver: Resolver) -> bool:
     """Let the server judge the token without joining. The answer's body echoes the token: it is not read."""
-    url = f"{base_url(ticket.url)}rtc/validate"
+    url = f"{base_of(ticket.url)}rtc/validate"
+    headers = {"Authorization": f"Bearer {ticket.token}"}
     try:
         async with (
             http_session(resolver, within_s=_VALIDATE_S) as session,
-            session.get(
-                url,
-                headers={"Authorization": f"Bearer {ticket.token}"},
-                allow_redirects=False,
-                **proxy_arguments(ticket.url),
-            ) as answer,
+            session.get(url, headers=headers, allow_redirects=False) as answer,
         ):
-            status, location = answer.status, answer.headers.get("Location", "")
-    except (TimeoutError, aiohttp.ClientError, UnreachableError) as error:
+            status, location = answer.status, answer.headers.get("Location")
+    except TimeoutError:
+        report.bad("token", f"the server did not judge it within {_VALIDATE_S:g} s")
+        return False
+    except UnreachableError as error:
+        report.bad("token", f"the server did not judge it: {url} {error}")
+        return False
+    except (aiohttp.ClientError, ValueError) as error:
         report.bad("token", f"the server did not judge it: {type(error).__name__}")
         return False
     if status == HTTPStatus.OK:
-        report.good("token", "the server takes it")
+        report.good("token", "the server accepts it")
         return True
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-        target = redirect_target(url, location) or "nowhere"
-        report.bad("token", f"the server redirects to {target}", hint=f"set room.url to {target}")
-        return False
-    said, hint = _ANSWERS.get(status, (f"the server answers HTTP {status}", ""))
-    report.bad("token", said, hint=hint)
+        said = redirected(url, location, key="room.url")
+        report.bad("token", f"the server did not judge it: {url} {said}", hint="the token was not sent there")
+    elif status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        report.bad("token", _NO_SERVER[0].format(status=status), hint=_NO_SERVER[1])
+    else:
+        text, hint = _REFUSED.get(status, (f"the server answers HTTP {status}", ""))
+        report.bad("token", text, hint=hint)
     return False

@@ -1,74 +1,71 @@
-"""Does the server answer? One HTTP GET at the room's URL says so, without joining anything."""
+"""Is the server there? GET of the room's URL answers that, without joining and without a token."""
 
 from __future__ import annotations
 
 import asyncio
-import email.utils
-import http.client
-import socket
 import ssl
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, urljoin, urlsplit
-
-from aiohappyeyeballs import start_connection
+from urllib.parse import urlsplit
 
 from device.errors import UnreachableError
-from device.network import tunnel
-from device.network.http import family_of
-from device.network.http_head import MAX_HEAD_BYTES, head_of_answer
-from device.network.proxy import Proxy, proxy_for
-from device.network.tls import default_context, tls_error_text
-from device.network.tunnel import os_error_text
+from device.network import tls
+from device.network.address import base_of, host_header, request_path
+from device.network.answer import Answer, NotHTTPError, judged, read_answer
+from device.network.dial import DialError, opened, words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from device.network.dial import Line
     from device.network.resolver import Resolver
 
 # A stopped server, and a proxy before a dead one, still accept a connection: only an answer counts.
 LIMIT_S = 1.5
-_PORTS = {"http": 80, "https": 443}
-_NEXT_ADDRESS_S = 0.25  # RFC 8305, 5: Connection Attempt Delay
-_SCHEMES = {"ws": "http", "wss": "https", "http": "http", "https": "https"}
-_OK, _UNAUTHORIZED = 200, 401
-_REDIRECTS = range(300, 400)
-# livekit-server answers 200 at its root, and 401 to a request for validation without a token (v1.13.5).
-_VALIDATE = "rtc/validate"
+_LINE_BYTES = 16 << 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sight:
-    """A server that answered: where, at which address, and its own time in epoch seconds if it told it.
+    """A server that answered: where, at which address, and its own time in epoch seconds, if it sent it.
 
-    With a proxy the address is the proxy's. `seen_at_s` is the moment of the answer on the monotonic clock: a join may
-    follow much later.
+    `address` is the connected one; with a proxy the proxy's. `proxy` is that proxy's host and port. `seen_at_s` is the
+    moment of the answer on the monotonic clock: a join may follow much later.
     """
 
     url: str
     address: str
     server_time_s: float | None
+    proxy: str = ""
     seen_at_s: float = field(default_factory=time.monotonic)
 
     def server_now_s(self) -> float | None:
-        """Return the server's time now, in epoch seconds, if it told its time."""
+        """Return the server's time now, in epoch seconds, if it sent its time."""
         return None if self.server_time_s is None else self.server_time_s + time.monotonic() - self.seen_at_s
 
 
 class Probe:
-    """Asks servers whether they are there; each question is a connection of its own."""
+    """Looks at servers; each look is a connection of its own."""
 
     def __init__(self, resolver: Resolver) -> None:
         self._resolver = resolver
 
     async def look(self, url: str) -> Sight:
         """Ask one server. Raises UnreachableError that says in words what is wrong."""
-        try:
-            async with asyncio.timeout(LIMIT_S):
-                return await self._ask(url)
-        except TimeoutError:
-            raise UnreachableError(f"{base_url(url)} does not answer within {LIMIT_S:g} s{_through(url)}") from None
+        base = base_of(url)
+        # LiveKit answers GET / with "OK". It logs a warning for each GET without a token elsewhere.
+        answer, line = root, _ = await self._ask(base)
+        if not root.is_livekit:
+            answer, line = await self._ask(f"{base}rtc/validate")
+            if problem := judged(root, answer):
+                raise UnreachableError(problem, for_viewers="the server's address does not lead to a LiveKit server")
+        return Sight(
+            url=url,
+            address=line.address,
+            server_time_s=answer.server_time_s,
+            proxy=str(line.proxy) if line.proxy else "",
+        )
 
     async def first(self, urls: Sequence[str]) -> Sight:
         """Return the first server of a list that answers; asked all at once, so that silent ones cost one limit in all.
@@ -83,132 +80,48 @@ class Probe:
                     return await look
                 except UnreachableError as error:
                     problems.append(error)
-            raise UnreachableError("; ".join(map(str, problems)), for_viewers=problems[0].for_viewers)
+            public = {error.for_viewers for error in problems}
+            raise UnreachableError("; ".join(map(str, problems)), for_viewers=public.pop() if len(public) == 1 else "")
         finally:
             for look in looks:
                 look.cancel()
             await asyncio.gather(*looks, return_exceptions=True)
 
-    async def _ask(self, url: str) -> Sight:
-        base, proxy = base_url(url), proxy_for(url)
+    async def _ask(self, url: str) -> tuple[Answer, Line]:
         try:
-            address, answer = await self._get(base, "", proxy)
-            if answer.status in _REDIRECTS:
-                raise _redirected(base, answer)
-            if answer.status != _OK or "html" in (answer.getheader("Content-Type") or ""):
-                # Another program answers at the root, or none: what counts is who answers below the URL's own path.
-                _, other = await self._get(base, _VALIDATE, proxy)
-                if other.status in _REDIRECTS:
-                    raise _redirected(base, other)
-                if other.status not in (_OK, _UNAUTHORIZED):
-                    raise _not_livekit(base, answer.status, other.status)
-        except ssl.SSLError as error:  # a verification error is a ValueError as well
-            raise UnreachableError(f"{base} cannot be trusted: {tls_error_text(error)}", for_viewers=_NO_TLS) from None
-        except (asyncio.LimitOverrunError, http.client.HTTPException, ValueError):
-            raise UnreachableError(f"{base} answers, but not in HTTP") from None
+            async with asyncio.timeout(LIMIT_S):
+                return await self._get(url)
+        except TimeoutError:
+            raise UnreachableError(f"{url} does not answer within {LIMIT_S:g} s") from None
+        except DialError as error:
+            raise UnreachableError(f"{url} {error}", for_viewers=error.for_viewers) from None
+        except NotHTTPError as error:
+            said = "answers in TLS; set room.url to wss://" if error.tls else "answers, but not in HTTP"
+            raise UnreachableError(f"{url} {said}") from None
         except asyncio.IncompleteReadError:
-            raise UnreachableError(f"{base} closes the connection in mid-answer") from None
+            raise UnreachableError(f"{url} closes the connection in mid-answer") from None
+        except ssl.SSLError as error:
+            raise UnreachableError(f"{url} {tls.words(error, host=urlsplit(url).hostname or '')}") from None
         except OSError as error:
-            raise UnreachableError(f"{base} cannot be reached: {os_error_text(error)}") from None
-        return Sight(url=url, address=address, server_time_s=_time_of(answer.headers.get("Date", "")))
+            raise UnreachableError(f"{url} cannot be reached: {words(error)}") from None
 
-    async def _get(self, base: str, path: str, proxy: Proxy | None) -> tuple[str, http.client.HTTPResponse]:
-        """Return the address that was connected to, and the head of the answer to GET.
+    async def _get(self, url: str) -> tuple[Answer, Line]:
+        """Return the answer to one GET.
 
-        By hand: aiohttp costs a device with a ready token 8 MB and 0.15 s of its start.
-        Raises OSError, IncompleteReadError, and for what is not HTTP HTTPException, LimitOverrunError or ValueError.
+        By hand: aiohttp, of which no more would be needed, costs a device with a ready token 8 MB and 0.15 s of its
+        start.
         """
-        parts = urlsplit(base)
-        connection = await self._connected(parts, proxy)
-        address = str(connection.getpeername()[0])
-        tls = parts.scheme == "https"
-        reader, writer = await asyncio.open_connection(
-            sock=connection,
-            limit=MAX_HEAD_BYTES,
-            ssl=default_context() if tls else None,
-            server_hostname=parts.hostname if tls else None,
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=_LINE_BYTES, loop=loop)
+        transport, _, line = await opened(
+            url, self._resolver, lambda: asyncio.StreamReaderProtocol(reader, loop=loop), within_s=LIMIT_S
         )
         try:
-            target = f"{parts.path}{path}"
-            writer.write(f"GET {target} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n".encode())
-            return address, await head_of_answer(reader)
-        finally:
-            writer.transport.abort()
-
-    async def _connected(self, server: SplitResult, proxy: Proxy | None) -> socket.socket:
-        """Return a connection to the server, through the proxy if there is one."""
-        host, port = (server.hostname or "", server.port or _PORTS[server.scheme])
-        try:
-            addresses = await self._resolver.resolve(proxy.host if proxy else host, within_s=LIMIT_S)
-            connection = await start_connection(
-                [
-                    (family_of(each), socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (each, proxy.port if proxy else port))
-                    for each in addresses
-                ],
-                happy_eyeballs_delay=_NEXT_ADDRESS_S,
+            parts = urlsplit(url)
+            transport.write(
+                f"GET {request_path(parts)} HTTP/1.1\r\nHost: {host_header(parts)}\r\n"
+                "User-Agent: livekit-device\r\nAccept: */*\r\nConnection: close\r\n\r\n".encode()
             )
-        except (OSError, UnreachableError) as error:
-            if proxy is None:
-                raise
-            why = str(error) if isinstance(error, UnreachableError) else os_error_text(error)
-            raise UnreachableError(f"the proxy {proxy} cannot be reached: {why}", for_viewers=_NO_PROXY) from None
-        if proxy is not None:
-            await tunnel.opened(connection, proxy, host=host, port=port)
-        return connection
-
-
-_NO_TLS = "the server's certificate is not accepted"
-_NO_PROXY = "the proxy cannot be reached"
-
-
-def base_url(url: str) -> str:
-    """Return the http:// or https:// URL of a room's URL, with a slash at its end: below it is the server's API."""
-    parts = urlsplit(url)
-    return f"{_SCHEMES[parts.scheme]}://{parts.netloc}{parts.path.rstrip('/')}/"
-
-
-def _through(url: str) -> str:
-    proxy = proxy_for(url)
-    return f" (through the proxy {proxy})" if proxy else ""
-
-
-def _redirected(base: str, answer: http.client.HTTPResponse) -> UnreachableError:
-    """Return the error that names where a server redirects to. A redirect is not followed: the token would go along."""
-    target = redirect_target(base, answer.getheader("Location") or "")
-    if not target:
-        return UnreachableError(
-            f"{base} redirects (HTTP {answer.status}) to nowhere; set room.url to the server itself"
-        )
-    return UnreachableError(
-        f"{base} redirects to {target}; set room.url to {target}", for_viewers="the server redirects elsewhere"
-    )
-
-
-def redirect_target(base: str, location: str) -> str:
-    """Return the room's URL behind a Location header, without user, query and API path; empty if it is none."""
-    try:
-        parts = urlsplit(urljoin(base, location))
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        return ""
-    if parts.scheme not in ("http", "https", "ws", "wss") or not host:
-        return ""
-    scheme = "wss" if parts.scheme in ("https", "wss") else "ws"
-    path = parts.path.removesuffix(_VALIDATE).rstrip("/")
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}{path}"
-
-
-def _not_livekit(base: str, root: int, validate: int) -> UnreachableError:
-    status = root if root != _OK else validate
-    if status >= 500:  # noqa: PLR2004 - server errors
-        text = f"{base} answers HTTP {status}: a proxy is there, the LiveKit server is not"
-    else:
-        text = f"{base} answers HTTP {status}, but it is not a LiveKit server; look at room.url, also at its path"
-    return UnreachableError(text, for_viewers="something other than a LiveKit server answers")
-
-
-def _time_of(date: str) -> float | None:
-    try:
-        return email.utils.parsedate_to_datetime(date).timestamp()
-    except (TypeError, ValueError, OverflowError):
-        return None
+            return await read_answer(reader, url), line
+        finally:
+            transport.abort()

@@ -1,121 +1,168 @@
-"""Which HTTP proxy is used for a URL: $HTTPS_PROXY and $HTTP_PROXY, unless $NO_PROXY names the host.
+"""Which proxy leads to a URL, by HTTPS_PROXY, HTTP_PROXY and NO_PROXY. Pure.
 
-Probe, token endpoint and SDK must agree. The SDK reads the two variables itself, but ignores $NO_PROXY: `export_for`
-sets or removes them before it connects.
+The LiveKit SDK reads HTTPS_PROXY for wss:// and HTTP_PROXY for ws://, upper case before lower case; a variable that is
+set to nothing means no proxy. It opens a tunnel by CONNECT, over plain TCP, with Basic authentication. It reads neither
+ALL_PROXY nor NO_PROXY. All connections of this package follow the same rules, and NO_PROXY as curl and Python read it.
 """
 
 from __future__ import annotations
 
 import base64
 import ipaddress
-import os
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from device.errors import UnreachableError
+from device.network.address import PORTS, host_and_port
 from device.redaction import hide
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-_TLS_SCHEMES = frozenset({"https", "wss"})
-_VARIABLES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
-_DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
-_PROXY_PORT = 80
-# As they were when the process started: `export_for` changes them for the SDK.
-_AT_START = {name: value for name, value in os.environ.items() if name.upper() in (*_VARIABLES, "NO_PROXY")}
+_NO_PROXY = ("NO_PROXY", "no_proxy")
+_VARIABLES = {
+    "wss": ("HTTPS_PROXY", "https_proxy"),
+    "https": ("HTTPS_PROXY", "https_proxy"),
+    "ws": ("HTTP_PROXY", "http_proxy"),
+    "http": ("HTTP_PROXY", "http_proxy"),
+}
+_OF_SDK = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
+_SCHEMES = {"http": 80, "https": 443}  # the SDK speaks plain HTTP with both
+_MAX_PORT = 65535
+# What the SDK sends as it is; it percent-encodes the rest, and the proxy then gets another password.
+_SENDABLE = re.compile(r"[A-Za-z0-9!$%&'()*+,._~-]*")
+_PORT_AFTER_HOST = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]*):(?P<port>\d+)")
+
+
+class ProxyError(ValueError):
+    """A proxy variable cannot be used; the text names the variable and what is allowed, not its value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proxy:
-    """An HTTP proxy. Its user and password are in `authorization`, the value of Proxy-Authorization."""
+    """An HTTP proxy; as text its host and port, never its user or password."""
 
+    variable: str
     host: str
     port: int
-    url: str = field(repr=False)  # with user and password
-    authorization: str = field(default="", repr=False)
+    user: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
 
     def __str__(self) -> str:
-        return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+        return host_and_port(self.host, self.port)
+
+    @property
+    def authorization(self) -> str:
+        """Return the value of Proxy-Authorization; empty without a password, as the SDK has it."""
+        if not self.password:
+            return ""
+        return "Basic " + base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
+
+    @property
+    def url(self) -> str:
+        """Return the URL that the SDK reads from its environment."""
+        user = f"{self.user}:{self.password}@" if self.password else ""
+        return f"http://{user}{self}"
 
 
-def proxy_for(url: str, environment: Mapping[str, str] | None = None) -> Proxy | None:
-    """Return the proxy for a URL (http, https, ws or wss), or None.
+def proxy_for(url: str, environment: Mapping[str, str]) -> Proxy | None:
+    """Return the proxy that leads to a ws://, wss://, http:// or https:// URL; None for a direct connection.
 
-    Raises UnreachableError that names the variable, not its value, if it is not a proxy that can be used.
+    Raises ProxyError.
     """
-    environment = _AT_START if environment is None else environment
-    parts = urlsplit(url)
-    name = "HTTPS_PROXY" if parts.scheme in _TLS_SCHEMES else "HTTP_PROXY"
-    value = (environment.get(name) or environment.get(name.lower()) or "").strip()
+    target = urlsplit(url)
+    variable, value = _first(environment, _VARIABLES[target.scheme])
     if not value:
         return None
-    excluded = environment.get("NO_PROXY") or environment.get("no_proxy") or ""
-    if _excluded(parts.hostname or "", parts.port or _DEFAULT_PORTS.get(parts.scheme, 0), excluded):
+    host, port = (target.hostname or "").lower(), target.port or PORTS[target.scheme]
+    if any(_covers(entry, host, port) for entry in _entries(_first(environment, _NO_PROXY)[1])):
         return None
-    return _parsed(name, value)
+    return _proxy(variable, value)
 
 
-def export_for(url: str) -> Proxy | None:
-    """Set the environment of this process so that the SDK uses for this URL what `proxy_for` returns; return that."""
-    proxy = proxy_for(url)
-    for name in _VARIABLES:
-        os.environ.pop(name, None)
-    if proxy is not None:
-        os.environ["HTTPS_PROXY" if urlsplit(url).scheme in _TLS_SCHEMES else "HTTP_PROXY"] = proxy.url
+def host_to_reach(url: str, environment: Mapping[str, str]) -> str:
+    """Return the host to which connections for a URL go: the proxy's where one applies."""
+    try:
+        proxy = proxy_for(url, environment)
+    except ProxyError:
+        proxy = None
+    return proxy.host if proxy else urlsplit(url).hostname or ""
+
+
+def sdk_variables(url: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what the SDK has to find in the variables that are set, so that it connects to a URL as we do.
+
+    Raises ProxyError.
+    """
+    proxy = proxy_for(url, environment)
+    ours = _VARIABLES[urlsplit(url).scheme]
+    return {name: proxy.url if proxy and name in ours else "" for name in _OF_SDK if name in environment}
+
+
+def _first(environment: Mapping[str, str], names: tuple[str, ...]) -> tuple[str, str]:
+    """Return the first name that is set, with its value."""
+    return next(((name, environment[name].strip()) for name in names if name in environment), (names[0], ""))
+
+
+def _proxy(variable: str, value: str) -> Proxy:
+    allowed = "allowed is http://HOST:PORT or http://USER:PASSWORD@HOST:PORT"
+    try:
+        parts = urlsplit(value if "://" in value else f"http://{value}")
+        default_port = _SCHEMES[parts.scheme]
+        host = (parts.hostname or "").encode("idna").decode()
+        proxy = Proxy(
+            variable=variable,
+            host=host,
+            port=default_port if parts.port is None else parts.port,
+            user=unquote(parts.username or "", errors="strict"),
+            password=unquote(parts.password or "", errors="strict"),
+        )
+    except KeyError:
+        raise ProxyError(f"{variable} names a proxy that is no HTTP proxy; {allowed}") from None
+    except ValueError:
+        raise ProxyError(f"{variable} holds no URL; {allowed}") from None
+    hide(proxy.password)
+    if not re.fullmatch(r"[\w.:%-]+", host) or not 0 < proxy.port <= _MAX_PORT:
+        raise ProxyError(f"{variable} holds no URL; {allowed}")
+    if not _SENDABLE.fullmatch(proxy.user) or not _SENDABLE.fullmatch(proxy.password):
+        raise ProxyError(
+            f"{variable} has a user or password with a character that the LiveKit SDK cannot send; "
+            "allowed are letters, digits and ! $ % & ' ( ) * + , . _ ~ -"
+        )
     return proxy
 
 
-def _parsed(name: str, value: str) -> Proxy:
-    url = value if "://" in value else f"http://{value}"
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port or _PROXY_PORT
-    except ValueError:
-        raise UnreachableError(f"${name} is not the URL of a proxy; allowed: http://HOST:PORT") from None
-    if parts.scheme != "http" or not host:
-        raise UnreachableError(f"${name} names a proxy that is not spoken to by HTTP; allowed: http://HOST:PORT")
-    authorization = ""
-    if parts.username is not None:
-        user, password = unquote(parts.username), unquote(parts.password or "")
-        hide(password)
-        hide(parts.password or "")
-        authorization = f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
-        hide(authorization.removeprefix("Basic "))
-    return Proxy(host=host, port=port, url=url, authorization=authorization)
+def _entries(no_proxy: str) -> Iterator[str]:
+    return (entry.lower() for entry in re.split(r"[,\s]+", no_proxy) if entry)
 
 
-def _excluded(host: str, port: int, listed: str) -> bool:
-    """Say whether a list such as "localhost,.example.com,10.0.0.0/8,host:8080" names a host, as curl reads it."""
-    host = host.rstrip(".").lower()
+def _covers(entry: str, host: str, port: int) -> bool:
+    if entry == "*":
+        return True
+    name, entry_port = entry, None
+    if match := _PORT_AFTER_HOST.fullmatch(entry):
+        name, entry_port = match["host"], int(match["port"])
+    if entry_port not in (None, port):
+        return False
+    name = name.replace("[", "").replace("]", "")
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        address = None
-    for each in listed.replace(",", " ").lower().split():
-        if each == "*":
-            return True
-        entry, wanted_port = _split_port(each)
-        if wanted_port not in (None, port):
-            continue
-        if address is not None and _in_network(address, entry):
-            return True
-        domain = entry.removeprefix("*").lstrip(".").rstrip(".")
-        if domain and address is None and (host == domain or host.endswith(f".{domain}")):
-            return True
-    return False
-
-
-def _split_port(entry: str) -> tuple[str, int | None]:
-    name, colon, port = entry.rpartition(":")
-    if colon and port.isdecimal() and (":" not in name or name.startswith("[")):
-        return name, int(port)
-    return entry, None
-
-
-def _in_network(address: ipaddress.IPv4Address | ipaddress.IPv6Address, entry: str) -> bool:
+        return _is_below(_plain(host), _plain(name.removeprefix("*").lstrip(".")))
     try:
-        return address in ipaddress.ip_network(entry.strip("[]"), strict=False)
+        return address in ipaddress.ip_network(name, strict=False)
     except ValueError:
         return False
+
+
+def _is_below(host: str, domain: str) -> bool:
+    return bool(domain) and (host == domain or host.endswith(f".{domain}"))
+
+
+def _plain(name: str) -> str:
+    """Return a name as it is looked up: without the root's dot, in ASCII."""
+    try:
+        return name.rstrip(".").encode("idna").decode()
+    except UnicodeError:
+        return name.rstrip(".")

@@ -4,36 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import ipaddress
 import logging
 import os
 import select
+import socket
 import threading
+import time
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import structlog
+
+from device.network.way import UNKNOWN, Way, way_to
+from device.repeats import Repeats
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 log = structlog.get_logger()
 
-_RUNNING, _LOOPBACK = 0x40, 0x8  # IFF_RUNNING: it has a carrier; IFF_LOOPBACK (netdevice(7))
-_BEYOND_THE_LINK = 0  # RT_SCOPE_UNIVERSE
 _CHUNK = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """Our own end of the way to the server: the interface and its address that the kernel would take."""
-
-    interface: str
-    address: str
-
-
-UNKNOWN = Way("", "")  # where the kernel does not tell: nothing is held back then
+# Links, addresses and routes of IPv4 and IPv6: the RTMGRP_* of linux/rtnetlink.h.
+_GROUPS = 0x1 | 0x10 | 0x40 | 0x100 | 0x400
+# An address that changes while the kernel lists them interrupts the list: at boot for some moments.
+_ASK_AGAIN_S = (0.05, 0.1, 0.2, 0.4, 0.8)
+_OPEN_AGAIN_S, _LONGEST_S = 1.0, 30.0
 
 
 class Routes:
@@ -44,59 +41,92 @@ class Routes:
         self.changed = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._target = ""
+        self._aims = 0
+        self._stopped = False
+        self._failures = 0
+        self._troubles = Repeats()
         self._poke, self._poked = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
     def aim(self, host: str) -> None:
-        """Ask from now on for the way to this address; for a name that is not resolved yet, any way will do."""
+        """Ask from now on for the way to this address; for a name that is not resolved yet, any way will do.
+
+        The next connection takes the address that the kernel would take now: what was held for the last one ends.
+        """
         try:
-            address = "127.0.0.1" if host == "localhost" else str(ipaddress.ip_address(host))
+            self._target = "127.0.0.1" if host == "localhost" else str(ipaddress.ip_address(host))
         except ValueError:
-            address = ""
-        if address != self._target:
-            self._target = address
-            self._wake()
+            self._target = ""
+        self._aims += 1
+        self._wake()
 
     def stop(self) -> None:
         """End the thread."""
-        self._target = "\0"
+        self._stopped = True
         self._wake()
 
     def work(self) -> None:
-        """Watch until stopped; runs in a thread of its own, for pyroute2 waits by itself."""
-        try:
-            self._watch()
-        except Exception as error:  # a thread's exception would pass unseen  # noqa: BLE001
-            log.warning("network.unwatched", error=f"{type(error).__name__}: {error}", hint="AF_NETLINK is needed")
-            self._tell(UNKNOWN)
+        """Watch until stopped; runs in a thread of its own, for pyroute2 waits by itself.
+
+        Whatever fails is tried again, for ever: a thread that ended would leave the last state standing.
+        """
+        while not self._stopped:
+            try:
+                self._watch()
+            except Exception as error:  # of pyroute2 or the kernel, of any type  # noqa: BLE001
+                self._tell(UNKNOWN)
+                self._log_failure(error)
+                self._wait(None, within_s=min(_OPEN_AGAIN_S * 2**self._failures, _LONGEST_S))
+                self._failures = min(self._failures + 1, 10)
+
+    def _log_failure(self, error: Exception) -> None:
+        number = getattr(error, "errno", None) or getattr(error, "code", None)
+        reason = os.strerror(number) if isinstance(number, int) and number > 0 else ""
+        said = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
+        if times := self._troubles.worth_telling(said, time.monotonic()):
+            log.warning("network.unwatched", error=said, times=times, hint="AF_NETLINK is needed; it is tried again")
 
     def _wake(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.write(self._poked, b"\0")
 
     def _watch(self) -> None:
-        # It says at a warning that a sandbox has no /proc/net, and lowers its own level when imported.
-        logging.getLogger("pyroute2.netlink").setLevel(logging.ERROR)
-        from pyroute2 import IPRoute  # 10 MB and a quarter of a second: not before the workers run
-        from pyroute2.netlink.rtnl import (
-            RTMGRP_IPV4_IFADDR,
-            RTMGRP_IPV4_ROUTE,
-            RTMGRP_IPV6_IFADDR,
-            RTMGRP_IPV6_ROUTE,
-            RTMGRP_LINK,
-        )
+        with _changes() as changes:
+            # It says at a warning that a sandbox has no /proc/net, and lowers its own level when imported.
+            logging.getLogger("pyroute2.netlink").setLevel(logging.ERROR)
+            from pyroute2 import IPRoute  # 10 MB and a quarter of a second: not before the workers run
 
-        with IPRoute() as events, IPRoute() as questions:
-            events.bind(
-                groups=RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_IFADDR | RTMGRP_IPV6_ROUTE
-            )
-            while (target := self._target) != "\0":
-                self._tell(_way(questions, target))
-                ready, _, _ = select.select([events.fileno(), self._poke], [], [])
-                if self._poke in ready:
-                    os.read(self._poke, _CHUNK)
-                if events.fileno() in ready:
-                    with contextlib.suppress(OSError):  # more changes than its buffer holds: one look covers all
-                        events.get()
+            with IPRoute() as questions:
+                self._follow(changes, questions)
+
+    def _follow(self, changes: socket.socket, questions: Any) -> None:
+        """Ask, and ask again with each change and each aim, until stopped."""
+        aim, held = -1, None
+        while not self._stopped:
+            if aim != self._aims:
+                aim, held = self._aims, None
+            held = self._asked(questions, self._target, held)
+            self._tell(held)
+            self._failures = 0
+            if aim == self._aims and not self._stopped and self._wait(changes, within_s=None):
+                _drain(changes)
+
+    def _asked(self, questions: Any, target: str, held: Way | None) -> Way | None:
+        from pyroute2 import NetlinkError
+
+        for pause_s in _ASK_AGAIN_S:
+            try:
+                return way_to(questions, target, held=held)
+            except NetlinkError:
+                self._wait(None, within_s=pause_s)
+        return way_to(questions, target, held=held)
+
+    def _wait(self, changes: socket.socket | None, *, within_s: float | None) -> bool:
+        """Wait for a poke, a change or the time; say whether there are changes."""
+        watched = [self._poke] if changes is None else [self._poke, changes.fileno()]
+        ready, _, _ = select.select(watched, [], [], within_s)
+        if self._poke in ready:
+            os.read(self._poke, _CHUNK)
+        return any(each != self._poke for each in ready)
 
     def _tell(self, way: Way | None) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has been closed
@@ -121,28 +151,27 @@ async def watching() -> AsyncIterator[Routes]:
         routes.stop()
 
 
-def _way(netlink: Any, target: str) -> Way | None:
-    """Return our end of the way to an address; to anywhere, if that is empty."""
-    from pyroute2 import NetlinkError
+def _changes() -> socket.socket:
+    """Return a socket on which the kernel tells of each change.
 
-    if not target:
-        return _any_way(netlink)
+    Not pyroute2's, which is broken for good, and cannot be closed, once more came than its buffer holds.
+    """
+    found = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
     try:
-        (route,) = netlink.route("get", dst=target)
-        (link,) = netlink.get_links(route.get_attr("RTA_OIF"))
-    except (NetlinkError, ValueError):
-        return None
-    if not link["flags"] & _RUNNING:
-        return None
-    return Way(link.get_attr("IFLA_IFNAME"), route.get_attr("RTA_PREFSRC") or "")
+        found.bind((0, _GROUPS))
+    except OSError:
+        found.close()
+        raise
+    return found
 
 
-def _any_way(netlink: Any) -> Way | None:
-    links = {link["index"]: link for link in netlink.get_links()}
-    for address in netlink.get_addr():
-        link = links.get(address["index"])
-        if link is None or link["flags"] & _LOOPBACK or not link["flags"] & _RUNNING:
-            continue
-        if address["scope"] == _BEYOND_THE_LINK:
-            return UNKNOWN
-    return None
+def _drain(changes: socket.socket) -> None:
+    """Read all that is there: one look covers it. Raises OSError where the socket is broken."""
+    try:
+        while changes.recv(_CHUNK):
+            pass
+    except BlockingIOError:
+        pass
+    except OSError as error:
+        if error.errno != errno.ENOBUFS:  # more changes than the buffer holds
+            raise

@@ -1,44 +1,106 @@
-"""TLS as this daemon speaks it: the system's certificates, and what is wrong in words."""
+"""TLS: the trusted authorities, and what is wrong in words, with what to do."""
 
 from __future__ import annotations
 
+import datetime
 import functools
+import re
 import ssl
-import time
+from typing import Any
 
-# openssl/x509_vfy.h
-_NOT_YET_VALID, _EXPIRED, _SELF_SIGNED, _SELF_SIGNED_IN_CHAIN, _UNKNOWN_ISSUER, _NO_ISSUER = 9, 10, 18, 19, 20, 21
-_WRONG_NAME, _WRONG_ADDRESS = 62, 64
-_TRUST = "install the issuer's certificate (update-ca-certificates), or name it with SSL_CERT_FILE"
-_NAME = "set room.url to a name that the certificate is for"
-_HINTS = {
-    _SELF_SIGNED: _TRUST,
-    _SELF_SIGNED_IN_CHAIN: _TRUST,
-    _UNKNOWN_ISSUER: _TRUST,
-    _NO_ISSUER: _TRUST,
-    _WRONG_NAME: _NAME,
-    _WRONG_ADDRESS: _NAME,
+_MAX_NAMES = 4
+_NAME = re.compile(r"[\w.*:-]{1,253}")
+_NOT_YET_VALID, _EXPIRED = 9, 10
+_WRONG_NAME = frozenset({62, 64})  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
+_ADD_ISSUER = (
+    "put its issuer's CA certificate into /usr/local/share/ca-certificates and run update-ca-certificates, or name "
+    "the file in SSL_CERT_FILE"
+)
+# X509_V_ERR_* of OpenSSL's x509_vfy.h.
+_REFUSED = {
+    2: f"has a certificate of an unknown issuer; {_ADD_ISSUER}",
+    18: f"has a self-signed certificate; {_ADD_ISSUER}",
+    19: f"has a certificate of an unknown issuer; {_ADD_ISSUER}",
+    20: f"has a certificate of an unknown issuer; {_ADD_ISSUER}, or let the server send the whole chain",
+    21: f"has a certificate of an unknown issuer; {_ADD_ISSUER}, or let the server send the whole chain",
+    23: "has a certificate that is revoked; renew it on the server",
+    24: "has a certificate whose issuer is no CA; renew it on the server",
+    26: "has a certificate that is not for servers; renew it on the server",
+    66: "has a certificate whose key is too weak; renew it on the server",
+    67: "has a certificate whose issuer's key is too weak; renew it on the server",
+    68: "has a certificate whose signature is too weak; renew it on the server",
 }
-_REASONS = {
-    "WRONG_VERSION_NUMBER": "it does not speak TLS on this port; is it ws:// instead of wss://?",
-    "HTTP_REQUEST": "it does not speak TLS on this port; is it ws:// instead of wss://?",
-    "UNEXPECTED_EOF_WHILE_READING": "it closes the connection during the handshake",
-}
+# Reasons of OpenSSL's sslerr.h.
+_NO_TLS = frozenset(
+    {
+        "WRONG_VERSION_NUMBER",
+        "HTTP_REQUEST",
+        "HTTPS_PROXY_REQUEST",
+        "UNKNOWN_PROTOCOL",
+        "PACKET_LENGTH_TOO_LONG",
+        "RECORD_LAYER_FAILURE",
+        "INVALID_RECORD_TYPE",
+    }
+)
+_TOO_OLD = frozenset({"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "VERSION_TOO_LOW"})
+_CLIENT_CERTIFICATE = frozenset({"TLSV13_ALERT_CERTIFICATE_REQUIRED", "CERTIFICATE_REQUIRED"})
+_REASON = re.compile(r"[A-Z0-9_]+")
 
 
 @functools.cache
-def default_context() -> ssl.SSLContext:
-    """Return what verifies servers by the system's certificates, or by $SSL_CERT_FILE."""
+def context() -> ssl.SSLContext:
+    """Return the context of all connections: the system's authorities, or those that SSL_CERT_FILE names."""
     return ssl.create_default_context()
 
 
-def tls_error_text(error: ssl.SSLError) -> str:
-    """Return what is wrong with a server's TLS, and what to do. Its texts are OpenSSL's fixed ones, and ours."""
+def context_without_names() -> ssl.SSLContext:
+    """Return a context that trusts the same authorities, but takes a certificate of any name: to read its names."""
+    found = ssl.create_default_context()
+    found.check_hostname = False
+    return found
+
+
+def forget_authorities() -> None:
+    """Let the next connection read the authorities again: one may just be being added."""
+    context.cache_clear()
+
+
+def is_wrong_name(error: ssl.SSLError) -> bool:
+    return isinstance(error, ssl.SSLCertVerificationError) and error.verify_code in _WRONG_NAME
+
+
+def words(error: ssl.SSLError, *, host: str, names: tuple[str, ...] = ()) -> str:
+    """Say what is wrong with a server's TLS; `names` are those of its certificate, where they are known."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        code, message = error.verify_code, (error.verify_message or "certificate not accepted").rstrip(".")
-        if code in (_NOT_YET_VALID, _EXPIRED):
-            now = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
-            return f"TLS: {message}; is this clock ({now}) right? It is tried again until it is"
-        return f"TLS: {message}; {_HINTS.get(code, _TRUST)}"
-    reason = error.reason or type(error).__name__
-    return f"TLS: {_REASONS.get(reason, reason.lower().replace('_', ' '))}"
+        # OpenSSL's own message, from its fixed table (X509_verify_cert_error_string).
+        message = (error.verify_message or "").rstrip(".").partition(",")[0]
+        return _certificate(error.verify_code, host, names) + (f" ({message})" if message else "")
+    reason = error.reason or ""
+    if reason in _NO_TLS:
+        return "answers, but not in TLS; is it a port for ws:// (or http://) instead?"
+    if reason in _TOO_OLD:
+        return "speaks a version of TLS that is too old; allowed is TLS 1.2 or newer"
+    if reason in _CLIENT_CERTIFICATE:
+        return "wants a certificate of this device; that is not supported"
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return "closes the connection in the TLS handshake"
+    known = reason.lower().replace("_", " ") if _REASON.fullmatch(reason) else "unknown"
+    return f"cannot be reached: TLS fails ({known})"
+
+
+def _certificate(code: int, host: str, names: tuple[str, ...]) -> str:
+    now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    if code == _NOT_YET_VALID:
+        return f"has a certificate that is not valid yet by this clock ({now}); is this clock right? (timedatectl)"
+    if code == _EXPIRED:
+        return f"has a certificate that expired by this clock ({now}); renew it on the server, or set this clock"
+    if code in _WRONG_NAME:
+        theirs = f"for {', '.join(names)}" if names else "for another name"
+        return f"has a certificate {theirs}, not for {host}; use the name in the certificate"
+    return _REFUSED.get(code, f"has a certificate that is refused (OpenSSL's code {code})")
+
+
+def names_of(certificate: dict[str, Any]) -> tuple[str, ...]:
+    """Return the first names of a certificate, as far as they can be printed."""
+    names = [str(value) for _, value in certificate.get("subjectAltName", ())]
+    return tuple(name for name in names if _NAME.fullmatch(name))[:_MAX_NAMES]

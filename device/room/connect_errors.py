@@ -11,7 +11,7 @@ _CONNECT_ERRORS = (
     (r"\b404\b", "the server has no such room, and does not create it (HTTP 404)"),
     (r"\b429\b|limit|capacity|max.?participants|full", "the room or the server is full"),
     (r"\b3\d\d\b", "the server redirects; set room.url to where it redirects to"),
-    (r"\b5\d\d\b", "the server answers with an error (HTTP 5xx)"),
+    (r"\b5\d\d\b", "the server answers with an error (HTTP 5xx), as it also does for a full room (max_participants)"),
     (r"timed? ?out|timeout", "the server does not answer in time"),
     (r"certificate|tls|ssl", "the TLS certificate of the server is not accepted"),
     (r"io error|connection|transport", "the connection to the server breaks off"),

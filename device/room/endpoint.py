@@ -7,19 +7,18 @@ import re
 import secrets
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urljoin, urlsplit
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from device.errors import CredentialError, UnreachableError
-from device.network.http import http_session, proxy_arguments
-from device.network.tls import tls_error_text
+from device.network.answer import redirected
+from device.network.http import http_session
 from device.redaction import hide
 from device.room.joining import Rival
 from device.room.secret_file import read_text
 from device.room.ticket import Ticket, Wanted, checked
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Mapping
     from pathlib import Path
 
@@ -93,25 +92,21 @@ class Endpoint:
         try:
             async with (
                 http_session(self._resolver, within_s=_TIMEOUT_S) as session,
-                session.post(
-                    self.url, json=body, headers=headers, allow_redirects=False, **proxy_arguments(self.url)
-                ) as response,
+                session.post(self.url, json=body, headers=headers, allow_redirects=False) as response,
             ):
                 raw = await response.content.read(_MAX_REPLY_BYTES)
                 while len(raw) < _MAX_REPLY_BYTES and (more := await response.content.read(_MAX_REPLY_BYTES)):
                     raw += more
-                status, location = response.status, response.headers.get("Location", "")
+                status, location = response.status, response.headers.get("Location")
         except TimeoutError:
             raise CredentialError(f"{self._origin}: no answer within {_TIMEOUT_S:.0f} s") from None
         except UnreachableError as error:
             raise CredentialError(f"{self._origin}: {error}") from None
-        except aiohttp.ClientConnectorCertificateError as error:
-            why = tls_error_text(cast("ssl.SSLError", error.certificate_error))
-            raise CredentialError(f"{self._origin}: cannot be trusted: {why}") from None
         except (aiohttp.ClientError, UnicodeError) as error:
             raise CredentialError(f"{self._origin}: cannot be reached ({type(error).__name__})") from None
         if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-            raise CredentialError(f"{self._origin}: redirects{_elsewhere(self.url, location)}")
+            said = redirected(self.url, location, key="credentials.endpoint")
+            raise CredentialError(f"{self._origin}: answered HTTP {status}, {said}")
         try:
             return status, json.loads(raw[:_MAX_REPLY_BYTES])
         except (ValueError, RecursionError):
@@ -141,16 +136,6 @@ def _text(reply: object, key: str, origin: str, default: str = "") -> str:
             f"{origin}: the answer holds no {key}; expected is JSON with server_url and participant_token"
         )
     return value
-
-
-def _elsewhere(url: str, location: str) -> str:
-    """Return where an endpoint redirects to, and what to set. The request is not sent there: its headers are secret."""
-    try:
-        parts = urlsplit(urljoin(url, location))
-        target = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}" if parts.netloc else ""
-    except ValueError:
-        target = ""
-    return f" to {target}; set credentials.endpoint to {target}" if location and target else " to nowhere"
 
 
 def _hint(status: int, sent: Mapping[str, object]) -> str:

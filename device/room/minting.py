@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import jwt
 
 from device.errors import CredentialError, UnreachableError
-from device.network.http import http_session, proxy_arguments
-from device.network.probe import base_url
+from device.network.address import base_of
+from device.network.http import http_session
 from device.room.grants import SOURCES, read_grants
 from device.room.joining import Rival
 from device.room.secret_file import read_secret
@@ -92,7 +92,7 @@ class ApiKey:
     async def rival(self, at: Sight, resolver: Resolver) -> Rival:
         """List the room's participants, with a token that is for this alone."""
         token = self._mint(at=at, identity="", name="", ttl=_LIST_TTL, attributes={}, roomAdmin=True)
-        status, answer = await self._list(at, resolver, token)
+        status, answer = await self._call(at, resolver, token, "ListParticipants", {"room": self.wanted.room})
         if status == HTTPStatus.NOT_FOUND and answer.get("code") == "not_found":
             return Rival.ABSENT
         if status != HTTPStatus.OK:
@@ -103,7 +103,24 @@ class ApiKey:
         there = {each.get("identity") for each in found if isinstance(each, dict)}
         return Rival.PRESENT if self._identity in there else Rival.ABSENT
 
-    async def _list(self, at: Sight, resolver: Resolver, token: str) -> tuple[int, dict[str, Any]]:
+    async def occupancy(self, at: Sight, resolver: Resolver) -> tuple[int, int]:
+        """Return how many participants the room has, and how many it may have; 0: any number, or it is not known.
+
+        Raises CredentialError if the server does not answer.
+        """
+        token = self._mint(at=at, identity="", name="", ttl=_LIST_TTL, attributes={}, roomList=True, roomAdmin=True)
+        _, answer = await self._call(at, resolver, token, "ListRooms", {"names": [self.wanted.room]})
+        rooms = answer.get("rooms")
+        room = rooms[0] if isinstance(rooms, list) and rooms and isinstance(rooms[0], dict) else {}
+        most = room.get("max_participants")
+        # Not the room's own count: that is some seconds old.
+        _, answer = await self._call(at, resolver, token, "ListParticipants", {"room": self.wanted.room})
+        found = answer.get("participants")
+        return len(found) if isinstance(found, list) else 0, most if isinstance(most, int) else 0
+
+    async def _call(
+        self, at: Sight, resolver: Resolver, token: str, method: str, arguments: dict[str, Any]
+    ) -> tuple[int, dict[str, Any]]:
         """Ask the server's API (Twirp, in JSON). Raises CredentialError for what is no answer of it."""
         import aiohttp
 
@@ -111,11 +128,10 @@ class ApiKey:
             async with (
                 http_session(resolver, within_s=_LIST_S) as session,
                 session.post(
-                    f"{base_url(at.url)}twirp/livekit.RoomService/ListParticipants",
-                    json={"room": self.wanted.room},
+                    f"{base_of(at.url)}twirp/livekit.RoomService/{method}",
+                    json=arguments,
                     headers={"Authorization": f"Bearer {token}"},
                     allow_redirects=False,
-                    **proxy_arguments(at.url),
                 ) as response,
             ):
                 answer = json.loads(await response.content.read(_MAX_LIST_BYTES))

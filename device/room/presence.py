@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import structlog
 
 from device.errors import CredentialError, DeviceError, UnreachableError
 from device.network.probe import Probe
-from device.network.proxy import export_for
+from device.network.proxy import host_to_reach
+from device.network.sdk import prepare_sdk
 from device.redaction import redacted
 from device.repeats import Repeats
 from device.room.claim import IdentityClaim
@@ -130,7 +131,7 @@ class Presence:
                 await self._routes.changed.wait()
 
     def _aim_by_name(self) -> None:
-        self._routes.aim(urlsplit(self._urls[0]).hostname or "")
+        self._routes.aim(host_to_reach(self._urls[0], os.environ))
 
     async def _look_for_server(self) -> None:
         try:
@@ -209,7 +210,7 @@ class Presence:
             self._routes.aim(self._sight.address)
         self._log_context.bind(identity=ticket.grants.identity, room=ticket.grants.room)
         self._claim.take(ticket.url, room=ticket.grants.room, identity=ticket.grants.identity)
-        export_for(ticket.url)
+        prepare_sdk(ticket.url)
         log.debug("room.joining", url=ticket.url)
         return ticket
 

@@ -11,6 +11,7 @@ from device.clock import monotonic_of_boottime_us, monotonic_us
 from device.errors import SourceAbsentError, SourceError
 from device.media.colour import of_libcamera
 from device.media.planes import packed
+from device.sources.controls import checked_controls, unfit
 from device.sources.pacing import RateLimit
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 _FIRST_FRAME_S = 5.0
 _BUFFERS = 6  # one being filled, one queued, up to four in the board's encoder
 _PIXEL_FORMATS = {"YUV420": "yuv420p", "NV12": "nv12"}
-_RATE_CONTROLS = frozenset({"framerate", "framedurationlimits"})
 _INSTALL = "install picamera2: `apt install python3-picamera2` (Raspberry Pi OS), with a venv that sees system packages"
 
 
@@ -147,27 +147,6 @@ def choose(found: list[dict[str, Any]], wanted: str) -> int:
     )
 
 
-def checked_controls(wanted: Mapping[str, Any], offered: Mapping[str, tuple[Any, Any, Any]]) -> dict[str, Any]:
-    """Return the controls under the camera's own names. Raises SourceError for one that it has not, or not so."""
-    by_name = {name.lower(): name for name in offered}
-    result: dict[str, Any] = {}
-    for key, value in wanted.items():
-        name = by_name.get(key.lower())
-        if key.lower() in _RATE_CONTROLS:
-            raise SourceError(f"camera.controls.{key}: set camera.fps instead")
-        if name is None:
-            raise SourceError(
-                f"camera.controls.{key}: this camera has no such control; it has: {', '.join(sorted(offered))}"
-            )
-        if name in result:
-            raise SourceError(f"camera.controls.{key}: {name} is set twice, in different letter case")
-        low, high, _ = offered[name]
-        if isinstance(value, int | float) and isinstance(low, int | float) and not low <= value <= high:
-            raise SourceError(f"camera.controls.{key}: {value} is out of range; allowed: {low} to {high}")
-        result[name] = tuple(value) if isinstance(value, list) else value
-    return result
-
-
 def _library() -> Any:
     try:
         from picamera2 import Picamera2
@@ -200,8 +179,9 @@ def _configured(camera: Any, job: CameraJob) -> Layout:
     if "FrameDurationLimits" in camera.camera_controls:
         shortest, longest, _ = camera.camera_controls["FrameDurationLimits"]
         if period_us < shortest:
-            raise SourceError(
-                f"camera.fps: {job.fps} is too fast for this camera; allowed: {1_000_000 // shortest} or less"
+            raise unfit(
+                f"camera.fps: {job.fps} is too fast for this camera; allowed: {1_000_000 // shortest} or less",
+                "camera.fps does",
             )
         if period_us <= longest:
             controls["FrameDurationLimits"] = (period_us, period_us)
@@ -224,9 +204,10 @@ def _configured(camera: Any, job: CameraJob) -> Layout:
         raise SourceError(f"the camera yields {main['format']}; known are {' and '.join(_PIXEL_FORMATS)}")
     width, height = main["size"]
     if (width, height) != (job.width, job.height):
-        raise SourceError(
+        raise unfit(
             f"the camera does not do {job.width}x{job.height}; the nearest is camera.width = {width} "
-            f"and camera.height = {height}"
+            f"and camera.height = {height}",
+            "camera.width and height do",
         )
     return Layout(pixel_format=_PIXEL_FORMATS[main["format"]], width=width, height=height, stride=main["stride"])
 

@@ -12,7 +12,7 @@ import structlog
 
 from device.clock import monotonic_us
 from device.repeats import Repeats
-from device.workers.child import fresh_interpreter, killed, to_the_end
+from device.workers.process import fresh_interpreter, killed, to_the_end
 from device.workers.wire import Flag, Kind, Message
 
 if TYPE_CHECKING:

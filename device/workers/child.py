@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 import socket
-import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,18 +15,16 @@ from device.errors import InternalError, WireError
 from device.redaction import redacted
 from device.room.attributes import public_text
 from device.workers.link import SEND_BUFFER_BYTES
+from device.workers.process import fresh_interpreter, killed, to_the_end
 from device.workers.wire import Decoder, Kind, Message, json_message
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable
 
 log = structlog.get_logger()
 
 _FROM_WORKER = frozenset({Kind.HELLO, Kind.UNIT, Kind.BLOCK, Kind.REPLY, Kind.LOG, Kind.FAILED, Kind.NOTICE})
-# libcamera colours its lines even into a pipe, and tells of each step.
-_CALM_LIBRARIES = {"LIBCAMERA_LOG_NO_COLOR": "1"}
 _ASK_S = 0.4  # a worker ends within milliseconds of end-of-file on its socket, unless its device hangs
-_KILL_S = 0.6
 _UNKILLABLE = "it hangs in the kernel: needs a reboot (docs/troubleshooting.md)"
 _MAX_STDERR_LINE = 1 << 10
 _MAX_LAST_WORDS, _MAX_NAME = 2000, 64
@@ -154,67 +150,6 @@ async def running(
         child.hang_up()
         ours.close()
         await to_the_end(_ended(process, child, chatter, fell=fell))
-
-
-async def fresh_interpreter(module: str, *arguments: str, **streams: Any) -> asyncio.subprocess.Process:
-    """Start `python -m module` in a session of its own, with nothing of ours that is not meant for it.
-
-    Never a fork: the SDK has threads; and Ctrl-C at a terminal is meant for the daemon alone. Cancelled meanwhile, it
-    leaves nothing running.
-    """
-    spawning = asyncio.create_task(
-        asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",  # nothing is imported from wherever the daemon was started
-            "-m",
-            module,
-            *arguments,
-            start_new_session=True,
-            env=_environment(),
-            **streams,
-        )
-    )
-    try:
-        return await asyncio.shield(spawning)
-    except asyncio.CancelledError:
-        await to_the_end(_unspawned(spawning))
-        raise
-
-
-async def killed(process: asyncio.subprocess.Process) -> int | None:
-    """Kill a process that may still run; return its exit code, or None where it survives even that."""
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGKILL)  # asyncio's own would reap it, unseen by the loop
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_KILL_S):
-            return await process.wait()
-    return None
-
-
-async def _unspawned(spawning: asyncio.Task[asyncio.subprocess.Process]) -> None:
-    with contextlib.suppress(OSError):
-        await killed(await spawning)
-
-
-def _environment() -> dict[str, str]:
-    """Return what drivers may see of ours: no credentials, and nothing that speaks for the daemon."""
-    ours = ("DEVICE_", "NOTIFY_SOCKET", "WATCHDOG_", "CREDENTIALS_DIRECTORY")
-    return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | _CALM_LIBRARIES
-
-
-async def to_the_end(ending: Coroutine[Any, Any, object]) -> None:
-    """Wait for something bounded, however often cancelled meanwhile: a worker half ended would keep its device."""
-    task = asyncio.create_task(ending)
-    cancelled = False
-    while not task.done():
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError:
-            cancelled = True
-    task.result()
-    if cancelled:
-        raise asyncio.CancelledError
 
 
 async def _ended(process: asyncio.subprocess.Process, child: Child, chatter: asyncio.Task[str], *, fell: bool) -> None:

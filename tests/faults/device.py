@@ -46,6 +46,7 @@ class Device:
     network: Network
     variables: dict[str, str]
     wrapper: Sequence[str] = ()
+    neighbour: bool = False  # it is another box, in a network namespace of its own
     daemons: list[Daemon] = field(default_factory=list)
     started_at: float = 0.0
 
@@ -60,8 +61,9 @@ class Device:
     def start(self) -> None:
         command = [*self.wrapper, sys.executable, "-m", "device", "run", "--config", str(self.config)]
         self.started_at = time.monotonic()
+        box = self.network.neighbour if self.neighbour else self.network.devices
         process = subprocess.Popen(
-            self.network.devices.inside("setpriv", "--pdeathsig", "KILL", *command),
+            box.inside("setpriv", "--pdeathsig", "KILL", *command),
             env=self.variables,
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -2,6 +2,7 @@
 
     here: servers and viewers          router: where the faults are          devices
     core 10.77.1.1 ────── north 10.77.1.254   south 10.77.2.254 ────── uplink 10.77.2.2
+                                              east  10.77.3.254 ────── uplink 10.77.3.2, of a neighbour: another box
 
 The router is there so that neither end sees a fault in any way but that packets stay away: a dropped packet
 is no error of sendto(), and viewers keep their carrier when a device loses its own.
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 HOST = "10.77.1.1"
 DEVICE_ADDRESSES = ("10.77.2.2", "10.77.2.3")
 _CORE_GATEWAY, _GATEWAY = "10.77.1.254", "10.77.2.254"
+_NEIGHBOUR, _EAST_GATEWAY = "10.77.3.2", "10.77.3.254"
 _UPLINK, _DOWNLINK = "uplink", "south"
 _WITHOUT_IPV6 = "echo 1 | tee /proc/sys/net/ipv6/conf/*/disable_ipv6 >/dev/null"
 
@@ -29,7 +31,7 @@ class Network:
     """The namespaces of router and devices, wired to the one of this process."""
 
     def __init__(self) -> None:
-        self.router, self.devices = Namespace(), Namespace()
+        self.router, self.devices, self.neighbour = Namespace(), Namespace(), Namespace()
         self._address = DEVICE_ADDRESSES[0]
 
     def wire(self) -> None:
@@ -37,21 +39,27 @@ class Network:
         self.router.run(
             "ip", "link", "add", _DOWNLINK, "type", "veth", "peer", "name", _UPLINK, "netns", str(self.devices.pid)
         )
+        self.router.run(
+            "ip", "link", "add", "east", "type", "veth", "peer", "name", _UPLINK, "netns", str(self.neighbour.pid)
+        )
         run("sh", "-c", _WITHOUT_IPV6)
-        for namespace in (self.router, self.devices):
+        for namespace in (self.router, self.devices, self.neighbour):
             namespace.run("sh", "-c", _WITHOUT_IPV6)
             namespace.run("ip", "link", "set", "lo", "up")
         self.router.run("sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
         run("ip", "link", "set", "lo", "up")
         run("ip", "address", "add", f"{HOST}/24", "dev", "core")
         run("ip", "link", "set", "core", "up")
-        for interface, address in (("north", _CORE_GATEWAY), (_DOWNLINK, _GATEWAY)):
+        for interface, address in (("north", _CORE_GATEWAY), (_DOWNLINK, _GATEWAY), ("east", _EAST_GATEWAY)):
             self.router.run("ip", "address", "add", f"{address}/24", "dev", interface)
             self.router.run("ip", "link", "set", interface, "up")
         self.devices.run("ip", "address", "add", f"{self._address}/24", "dev", _UPLINK)
         self.devices.run("ip", "link", "set", _UPLINK, "up")
+        self.neighbour.run("ip", "address", "add", f"{_NEIGHBOUR}/24", "dev", _UPLINK)
+        self.neighbour.run("ip", "link", "set", _UPLINK, "up")
         # Neither SDK nor browser connects without a default route.
         self.devices.run("ip", "route", "add", "default", "via", _GATEWAY)
+        self.neighbour.run("ip", "route", "add", "default", "via", _EAST_GATEWAY)
         run("ip", "route", "add", "default", "via", _CORE_GATEWAY)
 
     @contextlib.contextmanager
@@ -117,6 +125,7 @@ class Network:
 
     def close(self) -> None:
         self.devices.close()
+        self.neighbour.close()
         self.router.close()
 
     def _forward_rules(self, *rules: str) -> None:

@@ -130,6 +130,7 @@ async def _twins(ground: Ground, folder: Path, what: str, *, most_joins: int, **
         device(ground.network, [ground.server], folder, room=room, **variables) as one,
         device(ground.network, [ground.server], folder, room=room, **variables) as other,
     ):
+        other.neighbour = True  # on one box the second would wait for the first
         one.start()
         await until_logged(one, (0, 0), "room.state", new="live")
         other.start()

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _SHIM = Path(__file__).parent / "shims" / "clock.c"
 _YEAR_S = 365 * 86_400
 _JUMPS_S = (3 * _YEAR_S, -3 * _YEAR_S, 0)
+_SMALL_OFFSETS_S = (-2 * 86_400, -15 * 60, 5 * 60, 2 * 3600)
 _AFTER_JUMP_S = 15.0
 _HANGING_S = 20.0
 _NAME = "livekit-under-test"
@@ -67,6 +68,27 @@ async def _wrong_clock(ground: Ground, folder: Path) -> None:
             and max(measured.video_gap.worst, measured.audio_gap.worst) <= 1
             and not one.since(mark, "room.left"),
         )
+
+
+async def _nearly_right_clock(ground: Ground, folder: Path) -> None:
+    """Start with a clock that is off by less than anybody notices, and by more than a token bears."""
+    shim, offset = folder / "clock.so", folder / "offset"
+    await asyncio.to_thread(run, "gcc", "-shared", "-fPIC", "-O2", "-o", str(shim), str(_SHIM), "-ldl")
+    variables = {"LD_PRELOAD": str(shim), "CLOCK_OFFSET_FILE": str(offset)} | SILENT
+    measured, reported = Measured(), 0
+    for off_s in _SMALL_OFFSETS_S:
+        _set_clock(offset, off_s)
+        async with device(ground.network, [ground.server], folder, **variables) as one:
+            one.start()
+            measured.video.seconds.append(await first_picture(one))
+            lines = one.since((0, 0), "clock.offset")
+            reported += len(lines) == 1 and abs(lines[0]["offset_s"] - off_s) < 5
+    ground.table.record(
+        "clock 2 days or 15 minutes behind, 5 minutes or 2 hours ahead (again: since the process began)",
+        {"times": len(_SMALL_OFFSETS_S), "video again": measured.video, "events seen": f"clock.offset {reported}"},
+        must="joins within 15 s; the offset is logged once",
+        ok=measured.video.worst <= 15 and reported == len(_SMALL_OFFSETS_S),
+    )
 
 
 async def _names(ground: Ground, folder: Path) -> None:
@@ -172,7 +194,7 @@ def _with_mounts(*commands: str) -> list[str]:
     "scenario",
     [
         pytest.param(each, id=each.__name__.strip("_"), marks=pytest.mark.side_by_side.with_args(each))
-        for each in (_wrong_clock, _names, _full_disk, _read_only_root)
+        for each in (_wrong_clock, _nearly_right_clock, _names, _full_disk, _read_only_root)
     ],
 )
 def test_surroundings(side_by_side: SideBySide, scenario: Any) -> None:

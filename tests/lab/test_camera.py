@@ -34,33 +34,56 @@ async def attribute(watcher: Watcher, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("camera", "words"),
+    ("camera", "words", "public"),
     (
         (
             {"device": "imx999"},
             "no camera's number, model or id is 'imx999'; there are: 0: Virtual Video Device (Virtual0)",
+            "absent: this camera is not connected",
         ),
-        ({"controls": {"Brightness": 1.0}}, "camera.controls.Brightness: this camera has no such control; it has: "),
-        ({"controls": {"FaceDetectMode": 99}}, "camera.controls.FaceDetectMode: 99 is out of range; allowed: "),
-        ({"controls": {"FrameRate": 10}}, "camera.controls.FrameRate: set camera.fps instead"),
-        ({"width": 800, "height": 600}, "the camera does not do 800x600; the nearest is camera.width = "),
-        ({"fps": 120}, "camera.fps: 120 is too fast for this camera; allowed: "),
+        (
+            {"controls": {"Brightness": 1.0}},
+            "camera.controls.Brightness: this camera has no such control; it has: ",
+            "stalled: camera.controls does not fit this camera",
+        ),
+        (
+            {"controls": {"FaceDetectMode": 99}},
+            "camera.controls.FaceDetectMode: 99 is out of range; allowed: ",
+            "stalled: camera.controls does not fit this camera",
+        ),
+        (
+            {"controls": {"FrameRate": 10}},
+            "camera.controls.FrameRate: set camera.fps instead",
+            "stalled: camera.controls does not fit this camera",
+        ),
+        (
+            {"width": 800, "height": 600},
+            "the camera does not do 800x600; the nearest is camera.width = ",
+            "stalled: camera.width and height do not fit this camera",
+        ),
+        (
+            {"fps": 120},
+            "camera.fps: 120 is too fast for this camera; allowed: ",
+            "stalled: camera.fps does not fit this camera",
+        ),
     ),
     ids=("name", "no-such-control", "control-range", "frame-rate-control", "size", "frame-rate"),
 )
-def test_wrong_settings_are_told(service: Service, record: Record, camera: dict[str, Any], words: str) -> None:
+def test_wrong_settings_are_told(
+    service: Service, record: Record, camera: dict[str, Any], words: str, public: str
+) -> None:
     async def watch() -> None:
         async with watching(service.server, service.room) as watcher:
             with service.running(camera=SMALL | camera) as journal:
                 line = await journal.soon("worker.restarting", worker="camera", why=words)
-                await attribute(watcher, words[:40])
+                await attribute(watcher, public)
                 await asyncio.to_thread(
-                    service.machine.wait_for, lambda: words[:40] in service.status(), timeout_s=10, what="STATUS"
+                    service.machine.wait_for, lambda: public in service.status(), timeout_s=10, what="STATUS"
                 )
                 record(
-                    f"camera {camera}: journal, attribute and STATUS",
-                    line["why"],
-                    must=f"… {words} … at warning; the room stays",
+                    f"camera {camera}: journal; attribute and STATUS",
+                    f"{line['why']}; {public}",
+                    must=f"… {words} … at warning; {public}; the room stays",
                     ok=line["priority"] == 4 and not journal.of("room.left"),
                 )
 
@@ -75,7 +98,7 @@ def test_stalled_camera(service: Service, record: Record) -> None:
                 service.switch_camera("stalled")
                 first = await journal.soon("worker.restarting", worker="camera")
                 second = await journal.soon("worker.restarting", worker="camera", why="the camera yields no picture")
-                await attribute(watcher, "the camera yields no picture")
+                await attribute(watcher, "the camera delivers no picture")
                 service.switch_camera("")
                 mended_at, seen = time.monotonic(), len(watcher.pictures)
                 await back(watcher, since=seen)
@@ -140,8 +163,8 @@ def test_busy_camera(service: Service, record: Record) -> None:
     async def watch(let_go: Callable[[], object]) -> None:
         async with watching(service.server, service.room) as watcher:
             with service.running(camera=SMALL, microphone=None) as journal:
-                line = await journal.soon("worker.restarting", worker="camera", why="busy")
-                await attribute(watcher, "another program holds it")
+                line = await journal.soon("worker.restarting", worker="camera", why="another program holds it")
+                await attribute(watcher, "the camera is in use by another program")
                 let_go()
                 await back(watcher, since=0)
                 record(
@@ -185,7 +208,7 @@ def test_exception_in_a_thread_of_picamera2(service: Service, record: Record, wo
             with service.running(camera=SMALL, microphone=None) as journal:
                 await back(watcher, since=0)
                 service.switch_camera(word)
-                line = await journal.soon("worker.restarting", worker="camera", why="the lab raised this")
+                line = await journal.soon("worker.restarting", worker="camera", why="failed: RuntimeError")
                 service.switch_camera("")
                 seen = len(watcher.pictures)
                 await back(watcher, since=seen)

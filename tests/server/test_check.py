@@ -95,6 +95,50 @@ def test_token_without_can_publish_is_caught(server: Server, room: str, config: 
     assert "canPublish" in done.stdout
 
 
+def test_a_full_room_a_hidden_token_and_one_that_ends_soon_are_named(
+    server: Server, room: str, config: Path, tmp_path: Path
+) -> None:
+    async def full() -> None:
+        async with api.LiveKitAPI(server.url, server.api_key, server.api_secret) as operator:
+            await operator.room.create_room(api.CreateRoomRequest(name=room, max_participants=1))
+        async with watching(server, room):
+            done = await asyncio.to_thread(
+                _device, "check", "--config", str(config), variables=daemons.environment(server, room)
+            )
+        assert done.returncode == 1
+        assert "TaskGroup" not in done.stdout + done.stderr
+        assert "the room is full (1 of 1 participants)" in done.stdout, done.stdout
+
+    asyncio.run(full())
+    video = {"roomJoin": True, "room": room, "canUpdateOwnMetadata": True}
+    variables = _with_fixed_token(server, room, tmp_path)
+    for grants, left_s, code, said in (
+        ({"hidden": True}, 3 * 86_400, 1, "the token is hidden (video.hidden)"),
+        ({}, 3600, 0, "the token expires in 60 minutes; replace it"),
+        ({}, -3600, 1, "the token expired 60 minutes ago; replace it"),
+    ):
+        now_s = int(time.time())
+        claims = {"iss": server.api_key, "sub": "device", "nbf": now_s - 9000, "exp": now_s + left_s + 5}
+        token = jwt.encode(claims | {"video": video | grants}, server.api_secret)
+        (tmp_path / "token").write_text(token)
+        done = _device("check", "--config", str(config), variables=variables)
+        assert done.returncode == code, done.stdout + done.stderr
+        assert said in done.stdout
+        assert token not in done.stdout + done.stderr
+
+
+def test_a_worker_that_fails_is_a_row_and_not_a_task_group(server: Server, room: str, config: Path) -> None:
+    variables = daemons.environment(
+        server, room, DEVICE_CAMERA__SOURCE="file", DEVICE_CAMERA__PATH=str(config), DEVICE_MICROPHONE__SOURCE="off"
+    )
+    done = _device("check", "--config", str(config), variables=variables)
+    assert done.returncode == 1
+    assert not done.stderr
+    assert "TaskGroup" not in done.stdout
+    assert "Traceback" not in done.stdout
+    assert all(line[0] in "✓✗-!" for line in done.stdout.splitlines()), done.stdout
+
+
 def test_each_stumble_has_its_cross(server: Server, room: str, config: Path) -> None:
     for name, extra in {
         "server": {"DEVICE_ROOM__URL": "ws://127.0.0.1:9"},

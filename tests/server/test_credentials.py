@@ -44,6 +44,32 @@ def test_ready_token(server: Server, room: str, config: Path, tmp_path: Path) ->
         _assert_no_secret(daemon, (tmp_path / "token").read_text().strip())
 
 
+def test_a_token_file_that_comes_late_is_waited_for_and_its_end_announced(
+    server: Server, room: str, config: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "token"
+    variables = daemons.environment(
+        server, room, **_NO_KEY, DEVICE_CREDENTIALS__TOKEN_FILE="token", DEVICE_RECONNECT__MAX_S="1"
+    )
+    with daemons.running(config, variables) as daemon:
+        for content, said in ((None, "cannot be read: No such file"), ("", "is empty")):
+            if content is not None:
+                path.write_text(content)
+            line = daemon.until(
+                lambda line, said=said: line["event"] == "room.waiting" and said in str(line["why"]),  # type: ignore[misc]
+                within_s=20,
+            )
+            assert str(path) in line["why"]
+        path.write_text(_token(server, room))
+        path.chmod(0o600)
+        daemon.event("room.state", new="live")
+        _assert_no_secret(daemon, path.read_text())
+    with daemons.running(config, variables) as daemon:
+        line = daemon.event("token.expiry", level="warning")
+        assert line["what"].startswith("the token expires in ")
+        assert line["file"] == str(path)
+
+
 def test_ready_token_from_systemd(server: Server, room: str, config: Path, tmp_path: Path) -> None:
     (tmp_path / "credentials").mkdir()
     (tmp_path / "credentials" / "token").write_text(_token(server, room))

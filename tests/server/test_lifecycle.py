@@ -82,7 +82,7 @@ def test_sigterm_while_a_join_is_under_way(config: Path, server: Server, room: s
             if request.path != "/":  # a probe is answered, a join is not
                 asked.set()
                 await asyncio.Event().wait()
-            return web.Response()
+            return web.Response(text="OK")
 
         runner = web.ServerRunner(web.Server(answer), shutdown_timeout=0.1)
         await runner.setup()

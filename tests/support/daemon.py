@@ -96,7 +96,11 @@ class Daemon:
 
 def environment(server: Server, room: str, **extra: str) -> dict[str, str]:
     """Return what a daemon with key and secret needs, on synthetic sources."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("DEVICE_")}
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("DEVICE_") and not name.upper().endswith("_PROXY")
+    }
     return (
         clean
         | SYNTHETIC

@@ -30,7 +30,8 @@ settings.load_profile("unit")
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
-        if name.upper().startswith("DEVICE_") or name in ("CREDENTIALS_DIRECTORY", "NO_COLOR", "FORCE_COLOR"):
+        ours = name.upper().startswith("DEVICE_") or name.upper().endswith("_PROXY")
+        if ours or name in ("CREDENTIALS_DIRECTORY", "NO_COLOR", "FORCE_COLOR"):
             monkeypatch.delenv(name)
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from device.errors import SourceAbsentError, SourceError
 from device.media.planes import packed
 from device.sources import picamera2
+from device.sources.controls import checked_controls
 from device.sources.pacing import RateLimit
 from device.sources.pyaudio import Microphone, choose
 
@@ -112,27 +113,27 @@ def test_a_number_is_a_number_and_a_whole_name_wins() -> None:
 @pytest.mark.parametrize("name", ("FrameRate", "framerate", "FRAMEDURATIONLIMITS", "framedurationlimits"))
 def test_the_rate_is_no_control_in_any_letter_case(name: str) -> None:
     with pytest.raises(SourceError, match=r"set camera\.fps instead"):
-        picamera2.checked_controls({name: 10}, {**_CONTROLS, "FrameDurationLimits": (1, 2, 1)})
+        checked_controls({name: 10}, {**_CONTROLS, "FrameDurationLimits": (1, 2, 1)})
 
 
 def test_a_control_is_set_once() -> None:
     with pytest.raises(SourceError, match="ExposureTime is set twice, in different letter case"):
-        picamera2.checked_controls({"ExposureTime": 10_000, "exposuretime": 20_000}, _CONTROLS)
+        checked_controls({"ExposureTime": 10_000, "exposuretime": 20_000}, _CONTROLS)
 
 
 def test_controls_are_checked_against_the_camera() -> None:
     wanted = {"aeenable": False, "ExposureTime": 10_000, "ColourGains": [1.5, 2.0]}
-    assert picamera2.checked_controls(wanted, _CONTROLS) == {
+    assert checked_controls(wanted, _CONTROLS) == {
         "AeEnable": False,
         "ExposureTime": 10_000,
         "ColourGains": (1.5, 2.0),
     }
     with pytest.raises(SourceError, match="no such control; it has: AeEnable, ColourGains, ExposureTime"):
-        picamera2.checked_controls({"Exposure": 1}, _CONTROLS)
+        checked_controls({"Exposure": 1}, _CONTROLS)
     with pytest.raises(SourceError, match="10 is out of range; allowed: 75 to 11766829"):
-        picamera2.checked_controls({"ExposureTime": 10}, _CONTROLS)
+        checked_controls({"ExposureTime": 10}, _CONTROLS)
     with pytest.raises(SourceError, match=r"set camera\.fps instead"):
-        picamera2.checked_controls({"FrameRate": 10}, _CONTROLS)
+        checked_controls({"FrameRate": 10}, _CONTROLS)
 
 
 def _microphone(index: int, name: str, *, default: bool = False) -> Microphone:

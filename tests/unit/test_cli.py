@@ -28,6 +28,7 @@ BAD = {
     "no-room": '[camera]\nsource = "pattern"\n',
     "no-credentials": '[room]\nurl = "wss://room.example"\n',
     "no-secret": MINTING,
+    "url-as-path": f'{MINTING}api_secret = "{SECRET}"\n[camera]\nsource = "file"\npath = "rtsp://admin:{SECRET}@192.0.2.7/"\n',
     "no-room-name": f'[room]\nurl = "ws://h"\n[credentials]\napi_key = "k"\napi_secret = "{SECRET}"\n',
 }
 

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import socket
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from device.errors import UnreachableError
-from device.network.probe import LIMIT_S, Probe, Sight, _time_of, base_url
+from device.network.address import base_of, host_header, redirect_target, request_path
+from device.network.answer import time_of
+from device.network.probe import LIMIT_S, Probe, Sight
 from device.network.resolver import Resolver
+from tests.support.listening import listening
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
-
-    Serving = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+    from tests.support.listening import Serving
 
 LOADED_S = 4.0  # what a busy machine may add to a limit
 DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
@@ -65,33 +65,6 @@ async def hanging_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     writer.transport.abort()
 
 
-@asynccontextmanager
-async def listening(serve: Serving) -> AsyncIterator[int]:
-    """Serve each connection by a function until the context ends; gives the port."""
-    open_ones: set[asyncio.Task[None]] = set()
-
-    async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        me = asyncio.current_task()
-        assert me
-        open_ones.add(me)
-        try:
-            await serve(reader, writer)
-        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # whoever asked has gone, or the test is over
-        finally:
-            open_ones.discard(me)
-            writer.close()
-
-    server = await asyncio.start_server(one, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        for each in open_ones:
-            each.cancel()
-        await asyncio.gather(*open_ones)
-
-
 def look(serve: Serving, scheme: str = "ws") -> Sight:
     async def main() -> Sight:
         async with listening(serve) as port:
@@ -120,31 +93,133 @@ def refusal(serve: Serving, scheme: str = "ws") -> str:
     return asyncio.run(main())
 
 
-@pytest.mark.parametrize(
-    "status", ("200 OK", "204 No Content", "302 Found", "401 Unauthorized", "404 Not Found", "499 X")
-)
-def test_any_answer_below_500_is_a_server(status: str) -> None:
-    """For a proxy may not pass / on; and where it sends us is not asked."""
-    sight = look(answering(status, head="Location: http://127.0.0.1:1/\r\n", body=b""))
+def site(root: str, rtc: str, asked: list[str] | None = None) -> Serving:
+    """Answer the URL's own root by one answer, and rtc/validate below it by another, each without its "HTTP/1.1"."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        path = (await reader.readuntil(b"\r\n\r\n")).split()[1].decode()
+        if asked is not None:
+            asked.append(path)
+        writer.write(f"HTTP/1.1 {rtc if path.endswith('/rtc/validate') else root}".encode())
+
+    return serve
+
+
+OK = "200 OK\r\nContent-Length: 2\r\n\r\nOK"
+PAGE = "200 OK\r\nContent-Type: text/html\r\nContent-Length: 13\r\n\r\n<html></html>"
+NO_TOKEN = "401 Unauthorized\r\nContent-Length: 33\r\n\r\nno permissions to access the room"
+NOT_FOUND = "404 Not Found\r\nContent-Length: 0\r\n\r\n"
+AWAY = "503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+
+
+def moved(location: str, status: str = "308 Permanent Redirect") -> str:
+    return f"{status}\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n"
+
+
+def test_livekits_own_answer_at_the_urls_own_path_is_enough() -> None:
+    asked: list[str] = []
+    sight = look(site(OK, NOT_FOUND, asked))
     assert sight.url.endswith("/some/path")
     assert sight.address == "127.0.0.1"
+    assert sight.proxy == ""
+    assert asked == ["/some/path/"]
+
+
+@pytest.mark.parametrize(
+    "ok",
+    (
+        "200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nOK\r\n0\r\n\r\n",
+        "200 OK\r\n\r\nOK",
+        "200 OK\r\nContent-Length: 3\r\n\r\nOK\n",
+    ),
+)
+def test_livekits_own_answer_however_a_proxy_frames_it(ok: str) -> None:
+    assert look(site(ok, NOT_FOUND)).address == "127.0.0.1"
+
+
+@pytest.mark.parametrize("root", (PAGE, NOT_FOUND, AWAY, moved("https://www.example/"), "204 No Content\r\n\r\n"))
+@pytest.mark.parametrize(
+    "rtc",
+    (
+        NO_TOKEN,
+        "401 Unauthorized\r\nWWW-Authenticate: Bearer\r\n\r\n",
+        "403 Forbidden\r\n\r\n",
+        "400 Bad Request\r\nContent-Length: 11\r\n\r\nBad Request",
+        "405 Method Not Allowed\r\n\r\n",
+        "426 Upgrade Required\r\n\r\n",
+        "429 Too Many Requests\r\n\r\n",
+    ),
+)
+def test_whatever_is_at_the_root_livekits_own_path_decides(root: str, rtc: str) -> None:
+    asked: list[str] = []
+    assert look(site(root, rtc, asked)).address == "127.0.0.1"
+    assert asked == ["/some/path/", "/some/path/rtc/validate"]
 
 
 @pytest.mark.parametrize("status", (500, 502, 503, 504, 599))
 def test_from_500_on_it_is_a_proxy_before_nothing(status: int) -> None:
     said = refusal(answering(f"{status} X"))
-    assert said == f"http://127.0.0.1/ answers HTTP {status}: a proxy is there, the LiveKit server is not"
+    assert said == f"http://127.0.0.1/rtc/validate answers HTTP {status}: a proxy is there, the LiveKit server is not"
 
 
-def test_only_the_root_is_asked() -> None:
-    asked = []
+@pytest.mark.parametrize("root", (PAGE, NOT_FOUND, "200 OK\r\nContent-Length: 0\r\n\r\n"))
+def test_a_dead_server_behind_a_live_proxy_is_said(root: str) -> None:
+    said = refusal(site(root, "502 Bad Gateway\r\n\r\n"))
+    assert said == "http://127.0.0.1/rtc/validate answers HTTP 502: a proxy is there, the LiveKit server is not"
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.append((await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0])
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
-    look(serve)
-    assert asked == [b"GET / HTTP/1.1"]
+def test_a_proxy_that_is_away_at_the_root_alone_is_said() -> None:
+    assert refusal(site(AWAY, NOT_FOUND)).startswith("http://127.0.0.1/ answers HTTP 503: a proxy is there")
+
+
+@pytest.mark.parametrize(
+    ("root", "rtc"),
+    (
+        (PAGE, PAGE),  # a captive portal
+        (PAGE, NOT_FOUND),
+        (NOT_FOUND, NOT_FOUND),
+        ("204 No Content\r\n\r\n", "204 No Content\r\n\r\n"),
+        ('200 OK\r\nContent-Length: 15\r\n\r\n{"status":"ok"}', NOT_FOUND),
+        ("499 X\r\n\r\n", "499 X\r\n\r\n"),
+    ),
+)
+def test_what_is_no_livekit_server_is_said(root: str, rtc: str) -> None:
+    said = refusal(site(root, rtc))
+    assert said.startswith("something other than a LiveKit server answers at http://127.0.0.1/ (HTTP ")
+    assert "room.url" in said
+
+
+def test_a_site_that_asks_for_a_password_is_no_livekit_server() -> None:
+    locked = '401 Unauthorized\r\nWWW-Authenticate: Basic realm="zq"\r\n\r\n'
+    said = refusal(site(locked, locked))
+    assert said == (
+        "http://127.0.0.1/rtc/validate asks for a user and a password (HTTP 401): that is not a LiveKit server"
+    )
+
+
+@pytest.mark.parametrize("status", ("301 X", "302 X", "303 X", "307 X", "308 X"))
+@pytest.mark.parametrize(
+    ("location", "said"),
+    (
+        ("https://b.example/", "redirects to wss://b.example; set room.url to that"),
+        ("http://b.example:7880/x?access_token=zq", "redirects to ws://b.example:7880; set room.url to that"),
+        ("https://u:zq@b.example/zq?zq#zq", "redirects to wss://b.example; set room.url to that"),
+        ("//b.example/zq", "redirects to ws://b.example; set room.url to that"),
+        ("wss://[2001:db8::1]:443/", "redirects to wss://[2001:db8::1]; set room.url to that"),
+        ("https://127.0.0.1/", "redirects to wss://127.0.0.1; set room.url to that"),
+        ("ftp://b.example/zq", "redirects, and does not say where; set room.url to the server's own address"),
+        ("https://b.example:zq/", "redirects, and does not say where; set room.url to the server's own address"),
+        ("", "redirects, and does not say where; set room.url to the server's own address"),
+        ("/zq/", "redirects to another path of ws://127.0.0.1; set room.url to the right path"),
+    ),
+)
+def test_a_redirect_is_said_with_its_target_and_not_followed(status: str, location: str, said: str) -> None:
+    assert refusal(site(moved(location, status), moved(location, status))) == f"http://127.0.0.1/ {said}"
+
+
+def test_a_redirect_without_a_location_is_said() -> None:
+    bare = "302 Found\r\nContent-Length: 0\r\n\r\n"
+    assert "does not say where" in refusal(site(bare, bare))
 
 
 @pytest.mark.parametrize("serve", (silent, dripping))
@@ -182,12 +257,29 @@ def test_garbage_is_no_answer(serve: Serving) -> None:
 
 def test_tls_to_a_plain_port_is_said() -> None:
     said = refusal(saying(b"HTTP/1.1 400 Bad Request\r\n\r\n"), scheme="wss")
-    assert said.startswith("https://127.0.0.1/ cannot be reached: ")
-    assert re.search(r"(?i)ssl|tls|version", said)
+    assert said == "https://127.0.0.1/ answers, but not in TLS; is it a port for ws:// (or http://) instead?"
+
+
+@pytest.mark.parametrize(
+    ("serve", "said"),
+    (
+        (saying(b"\x15\x03\x01\x00\x02\x02\x46"), "answers in TLS; set room.url to wss://"),
+        (
+            answering("400 Bad Request", body=b"Client sent an HTTP request to an HTTPS server.\n"),
+            "answers, but wants TLS; set room.url to wss://",
+        ),
+        (
+            answering("400 Bad Request", body=b"<h1>The plain HTTP request was sent to HTTPS port</h1>"),
+            "answers, but wants TLS; set room.url to wss://",
+        ),
+    ),
+)
+def test_no_tls_to_a_port_for_tls_is_said(serve: Serving, said: str) -> None:
+    assert refusal(serve) == f"http://127.0.0.1/ {said}"
 
 
 def test_a_body_without_end_is_not_read() -> None:
-    assert look(endless).address == "127.0.0.1"
+    assert refusal(endless).startswith("something other than a LiveKit server answers at")
 
 
 def test_the_servers_own_time() -> None:
@@ -198,24 +290,50 @@ def test_the_servers_own_time() -> None:
 
 @given(st.text(max_size=60) | st.from_regex(r"\A(Sun, )?\d+ (Nov|Foo) -?\d+ \d+:\d+:\d+ (GMT|[+-]\d+)\Z"))
 def test_whatever_a_server_calls_its_time(date: str) -> None:
-    assert isinstance(_time_of(date), float | None)
+    assert isinstance(time_of(date), float | None)
 
 
 @pytest.mark.parametrize(
-    ("url", "origin"),
+    ("url", "base"),
     (
         ("ws://h", "http://h/"),
-        ("wss://h:7443/a/b", "https://h:7443/"),
+        ("wss://h:7443/a/b", "https://h:7443/a/b/"),
+        ("wss://h/a//", "https://h/a/"),
         ("ws://[::1]:7880", "http://[::1]:7880/"),
     ),
 )
-def test_the_base_url_a_room(url: str, origin: str) -> None:
-    assert base_url(url) == origin
+def test_where_a_rooms_server_answers_http(url: str, base: str) -> None:
+    assert base_of(url) == base
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "path"),
+    (
+        ("http://h/", "h", "/"),
+        ("http://h", "h", "/"),
+        ("http://h:80/a b/ü?q", "h", "/a%20b/%C3%BC"),
+        ("https://h:443/a%20b", "h", "/a%20b"),
+        ("https://H:7443/", "h:7443", "/"),
+        ("http://[::1]:7880/x", "[::1]:7880", "/x"),
+        ("http://[::1]/x", "[::1]", "/x"),
+        ("http://bücher.example/", "xn--bcher-kva.example", "/"),
+    ),
+)
+def test_what_a_request_holds_of_a_url(url: str, host: str, path: str) -> None:
+    assert host_header(urlsplit(url)) == host
+    assert request_path(urlsplit(url)) == path
+
+
+@given(st.text(max_size=60))
+def test_whatever_a_redirect_names_as_its_target(location: str) -> None:
+    target = redirect_target("http://h/", location, websocket=True)
+    assert target.isprintable()
+    assert "?" not in target
 
 
 def test_the_first_of_a_list_that_answers_is_taken_and_the_rest_let_go() -> None:
     async def main() -> None:
-        async with listening(answering("200 OK")) as one, listening(silent) as two, listening(endless) as three:
+        async with listening(answering("200 OK")) as one, listening(silent) as two, listening(hanging_up) as three:
             urls = [f"ws://127.0.0.1:{port}" for port in (one, two, three)]
             began = asyncio.get_running_loop().time()
             assert (await Probe(Resolver()).first(urls)).url == urls[0]
@@ -254,7 +372,7 @@ def test_if_none_answers_each_is_named() -> None:
             return said.replace(f":{one}", ":ONE").replace(f":{two}", ":TWO")
 
     said = asyncio.run(main())
-    assert "http://127.0.0.1:ONE/ answers HTTP 502" in said
+    assert "http://127.0.0.1:ONE/rtc/validate answers HTTP 502" in said
     assert "; http://127.0.0.1:TWO/ does not answer within" in said
 
 
@@ -264,7 +382,7 @@ def test_each_look_is_a_connection_that_is_closed_again() -> None:
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(b"\r\n\r\n")
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK")
             ended.put_nowait(await reader.read())
 
         async with listening(serve) as port:

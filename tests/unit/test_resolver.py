@@ -189,7 +189,7 @@ def test_a_probe_resolves_by_it(server: NameServer) -> None:
     async def main() -> None:
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(b"\r\n\r\n")
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK")
             writer.close()
 
         async with await asyncio.start_server(answer, "127.0.0.1", 0) as listening:

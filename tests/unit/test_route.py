@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
+import struct
 import threading
-from typing import Any
+from contextlib import closing
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import structlog
-from pyroute2 import NetlinkError
+from pyroute2 import NetlinkDumpInterrupted, NetlinkError
 
-from device.network.route import UNKNOWN, Routes, Way, _way, watching
+from device.network.route import Routes, watching
+from device.network.way import UNKNOWN, Way, way_to
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
 
 RUNNING, UP, LOOPBACK = 0x40, 0x1, 0x8
 UNIVERSE, LINK_LOCAL = 0, 253
@@ -50,7 +60,7 @@ class Netlink:
         ]
 
     def get_addr(self) -> list[Message]:
-        return [Message({"index": index, "scope": scope}) for index, scope in self._addresses]
+        return [Message({"index": index, "scope": scope, "flags": 0}) for index, scope in self._addresses]
 
     def route(self, command: str, *, dst: str) -> list[Message]:
         assert command == "get"
@@ -80,7 +90,7 @@ THERE = "203.0.113.5"
     ),
 )
 def test_the_way_to_an_address(netlink: Netlink, way: Way | None) -> None:
-    assert _way(netlink, THERE) == way
+    assert way_to(netlink, THERE) == way
 
 
 @pytest.mark.parametrize(
@@ -97,7 +107,7 @@ def test_the_way_to_an_address(netlink: Netlink, way: Way | None) -> None:
     ),
 )
 def test_before_a_name_is_resolved_any_way_will_do(netlink: Netlink, way: Way | None) -> None:
-    assert _way(netlink, "") == way
+    assert way_to(netlink, "") == way
 
 
 def threads() -> list[threading.Thread]:
@@ -157,24 +167,269 @@ def test_what_the_kernel_tells_is_logged_where_it_is_known() -> None:
     ]
 
 
-def test_where_netlink_is_forbidden_nothing_is_held_back() -> None:
-    class Forbidden(Routes):
-        def _watch(self) -> None:
-            raise PermissionError(1, "Operation not permitted")
+class Failing(Routes):
+    """Fails in opening netlink as often as it is told, with a pause of no time; then watches the real one."""
+
+    def __init__(self, *errors: Exception) -> None:
+        super().__init__()
+        self.errors = list(errors)
+        self.pauses_s: list[float | None] = []
+
+    def _watch(self) -> None:
+        if self.errors:
+            raise self.errors.pop(0)
+        super()._watch()
+
+    def _wait(self, changes: socket.socket | None, *, within_s: float | None) -> bool:
+        if changes is None:
+            self.pauses_s.append(within_s)
+            return False
+        return super()._wait(changes, within_s=within_s)
+
+
+def test_while_netlink_fails_nothing_is_held_back_and_it_is_tried_again() -> None:
+    """Whatever its errors are: a thread that ended would leave the last state standing."""
+    errors = (
+        PermissionError(1, "zq"),
+        NetlinkError(16, "zq"),
+        RuntimeError("zq"),
+        struct.error("zq"),
+        NetlinkDumpInterrupted(),
+    )
 
     async def main() -> None:
-        routes = Forbidden()
+        routes = Failing(*errors)
         routes._become(None)
         routes.changed.clear()
-        await asyncio.to_thread(routes.work)
+        routes.aim("127.0.0.1")
+        seen = []
+        thread = threading.Thread(target=routes.work, name="netlink", daemon=True)
+        thread.start()
         async with asyncio.timeout(SOON_S):
-            await routes.changed.wait()
-        assert routes.way == UNKNOWN
+            while routes.way != Way("lo", "127.0.0.1"):
+                await routes.changed.wait()
+                routes.changed.clear()
+                seen.append(routes.way)
+        assert seen[0] == UNKNOWN
+        assert routes.pauses_s == [1, 2, 4, 8, 16]
+        assert thread.is_alive()
+        routes.stop()
+        await asyncio.to_thread(thread.join, SOON_S)
+        assert not thread.is_alive()
 
     with structlog.testing.capture_logs() as told:
         asyncio.run(main())
-    assert [line["event"] for line in told] == ["network.unwatched"]
-    assert "AF_NETLINK" in told[0]["hint"]
+    unwatched = [line for line in told if line["event"] == "network.unwatched"]
+    assert [line["error"] for line in unwatched] == [
+        "PermissionError: Operation not permitted",
+        "NetlinkError: Device or resource busy",
+        "RuntimeError",
+        "error",
+        "NetlinkDumpInterrupted",
+    ]
+    assert "AF_NETLINK" in unwatched[0]["hint"]
+
+
+def test_the_pauses_between_tries_end_at_half_a_minute() -> None:
+    class Forbidden(Failing):
+        def _watch(self) -> None:
+            if len(self.pauses_s) == 19:
+                self.stop()
+            raise PermissionError(1, "zq")
+
+    async def main() -> list[float | None]:
+        routes = Forbidden()
+        await asyncio.to_thread(routes.work)
+        return routes.pauses_s
+
+    assert asyncio.run(main()) == [1, 2, 4, 8, 16, *[30] * 15]
+
+
+class Interrupted(Netlink):
+    """Answers with an error so many times first, as while addresses change."""
+
+    failures = 0
+    asked = 0
+
+    def get_addr(self) -> list[Message]:
+        self.asked += 1
+        if self.failures:
+            self.failures -= 1
+            raise NetlinkDumpInterrupted
+        return super().get_addr()
+
+
+def asked(netlink: Netlink, target: str = "") -> tuple[Way | None, list[float | None]]:
+    async def main() -> tuple[Way | None, list[float | None]]:
+        routes = Failing()
+        return routes._asked(netlink, target, None), routes.pauses_s
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize("failures", (1, 5))
+def test_a_query_that_a_change_interrupts_is_asked_again_with_a_pause(failures: int) -> None:
+    netlink = Interrupted({2: ETH}, addresses=((2, UNIVERSE),))
+    netlink.failures = failures
+    way, pauses_s = asked(netlink)
+    assert way == UNKNOWN
+    assert len(pauses_s) == failures
+    assert netlink.asked == failures + 1
+
+
+def test_a_query_is_not_asked_again_for_ever() -> None:
+    netlink = Interrupted({2: ETH}, addresses=((2, UNIVERSE),))
+    netlink.failures = 100
+    with pytest.raises(NetlinkDumpInterrupted):
+        asked(netlink)
+    assert netlink.asked == 6
+
+
+@pytest.mark.parametrize("code", (1, 4, 11, 12, 16, 105))
+def test_an_error_that_is_no_answer_is_not_taken_for_no_way(code: int) -> None:
+    class Busy(Netlink):
+        def route(self, command: str, *, dst: str) -> list[Message]:  # noqa: ARG002
+            raise NetlinkError(code, "zq")
+
+    with pytest.raises(NetlinkError):
+        way_to(Busy({2: ETH}), THERE)
+
+
+OLD, NEW = "2001:db8::1", "2001:db8::2"
+DEPRECATED, DAD_FAILED, TENTATIVE = 0x20, 0x08, 0x40
+
+
+class Addressed(Netlink):
+    """One route over eth0 from `source`; `addresses` are those of its interfaces, with their flags."""
+
+    def __init__(self, source: str, *addresses: tuple[int, str, int], wide_flags: bool = False) -> None:
+        super().__init__({1: LO, 2: ETH, 3: WLAN}, routes={THERE: (2, source)})
+        self._all, self._wide_flags = addresses, wide_flags
+
+    def get_addr(self) -> list[Message]:
+        return [
+            Message(
+                {"index": index, "scope": UNIVERSE, "flags": 0 if self._wide_flags else flags},
+                IFA_ADDRESS=address,
+                IFA_FLAGS=flags if self._wide_flags else None,
+            )
+            for index, address, flags in self._all
+        ]
+
+
+@pytest.mark.parametrize(
+    ("netlink", "address"),
+    (
+        (Addressed(NEW, (2, OLD, DEPRECATED), (2, NEW, 0)), OLD),  # a temporary address was replaced (RFC 8981)
+        (Addressed(NEW, (2, OLD, DEPRECATED), (2, NEW, 0), wide_flags=True), OLD),
+        (Addressed(NEW, (2, OLD, 0), (2, NEW, 0)), OLD),  # a second address came first
+        (Addressed(NEW, (2, NEW, 0)), NEW),  # the old one has ended
+        (Addressed(NEW, (3, OLD, 0), (2, NEW, 0)), NEW),  # it is another interface's now
+        (Addressed(NEW, (2, OLD, DAD_FAILED), (2, NEW, 0)), NEW),
+        (Addressed(NEW, (2, OLD, TENTATIVE), (2, NEW, 0), wide_flags=True), NEW),
+        (Addressed(OLD, (2, OLD, 0)), OLD),
+    ),
+)
+def test_an_address_is_held_for_as_long_as_it_is_valid(netlink: Netlink, address: str) -> None:
+    assert way_to(netlink, THERE, held=Way("eth0", OLD)) == Way("eth0", address)
+
+
+def test_an_address_is_not_held_on_another_interface_nor_without_a_carrier() -> None:
+    netlink = Addressed(NEW, (2, OLD, 0), (2, NEW, 0))
+    assert way_to(netlink, THERE, held=Way("wlan0", OLD)) == Way("eth0", NEW)
+    assert way_to(netlink, THERE, held=UNKNOWN) == Way("eth0", NEW)
+    netlink._links[2] = UNPLUGGED
+    assert way_to(netlink, THERE, held=Way("eth0", OLD)) is None
+
+
+def test_a_second_ipv4_address_holds_by_its_local_one() -> None:
+    class PointToPoint(Netlink):
+        def get_addr(self) -> list[Message]:
+            return [
+                Message({"index": 2, "scope": UNIVERSE, "flags": 0}, IFA_LOCAL=each, IFA_ADDRESS="192.0.2.1")
+                for each in ("192.0.2.7", "192.0.2.8")
+            ]
+
+    netlink = PointToPoint({2: ETH}, routes={THERE: (2, "192.0.2.8")})
+    assert way_to(netlink, THERE, held=Way("eth0", "192.0.2.7")) == Way("eth0", "192.0.2.7")
+    assert way_to(netlink, THERE, held=Way("eth0", "192.0.2.1")) == Way("eth0", "192.0.2.8")
+
+
+class Changes:
+    """A socket on which each event does the next of the changes."""
+
+    def __init__(self, *changes: Callable[[], None]) -> None:
+        self._changes = list(changes)
+        self._ready, event = os.pipe()
+        os.write(event, b"." * len(changes))
+        os.close(event)
+
+    def fileno(self) -> int:
+        return self._ready
+
+    def recv(self, _size: int) -> bytes:
+        os.read(self._ready, 1)
+        self._changes.pop(0)()
+        raise BlockingIOError
+
+    def close(self) -> None:
+        os.close(self._ready)
+
+
+def followed(netlink: Netlink, *changes: Callable[[Routes], None]) -> list[Way | None]:
+    """Return all ways that were reported, with a change at each event; the last one stops it."""
+
+    async def main() -> list[Way | None]:
+        told: list[Way | None] = []
+
+        class Recorded(Routes):
+            def _tell(self, way: Way | None) -> None:
+                told.append(way)
+
+        routes = Recorded()
+        routes.aim(THERE)
+        with closing(Changes(*(partial(change, routes) for change in (*changes, Routes.stop)))) as events:
+            async with asyncio.timeout(SOON_S):
+                await asyncio.to_thread(routes._follow, cast("Any", events), netlink)
+        return told
+
+    return asyncio.run(main())
+
+
+def test_the_next_aim_takes_the_address_that_the_kernel_takes_now() -> None:
+    """A new connection has the new address: the old one's end is then no reason to give that up."""
+    netlink = Addressed(OLD, (2, OLD, 0))
+
+    def replaced(_routes: Routes) -> None:
+        netlink._routes[THERE] = (2, NEW)
+        netlink._all = ((2, OLD, DEPRECATED), (2, NEW, 0))
+
+    def aimed(routes: Routes) -> None:
+        routes.aim(THERE)
+
+    def ended(_routes: Routes) -> None:
+        netlink._all = ((2, NEW, 0),)
+
+    old, new = Way("eth0", OLD), Way("eth0", NEW)
+    assert followed(netlink, replaced, ended) == [old, old, new]
+    netlink = Addressed(OLD, (2, OLD, 0))
+    assert list(dict.fromkeys(followed(netlink, replaced, aimed, ended))) == [old, new]
+
+
+def test_more_events_than_the_buffer_holds_are_one_change() -> None:
+    def overrun(_routes: Routes) -> None:
+        raise OSError(errno.ENOBUFS, "zq")
+
+    netlink = Addressed(OLD, (2, OLD, 0))
+    assert followed(netlink, overrun) == [Way("eth0", OLD)] * 2
+
+
+def test_a_broken_socket_ends_the_watching_so_that_it_is_opened_again() -> None:
+    def broken(_routes: Routes) -> None:
+        raise OSError(errno.EBADF, "zq")
+
+    with pytest.raises(OSError, match="zq"):
+        followed(Addressed(OLD, (2, OLD, 0)), broken)
 
 
 def test_an_end_before_the_thread_has_begun_is_an_end() -> None:

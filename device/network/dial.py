@@ -1,0 +1,208 @@
+"""Connections to servers: by our resolver, through the proxy where one applies, with verified TLS for https://."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import re
+import socket
+import ssl
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeVar
+from urllib.parse import urlsplit
+
+from aiohappyeyeballs import start_connection
+
+from device.errors import UnreachableError
+from device.network import tls
+from device.network.address import host_and_port, target_of
+from device.network.proxy import Proxy, ProxyError, proxy_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from urllib.parse import SplitResult
+
+_P = TypeVar("_P", bound=asyncio.BaseProtocol)
+
+_NEXT_ADDRESS_S = 0.25  # RFC 8305, 5: Connection Attempt Delay
+_NAMES_S = 0.5
+_MAX_HEAD_BYTES = 16 << 10
+_CHUNK = 4096
+_STATUS = re.compile(rb"HTTP/\d\.\d (\d{3})[ \r]")
+# asyncio raises these by itself, without a number.
+_WITHOUT_NUMBER = (
+    (ConnectionResetError, errno.ECONNRESET),
+    (ConnectionAbortedError, errno.ECONNABORTED),
+    (BrokenPipeError, errno.EPIPE),
+    (TimeoutError, errno.ETIMEDOUT),
+)
+_GRANTED = range(200, 300)
+_WHY_REFUSED = {
+    403: "it does not allow this host or port",
+    405: "it is not made for tunnels (CONNECT)",
+    407: "set its user and password: http://USER:PASSWORD@HOST:PORT",
+    502: "it does not reach the server",
+    503: "it does not reach the server",
+    504: "it does not reach the server",
+}
+
+
+class DialError(UnreachableError):
+    """No connection; the text goes on after the server's name, such as "cannot be reached: Connection refused"."""
+
+
+class Names(Protocol):
+    """Finds the addresses of a host, as `device.network.resolver` does."""
+
+    async def resolve(self, host: str, *, within_s: float) -> list[str]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """An open connection: `address` is the connected one, the proxy's where there is one."""
+
+    socket: socket.socket
+    address: str
+    proxy: Proxy | None
+
+
+def family_of(address: str) -> socket.AddressFamily:
+    """Return AF_INET6 or AF_INET for an address in numbers."""
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+async def opened(
+    url: str, names: Names, factory: Callable[[], _P], *, within_s: float
+) -> tuple[asyncio.Transport, _P, Line]:
+    """Connect to the server of an http:// or https:// URL.
+
+    Raises DialError in words, and UnreachableError for a name that does not resolve.
+    """
+    parts = urlsplit(url)
+    line = await _line(parts, names, within_s=within_s)
+    try:
+        return (*await _encrypted(line.socket, parts, factory, tls.context()), line)
+    except ssl.SSLError as error:  # before ValueError and OSError: a refused certificate is both
+        wrong = await _names(parts, names, within_s=within_s) if tls.is_wrong_name(error) else ()
+        tls.forget_authorities()
+        said = tls.words(error, host=parts.hostname or "", names=wrong)
+        public = "certificate is refused" if isinstance(error, ssl.SSLCertVerificationError) else "TLS fails"
+        raise DialError(said, for_viewers=f"the server's {public}") from None
+    except OSError as error:
+        raise DialError(f"cannot be reached: {words(error)}") from None
+
+
+async def _encrypted(
+    connected: socket.socket, url: SplitResult, factory: Callable[[], _P], context: ssl.SSLContext
+) -> tuple[asyncio.Transport, _P]:
+    encrypted = url.scheme == "https"
+    try:
+        return await asyncio.get_running_loop().create_connection(
+            factory,
+            sock=connected,
+            ssl=context if encrypted else None,
+            server_hostname=url.hostname if encrypted else None,
+        )
+    except BaseException:
+        connected.close()
+        raise
+
+
+async def _names(url: SplitResult, names: Names, *, within_s: float) -> tuple[str, ...]:
+    """Return the names in the certificate that is for another one: asked for again, for OpenSSL does not keep it."""
+    try:
+        async with asyncio.timeout(_NAMES_S):
+            line = await _line(url, names, within_s=within_s)
+            transport, _ = await _encrypted(line.socket, url, asyncio.Protocol, tls.context_without_names())
+            try:
+                return tls.names_of(transport.get_extra_info("peercert") or {})
+            finally:
+                transport.abort()
+    except (TimeoutError, OSError, UnreachableError):
+        return ()
+
+
+async def _line(url: SplitResult, names: Names, *, within_s: float) -> Line:
+    try:
+        proxy = proxy_for(url.geturl(), os.environ)
+        host, port = target_of(url)
+    except ProxyError as error:
+        raise DialError(f"cannot be reached: {error}") from None
+    except UnicodeError:
+        raise DialError("cannot be reached: its name is no host name") from None
+    if proxy is None:
+        addresses = await names.resolve(url.hostname or "", within_s=within_s)
+        try:
+            connected = await _connected(addresses, port)
+        except OSError as error:
+            raise DialError(f"cannot be reached: {words(error)}") from None
+        return Line(socket=connected, address=_peer(connected), proxy=None)
+    try:
+        connected = await _through(proxy, host_and_port(host, port), names, within_s=within_s)
+    except DialError as error:
+        raise DialError(str(error), for_viewers="the proxy does not connect to the server") from None
+    return Line(socket=connected, address=_peer(connected), proxy=proxy)
+
+
+async def _through(proxy: Proxy, target: str, names: Names, *, within_s: float) -> socket.socket:
+    """Open a tunnel: the proxy finds the server by its name."""
+    prefix = f"cannot be reached: the proxy {proxy} (of {proxy.variable})"
+    try:
+        addresses = await names.resolve(proxy.host, within_s=within_s)
+        connected = await _connected(addresses, proxy.port)
+    except UnreachableError:
+        raise DialError(f"{prefix} does not resolve") from None
+    except OSError as error:
+        raise DialError(f"{prefix} cannot be reached: {words(error)}") from None
+    try:
+        status = await _tunnelled(connected, proxy, target)
+    except OSError as error:
+        connected.close()
+        raise DialError(f"{prefix} closes the connection: {words(error)}") from None
+    except BaseException:
+        connected.close()
+        raise
+    if status in _GRANTED:
+        return connected
+    connected.close()
+    if status is None:
+        raise DialError(f"{prefix} does not answer in HTTP; the LiveKit SDK needs a proxy for plain HTTP")
+    why = _WHY_REFUSED.get(status)
+    raise DialError(f"{prefix} refuses (HTTP {status}){f': {why}' if why else ''}")
+
+
+async def _tunnelled(connected: socket.socket, proxy: Proxy, target: str) -> int | None:
+    """Return the status of the answer to CONNECT; None if it is not HTTP."""
+    loop = asyncio.get_running_loop()
+    authorization = f"Proxy-Authorization: {proxy.authorization}\r\n" if proxy.authorization else ""
+    request = f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{authorization}\r\n"
+    await loop.sock_sendall(connected, request.encode())
+    head = b""
+    while b"\r\n\r\n" not in head and len(head) < _MAX_HEAD_BYTES:
+        received = await loop.sock_recv(connected, _CHUNK)
+        head += received
+        if not received or not b"HTTP/".startswith(head[:5]):
+            break
+    match = _STATUS.match(head)
+    return int(match[1]) if match else None
+
+
+async def _connected(addresses: Sequence[str], port: int) -> socket.socket:
+    return await start_connection(
+        [(family_of(each), socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (each, port)) for each in addresses],
+        happy_eyeballs_delay=_NEXT_ADDRESS_S,
+    )
+
+
+def _peer(connected: socket.socket) -> str:
+    try:
+        return str(connected.getpeername()[0])
+    except OSError:
+        return ""  # the connection has gone already, as the next step will say
+
+
+def words(error: OSError) -> str:
+    """Say in the system's words what is wrong: never in a library's, which may hold anything."""
+    number = error.errno or next((number for kind, number in _WITHOUT_NUMBER if isinstance(error, kind)), 0)
+    return os.strerror(number) if number > 0 else "none of its addresses answers"
