@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from device.clock import monotonic_us
@@ -14,7 +15,7 @@ from device.tracks.slate import Slate
 from device.workers.supervisor import Plan, Supervisor, WorkerState
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from device.config import Config
     from device.health.promises import Promises
@@ -26,15 +27,23 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def capturing(config: Config, status: Status, promises: Promises) -> AsyncIterator[list[Track]]:
+async def capturing(
+    config: Config,
+    status: Status,
+    promises: Promises,
+    *,
+    on_failure: Callable[[str, str], None] = lambda _name, _why: None,
+) -> AsyncIterator[list[Track]]:
     """Start the workers, make the tracks that they feed, and yield these; on leaving, end the workers within a second.
 
     The SDK is loaded when the workers have been started: that takes half a second, and seconds on a small board, in
-    which they open their devices.
+    which they open their devices. `on_failure` gets the name of a worker that ended, and why, for operators.
     """
     epoch_us = monotonic_us()
-    camera = _Camera(config, epoch_us, status, promises) if config.camera.source != "off" else None
-    microphone = _Microphone(config, epoch_us, status, promises) if config.microphone.source != "off" else None
+    camera = _Camera(config, epoch_us, status, promises, on_failure) if config.camera.source != "off" else None
+    microphone = (
+        _Microphone(config, epoch_us, status, promises, on_failure) if config.microphone.source != "off" else None
+    )
     parts = [part for part in (camera, microphone) if part is not None]
     running: list[asyncio.Task[None]] = []
     try:
@@ -61,7 +70,14 @@ async def capturing(config: Config, status: Status, promises: Promises) -> Async
 class _Camera:
     """The camera's worker, what stands in for it, and the track that both feed."""
 
-    def __init__(self, config: Config, epoch_us: int, status: Status, promises: Promises) -> None:
+    def __init__(
+        self,
+        config: Config,
+        epoch_us: int,
+        status: Status,
+        promises: Promises,
+        on_failure: Callable[[str, str], None],
+    ) -> None:
         status.expect("camera")
         self._status = status
         camera = config.camera
@@ -81,6 +97,7 @@ class _Camera:
             on_media=self._deliver,
             on_state=self._on_state,
             on_notice=lambda text: status.worker("camera", WorkerState.LIVE, text),
+            on_failure=partial(on_failure, "camera"),
             promises=promises,
         )
 
@@ -109,7 +126,14 @@ class _Camera:
 class _Microphone:
     """The microphone's worker and the track that it feeds."""
 
-    def __init__(self, config: Config, epoch_us: int, status: Status, promises: Promises) -> None:
+    def __init__(
+        self,
+        config: Config,
+        epoch_us: int,
+        status: Status,
+        promises: Promises,
+        on_failure: Callable[[str, str], None],
+    ) -> None:
         status.expect("microphone")
         self._status = status
         self._settings = config.microphone
@@ -125,6 +149,7 @@ class _Microphone:
             on_media=self._deliver,
             on_state=self._on_state,
             on_notice=lambda text: status.worker("microphone", WorkerState.LIVE, text),
+            on_failure=partial(on_failure, "microphone"),
             promises=promises,
         )
 

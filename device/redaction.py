@@ -37,7 +37,7 @@ _QUOTED = re.compile(
 # name=value: up to the next parameter of a query, the next field of a list, or a space.
 _ASSIGNED = re.compile(
     rf"(?i)((?:{_SURE}|{_LIKELY}|{_QUERY}){_SEPARATOR}(?:=|(?P<encoded>%3d))[ \t]{{0,4}})"
-    r"(?![\"'])(?:[^\s&\"'\\,;)\]}%]|%(?(encoded)(?!26))|\\(?![\"'])|[\"'](?=\w)|[,;](?=\S)(?![\w.-]{1,40}=)"
+    r"(?![\"']|\[redacted\])(?:[^\s&\"'\\,;)\]}%]|%(?(encoded)(?!26))|\\(?![\"'])|[\"'](?=\w)|[,;](?=\S)(?![\w.-]{1,40}=)"
     r"|[)\]}](?=[^\s,;)\]}\"']))++"
 )
 # name: value, if the value is no word of a sentence: one with a digit, or a long one.

@@ -26,8 +26,8 @@ _RUN = re.compile(r"[^\s\"'<>]*+")
 _AUTHORITY = re.compile(r"[^\s/?#\"'<>\\]*+")
 _REGION_CHARACTERS = 1024
 _WORD = re.compile(r"\S++")
-# user:password@host without a scheme, but no path of a file or a device tree.
-_USER = re.compile(r"(?<![\w.+%-])(?<![^/]/)(?<!^/)[\w.+%-]++:(?=[^\s@:/\\])")
+# user:password@host without a scheme; a configured one is made an absolute path.
+_USER = re.compile(r"(?<![\w.+%-])[\w.+%-]++:(?=[^\s@:/\\])")
 
 
 def removed(text: str) -> str:

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from device.errors import SourceAbsentError, SourceError
-from device.redaction import redacted
 from device.repeats import Repeats
 from device.room.attributes import public_text
-from device.workers import plugging
+from device.workers import claims, plugging
 from device.workers.child import Child, running
 from device.workers.recovery import Act, Recovery
 from device.workers.wire import Kind, Message
@@ -28,15 +27,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _REPLY_DUE_S = 2.0
-_PERIODS, _LEAST_FPS = 3.0, 0.1  # a source is silent after three periods of its own rate, if that is slower
+_PERIODS = 3.0  # a source is silent after three periods of its own rate, if that is slower
 # To be heard of again: after a look, and after a worker's start and end, which are bounded in themselves.
 _LOOK_DUE_S, _STEP_DUE_S = 30.0, 60.0
 _SOURCES_FAILURES = frozenset({SourceError.__name__, SourceAbsentError.__name__})
-_MOST_FPS = 1e6
-_MAX_FIELD = 2000
-_OUR_NAMES = frozenset(
-    "worker event level time logger exc_info stack_info exception stack self args positional_args extra".split()  # noqa: SIM905
-)
 _LOG_LEVELS = frozenset({"debug", "info", "warning", "error"})
 
 
@@ -67,7 +61,8 @@ class Plan:
 class Supervisor:
     """Owns one worker. `on_media` gets its units or blocks, `on_state` each change of state.
 
-    `on_notice` gets what is odd about a source that delivers, empty when that is over.
+    `on_notice` gets what is odd about a source that delivers, empty when that is over; these texts are for viewers.
+    `on_failure` gets why a worker ended, for operators.
     """
 
     def __init__(
@@ -77,6 +72,7 @@ class Supervisor:
         on_media: Callable[[Message], None],
         on_state: Callable[[WorkerState, str], None],
         on_notice: Callable[[str], None] = lambda _text: None,
+        on_failure: Callable[[str], None] = lambda _why: None,
         promises: Promises,
     ) -> None:
         self.plan = plan
@@ -85,6 +81,7 @@ class Supervisor:
         self._on_media = on_media
         self._on_state = on_state
         self._on_notice = on_notice
+        self._on_failure = on_failure
         self._promises = promises
         self._child: Child | None = None
         self._failure = ""
@@ -119,6 +116,7 @@ class Supervisor:
                 self._failure = ""
                 self.begun.set()
             delay_s = self._recovery.ended(time.monotonic())
+            self._on_failure(why)
             self._become(self._away(), for_viewers)
             if times := self._repeats.worth_telling(why, time.monotonic()):
                 log.warning("worker.restarting", worker=self.plan.name, why=why, delay_s=round(delay_s, 3), times=times)
@@ -200,7 +198,7 @@ class Supervisor:
                 self._become(WorkerState.LIVE, "")
             self._on_media(message)
         elif message.kind is Kind.REPLY:
-            reply = _fields(message)
+            reply = claims.fields_of(message)
             number = reply.get("id")
             name, _ = self._unanswered.pop(number if isinstance(number, int) else 0, ("", 0.0))
             if reply.get("error"):
@@ -208,12 +206,12 @@ class Supervisor:
         elif message.kind is Kind.HELLO:
             self._greeted_at = self._greeted_at or time.monotonic()
             self._recovery.greeted(time.monotonic())
-            self._recovery.stall_s = max(self.plan.stall_s, _PERIODS / _fps_of(message))
-            log.info("worker.capturing", worker=self.plan.name, **_fields(message))
+            self._recovery.stall_s = max(self.plan.stall_s, _PERIODS / claims.fps_of(message))
+            log.info("worker.capturing", worker=self.plan.name, **claims.fields_of(message))
         elif message.kind is Kind.NOTICE:
             self._notice(public_text(str(message.json().get("text", ""))))
         elif message.kind is Kind.LOG:
-            fields = _fields(message)
+            fields = claims.fields_of(message)
             level, event = str(fields.pop("level_", "")), str(fields.pop("event_", "worker.log"))
             write = getattr(log, level if level in _LOG_LEVELS else "info")
             write(public_text(event), worker=self.plan.name, **fields)
@@ -234,19 +232,3 @@ class Supervisor:
             (log.info if ends_well else log.debug)(
                 "worker.state", worker=self.plan.name, old=old.value, new=state.value, why=why or None
             )
-
-
-def _fps_of(message: Message) -> float:
-    """Return the rate of pictures that a source claims; infinite if it claims none that there can be."""
-    fps = message.json().get("fps")
-    return max(float(fps), _LEAST_FPS) if isinstance(fps, int | float) and 0 < fps < _MOST_FPS else float("inf")
-
-
-def _fields(message: Message) -> dict[str, Any]:
-    """Return a worker's fields, its texts bounded, under names that cannot collide with ours or structlog's."""
-    return {
-        f"{key}_" if key in _OUR_NAMES or key.startswith("_") else key: redacted(value)[:_MAX_FIELD]
-        if isinstance(value, str)
-        else value
-        for key, value in message.json().items()
-    }

@@ -15,11 +15,12 @@ import threading
 import time
 from pathlib import Path
 
-from device.errors import SourceAbsentError
+from device.errors import SourceAbsentError, SourceError
 from device.media.picture import AccessUnit
 from device.workers.link import Link, serve
 from device.workers.wire import Flag, Kind, Message, json_message
 
+LEAKY = "rtsp://admin:hunter2 @192.0.2.7/stream1?token=zq-token"
 POISON_US = 777  # a capture time that the watcher's own code fails on
 
 
@@ -67,6 +68,41 @@ def capture(link: Link) -> None:  # noqa: C901, PLR0912, PLR0915
         case "nothing-but-poison":
             while True:
                 link.block(identity, captured_at_us=POISON_US)
+        case "poison-now-and-then":
+            while True:
+                for captured_at_us in (POISON_US, 2):
+                    link.block(identity, captured_at_us=captured_at_us)
+                    time.sleep(0.001)
+        case "foreign":
+            # What no worker of ours sends, though each is a message.
+            for kind, value in (
+                (Kind.REPLY, {"id": [1], "error": {"x": 1}}),
+                (Kind.HELLO, {"fps": 10**400, "event": "x", "self": 1, "level": [], "_record": 1}),
+                (Kind.LOG, {"level": {}, "event": ["a\nb"], "positional_args": 5, "exc_info": True, "stack_info": 1}),
+                (Kind.NOTICE, {"text": {"a": 1}}),
+                (Kind.NOTICE, {"text": f"{LEAKY} \x1b[31m\u202e"}),
+                (Kind.LOG, {"level": "info", "event": "leaky", "why": LEAKY}),
+            ):
+                link.send(json_message(kind, value))
+            link.block(identity, captured_at_us=2)
+            link.send(
+                json_message(
+                    Kind.FAILED, {"error": ["x"], "message": f"{LEAKY}: {'x' * 5000}", "for_viewers": f"at {LEAKY}"}
+                )
+            )
+        case "leaky":
+            raise SourceError(f"{LEAKY}: cannot be opened")
+        case "leaky-library":
+            raise OSError(19, LEAKY)
+        case "leaky-stderr":
+            print(LEAKY, file=sys.stderr)
+            sys.exit(3)
+        case "slow-hello":
+            time.sleep(link.settings["wait_s"])
+            link.hello(fps=30)
+            while True:
+                link.block(identity, captured_at_us=2)
+                time.sleep(0.02)
         case "list-hello":
             link.send(Message(kind=Kind.HELLO, payload=b"[1, 2]"))
         case "exit":

@@ -52,6 +52,7 @@ class Watcher:
         self.media: list[Message] = []
         self.states: list[tuple[WorkerState, str]] = []
         self.notices: list[str] = []
+        self.failures: list[str] = []
         self.promises = Promises()
         self.supervisor = Supervisor(
             Plan(
@@ -66,6 +67,7 @@ class Watcher:
             on_media=self._on_media,
             on_state=self._on_state,
             on_notice=self._on_notice,
+            on_failure=self.failures.append,
             promises=self.promises,
         )
         self._tick = asyncio.Event()
