@@ -54,9 +54,10 @@ def read_text(path: Path, what: str) -> str:
 
 
 def readable_by_others(path: Path) -> str:
-    """Return the mode of a file that others than its owner and root may read, such as 0644; empty if none may."""
+    """Return the mode of a file that others than its owner and group may read, such as 0644; empty if none may."""
     try:
         mode = path.stat().st_mode
+        reachable = all(folder.stat().st_mode & stat.S_IXOTH for folder in path.absolute().parents)
     except OSError:
         return ""
-    return f"{stat.S_IMODE(mode):04o}" if mode & stat.S_IROTH else ""
+    return f"{stat.S_IMODE(mode):04o}" if mode & stat.S_IROTH and reachable else ""

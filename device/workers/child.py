@@ -62,6 +62,8 @@ class Child(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             for message in self._decoder.feed(data):
+                if self.gone.done():
+                    return
                 if message.kind is Kind.FAILED:
                     self._failed(message)
                 else:

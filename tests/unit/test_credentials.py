@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tempfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jwt
@@ -23,7 +25,7 @@ from device.room.endpoint import read_headers
 from device.room.joining import Rival
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 SECRET = "zq-a-secret-of-thirty-two-characters"
 
@@ -271,8 +273,26 @@ def test_a_headers_file_that_is_binary_or_missing(tmp_path: Path) -> None:
     assert "No such file" in failure(way)
 
 
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """Return a folder that everybody may enter; pytest's own are closed."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+def test_a_secret_in_a_closed_folder_is_nobodys_to_read(open_folder: Path) -> None:
+    secret = open_folder / "credentials" / "secret"
+    secret.parent.mkdir(mode=0o700)
+    secret.write_text(SECRET)
+    secret.chmod(0o644)
+    way = select(open_folder, room={"name": "r"}, api_key="k", api_secret_file=str(secret))
+    assert credentials.warnings(way) == []
+
+
 @pytest.mark.parametrize(("mode", "told"), ((0o600, False), (0o640, False), (0o644, True), (0o604, True)))
-def test_secrets_that_everybody_may_read_are_warned_of(tmp_path: Path, mode: int, *, told: bool) -> None:
+def test_secrets_that_everybody_may_read_are_warned_of(open_folder: Path, mode: int, *, told: bool) -> None:
+    tmp_path = open_folder
     (tmp_path / "secret").write_text(SECRET)
     (tmp_path / "secret").chmod(mode)
     way = select(tmp_path, room={"name": "r"}, api_key="k", api_secret_file="secret")
