@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import datetime
 import logging
 import os
-import re
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import device
+from device.arguments import Parser, address, duration
 from device.errors import ConfigError, DeviceError, ExitCode, Problem
 
 if TYPE_CHECKING:
+    import argparse
+
     from device.config.schema import Config
     from device.telemetry.attributes import Attributes
     from device.tokens.selection import ApiKey, Endpoint, TokenFile
 
-_DURATION = re.compile(r"(\d+)\s*([smhd]?)")
-_MAX_PORT = 65535
 _STDERR = 2
-_UNITS = {"s": 1, "": 1, "m": 60, "h": 3600, "d": 86400}
-_MAX_TTL = datetime.timedelta(days=365)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -46,17 +43,20 @@ def main(arguments: list[str] | None = None) -> int:
         # Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.FAILED
+    except Exception as error:  # Python would print it as it is  # noqa: BLE001
+        _complain("".join(traceback.format_exception(error)))
+        return ExitCode.INTERNAL
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="livekit-device",
         description="Publish this box's camera and microphone into a LiveKit room.",
         epilog="Exit codes: 0 all is well, 1 it is not, 2 wrong usage, 70 internal failure, 75 start me again, "
         "78 wrong configuration.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {device.__version__}")
-    common = argparse.ArgumentParser(add_help=False)
+    common = Parser(add_help=False)
     common.add_argument(
         "--config",
         type=Path,
@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    def add(name: str, command: object, text: str) -> argparse.ArgumentParser:
+    def add(name: str, command: object, text: str) -> Parser:
         sub = commands.add_parser(name, parents=[common], help=text, description=text)
         sub.set_defaults(command=command)
         return sub
@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     viewer = add("viewer", _viewer, "serve a page that shows the room")
     viewer.add_argument(
         "--bind",
-        type=_address,
+        type=address,
         default=("127.0.0.1", 8080),
         metavar="HOST:PORT",
         help="address to serve on; port 0 takes a free one (default: 127.0.0.1:8080)",
@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     token = add("viewer-token", _viewer_token, "print a viewer's token and the room's URL")
     token.add_argument(
         "--ttl",
-        type=_duration,
+        type=duration,
         default=None,
         metavar="TIME",
         help="how long it lasts: 30m, 6h, 7d (default: 6h)",
@@ -212,32 +212,13 @@ def _open_standard_streams() -> None:
 
 
 def _complain(text: str) -> None:
-    """Print an error; into the journal with its priority, as sd-daemon(3) has it."""
+    """Print an error; into the journal with its priority on each line, as sd-daemon(3) has it."""
     from device.log import is_journal
     from device.redaction import redacted
 
     prefix = "<3>" if is_journal(sys.stderr) else ""
-    print(f"{prefix}{redacted(text)}", file=sys.stderr)
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isdecimal() or int(port) > _MAX_PORT:
-        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, such as 127.0.0.1:8080")
-    return host.strip("[]"), int(port)
-
-
-def _duration(text: str) -> datetime.timedelta:
-    match = _DURATION.fullmatch(text)
-    if match is None or not int(match[1]):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time, such as 30m, 6h or 7d")
-    try:
-        ttl = datetime.timedelta(seconds=int(match[1]) * _UNITS[match[2]])
-    except OverflowError:
-        ttl = datetime.timedelta.max
-    if ttl > _MAX_TTL:
-        raise argparse.ArgumentTypeError(f"{text!r} is too long; allowed is at most {_MAX_TTL.days}d")
-    return ttl
+    for line in redacted(text).splitlines():
+        print(f"{prefix}{line}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,9 @@ def run(*, as_json: bool) -> int:
             continue
         for entry in entries:
             name, *rest = (f"{value}" if key == "name" else f"{key} {value}" for key, value in entry.items())
-            sys.stdout.write(f"  {', '.join((name, *rest))}\n")
+            # A device names itself: nothing of that may steer the terminal.
+            text = "".join(each if each.isprintable() else "?" for each in f"{', '.join((name, *rest))}")
+            sys.stdout.write(f"  {text}\n")
     return ExitCode.OK
 
 
@@ -45,6 +47,8 @@ def _asked(ask: Callable[[], Entries], none: str) -> Entries | str:
         return ask() or none
     except DeviceError as error:
         return redacted(str(error)) or error.for_viewers
+    except OSError as error:
+        return f"the system failed: {os.strerror(error.errno)}" if error.errno else "the system failed"
     except Exception as error:  # whatever a driver raises: its text may hold anything  # noqa: BLE001
         return f"the library failed ({type(error).__name__})"
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import sys
 import threading
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO, cast
 
 import structlog
 
-from device.redaction import redacted
+from device.redaction import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,7 +69,7 @@ def configure(
             _redacting(render),
         ],
     )
-    handler = logging.StreamHandler(stream)
+    handler = _Handler(stream)
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers = [handler]
@@ -91,12 +92,23 @@ def configure(
     return context
 
 
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes lines; a line that cannot be written is not shown as it is."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Say that a line is missing, in the place of its unredacted text, which logging would print."""
+        kind = sys.exc_info()[0]
+        with contextlib.suppress(Exception):
+            self.stream.write(
+                f"a log line of {record.name} could not be written: {kind.__name__ if kind else ''}{self.terminator}"
+            )
+
+
 def _redacting(render: Processor) -> Processor:
-    """Redact each text, and then the finished line: a token may hide in a key, a set or the repr of any object."""
+    """Redact each text before it is rendered: a token may hide in a key, a set or the repr of any object."""
 
     def rendered(logger: WrappedLogger, method: str, event: EventDict) -> str:
-        texts = {key: redacted(value) if isinstance(value, str) else value for key, value in event.items()}
-        return redacted(str(render(logger, method, texts)))
+        return str(render(logger, method, cast("EventDict", without_secrets(event))))
 
     return rendered
 
@@ -121,17 +133,21 @@ def is_journal(stream: TextIO, environment: Mapping[str, str] = os.environ) -> b
 
 
 def install_hooks() -> None:
-    """Log what would otherwise be printed as it is: exceptions in threads, and in places that cannot raise any."""
+    """Log what Python would print as it is: exceptions that nothing catches, in threads, and that nothing can raise."""
+
+    def uncaught(_type: type[BaseException], error: BaseException, _traceback: object) -> None:
+        crashed(error)
 
     def in_thread(failure: threading.ExceptHookArgs) -> None:
-        name = failure.thread.name if failure.thread else ""
-        structlog.get_logger().critical("daemon.unhandled", thread=name, exc_info=failure.exc_value)
+        if failure.exc_type is not SystemExit:
+            name = failure.thread.name if failure.thread else ""
+            structlog.get_logger().critical("daemon.unhandled", thread=name, exc_info=failure.exc_value)
 
     def unraisable(failure: sys.UnraisableHookArgs) -> None:
-        structlog.get_logger().error(
-            "daemon.unhandled", where=failure.err_msg or "", exc_info=failure.exc_value or failure.exc_type
-        )
+        where = failure.err_msg or f"in {getattr(failure.object, '__qualname__', type(failure.object).__name__)}"
+        structlog.get_logger().error("daemon.unhandled", where=where, exc_info=failure.exc_value)
 
+    sys.excepthook = uncaught
     threading.excepthook = in_thread
     sys.unraisablehook = unraisable
 

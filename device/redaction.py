@@ -1,72 +1,141 @@
 """Takes secrets out of text that leaves the process: tokens, URL userinfo, and values that are known to be secret.
 
-Linear in the length of the text, because it runs on every log line. It may remove too much, never too little.
+Linear in the length of the text, because it runs on every log line. In doubt it removes too much.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from urllib.parse import quote
+from typing import TYPE_CHECKING
+from urllib.parse import quote, quote_plus
 
-MARK = "[redacted]"
+from device import userinfo
+from device.userinfo import MARK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["MARK", "hide", "redacted", "without_secrets"]
+
 _MIN_SECRET = 6  # a shorter value would be found in ordinary words
-_MAX_SECRETS = 64
-# A JWT is three base64url parts, of which the first begins with {" ; a cut one has two.
-# Without a dot it is none; the run is consumed all the same, so that no text is scanned twice.
-_JWT = re.compile(r"eyJ[\w-]*+(\.[\w-]++(?:\.[\w-]*+)?)?")
-_NAMES = (
-    r"access[_-]?token|participant[_-]?token|api[_-]?key|api[_-]?secret|secret|password|passwd|pass|pwd|token|key|"
-    r"sig|signature|auth|credentials?"
+_MAX_SECRETS, _MAX_TOKENS = 64, 32
+_DEPTH = 4
+# What the name of a secret ends with, however it is composed: clientSecret, X-Auth-Token, DEVICE_CREDENTIALS__API_KEY.
+_SURE = r"(?:token|secret|passw(?:or)?d|passphrase|api[_-]?key|access[_-]?key|private[_-]?key|signature|jwt)"
+# A secret before an equals sign or a quoted value, and an ordinary word elsewhere; and what is one in a query only.
+_LIKELY = r"(?<![a-z0-9])(?:pass|pw|pwd|sig|auth)"
+_QUERY = r"(?<![a-z0-9])credentials?|(?:(?<=[?&;#])|(?<=%3f)|(?<=%26))(?:key|code|sid|session(?:_?id)?|hash)"
+_QUOTE = r"\\{0,4}[\"']"
+_SEPARATOR = rf"(?:{_QUOTE})?[ \t]{{0,4}}"
+# name = "value", and "name": "value" as in JSON and Python; within escaped quotes up to the next of them.
+_QUOTED = re.compile(
+    rf"(?i)((?:{_SURE}|{_LIKELY}){_SEPARATOR}[=:][ \t]{{0,4}}(?:b(?=[\"']))?)"
+    r"(?:\\{1,4}(?P<inner>[\"'])(?:(?!(?P=inner))[^\\\n]|\\(?!\\{0,3}(?P=inner)))*+"
+    r"|(?P<outer>[\"'])(?:\\.|(?!(?P=outer))[^\\\n])*+)"
 )
-# name=value in a query, in a shell or in a log line, and "name": "value" in JSON, also inside a JSON string.
-_ASSIGNED = re.compile(rf"(?i)((?<![a-z0-9])(?:{_NAMES})(?:=|%3d))[^\s&\"'#\\,;)\]}}]++")
-_MEMBER = re.compile(rf"(?i)(\\{{0,4}}[\"'](?:{_NAMES})\\{{0,4}}[\"']\s*:\s*\\{{0,4}}[\"'])[^\"'\\]++")
-_HEADER = re.compile(
-    r"(?i)\b((?:proxy-)?authorization\s*[:=]\s*|\bbearer\s+|\bbasic\s+(?=[a-z0-9+/]{6}))"
-    r"(?:(?:bearer|basic|digest)\s+)?[^\s\"',\\]++"
+# name=value: up to the next parameter of a query, the next field of a list, or a space.
+_ASSIGNED = re.compile(
+    rf"(?i)((?:{_SURE}|{_LIKELY}|{_QUERY}){_SEPARATOR}(?:=|(?P<encoded>%3d))[ \t]{{0,4}})"
+    r"(?![\"']|\[redacted\])(?:[^\s&\"'\\,;)\]}%]|%(?(encoded)(?!26))|\\(?![\"'])|[\"'](?=\w)|[,;](?=\S)(?![\w.-]{1,40}=)"
+    r"|[)\]}](?=[^\s,;)\]}\"']))++"
 )
-_SPACE = re.compile(r"(\s+)")
-_ENCODED_URL = re.compile(r"(?i)(%3a%2f%2f)(?=\S*%40)\S*%40")
-_OPENING = "([{<\"'="
+# name: value, if the value is no word of a sentence: one with a digit, or a long one.
+_NAMED = re.compile(rf"(?i)({_SURE}[ \t]{{0,4}}:[ \t]{{1,4}})(?=\S{{0,20}}\d|[^\s/]{{20}})[\w+.~][^\s\"'<>\\]{{5,}}+")
+_HEADERS = re.compile(
+    r"(?i)(\b(?:(?:proxy-)?authorization|(?:set-)?cookie|x-[\w-]{0,40}?(?:token|key|secret|auth))"
+    rf"{_SEPARATOR}[:=][ \t]{{0,4}}(?:b(?=[\"']))?)(?:{_QUOTE}[^\"'\\\n]++|[^\s\"'\\][^\"'\\\n]*+)"
+)
+# A scheme and its value; "Basic authentication" is prose.
+_SCHEME = re.compile(r"\b((?i:bearer|basic)[ \t]{1,4})(?=[\w.~+/-]{0,80}?(?:\d|[a-z][A-Z]|=))[\w.~+/=-]{4,}+")
+_WORD = re.compile(r"[\w.-]++")
+_HINTS = re.compile(
+    r"(?i)token|secret|pass|key|sign|sig|auth|jwt|pw|cookie|bearer|basic|digest|credential|[?&;#]|%3f|%26"
+)
+_JWT_START = "eyJ"  # base64 of {" : each part of a JWT but the last begins so
+_LEAST_PART = 20
+_SECRET_NAME = re.compile(rf"(?i)(?:.*{_SURE}|(?:.*[^a-z0-9])?(?:pass|pwd|authorization|auth))")
 
-_secrets: dict[str, None] = {}
+_secrets: dict[str, tuple[str, ...]] = {}
 
 
 def hide(secret: str) -> None:
     """Remove this value from all text from now on: a token, key or password that the process has read."""
     if len(secret) < _MIN_SECRET:
         return
-    for form in {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]}:
-        _secrets.pop(form, None)
-        _secrets[form] = None
-    while len(_secrets) > _MAX_SECRETS:
-        del _secrets[next(iter(_secrets))]
+    _secrets.pop(secret, None)
+    _secrets[secret] = tuple(sorted(set(_forms(secret)), key=len, reverse=True))
+    # Each join brings a new token, which must not displace a secret that is read once.
+    tokens = [each for each in _secrets if each.startswith(_JWT_START)]
+    for each in (*tokens[:-_MAX_TOKENS], *list(_secrets)[:-_MAX_SECRETS]):
+        _secrets.pop(each, None)
 
 
 def redacted(text: str) -> str:
     """Return the text without secrets."""
-    for secret in tuple(_secrets):
-        if secret in text:
-            text = text.replace(secret, MARK)
-    text = _JWT.sub(lambda found: MARK if found[1] else found[0], text)
-    text = _ASSIGNED.sub(rf"\1{MARK}", text)
-    text = _MEMBER.sub(rf"\1{MARK}", text)
-    text = _HEADER.sub(rf"\1{MARK}", text)
-    if "%40" in text:
-        text = _ENCODED_URL.sub(rf"\1{MARK}@", text)
-    if "@" in text:
-        text = "".join(_without_userinfo(word) if "@" in word else word for word in _SPACE.split(text))
-    return text
+    for forms in tuple(_secrets.values()):
+        for form in forms:
+            if form in text:
+                text = text.replace(form, MARK)
+    if _JWT_START in text:
+        text = _WORD.sub(lambda found: _without_token(found[0]), text)
+    if _HINTS.search(text):
+        text = _HEADERS.sub(_marked, text)
+        text = _QUOTED.sub(_marked, text)
+        text = _ASSIGNED.sub(rf"\1{MARK}", text)
+        text = _NAMED.sub(rf"\1{MARK}", text)
+        text = _SCHEME.sub(rf"\1{MARK}", text)
+    return userinfo.removed(text)
 
 
-def _without_userinfo(word: str) -> str:
-    """Return a word in which nothing stands before the @ of a URL or of user:password@host."""
-    start, at = word.find("://"), word.rfind("@")
-    if 0 <= start < at:
-        return f"{word[: start + 3]}{MARK}{word[at:]}"
-    colon = word.rfind(":", 0, at)
-    if colon <= 0 or not word[at + 1 :]:
-        return word
-    begin = max((word.rfind(each, 0, colon) for each in _OPENING), default=-1) + 1
-    return f"{word[:begin]}{MARK}{word[at:]}"
+def without_secrets(value: object, depth: int = 0) -> object:
+    """Return a value of a log line as JSON can say it, each text in it without secrets."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, str):
+        return redacted(value)
+    if isinstance(value, dict) and depth < _DEPTH:
+        return {redacted(str(key)): _member(str(key), each, depth + 1) for key, each in value.items()}
+    if isinstance(value, list | tuple) and depth < _DEPTH:
+        return [without_secrets(each, depth + 1) for each in value]
+    try:
+        return redacted(repr(value))
+    except Exception:  # of any object's own code  # noqa: BLE001
+        return f"<{type(value).__name__}>"
+
+
+def _member(name: str, value: object, depth: int) -> object:
+    if isinstance(value, str | bytes | int) and not isinstance(value, bool) and _SECRET_NAME.fullmatch(name[-80:]):
+        return MARK
+    return without_secrets(value, depth)
+
+
+def _forms(secret: str) -> Iterator[str]:
+    yield secret
+    yield json.dumps(secret)[1:-1]
+    yield json.dumps(secret, ensure_ascii=False)[1:-1]
+    yield repr(secret)[1:-1]
+    encodable = secret.encode(errors="replace")
+    for encoded in (quote(encodable, safe=""), quote(encodable), quote_plus(encodable)):
+        yield encoded
+        yield re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), encoded)
+
+
+def _marked(found: re.Match[str]) -> str:
+    """Keep a name with its separator, and the opening quote as it was."""
+    value = found[0][len(found[1]) :]
+    opening = re.match(r"\\{0,4}[\"']?", value)
+    return f"{found[1]}{opening[0] if opening else ''}{MARK}"
+
+
+def _without_token(word: str) -> str:
+    """Cut a word of letters, digits, dashes and dots where a JWT begins in it, also one that was cut."""
+    start = 0
+    parts = word.split(".")
+    for part, following in zip(parts, (*parts[1:], ""), strict=True):
+        at = part.find(_JWT_START)
+        begins = at == 0 or (at > 0 and not part[at - 1].isalnum())
+        if at >= 0 and (following.startswith(_JWT_START) or (begins and (following or len(part) - at >= _LEAST_PART))):
+            return f"{word[: start + at]}{MARK}"
+        start += len(part) + 1
+    return word

@@ -86,7 +86,7 @@ async def watch(report: Report, config: Config, api_key: ApiKey, at: ProbeResult
             report.good("room", f"joined {config.room.name}; looking at {what}")
             subscribing = asyncio.create_task(_subscribe(room, watched))
             try:
-                await _measure(report, config, decoded, ours.snapshot if ours else partial(_attributes, room, identity))
+                await _measure(report, config, decoded, ours or partial(_attributes, room, identity))
             finally:
                 subscribing.cancel()
     except BaseExceptionGroup as group:
@@ -123,12 +123,17 @@ def _report_failure(report: Report, group: BaseExceptionGroup[BaseException]) ->
 
 
 @asynccontextmanager
-async def _publishing(config: Config, api_key: ApiKey, identity: str, at: ProbeResult) -> AsyncIterator[Attributes]:
+async def _publishing(
+    config: Config, api_key: ApiKey, identity: str, at: ProbeResult
+) -> AsyncIterator[Callable[[], Mapping[str, str]]]:
+    """Publish for a moment; yield what returns the states, with reasons for operators in the place of viewers' ones."""
     token = api_key.publisher_token(at=at, identity=identity, ttl=_TTL)
     join_token = JoinToken(url=at.url, token=token, grants=read_grants(token))
     attributes = Attributes()
+    reasons: dict[str, str] = {}
+    status = Status(attributes, Notifier(), StateFile(None))
     async with (
-        capturing(config, Status(attributes, Notifier(), StateFile(None)), Deadlines()) as tracks,
+        capturing(config, status, Deadlines(), on_failure=reasons.__setitem__) as tracks,
         asyncio.TaskGroup() as tasks,
     ):
         session = Session(join_token, tracks=tracks, attributes=attributes)
@@ -136,10 +141,18 @@ async def _publishing(config: Config, api_key: ApiKey, identity: str, at: ProbeR
         live = tasks.create_task(session.live.wait())
         await asyncio.wait({stay, live}, return_when=asyncio.FIRST_COMPLETED)
         try:
-            yield attributes
+            yield lambda: attributes.snapshot() | _with_reasons(attributes.snapshot(), reasons)
         finally:
             live.cancel()
             stay.cancel()
+
+
+def _with_reasons(states: Mapping[str, str], reasons: Mapping[str, str]) -> dict[str, str]:
+    return {
+        f"device.{source}": f"{state.partition(':')[0]}: {why}"
+        for source, why in reasons.items()
+        if _away(state := states.get(f"device.{source}", ""))
+    }
 
 
 async def _subscribe(room: rtc.Room, identity: str) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from device.errors import SourceAbsentError, SourceError, WorkerRequestError
-from device.ipc import hotplug
+from device.ipc import claims, hotplug
 from device.ipc.messages import CameraJob, Capturing, Degraded, Done, LogRecord, MicrophoneJob
 from device.ipc.requests import PendingRequests
 from device.ipc.restart_policy import Action, RestartPolicy
@@ -20,6 +20,7 @@ from device.ipc.worker_process import WorkerProcess, running
 from device.log_throttle import LogThrottle
 from device.media.block import Block
 from device.media.picture import AccessUnit
+from device.redaction import redacted
 from device.telemetry.attributes import public_text
 
 if TYPE_CHECKING:
@@ -31,12 +32,12 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+_MAX_ERROR = 2000
 _PERIODS = 3.0  # a source is silent after three periods of its own rate, if that is slower
 # To be heard of again: after a look, and after a worker's start and end, which are bounded in themselves.
 _LOOK_DUE_S, _STEP_DUE_S = 30.0, 60.0
 _SOURCES_FAILURES = frozenset({SourceError.__name__, SourceAbsentError.__name__})
 _LOG_LEVELS = frozenset({"debug", "info", "warning", "error"})
-_OWN_FIELDS = frozenset({"worker", "event", "exc_info", "stack_info", "level"})
 
 
 class WorkerState(enum.Enum):
@@ -66,7 +67,8 @@ class WorkerPlan:
 class Supervisor:
     """Owns one worker. `on_media` gets its units or blocks, `on_state` each change of state.
 
-    `on_notice` gets how a source that delivers is degraded; empty when it has recovered.
+    `on_notice` gets how a source that delivers is degraded, empty when it has recovered; these texts are for viewers.
+    `on_failure` gets why a worker ended, for operators.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Supervisor:
         on_media: Callable[[Any], None],
         on_state: Callable[[WorkerState, str], None],
         on_notice: Callable[[str], None] = lambda _text: None,
+        on_failure: Callable[[str], None] = lambda _why: None,
         deadlines: Deadlines,
     ) -> None:
         self.plan = plan
@@ -84,6 +87,7 @@ class Supervisor:
         self._on_media = on_media
         self._on_state = on_state
         self._on_notice = on_notice
+        self._on_failure = on_failure
         self._deadlines = deadlines
         self._child: WorkerProcess | None = None
         self._failure = ""
@@ -117,6 +121,7 @@ class Supervisor:
                 self._failure = ""
                 self.begun.set()
             delay_s = self._restarts.ended(time.monotonic())
+            self._on_failure(why)
             self._become(self._away(), for_viewers)
             if times := self._throttle.count_to_log(why, time.monotonic()):
                 log.warning("worker.restarting", worker=self.plan.name, why=why, delay_s=round(delay_s, 3), times=times)
@@ -216,7 +221,8 @@ class Supervisor:
     def _on_message(self, received: Received) -> None:
         match received.message:
             case AccessUnit() | Block() as media:
-                if self._restarts.saw(time.monotonic()):
+                self._restarts.saw(time.monotonic())
+                if self.state is not WorkerState.LIVE:
                     self._become(WorkerState.LIVE, "")
                 self._on_media(media)
             case Done() as reply:
@@ -227,12 +233,18 @@ class Supervisor:
                 self._notice(public_text(text))
             case LogRecord() as record:
                 level = record.level if record.level in _LOG_LEVELS else "info"
-                getattr(log, level)(record.event, worker=self.plan.name, **_safe(record.fields))
+                write = getattr(log, level)
+                write(
+                    public_text(record.event) or "worker.log",
+                    worker=self.plan.name,
+                    **claims.safe_fields(record.fields),
+                )
 
     def _on_reply(self, request_id: int, reply: Done) -> None:
         name = self._pending.answered(request_id)
         if reply.error:
-            log.warning("worker.request_failed", worker=self.plan.name, request=name, error=reply.error)
+            error = redacted(reply.error)[:_MAX_ERROR]
+            log.warning("worker.request_failed", worker=self.plan.name, request=name, error=error)
             self._fail(request_id, f"the {self.plan.name} worker refuses {name}")
         elif (future := self._replies.get(request_id)) is not None and not future.done():
             future.set_result(reply)
@@ -241,9 +253,8 @@ class Supervisor:
         now = time.monotonic()
         self._pending.ready(now)
         self._restarts.greeted(now)
-        if capturing.fps > 0:
-            self._restarts.stall_s = max(self.plan.stall_s, _PERIODS / capturing.fps)
-        fields = {key: value for key, value in asdict(capturing).items() if value}
+        self._restarts.stall_s = max(self.plan.stall_s, _PERIODS / claims.possible_fps(capturing.fps))
+        fields = claims.safe_fields({key: value for key, value in asdict(capturing).items() if value})
         log.info("worker.capturing", worker=self.plan.name, **fields)
 
     def _notice(self, text: str) -> None:
@@ -253,16 +264,12 @@ class Supervisor:
             self._on_notice(text)
 
     def _become(self, state: WorkerState, why: str) -> None:
-        if state is not self.state:
-            ends_well = WorkerState.LIVE in (state, self.state)
+        if (state, why) == (self.state, self._why):
+            return
+        self._on_state(state, why)  # if that fails, nothing has changed: the next unit tries again
+        old, self.state, self._why = self.state, state, why
+        if state is not old:
+            ends_well = WorkerState.LIVE in (state, old)
             (log.info if ends_well else log.debug)(
-                "worker.state", worker=self.plan.name, old=self.state.value, new=state.value, why=why or None
+                "worker.state", worker=self.plan.name, old=old.value, new=state.value, why=why or None
             )
-        if (state, why) != (self.state, self._why):
-            self.state, self._why = state, why
-            self._on_state(state, why)
-
-
-def _safe(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return a worker's fields under names that cannot collide with ours."""
-    return {f"{key}_" if key in _OWN_FIELDS else str(key): value for key, value in fields.items()}

@@ -17,6 +17,7 @@ from device.ipc.messages import CameraJob, Failed, MicrophoneJob
 from device.ipc.process import fresh_interpreter, killed, to_the_end
 from device.ipc.registry import Direction
 from device.ipc.worker_link import SEND_BUFFER_BYTES
+from device.redaction import redacted
 from device.telemetry.attributes import public_text
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ log = structlog.get_logger()
 _ASK_S = 0.4  # a worker ends within milliseconds of end-of-file on its socket, unless its device hangs
 _UNKILLABLE = "it hangs in the kernel: needs a reboot (docs/troubleshooting.md)"
 _MAX_STDERR_LINE = 1 << 10
-_MAX_LAST_WORDS = 2000
+_MAX_LAST_WORDS, _MAX_NAME = 2000, 64
 _MAX_UNSENT_BYTES = 64 << 10
 _MAX_UNHANDLED = 100  # in a row: 3 s of pictures
 
@@ -42,7 +43,7 @@ class WorkerProcess(asyncio.Protocol):
         self.for_viewers = ""  # why it ended, in words that everybody may read
         self.failure = ""  # the type of the error that ended it, if it could say so
         self._on_message = on_message
-        self._unhandled = 0
+        self._unhandled = self._unhandled_in_a_row = 0
         self._decoder = Decoder(Direction.TO_DAEMON)
         self._transport: asyncio.Transport | None = None
 
@@ -66,15 +67,19 @@ class WorkerProcess(asyncio.Protocol):
                     return
                 if isinstance(received.message, Failed):
                     self._failed(received.message)
+                else:
+                    self._handle(received)
+                if self.gone.done():
                     return
-                self._handle(received)
         except WireError as error:
-            self.lost(f"it sent nonsense: {error}")
+            self.lost(f"it sent an invalid message: {error}", for_viewers=error.for_viewers)
 
     def _failed(self, failed: Failed) -> None:
-        self.failure = failed.error
-        for_viewers = public_text(failed.for_viewers) or "the worker failed"
-        self.lost(failed.message[:_MAX_LAST_WORDS], for_viewers=for_viewers)
+        self.failure = failed.error[:_MAX_NAME]
+        self.lost(
+            redacted(failed.message)[:_MAX_LAST_WORDS],
+            for_viewers=public_text(failed.for_viewers) or "the worker failed",
+        )
 
     def _handle(self, received: Received) -> None:
         """Pass a message on. An error in that is the daemon's own: the worker goes on, and the message is dropped."""
@@ -84,13 +89,14 @@ class WorkerProcess(asyncio.Protocol):
             raise
         except Exception:
             self._unhandled += 1
+            self._unhandled_in_a_row += 1
             if self._unhandled & (self._unhandled - 1) == 0:  # the first, and each doubling
                 kind = type(received.message).__name__
                 log.exception("daemon.message_unhandled", worker=self.name, kind=kind, times=self._unhandled)
-            if self._unhandled >= _MAX_UNHANDLED:
+            if self._unhandled_in_a_row >= _MAX_UNHANDLED:
                 self._give_up(InternalError(f"no message of the {self.name} worker could be handled any more"))
         else:
-            self._unhandled = 0
+            self._unhandled_in_a_row = 0
 
     def _give_up(self, error: InternalError) -> None:
         """End the daemon through its supervisor: it only gets worse."""
@@ -183,7 +189,7 @@ async def _relay_stderr(process: asyncio.subprocess.Process, name: str) -> str:
             continue
         if not line:
             return last
-        last = line.decode(errors="replace").rstrip()[:_MAX_STDERR_LINE] or last
+        last = redacted(line.decode(errors="replace").rstrip())[:_MAX_STDERR_LINE] or last
         log.debug("worker.stderr", worker=name, line=last)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from device.clock import monotonic_us
@@ -14,7 +15,7 @@ from device.ipc.supervisor import Supervisor, WorkerPlan, WorkerState
 from device.streams.slate import Slate
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from device.config.schema import Config
     from device.lifecycle.deadlines import Deadlines
@@ -27,15 +28,23 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def capturing(config: Config, status: Status, deadlines: Deadlines) -> AsyncIterator[list[Track]]:
+async def capturing(
+    config: Config,
+    status: Status,
+    deadlines: Deadlines,
+    *,
+    on_failure: Callable[[str, str], None] = lambda _name, _why: None,
+) -> AsyncIterator[list[Track]]:
     """Start the workers, make the tracks that they feed, and yield these; on leaving, end the workers within a second.
 
     The SDK is loaded when the workers have been started: that takes half a second, and seconds on a small board, in
-    which they open their devices.
+    which they open their devices. `on_failure` gets the name of a worker that ended, and why, for operators.
     """
     epoch_us = monotonic_us()
-    camera = _Camera(config, epoch_us, status, deadlines) if config.camera.source != "off" else None
-    microphone = _Microphone(config, epoch_us, status, deadlines) if config.microphone.source != "off" else None
+    camera = _Camera(config, epoch_us, status, deadlines, on_failure) if config.camera.source != "off" else None
+    microphone = (
+        _Microphone(config, epoch_us, status, deadlines, on_failure) if config.microphone.source != "off" else None
+    )
     parts = [part for part in (camera, microphone) if part is not None]
     running: list[asyncio.Task[None]] = []
     try:
@@ -62,7 +71,14 @@ async def capturing(config: Config, status: Status, deadlines: Deadlines) -> Asy
 class _Camera:
     """The camera's worker, what stands in for it, and the track that both feed."""
 
-    def __init__(self, config: Config, epoch_us: int, status: Status, deadlines: Deadlines) -> None:
+    def __init__(
+        self,
+        config: Config,
+        epoch_us: int,
+        status: Status,
+        deadlines: Deadlines,
+        on_failure: Callable[[str, str], None],
+    ) -> None:
         status.expect("camera")
         self._status = status
         camera = config.camera
@@ -82,6 +98,7 @@ class _Camera:
             on_media=self._deliver,
             on_state=self._on_state,
             on_notice=lambda text: status.worker("camera", WorkerState.LIVE, text),
+            on_failure=partial(on_failure, "camera"),
             deadlines=deadlines,
         )
 
@@ -110,7 +127,14 @@ class _Camera:
 class _Microphone:
     """The microphone's worker and the track that it feeds."""
 
-    def __init__(self, config: Config, epoch_us: int, status: Status, deadlines: Deadlines) -> None:
+    def __init__(
+        self,
+        config: Config,
+        epoch_us: int,
+        status: Status,
+        deadlines: Deadlines,
+        on_failure: Callable[[str, str], None],
+    ) -> None:
         status.expect("microphone")
         self._status = status
         self._settings = config.microphone
@@ -126,6 +150,7 @@ class _Microphone:
             on_media=self._deliver,
             on_state=self._on_state,
             on_notice=lambda text: status.worker("microphone", WorkerState.LIVE, text),
+            on_failure=partial(on_failure, "microphone"),
             deadlines=deadlines,
         )
 

@@ -14,6 +14,8 @@ from device.clock import monotonic_us
 from device.ipc.process import fresh_interpreter, killed, to_the_end
 from device.log_throttle import LogThrottle
 from device.media.picture import AccessUnit
+from device.redaction import redacted
+from device.telemetry.attributes import public_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -37,7 +39,7 @@ class Slate:
 
     def __init__(self, *, title: str, width: int, height: int, deliver: Callable[[AccessUnit], None]) -> None:
         scale = min(1.0, _MAX_SIZE[0] / width, _MAX_SIZE[1] / height)
-        self._title = title
+        self._title = public_text(title)
         self._width, self._height = int(width * scale) & ~1, int(height * scale) & ~1
         self._deliver = deliver
         self._task: asyncio.Task[None] | None = None
@@ -50,7 +52,7 @@ class Slate:
         """Show from now on what is wrong; what is shown already stays, with the time when it began."""
         if self._task is None or self._task.done():
             since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
-            self._task = self._begin(self._run([f"No picture since {since}", why]))
+            self._task = self._begin(self._run([f"No picture since {since}", public_text(why)]))
 
     def hide(self) -> None:
         """Show nothing any more: the next live unit is a key frame."""
@@ -127,7 +129,7 @@ class Slate:
             try:
                 return await self._drawn(lines)
             except (OSError, RuntimeError, TimeoutError) as error:
-                why = str(error) or type(error).__name__
+                why = (error.strerror if isinstance(error, OSError) else str(error)) or type(error).__name__
                 if times := throttle.count_to_log(why, time.monotonic()):
                     log.warning("camera.slate_failed", why=why, times=times)
             await asyncio.sleep(_AGAIN_S)
@@ -148,6 +150,6 @@ class Slate:
         finally:
             await to_the_end(killed(process))
         if process.returncode or not unit.startswith(b"\0\0"):
-            words = complaint.decode(errors="replace").strip().rpartition("\n")[2]
+            words = redacted(complaint.decode(errors="replace").strip().rpartition("\n")[2])
             raise RuntimeError(f"the slate could not be drawn: {words[:200]}")
         return unit

@@ -15,15 +15,16 @@ _MAX_CHARACTERS = 200
 
 
 def public_text(text: str) -> str:
-    """Return a text that everybody may read: one line of bounded length, without secrets."""
-    return " ".join(redacted(text).split())[:_MAX_CHARACTERS]
+    """Return a text that everybody may read: one line of printable characters, of bounded length, without secrets."""
+    shown = "".join(each if each.isprintable() else " " for each in redacted(text))
+    return " ".join(shown.split())[:_MAX_CHARACTERS]
 
 
 class Attributes:
     """A few short texts. Setting them never blocks."""
 
     def __init__(self, **initial: str) -> None:
-        self._values = {f"device.{key}": value for key, value in initial.items()}
+        self._values = {f"device.{key}": public_text(value) for key, value in initial.items()}
         self._changed = asyncio.Event()
         self._again = False
 

@@ -179,7 +179,11 @@ def test_unplugged_and_back(service: Service, record: Record, microphones: Micro
                 try:
                     line = await journal.soon("worker.restarting", worker="microphone")
                     await watcher.until(
-                        lambda: "labstereo" in watcher.attributes(IDENTITY).get("device.microphone", ""),
+                        lambda: (
+                            watcher.attributes(IDENTITY)
+                            .get("device.microphone", "")
+                            .startswith(("stalled: ", "absent: "))
+                        ),
                         within_s=10,
                         what="the attribute",
                     )

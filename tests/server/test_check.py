@@ -181,3 +181,16 @@ def test_viewer_needs_a_key(server: Server, room: str, config: Path, tmp_path: P
     done = _device("viewer", "--config", str(config), variables=variables)
     assert done.returncode == 78
     assert "api_key" in done.stderr
+
+
+def test_check_says_why_a_source_is_away_in_words_for_operators(
+    server: Server, room: str, config: Path, tmp_path: Path
+) -> None:
+    film = tmp_path / "film.mp4"
+    film.write_bytes(b"this is no film")
+    variables = daemons.environment(server, room, DEVICE_CAMERA__SOURCE="file", DEVICE_CAMERA__PATH=str(film))
+    done = _device("check", "--config", str(config), variables=variables)
+    [row] = [line for line in done.stdout.splitlines() if line.split()[1] == "picture"]
+    assert row.startswith("✗")
+    assert f"stalled: {film}: " in row
+    assert done.stderr == ""

@@ -27,6 +27,22 @@ def test_names_get_their_prefix_and_a_snapshot_is_a_copy() -> None:
     assert attributes.snapshot() == {"device.version": "1", "device.state": "live"}
 
 
+def test_what_everybody_reads_is_one_printable_line_without_secrets(tmp_path: Path) -> None:
+    text = "a\x1b[31m\u202e\ud800\n rtsp://admin:hunter2@192.0.2.7/s " + 300 * "x"
+    public = ("a [31m rtsp://[redacted]@192.0.2.7/s " + 300 * "x")[:200]
+    attributes = Attributes(model=text)
+    attributes.set(camera=text)
+    assert set(attributes.snapshot().values()) == {public}
+    status = Status(attributes, Notifier(), StateFile(tmp_path / "state.json"))
+    status.worker("camera", WorkerState.STALLED, text)
+    status.room(RoomState.WAITING, text)
+    status.video(text)
+    for shown in (*attributes.snapshot().values(), (tmp_path / "state.json").read_text()):
+        assert "hunter2" not in shown
+        assert "\\n" not in shown
+        assert "\\u" not in shown
+
+
 def test_all_at_first_and_the_latest_after_each_change() -> None:
     async def main() -> list[dict[str, str]]:
         attributes = Attributes(state="a")

@@ -12,7 +12,7 @@ import jwt
 import pytest
 
 import device
-from device import cli
+from device import arguments, cli
 from device.errors import ConfigError, CredentialError, Problem, StuckJoinError
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def test_a_viewer_token_needs_the_key(tmp_path: Path, capsys: pytest.CaptureFixt
     (("127.0.0.1:8080", ("127.0.0.1", 8080)), ("[::1]:0", ("::1", 0)), ("host:65535", ("host", 65535))),
 )
 def test_an_address_is_host_and_port(text: str, address: tuple[str, int]) -> None:
-    assert cli._address(text) == address
+    assert arguments.address(text) == address
 
 
 @pytest.mark.parametrize(
@@ -157,3 +157,39 @@ def test_an_address_is_host_and_port(text: str, address: tuple[str, int]) -> Non
 )
 def test_the_exit_code_is_what_the_error_says_alone_or_in_a_group(error: BaseException, code: int) -> None:
     assert cli._exit_code(error) == code
+
+
+def test_an_internal_error_is_shown_without_secrets(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_options: object) -> int:
+        raise ValueError(f"rtsp://admin:hunter2@192.0.2.7/stream1 api_secret={SECRET}")
+
+    monkeypatch.setattr(cli, "_devices", fail)
+    assert cli.main(["devices"]) == 70
+    err = capsys.readouterr().err
+    assert "ValueError: rtsp://[redacted]@192.0.2.7/stream1 api_secret=[redacted]" in err
+
+
+def test_a_wrong_argument_is_shown_without_secrets(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["viewer", "--bind", "http://admin:hunter2@host"])
+    err = capsys.readouterr().err
+    assert "'http://[redacted]@host' is not HOST:PORT" in err
+
+
+@pytest.mark.parametrize("journal", (True, False))
+def test_complaints_carry_a_priority_only_if_standard_error_is_the_journal(tmp_path: Path, *, journal: bool) -> None:
+    with (tmp_path / "stderr").open("w+") as stream:
+        status = os.fstat(stream.fileno())
+        code = subprocess.run(
+            [sys.executable, "-m", "device", "run", "--config", "none"],
+            env=os.environ | {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino + (not journal)}"},
+            stderr=stream,
+            check=False,
+        ).returncode
+        stream.seek(0)
+        lines = stream.read().splitlines()
+    assert code == 78
+    assert lines
+    assert {line.startswith("<3>") for line in lines} == {journal}

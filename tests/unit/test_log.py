@@ -16,6 +16,7 @@ import pytest
 import structlog
 
 from device import log as device_log
+from device import redaction
 from device.redaction import redacted
 
 if TYPE_CHECKING:
@@ -278,6 +279,58 @@ def test_exceptions_in_threads_are_logged_without_secrets(monkeypatch: pytest.Mo
     assert "ValueError" in line["exception"]
     assert "hunter2" not in line["exception"]
     assert TOKEN not in line["exception"]
+
+
+def test_exceptions_that_nothing_catches_are_logged_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, name in ((sys, "excepthook"), (sys, "unraisablehook"), (threading, "excepthook")):
+        monkeypatch.setattr(module, name, getattr(module, name))
+    pipe = Pipe()
+    device_log.install_hooks()
+
+    class Failing:
+        def __del__(self) -> None:
+            raise ValueError("rtsp://admin:hunter2@192.0.2.7/stream1")
+
+    failing = Failing()
+    del failing
+    error = ValueError(f"api_secret = hunter2 {TOKEN}")
+    sys.excepthook(type(error), error, None)
+    assert [line["event"] for _, line in pipe.lines] == ["daemon.unhandled", "daemon.failed"]
+    assert "Failing.__del__" in pipe.lines[0][1]["where"]
+    assert "hunter2" not in pipe.stream.getvalue()
+
+
+@pytest.mark.parametrize("format_", ("json", "console"))
+def test_a_secret_is_known_by_its_field_and_by_its_value(format_: Literal["json", "console"]) -> None:
+    redaction.hide("zq known/value")
+    try:
+        pipe = Pipe(format=format_)
+        pipe.log.info("a.b", api_secret="hunter2", inner={"headers": [{"X-Api-Key": "hunter2"}]})
+        pipe.log.info("a.b", url="https://h/?x=zq%20known%2fvalue", text='"zq known/value"')
+        logging.getLogger("aiohttp").error("headers %s", {"Authorization": "hunter2"})
+        text = pipe.stream.getvalue()
+    finally:
+        redaction._secrets.clear()
+    assert "hunter2" not in text
+    assert "known" not in text
+    assert text.count("[redacted]") == 5
+
+
+class Broken:
+    def __repr__(self) -> str:
+        raise ValueError("rtsp://admin:hunter2@192.0.2.7/stream1")
+
+
+@pytest.mark.parametrize("format_", ("json", "console"))
+def test_what_cannot_be_shown_costs_no_line_and_shows_no_secret(
+    format_: Literal["json", "console"], capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipe = Pipe(format=format_)
+    pipe.log.info("a.b", value=Broken(), keys={(1, "a"): 1, None: 2})
+    assert "<Broken>" in pipe.stream.getvalue()
+    logging.getLogger("other").error("api_secret=%d", "hunter2")
+    assert "a log line of other could not be written: TypeError" in pipe.stream.getvalue()
+    assert "hunter2" not in pipe.stream.getvalue() + capsys.readouterr().err
 
 
 def test_configuring_again_leaves_no_second_line() -> None:

@@ -27,11 +27,11 @@ DRAWING_S = 0.5
 class Quick(Slate):
     """Drawn without a process, in virtual time; the first `failures` drawings fail."""
 
-    def __init__(self, *, failures: int = 0) -> None:
+    def __init__(self, *, failures: int = 0, title: str = "Porch") -> None:
         self.fed: list[tuple[float, AccessUnit]] = []
         self.drawn: list[list[str]] = []
         self._failures = failures
-        super().__init__(title="Porch", width=1280, height=720, deliver=self._deliver_at)
+        super().__init__(title=title, width=1280, height=720, deliver=self._deliver_at)
 
     def _deliver_at(self, unit: AccessUnit) -> None:
         self.fed.append((asyncio.get_running_loop().time() - 1000, unit))
@@ -113,6 +113,13 @@ def test_what_is_shown_stays_with_its_first_reason_and_moment() -> None:
     [[since, why]] = quick.drawn
     assert re.fullmatch(r"No picture since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", since)
     assert why == "reason 0"
+
+
+def test_it_shows_no_secret_and_one_line() -> None:
+    quick = Quick(title="Porch rtsp://admin:hunter2@192.0.2.7")
+    played(quick, (0, lambda: quick.show("rtsp://admin:hunter2@192.0.2.7/s\nis away")), until_s=2)
+    assert quick.drawn[0][1] == "rtsp://[redacted]@192.0.2.7/s is away"
+    assert quick._title == "Porch rtsp://[redacted]@192.0.2.7"
 
 
 def test_the_next_time_it_says_what_is_wrong_then() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import json
 import os
 import re
 import signal
@@ -16,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from structlog.testing import capture_logs
 
+from device import log as device_log
 from device.errors import InternalError, WorkerRequestError
+from device.ipc import requests
 from device.ipc.messages import CameraJob, Capturing, Done, MicrophoneJob, SetPace
 from device.ipc.supervisor import WorkerState
 from device.ipc.worker_process import running
@@ -35,12 +39,12 @@ pytestmark = pytest.mark.usefixtures("no_orphans")
 @pytest.mark.parametrize(
     ("mode", "said"),
     (
-        ("nonsense", "it sent nonsense: a message does not begin as one"),
-        ("unexpected", "it sent nonsense: message 8 is not expected here"),
+        ("nonsense", "the worker sent an invalid message"),
+        ("unexpected", "the worker sent an invalid message"),
         ("half-then-exit", "it exited with 1"),
         ("half", "nothing came for"),
-        ("odd-media", "it sent nonsense: a message claims a negative capture time"),
-        ("list-hello", "it sent nonsense: a Capturing message holds no JSON object"),
+        ("odd-media", "the worker sent an invalid message"),
+        ("list-hello", "the worker sent an invalid message"),
         ("hang", "nothing came for"),
         ("exit", "it exited with 3"),
         ("failed", "an internal error"),
@@ -73,6 +77,123 @@ def test_operators_read_what_a_worker_wrote_and_viewers_do_not() -> None:
         watcher = supervised(lambda: Watcher("exit"), act)
     assert set(watcher.reasons) == {"it exited with 3"}
     assert next(line for line in lines if line["event"] == "worker.restarting")["why"] == "the lens fell off"
+
+
+@pytest.mark.parametrize(
+    ("mode", "said"),
+    (
+        ("nonsense", "it sent an invalid message: a message does not begin as one"),
+        ("unexpected", "it sent an invalid message: a message of kind 2 is not expected here"),
+        ("odd-media", "it sent an invalid message: a message claims a negative capture time"),
+        ("list-hello", "it sent an invalid message: a HELLO message holds no JSON object"),
+        ("failed", "RuntimeError in the worker"),
+        ("thread", "the thread Thread-1 failed: error"),
+    ),
+)
+def test_operators_read_what_was_wrong(mode: str, said: str) -> None:
+    async def act(watcher: Watcher) -> None:
+        await watcher.until(lambda: len(watcher.pids) >= 2)
+
+    with capture_logs() as lines:
+        watcher = supervised(lambda: Watcher(mode), act)
+    why = next(line for line in lines if line["event"] == "worker.restarting")["why"]
+    assert why.startswith(said)
+    assert watcher.failures[0] == why
+
+
+@pytest.mark.parametrize(
+    ("mode", "operators", "viewers"),
+    (
+        ("leaky", "rtsp://[redacted]@192.0.2.7/stream1?token=[redacted] cannot be opened", "the source cannot be read"),
+        ("leaky-library", "OSError in the worker (its traceback is logged at debug level)", "an internal error"),
+        ("leaky-stderr", "rtsp://[redacted]@192.0.2.7/stream1?token=[redacted]", "it exited with 3"),
+    ),
+)
+@pytest.mark.usefixtures("logging_restored")
+def test_no_secret_in_what_anybody_reads_of_a_worker(mode: str, operators: str, viewers: str) -> None:
+    async def act(watcher: Watcher) -> None:
+        await watcher.until(lambda: watcher.reasons and len(watcher.pids) >= 2)
+
+    device_log.configure(level="debug", format="json", stream=(stream := io.StringIO()))
+    watcher = supervised(lambda: Watcher(mode), act)
+    assert set(watcher.reasons) == {viewers}
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert operators in next(line for line in lines if line["event"] == "worker.restarting")["why"]
+    assert "hunter2" not in stream.getvalue()
+    assert "zq-token" not in stream.getvalue()
+
+
+@pytest.mark.usefixtures("logging_restored")
+def test_what_a_worker_sends_is_foreign_input_and_no_mistake_of_the_daemon() -> None:
+    async def act(watcher: Watcher) -> None:
+        await watcher.until(lambda: len(watcher.pids) >= 2)
+
+    device_log.configure(level="debug", format="json", stream=(stream := io.StringIO()))
+    watcher = supervised(lambda: Watcher("foreign", stall_s=LIMIT_S), act)
+    text = stream.getvalue()
+    assert "hunter2" not in text
+    assert "zq-token" not in text
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert not [line for line in lines if line["event"] == "daemon.message_unhandled"]
+    [hello] = [line for line in lines if line["event"] == "worker.capturing"][:1]
+    assert hello["source"] == "x"
+    [odd] = [line for line in lines if line["event"] == "a b"][:1]
+    assert (odd["event_"], odd["self_"], odd["_record_"], odd["level"]) == ("x", 1, 1, "info")
+    assert watcher.reasons[0] == "at rtsp://[redacted]@192.0.2.7/stream1?token=[redacted]"
+    assert watcher.notices[1] == "rtsp://[redacted]@192.0.2.7/stream1?token=[redacted] [31m"
+    [why] = [line["why"] for line in lines if line["event"] == "worker.restarting"][:1]
+    assert why.startswith("rtsp://[redacted]@192.0.2.7/stream1?token=[redacted] xxx")
+    assert len(why) == 2000
+
+
+def test_a_mistake_in_a_track_now_and_then_is_logged_at_a_bounded_rate() -> None:
+    async def act(watcher: Watcher) -> None:
+        await watcher.until(lambda: len(watcher.media) > 150)
+
+    with capture_logs() as lines:
+        watcher = supervised(lambda: Watcher("poison-now-and-then"), act)
+    assert len(watcher.pids) == 1
+    times = [line["times"] for line in lines if line["event"] == "daemon.message_unhandled"]
+    assert times[:8] == [1, 2, 4, 8, 16, 32, 64, 128]
+    assert len(times) <= 9
+
+
+def test_a_change_of_state_that_could_not_be_handled_is_tried_again() -> None:
+    async def act(watcher: Watcher) -> None:
+        await watcher.until(lambda: watcher.states)
+
+    def failing_once() -> Watcher:
+        watcher = Watcher("live")
+        on_state, failures = watcher.supervisor._on_state, iter((True,))
+
+        def once(state: WorkerState, why: str) -> None:
+            if next(failures, False):
+                raise ValueError("a mistake in a track")
+            on_state(state, why)
+
+        watcher.supervisor._on_state = once
+        return watcher
+
+    watcher = supervised(failing_once, act)
+    assert watcher.states == [(WorkerState.LIVE, "")]
+
+
+def test_a_reply_is_not_due_before_the_worker_has_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests, "REPLY_WITHIN_S", 0.3)
+
+    def unanswered() -> list[str]:
+        return [line["request"] for line in lines if line["event"] == "worker.request_unanswered"]
+
+    async def act(watcher: Watcher) -> None:
+        await watcher.supervisor.begun.wait()
+        assert watcher.supervisor.post(SetPace(ppm=5.0))
+        await watcher.until(lambda: watcher.media)
+        assert unanswered() == []  # the worker took longer to start than a reply may take
+        await watcher.until(unanswered)
+
+    with capture_logs() as lines:
+        supervised(lambda: Watcher("slow-hello", first=False), act)
+    assert unanswered() == ["SetPace"]
 
 
 def test_a_mistake_in_a_track_costs_one_message_and_is_not_blamed_on_the_worker() -> None:

@@ -15,14 +15,16 @@ import threading
 import time
 from pathlib import Path
 
-from device.errors import SourceAbsentError
+from device.errors import SourceAbsentError, SourceError
 from device.ipc.framing import HEADER_BYTES, encode
-from device.ipc.messages import Capturing, LogRecord, SetPace
+from device.ipc.messages import Capturing, Degraded, Done, Failed, LogRecord, SetPace
 from device.ipc.worker_link import WorkerLink, serve
 from device.media.picture import AccessUnit
 
 SILENT = "silent"
 WRONG_PPM = 13.0  # a pace that the rogue refuses
+LEAKY = "rtsp://admin:hunter2 @192.0.2.7/stream1?token=zq-token"
+_SLOW_S = 1.0
 POISON_US = 777  # a capture time that the watcher's own code fails on
 
 
@@ -72,6 +74,39 @@ def capture(link: WorkerLink) -> None:  # noqa: C901, PLR0912, PLR0915
         case "nothing-but-poison":
             while True:
                 link.block(identity, captured_at_us=POISON_US)
+        case "poison-now-and-then":
+            while True:
+                for captured_at_us in (POISON_US, 2):
+                    link.block(identity, captured_at_us=captured_at_us)
+                    time.sleep(0.001)
+        case "foreign":
+            # What no worker of ours sends, though each is a message.
+            for message in (
+                Done(error="no such request"),
+                Capturing(source="x", fps=10**400),
+                LogRecord(
+                    level="shout", event="a\nb", fields={"self": 1, "positional_args": 5, "event": "x", "_record": 1}
+                ),
+                Degraded(text=""),
+                Degraded(text=f"{LEAKY} \x1b[31m\u202e"),
+                LogRecord(level="info", event="leaky", fields={"why": LEAKY}),
+            ):
+                link.send(message, request_id=77)
+            link.block(identity, captured_at_us=2)
+            link.send(Failed(error="x" * 5000, message=f"{LEAKY}: {'x' * 5000}", for_viewers=f"at {LEAKY}"))
+        case "leaky":
+            raise SourceError(f"{LEAKY}: cannot be opened")
+        case "leaky-library":
+            raise OSError(19, LEAKY)
+        case "leaky-stderr":
+            print(LEAKY, file=sys.stderr)
+            sys.exit(3)
+        case "slow-hello":
+            time.sleep(_SLOW_S)
+            link.capturing(Capturing(source="slow", fps=30))
+            while True:
+                link.block(identity, captured_at_us=2)
+                time.sleep(0.02)
         case "list-hello":
             data = encode(Capturing(source="x"))
             connection.sendall(data[: HEADER_BYTES - 4] + struct.pack("<I", 6) + b"[1, 2]")

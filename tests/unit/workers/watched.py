@@ -59,6 +59,7 @@ class Watcher:
         self.media: list[Block | AccessUnit] = []
         self.states: list[tuple[WorkerState, str]] = []
         self.notices: list[str] = []
+        self.failures: list[str] = []
         self.deadlines = Deadlines()
         self.supervisor = Supervisor(
             WorkerPlan(
@@ -73,6 +74,7 @@ class Watcher:
             on_media=self._on_media,
             on_state=self._on_state,
             on_notice=self._on_notice,
+            on_failure=self.failures.append,
             deadlines=self.deadlines,
         )
         self._tick = asyncio.Event()

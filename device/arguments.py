@@ -1,0 +1,42 @@
+"""What is given on the command line: values with units, and complaints without secrets."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import re
+from typing import NoReturn
+
+from device.redaction import redacted
+
+_DURATION = re.compile(r"(\d+)\s*([smhd]?)")
+_UNITS = {"s": 1, "": 1, "m": 60, "h": 3600, "d": 86400}
+_MAX_PORT = 65535
+_MAX_TTL = datetime.timedelta(days=365)
+
+
+class Parser(argparse.ArgumentParser):
+    """Shows in its complaints what was given, but no secret."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(redacted(message))
+
+
+def address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > _MAX_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, such as 127.0.0.1:8080")
+    return host.strip("[]"), int(port)
+
+
+def duration(text: str) -> datetime.timedelta:
+    match = _DURATION.fullmatch(text)
+    if match is None or not int(match[1]):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time, such as 30m, 6h or 7d")
+    try:
+        ttl = datetime.timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+    except OverflowError:
+        ttl = datetime.timedelta.max
+    if ttl > _MAX_TTL:
+        raise argparse.ArgumentTypeError(f"{text!r} is too long; allowed is at most {_MAX_TTL.days}d")
+    return ttl

@@ -1,0 +1,54 @@
+"""`livekit-device devices`: what a driver raises, or how a device names itself, is shown in our words."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from device import devices
+from device.errors import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def raising(error: Exception) -> Callable[[], list[dict[str, Any]]]:
+    def ask() -> list[dict[str, Any]]:
+        raise error
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    (
+        (SourceError("rtsp://admin:hunter2@192.0.2.7: is away"), "rtsp://[redacted]@192.0.2.7: is away"),
+        (SourceError(""), "the source cannot be read"),
+        (OSError(19, "hunter2"), "the system failed: No such device"),
+        (RuntimeError("api_secret=hunter2"), "the library failed (RuntimeError)"),
+    ),
+)
+@pytest.mark.parametrize("as_json", (False, True))
+def test_an_error_is_told_in_our_words(
+    error: Exception,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    as_json: bool,
+) -> None:
+    monkeypatch.setattr(devices, "_cameras", raising(error))
+    assert devices.run(as_json=as_json) == 0
+    out = capsys.readouterr().out
+    assert "hunter2" not in out
+    assert json.loads(out)["cameras"] == said if as_json else f"cameras\n  none: {said}\n" in out
+
+
+def test_a_name_of_a_device_does_not_steer_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(devices, "_cameras", lambda: [{"name": "cam\x1b[2J\n", "number": 0}])
+    devices.run(as_json=False)
+    assert "  cam?[2J?, number 0\n" in capsys.readouterr().out
