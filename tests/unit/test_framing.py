@@ -17,7 +17,7 @@ from device.ipc.registry import Direction, spec_of
 from device.media.block import Block
 from device.media.picture import AccessUnit
 
-TIMES = st.integers(-(2**63), 2**63 - 1)
+TIMES = st.integers(0, 2**63 - 1)
 TEXTS = st.text(max_size=30)
 UNITS = st.builds(
     AccessUnit,

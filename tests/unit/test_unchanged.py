@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import av
 import numpy as np
@@ -21,6 +21,8 @@ from device.workers.unchanged import UnchangedDetector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from device.ipc.framing import Received
 
 JOB = MicrophoneJob(source="pyaudio", device="", path="", channels=1, gain_db=0, epoch_us=0)
 BLOCK_S = 0.02
@@ -45,7 +47,7 @@ class WorkerLink:
         assert captured_at_us
         self.blocks += 1
 
-    def commands(self) -> list[dict[str, Any]]:
+    def requests(self) -> list[Received]:
         return []
 
 

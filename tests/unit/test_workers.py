@@ -83,9 +83,9 @@ def test_operators_read_what_a_worker_wrote_and_viewers_do_not() -> None:
     ("mode", "said"),
     (
         ("nonsense", "it sent an invalid message: a message does not begin as one"),
-        ("unexpected", "it sent an invalid message: a message of kind 2 is not expected here"),
+        ("unexpected", "it sent an invalid message: message 8 is not expected here"),
         ("odd-media", "it sent an invalid message: a message claims a negative capture time"),
-        ("list-hello", "it sent an invalid message: a HELLO message holds no JSON object"),
+        ("list-hello", "it sent an invalid message: a Capturing message holds no JSON object"),
         ("failed", "RuntimeError in the worker"),
         ("thread", "the thread Thread-1 failed: error"),
     ),
