@@ -43,7 +43,11 @@ def _capture(link: Link, job: CameraJob) -> None:
         encoding.encode(picture)
         darkness.look(picture)
         drops.look(
-            time.monotonic(), late=source.missed, bitrate_budget=encoding.over_budget, encoder_busy=encoding.busy
+            time.monotonic(),
+            late=source.missed,
+            rate_limit=encoding.rate_limited,
+            bitrate_budget=encoding.over_budget,
+            encoder_busy=encoding.busy,
         )
 
 
