@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import av
 from av.bitstream import BitStreamFilterContext
 
 from device.clock import monotonic_us
@@ -14,7 +15,7 @@ from device.sources.loop import Loop
 from device.sources.pacing import sleep_until_us
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _US = 1_000_000
 _FORMATS = ("yuv420p", "yuvj420p")
@@ -36,8 +37,8 @@ class EncodedClip:
 
     name = "file"
 
-    def __init__(self, *, path: str, epoch_us: int) -> None:
-        self._loop = Loop(path, "video", epoch_us)
+    def __init__(self, *, path: str, epoch_us: int, on_damage: Callable[[str], None] = lambda _path: None) -> None:
+        self._loop = Loop(path, "video", epoch_us, on_damage=on_damage)
         context = self._loop.stream.codec_context
         if context.name != "h264":
             raise self._refused(f"is {context.name}; allowed: h264")
@@ -71,6 +72,9 @@ class EncodedClip:
             while (stored := next(file, None)) is not None:
                 payload, is_key, offset_us = stored
                 number += 1
+                if not payload:
+                    whole = False
+                    continue
                 now_us, due_us = monotonic_us(), start_us + offset_us + shift_us
                 if shift_us and due_us >= end_us:
                     break
@@ -82,7 +86,7 @@ class EncodedClip:
                 if whole:
                     sleep_until_us(due_us)
                     yield self._unit(payload, key=is_key, number=number, due_us=due_us)
-                    still_since_us = 0
+                    shown_at_us, still_since_us = due_us, 0
                     continue
                 shown_us = max(due_us, now_us) if over else due_us
                 if key is None or shown_us - shown_at_us < (_STILL_US if over else pause_us):
@@ -97,9 +101,29 @@ class EncodedClip:
                 shown_at_us = shown_us
                 sleep_until_us(shown_us)
                 yield self._unit(key[0], key=True, number=number, due_us=shown_us)
+            # Its sound is longer, or it is cut short: a still is not a source that has died.
+            for at_us in range(shown_at_us + _STILL_US, end_us if key else 0, _STILL_US):
+                number, whole = number + 1, False
+                sleep_until_us(at_us)
+                yield self._unit(key[0] if key else b"", key=True, number=number, due_us=at_us)
 
     def _file(self) -> Iterator[tuple[bytes, bool, int]]:
-        """Yield what is left of the file: Annex B, whether it is an IDR, and its time in microseconds."""
+        """Yield what is left of the file: Annex B, whether it is an IDR, and its time in microseconds.
+
+        If there is nothing left, as behind the last picture, all of it. A unit that is damaged is empty.
+        """
+        for attempt in range(2):
+            if attempt:
+                self._loop.rewind()
+            found = False
+            for each in self._rest():
+                found = True
+                yield each
+            if found:
+                return
+        raise self._refused("holds no picture")
+
+    def _rest(self) -> Iterator[tuple[bytes, bool, int]]:
         annexb = BitStreamFilterContext("h264_mp4toannexb", self._loop.stream)
         before_us = -1
         for packet, offset_us in self._loop.packets():
@@ -108,7 +132,12 @@ class EncodedClip:
             if before_us >= 0 and offset_us - before_us > _US:
                 raise self._refused(f"has no picture for {(offset_us - before_us) / _US:.1f} s; allowed: 1 s at most")
             before_us = offset_us
-            payload = b"".join(bytes(each) for each in annexb.filter(packet))
+            try:
+                payload = b"".join(bytes(each) for each in annexb.filter(packet))
+            except av.error.InvalidDataError:
+                self._loop.damaged()
+                yield b"", False, offset_us
+                continue
             yield *self._complete(payload), offset_us
 
     def _complete(self, payload: bytes) -> tuple[bytes, bool]:

@@ -14,7 +14,7 @@ from device.clock import monotonic_us
 from device.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 FrameType = TypeVar("FrameType", VideoFrame, AudioFrame)
 
@@ -26,8 +26,16 @@ UNREADABLE = "the file cannot be read"
 class Loop:
     """An open file and its place on the monotonic clock: loop n begins at epoch + n * duration."""
 
-    def __init__(self, path: str, kind: Literal["video", "audio"], epoch_us: int) -> None:
+    def __init__(
+        self,
+        path: str,
+        kind: Literal["video", "audio"],
+        epoch_us: int,
+        *,
+        on_damage: Callable[[str], None] = lambda _path: None,
+    ) -> None:
         self.path, self._kind = path, kind
+        self._on_damage, self._damage_reported = on_damage, False
         self._open()
         duration_us = self._container.duration
         if duration_us is None or duration_us < _MIN_DURATION_US:
@@ -89,23 +97,43 @@ class Loop:
         self.stream.codec_context.skip_frame = "NONREF" if on else "DEFAULT"
 
     def frames(self, kind: type[FrameType]) -> Iterator[tuple[FrameType, int]]:
-        """Yield what is left of the file, each frame with its time since the beginning, in microseconds."""
-        try:
-            for frame in self._container.decode(self.stream):
+        """Yield what is left of the file, each frame with its time since the beginning, in microseconds.
+
+        What is damaged, as at the end of a file that is cut short, is left out.
+        """
+        for packet in self._packets():
+            try:
+                decoded = packet.decode()
+            except av.error.InvalidDataError:
+                self.damaged()
+                continue
+            except av.error.FFmpegError as error:
+                raise self._unreadable(error) from None
+            for frame in decoded:
                 if not isinstance(frame, kind):
                     raise self._untimed()
                 yield frame, self._since_start_us(frame)
-        except av.error.FFmpegError as error:
-            raise SourceError(f"{self.path}: cannot be decoded: {error_text(error)}", for_viewers=UNREADABLE) from None
+
+    def damaged(self) -> None:
+        """Report, once, that a part of the file cannot be read."""
+        if not self._damage_reported:
+            self._damage_reported = True
+            self._on_damage(self.path)
 
     def packets(self) -> Iterator[tuple[av.Packet[Any], int]]:
         """Yield what is left of the file as it is stored, each packet with its time as `frames` does."""
+        for packet in self._packets():
+            if packet.size:  # the last one, empty, is for a decoder
+                yield packet, self._since_start_us(packet)
+
+    def _packets(self) -> Iterator[av.Packet[Any]]:
         try:
-            for packet in self._container.demux(self.stream):
-                if packet.size:  # the last one, empty, is for a decoder
-                    yield packet, self._since_start_us(packet)
+            yield from self._container.demux(self.stream)
         except av.error.FFmpegError as error:
-            raise SourceError(f"{self.path}: cannot be read: {error_text(error)}", for_viewers=UNREADABLE) from None
+            raise self._unreadable(error) from None
+
+    def _unreadable(self, error: av.error.FFmpegError) -> SourceError:
+        return SourceError(f"{self.path}: cannot be read: {error_text(error)}", for_viewers=UNREADABLE)
 
     def _since_start_us(self, stored: VideoFrame | AudioFrame | av.Packet[Any]) -> int:
         if stored.pts is None or stored.time_base is None:

@@ -15,7 +15,7 @@ from device.sources.loop import UNREADABLE, Loop
 from device.sources.pacing import LateFrames, sleep_until_us
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _US = 1_000_000
 _UNSPECIFIED = 2  # ITU-T H.273
@@ -29,8 +29,17 @@ class VideoClip:
     name = "file"
     pixel_format = "yuv420p"
 
-    def __init__(self, *, path: str, width: int, height: int, fps: int, epoch_us: int) -> None:
-        self._loop = Loop(path, "video", epoch_us)
+    def __init__(
+        self,
+        *,
+        path: str,
+        width: int,
+        height: int,
+        fps: int,
+        epoch_us: int,
+        on_damage: Callable[[str], None] = lambda _path: None,
+    ) -> None:
+        self._loop = Loop(path, "video", epoch_us, on_damage=on_damage)
         context = self._loop.stream.codec_context
         if not (context.width and context.height and context.pix_fmt):
             raise SourceError(

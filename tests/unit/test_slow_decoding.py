@@ -245,7 +245,7 @@ def test_at_any_speed_of_decoding_a_picture_comes_within_3_s_and_then_again_and_
             now_us += show_ms * 1000
     first, *gaps = np.diff(shown) if len(shown) > 1 else (now_us - shown[0],)
     assert first <= 1_400_000
-    assert max(gaps, default=0) <= max(100_000 + (decode_ms + show_ms) * 1000, _US // fps)
+    assert max(gaps, default=0) <= max(100_000 + (decode_ms + show_ms) * 1000, _US // fps + 1)
 
 
 def test_loops_that_are_over_are_left_out(film: Path) -> None:
