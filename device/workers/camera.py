@@ -11,7 +11,7 @@ from device.jobs import CameraJob
 from device.workers.drops import DropLog
 from device.workers.encoding import Encoding
 from device.workers.link import Link, serve
-from device.workers.named import named
+from device.workers.named import damage_log, named
 
 if TYPE_CHECKING:
     from device.workers.encoding import Source
@@ -33,7 +33,7 @@ def _run(link: Link, job: CameraJob) -> None:
 def _capture(link: Link, job: CameraJob) -> None:
     from device.workers.darkness import Darkness  # of decoded pictures
 
-    source = open_source(job)
+    source = open_source(job, link)
     encoding = Encoding(link, job, source)
     darkness = Darkness(link)
     drops = DropLog(lambda counts: link.log("info", "camera.frames_dropped", **counts))
@@ -43,14 +43,18 @@ def _capture(link: Link, job: CameraJob) -> None:
         encoding.encode(picture)
         darkness.look(picture)
         drops.look(
-            time.monotonic(), late=source.missed, bitrate_budget=encoding.over_budget, encoder_busy=encoding.busy
+            time.monotonic(),
+            late=source.missed,
+            rate_limit=encoding.rate_limited,
+            bitrate_budget=encoding.over_budget,
+            encoder_busy=encoding.busy,
         )
 
 
 def _pass_through(link: Link, job: CameraJob) -> None:
     from device.sources.encoded_clip import EncodedClip
 
-    source = EncodedClip(path=job.path, epoch_us=job.epoch_us)
+    source = EncodedClip(path=job.path, epoch_us=job.epoch_us, on_damage=damage_log(link, "camera.file_damaged"))
     link.hello(source=source.name, encoder=job.encoder, width=source.width, height=source.height, fps=source.fps)
     source.hold = True  # as encoders begin: what is sent before the room is heard may be lost
     told = False
@@ -65,7 +69,7 @@ def _pass_through(link: Link, job: CameraJob) -> None:
         link.unit(unit)
 
 
-def open_source(job: CameraJob) -> Source:
+def open_source(job: CameraJob, link: Link) -> Source:
     """Import and open the source that is asked for; the others' libraries stay out of this process."""
     match job.source:
         case "pattern":
@@ -75,7 +79,14 @@ def open_source(job: CameraJob) -> Source:
         case "file":
             from device.sources.video_clip import VideoClip
 
-            return VideoClip(path=job.path, width=job.width, height=job.height, fps=job.fps, epoch_us=job.epoch_us)
+            return VideoClip(
+                path=job.path,
+                width=job.width,
+                height=job.height,
+                fps=job.fps,
+                epoch_us=job.epoch_us,
+                on_damage=damage_log(link, "camera.file_damaged"),
+            )
         case "picamera2":
             from device.sources.picamera2 import Picamera2Source
 

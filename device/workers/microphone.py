@@ -10,7 +10,7 @@ from device.errors import SourceError
 from device.jobs import MicrophoneJob
 from device.media.stillness import Stillness
 from device.workers.link import Link, serve
-from device.workers.named import named
+from device.workers.named import damage_log, named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -76,7 +76,9 @@ def open_source(job: MicrophoneJob, link: Link) -> Source:
         case "file":
             from device.sources.wave_file import WaveFile
 
-            source = WaveFile.fitting(path=job.path, channels=job.channels, epoch_us=job.epoch_us) or _decoded(job)
+            source = WaveFile.fitting(path=job.path, channels=job.channels, epoch_us=job.epoch_us) or _decoded(
+                job, link
+            )
             link.hello(source=source.name, channels=job.channels)
         case "pyaudio":
             from device.sources.pyaudio import PyAudioSource
@@ -96,10 +98,15 @@ def open_source(job: MicrophoneJob, link: Link) -> Source:
     return source
 
 
-def _decoded(job: MicrophoneJob) -> Source:
+def _decoded(job: MicrophoneJob, link: Link) -> Source:
     from device.sources.sound_clip import SoundClip
 
-    return SoundClip(path=job.path, channels=job.channels, epoch_us=job.epoch_us)
+    return SoundClip(
+        path=job.path,
+        channels=job.channels,
+        epoch_us=job.epoch_us,
+        on_damage=damage_log(link, "microphone.file_damaged"),
+    )
 
 
 def _overflow_log(link: Link) -> Callable[[int], None]:
