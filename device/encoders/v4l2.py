@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import os
 import queue
@@ -42,7 +43,10 @@ def board_encoder() -> str:
     except FileNotFoundError:
         return ""
     except OSError as error:
-        raise EncoderError(f"the board's encoder {DEVICE} cannot be opened: {error.strerror}") from None
+        viewers = "the encoder is in use by another program" if error.errno == errno.EBUSY else ""
+        raise EncoderError(
+            f"the board's encoder {DEVICE} cannot be opened: {_text(error)}", for_viewers=viewers
+        ) from error
     try:
         answer = bytearray(_CAPABILITY_BYTES)
         fcntl.ioctl(descriptor, _QUERYCAP, answer)
@@ -173,7 +177,7 @@ class V4l2Encoder:
         try:
             fcntl.ioctl(self._encoder.vd, videodev2.VIDIOC_S_CTRL, control)
         except OSError as error:
-            raise EncoderError(f"the board's encoder refuses {bitrate_bps} bit/s: {error.strerror}") from None
+            raise EncoderError(f"the board's encoder refuses {bitrate_bps} bit/s: {_text(error)}") from error
         self._encoder.bitrate = bitrate_bps
 
     def _bear(self, picture: Picture) -> None:

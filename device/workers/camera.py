@@ -91,7 +91,7 @@ def open_source(job: CameraJob, link: Link) -> Source:
             from device.sources.picamera2 import Picamera2Source
 
             return Picamera2Source(job)
-    raise SourceError(f"there is no camera source {job.source!r}")
+    raise SourceError(f"there is no camera source {job.source!r}", for_viewers="the source is unknown")
 
 
 if __name__ == "__main__":

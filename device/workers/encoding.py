@@ -147,7 +147,10 @@ class Encoding:
         if not board_encoder():
             if self._job.encoder == "auto":
                 return self._software()
-            raise EncoderError("this board has no H.264 encoder; use camera.encoder = x264 or auto")
+            raise EncoderError(
+                "this board has no H.264 encoder; use camera.encoder = x264 or auto",
+                for_viewers="this board has no H.264 encoder",
+            )
         source = self._source
         if not isinstance(source, Picamera2Source):
             raise EncoderError(f"the board's encoder does not take pictures of source {source.name!r}")

@@ -94,7 +94,7 @@ def open_source(job: MicrophoneJob, link: Link) -> Source:
                 channels=job.channels,
             )
         case _:
-            raise SourceError(f"there is no microphone source {job.source!r}")
+            raise SourceError(f"there is no microphone source {job.source!r}", for_viewers="the source is unknown")
     return source
 
 
