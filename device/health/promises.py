@@ -23,4 +23,5 @@ class Promises:
 
     def broken(self, now: float) -> list[str]:
         """Return the names of the parts that have kept silent for too long."""
-        return [name for name, due_at in self._due_at.items() if now > due_at]
+        # A copy: the enforcer's thread asks while the event loop adds parts.
+        return [name for name, due_at in self._due_at.copy().items() if now > due_at]
