@@ -193,4 +193,5 @@ def test_check_says_why_a_source_is_away_in_words_for_operators(
     [row] = [line for line in done.stdout.splitlines() if line.split()[1] == "picture"]
     assert row.startswith("✗")
     assert f"stalled: {film}: " in row
-    assert done.stderr == ""
+    # The SDK's decoder writes by itself of a picture that lacks a packet, as on a busy machine.
+    assert [line for line in done.stderr.splitlines() if not line.startswith("[h264 @ ")] == []
