@@ -40,16 +40,8 @@ def _rows(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
 
 def _with_fixed_token(server: Server, room: str, folder: Path, *, can_publish: bool = True) -> dict[str, str]:
     """Return the environment of a daemon that has a ready token, in the file `token`, and no key."""
-    video = api.VideoGrants(room_join=True, room=room, can_publish=can_publish, can_update_own_metadata=True)
-    token = api.AccessToken(server.api_key, server.api_secret).with_identity("device").with_grants(video)
-    (folder / "token").write_text(token.to_jwt())
-    return daemons.environment(
-        server,
-        room,
-        DEVICE_CREDENTIALS__API_KEY="",
-        DEVICE_CREDENTIALS__API_SECRET="",
-        DEVICE_CREDENTIALS__TOKEN_FILE="token",
-    )
+    variables = daemons.with_ready_token(server, room, folder / "token", can_publish=can_publish)
+    return variables | {"DEVICE_CREDENTIALS__TOKEN_FILE": "token"}
 
 
 def test_all_is_well(server: Server, room: str, config: Path) -> None:

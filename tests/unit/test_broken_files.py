@@ -25,19 +25,15 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("no_orphans")
 
 
+# At 10 frames a second; all frames of one size.
+_KEYS_EACH_SECOND = {"g": "10", "bf": "0"}
+
+
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """Return an MP4 whose index comes first, as phones write it for the web."""
     path = tmp_path_factory.mktemp("film") / "film.mp4"
-    with av.open(path, "w", options={"movflags": "faststart"}) as container:
-        video: Any = container.add_stream("libx264", rate=30)
-        video.width, video.height, video.pix_fmt = 320, 180, "yuv420p"
-        chance = np.random.default_rng(1)
-        for _ in range(60):
-            noise = chance.integers(0, 255, (270, 320), np.uint8)
-            container.mux(video.encode(VideoFrame.from_ndarray(noise, format="yuv420p")))
-        container.mux(video.encode(None))
-    return path.read_bytes()
+    return noisy_film(path, {"movflags": "faststart"}, rate=30)
 
 
 def failure(module: str, settings: dict[str, Any]) -> tuple[str, str]:
@@ -77,10 +73,10 @@ def test_a_cut_film_plays_what_is_there_or_names_the_file(
         assert public.startswith("the file ")
 
 
-def noisy_film(path: Path, options: dict[str, str]) -> bytes:
-    """Make 6 s of noise with a key frame in each second, all of one size."""
+def noisy_film(path: Path, options: dict[str, str], *, rate: int, coding: dict[str, str] | None = None) -> bytes:
+    """Make 60 frames of noise."""
     with av.open(str(path), "w", options=options) as container:
-        video: Any = container.add_stream("libx264", rate=10, options={"g": "10", "bf": "0"})
+        video: Any = container.add_stream("libx264", rate=rate, options=coding)
         video.width, video.height, video.pix_fmt = 320, 180, "yuv420p"
         chance = np.random.default_rng(1)
         for _ in range(60):
@@ -97,7 +93,7 @@ def test_a_film_cut_to_40_percent_plays_what_is_there_and_then_a_still(
     kind: str, suffix: str, options: dict[str, str], ago_s: float, tmp_path: Path
 ) -> None:
     """From within what is there, over its end; and from the part that is missing."""
-    whole = noisy_film(tmp_path / f"whole.{suffix}", options)
+    whole = noisy_film(tmp_path / f"whole.{suffix}", options, rate=10, coding=_KEYS_EACH_SECOND)
     path = tmp_path / f"cut.{suffix}"
     path.write_bytes(whole[: len(whole) * 2 // 5])
     damaged: list[str] = []
