@@ -126,7 +126,7 @@ def _report_failure(report: Report, group: BaseExceptionGroup[BaseException]) ->
 async def _publishing(
     config: Config, api_key: ApiKey, identity: str, at: Sight
 ) -> AsyncIterator[Callable[[], Mapping[str, str]]]:
-    """Publish for a moment; yield what returns the states, with reasons for operators in the place of viewers' ones."""
+    """Publish for a moment; yield what returns the states, with reasons for operators instead of viewers."""
     token = api_key.publisher_token(at=at, identity=identity, ttl=_TTL)
     ticket = Ticket(url=at.url, token=token, grants=read_grants(token))
     attributes = Attributes()

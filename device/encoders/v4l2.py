@@ -13,7 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from device.clock import monotonic_of_boottime_us
-from device.errors import EncoderError
+from device.errors import EncoderError, system_text
 from device.media.picture import AccessUnit, Picture, Sink
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def board_encoder() -> str:
     except OSError as error:
         viewers = "the encoder is in use by another program" if error.errno == errno.EBUSY else ""
         raise EncoderError(
-            f"the board's encoder {DEVICE} cannot be opened: {_text(error)}", for_viewers=viewers
+            f"the board's encoder {DEVICE} cannot be opened: {system_text(error)}", for_viewers=viewers
         ) from error
     try:
         answer = bytearray(_CAPABILITY_BYTES)
@@ -100,7 +100,7 @@ class V4l2Encoder:
             self._encoder.start()
         except (OSError, RuntimeError, KeyError, ValueError) as error:
             self.close()
-            raise EncoderError(f"the board's encoder {DEVICE} cannot be started: {_text(error)}") from error
+            raise EncoderError(f"the board's encoder {DEVICE} cannot be started: {system_text(error)}") from error
 
     def encode(self, picture: Picture, *, key: bool) -> None:
         request = getattr(picture, "request", None)
@@ -124,7 +124,7 @@ class V4l2Encoder:
             # picamera2 acquires the request before the device refuses it, and does not release it.
             if held is not None and request.ref_count > held:
                 request.release()
-            raise EncoderError(f"the board's encoder failed: {_text(error)}") from error
+            raise EncoderError(f"the board's encoder failed: {system_text(error)}") from error
 
     def owns(self, thread: threading.Thread) -> bool:
         """Say whether a thread is picamera2's for this encoder: its failure is raised at the next picture."""
@@ -177,7 +177,7 @@ class V4l2Encoder:
         try:
             fcntl.ioctl(self._encoder.vd, videodev2.VIDIOC_S_CTRL, control)
         except OSError as error:
-            raise EncoderError(f"the board's encoder refuses {bitrate_bps} bit/s: {_text(error)}") from error
+            raise EncoderError(f"the board's encoder refuses {bitrate_bps} bit/s: {system_text(error)}") from error
         self._encoder.bitrate = bitrate_bps
 
     def _bear(self, picture: Picture) -> None:
@@ -215,12 +215,6 @@ class V4l2Encoder:
         except BaseException as error:
             self._failure = self._failure or error
             raise
-
-
-def _text(error: BaseException) -> str:
-    """Return the system's words for an error number; any other text may hold anything."""
-    number = getattr(error, "errno", None)
-    return os.strerror(number) if isinstance(number, int) else type(error).__name__
 
 
 def _output(on_unit: Any) -> Any:

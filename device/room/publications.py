@@ -94,7 +94,7 @@ class Publications:
         return any(self.permission.allows(each.track) for each in self._entries)
 
     def active(self) -> list[Track]:
-        """Return the tracks that viewers receive: those of which proof is to be expected."""
+        """Return the tracks that viewers receive: those that statistics must show as sent."""
         return [each.track for each in self._entries if each.state is PublishState.PUBLISHED]
 
     def fed(self) -> Mapping[str, int]:

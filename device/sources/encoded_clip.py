@@ -68,7 +68,7 @@ class EncodedClip:
         key: tuple[bytes, int] | None = None
         for start_us in self._loop.starts():
             end_us, shift_us, still_since_us = start_us + self._loop.duration_us, 0, 0
-            file = self._file()
+            file = self._loop.left_or_all(self._rest, empty=self._refused("holds no picture"))
             while (stored := next(file, None)) is not None:
                 payload, is_key, offset_us = stored
                 number += 1
@@ -96,34 +96,24 @@ class EncodedClip:
                     sleep_until_us(due_us)
                     shift_us, still_since_us = monotonic_us() - start_us - key[1], 0
                     self._loop.rewind(key[1])
-                    file = self._file()
+                    file = self._loop.left_or_all(self._rest, empty=self._refused("holds no picture"))
                     continue
                 shown_at_us = shown_us
                 sleep_until_us(shown_us)
                 yield self._unit(key[0], key=True, number=number, due_us=shown_us)
             # Its sound is longer, or it is cut short: a still is not a source that has died.
-            for at_us in range(shown_at_us + _STILL_US, end_us if key else 0, _STILL_US):
+            if key is None:
+                continue
+            for at_us in range(shown_at_us + _STILL_US, end_us, _STILL_US):
                 number, whole = number + 1, False
                 sleep_until_us(at_us)
-                yield self._unit(key[0] if key else b"", key=True, number=number, due_us=at_us)
-
-    def _file(self) -> Iterator[tuple[bytes, bool, int]]:
-        """Yield what is left of the file: Annex B, whether it is an IDR, and its time in microseconds.
-
-        If there is nothing left, as behind the last picture, all of it. A unit that is damaged is empty.
-        """
-        for attempt in range(2):
-            if attempt:
-                self._loop.rewind()
-            found = False
-            for each in self._rest():
-                found = True
-                yield each
-            if found:
-                return
-        raise self._refused("holds no picture")
+                yield self._unit(key[0], key=True, number=number, due_us=at_us)
 
     def _rest(self) -> Iterator[tuple[bytes, bool, int]]:
+        """Yield what is left of the file: Annex B, whether it is an IDR, and its time in microseconds.
+
+        A unit that is damaged is empty.
+        """
         annexb = BitStreamFilterContext("h264_mp4toannexb", self._loop.stream)
         before_us = -1
         for packet, offset_us in self._loop.packets():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import av
@@ -11,12 +10,13 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 
 from device.clock import monotonic_us
-from device.errors import SourceError
+from device.errors import SourceError, system_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 FrameType = TypeVar("FrameType", VideoFrame, AudioFrame)
+Item = TypeVar("Item")
 
 _US = 1_000_000
 _MIN_DURATION_US = 100_000
@@ -88,6 +88,22 @@ class Loop:
             self._container.close()
             self._open()
 
+    def left_or_all(self, read: Callable[[], Iterator[Item]], *, empty: SourceError) -> Iterator[Item]:
+        """Yield what `read` finds in what is left; if that is nothing, as behind the last picture, in all of the file.
+
+        Raises `empty` if there is nothing either.
+        """
+        for attempt in range(2):
+            if attempt:
+                self.rewind()
+            found = False
+            for each in read():
+                found = True
+                yield each
+            if found:
+                return
+        raise empty
+
     def rewind(self, inside_us: int = 0) -> None:
         """Go back to the key frame at or before a place, in microseconds since the beginning."""
         self._seek(inside_us)
@@ -146,7 +162,6 @@ class Loop:
 
 def error_text(error: Exception) -> str:
     """Return what FFmpeg or the system calls an error, from their tables; the rest of its text may hold anything."""
-    number = getattr(error, "errno", None) or 0
     if isinstance(error, av.error.FFmpegError) and error.strerror:
         return str(error.strerror)
-    return os.strerror(number) if number > 0 else type(error).__name__
+    return system_text(error)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from device.clock import monotonic_of_boottime_us, monotonic_us
-from device.errors import SourceAbsentError, SourceError
+from device.errors import SourceAbsentError, SourceError, system_text
 from device.media.colour import of_libcamera
 from device.media.planes import packed
 from device.sources.controls import checked_controls, unfit
@@ -229,10 +228,8 @@ def _configured(camera: Any, job: CameraJob) -> Layout:
 
 
 def _cause(error: BaseException) -> str:
-    """Return the system's words for an error number, else the error's type: libcamera's text may hold anything."""
-    cause = error.__cause__ or error
-    number = getattr(cause, "errno", None)
-    return os.strerror(number) if isinstance(number, int) else type(cause).__name__
+    """Return why picamera2 failed: it raises a RuntimeError of its own over what the system says."""
+    return system_text(error.__cause__ or error)
 
 
 def _missed(since_us: int, metadata: Mapping[str, Any]) -> int:

@@ -105,18 +105,11 @@ class VideoClip:
             sleep_until_us(end_us)
 
     def _frames(self) -> Iterator[tuple[VideoFrame, int]]:
-        """Yield what is left of this loop; if there is no picture, as behind the last one, all of the file."""
-        found = False
-        for attempt in range(2):
-            if attempt:
-                self._loop.rewind()
-            for each in self._loop.frames(VideoFrame):
-                found = True
-                yield each
-            if found:
-                return
-        raise SourceError(
-            f"{self._loop.path}: holds no picture that can be decoded; it may be incomplete", for_viewers=UNREADABLE
+        return self._loop.left_or_all(
+            lambda: self._loop.frames(VideoFrame),
+            empty=SourceError(
+                f"{self._loop.path}: holds no picture that can be decoded; it may be incomplete", for_viewers=UNREADABLE
+            ),
         )
 
     def _fitting(self, frame: VideoFrame) -> VideoFrame:

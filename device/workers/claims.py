@@ -1,4 +1,4 @@
-"""What a worker claims in its messages: foreign input, of which nothing is believed. Pure."""
+"""What a worker claims in its messages: untrusted input. Pure."""
 
 from __future__ import annotations
 

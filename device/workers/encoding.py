@@ -62,7 +62,7 @@ class Encoding:
         """
         admitted = self._limit is None or self._limit.admits(picture.captured_at_us)
         affordable = self._debt.allows(picture.captured_at_us) or self._all_keys
-        if not (admitted and affordable) and not self._next_key:  # else somebody waits for a key frame
+        if not (admitted and affordable) and not self._next_key:  # else a viewer waits for a key frame
             self.over_budget += admitted
             self.rate_limited += not admitted
             return

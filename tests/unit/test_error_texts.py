@@ -10,7 +10,7 @@ import av
 import pytest
 
 import device
-from device.encoders.v4l2 import _text
+from device.errors import system_text
 from device.sources.loop import error_text
 from device.sources.picamera2 import _cause
 from device.sources.pyaudio import _words
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ERRORS = {"SourceError", "SourceAbsentError", "EncoderError", "unfit"}
 # They return words from a table, or the type's name.
-IN_WORDS = {"_text", "_words", "_cause", "error_text", "type"}
+IN_WORDS = {"system_text", "_words", "_cause", "error_text", "type"}
 PLACES = ("sources/*.py", "encoders/*.py", "media/*.py", "workers/[cem]*.py", "workers/named.py")
 SECRET = "rtsp://admin:hunter2@192.0.2.7/"
 
@@ -84,7 +84,7 @@ def test_viewers_read_words_of_our_own(where: str) -> None:
             assert ast.unparse(part.value) in ("self._kind", "what")
 
 
-@pytest.mark.parametrize("in_words", (_text, _words, _cause, error_text))
+@pytest.mark.parametrize("in_words", (system_text, _words, _cause, error_text))
 def test_an_exception_in_words_is_the_systems_text_or_its_type(in_words: object) -> None:
     assert callable(in_words)
     for error in (OSError(19, SECRET), RuntimeError(SECRET), OSError(SECRET), ValueError(19, SECRET), KeyError(SECRET)):
