@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from device import config_file, log
 from device.check import hardware, media, network
-from device.check.report import Report
+from device.check.report import Report, report_failures
 from device.daemon import first_attributes
 from device.errors import ConfigError, CredentialError, ExitCode
 from device.health import state_file
@@ -33,7 +33,12 @@ _WAYS = {TokenFile: "a ready token", Endpoint: "the token endpoint", ApiKey: "mi
 async def run(argument: Path | None) -> int:
     """Print the rows; return 0 only if all that was not skipped holds."""
     report = Report()
-    await _steps(report, config_file.find(argument))
+    try:
+        await _steps(report, config_file.find(argument))
+    except BaseExceptionGroup as group:
+        report_failures(report, "check", group)
+    except Exception as error:  # a mistake of ours is a row as well  # noqa: BLE001
+        report_failures(report, "check", error)
     return ExitCode.FAILED if report.failed else ExitCode.OK
 
 
@@ -48,7 +53,7 @@ async def _steps(report: Report, path: Path) -> None:
         return
     for problem in (*config_file.warnings(path, config), *credentials.warnings(way)):
         report.warn("values", str(problem))
-    if not way.wanted.identity and identity_may_be_shared():
+    if not way.wanted.identity and not isinstance(way, TokenFile) and identity_may_be_shared():
         report.warn(
             "identity",
             f"nothing but the host's name tells {way.wanted.derived_identity} from other devices",
@@ -56,20 +61,27 @@ async def _steps(report: Report, path: Path) -> None:
         )
     service = state_file.read()
     _tell_service(report, service)
-    hardware.look(report, config, service)
+    with report.busy("devices", "asking the libraries"):
+        hardware.look(report, config, service)
     resolver = Resolver()
-    seen = [sight for url in config.room.url if (sight := await network.reach(report, url, resolver))]
-    ticket = await _ticket(report, config, way, seen[0] if seen else None, resolver)
+    with report.busy("server", "asking it"):
+        seen = [sight for url in config.room.url if (sight := await network.reach(report, url, resolver))]
+    with report.busy("grants", "obtaining a token"):
+        ticket = await _ticket(report, config, way, seen[0] if seen else None, resolver)
     if ticket is not None and ticket.url not in config.room.url:  # as the token endpoint says
-        sight = await network.reach(report, ticket.url, resolver)
+        with report.busy("server", "asking it"):
+            sight = await network.reach(report, ticket.url, resolver)
         seen = [sight] if sight else []
     if not seen or ticket is None:
         report.skipped("room", "server or token is missing, see above")
         return
-    if not await network.validate(report, ticket, resolver):
+    with report.busy("token", "asking the server"):
+        valid = await network.validate(report, ticket, resolver)
+    if not valid:
         return
     if isinstance(way, ApiKey):
-        await media.watch(report, config, way, seen[0], resolver)
+        with report.busy("room", "publishing and decoding"):
+            await media.watch(report, config, way, seen[0], resolver)
     else:
         report.skipped(
             "room",
@@ -126,12 +138,12 @@ async def _ticket(
         report.bad("grants", str(error))
         return None
     sources = [name for name in ("camera", "microphone") if getattr(config, name).source != "off"]
+    if ticket.grants.hidden:
+        report.bad("grants", "the token is hidden (video.hidden): nobody would see this device", hint="get another one")
+        return None
     if missing := ticket.grants.lacking(tuple(sources)):
         for each in missing:
             report.bad("grants", f"the token is not enough: {each}")
-        return None
-    if ticket.grants.hidden:
-        report.bad("grants", "the token is hidden (video.hidden): nobody would see this device", hint="get another one")
         return None
     server_now_s = at.server_now_s() if at else None
     notice = notice_of(ticket.grants.expires_at, time.time() if server_now_s is None else server_now_s)

@@ -1,7 +1,7 @@
 """Whether this process still does what it is for. Pure: the caller brings the time, in seconds.
 
 Each part says, at each step, by when it will be heard of again. A step that was begun and is neither finished nor
-due is a part that hangs; the watchdog is no longer fed then, and systemd starts the process again.
+due is a part that hangs; the process is ended then, by the service manager's watchdog or by `enforcer`.
 """
 
 from __future__ import annotations

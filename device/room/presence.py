@@ -209,7 +209,7 @@ class Presence:
             self._sight = await self._probe.look(ticket.url)
             self._routes.aim(self._sight.address)
         self._log_context.bind(identity=ticket.grants.identity, room=ticket.grants.room)
-        self._claim.take(ticket.url, room=ticket.grants.room, identity=ticket.grants.identity)
+        self._claim.take((ticket.url, *self._urls), room=ticket.grants.room, identity=ticket.grants.identity)
         prepare_sdk(ticket.url)
         log.debug("room.joining", url=ticket.url)
         return ticket
