@@ -44,7 +44,8 @@ async def run(config: Config, credentials: TokenSource, attributes: Attributes, 
     log.info("daemon.starting", version=device.__version__, model=board_model())
     notifier, state_file = Notifier.of_environment(), StateFile.of_environment()
     status, deadlines, clock = Status(attributes, notifier, state_file), Deadlines(), ServerClock()
-    if not credentials.wanted.identity and identity_may_be_shared():
+    own_identity = not credentials.wanted.identity and not isinstance(credentials, TokenFile)
+    if own_identity and identity_may_be_shared():
         log.warning(
             "room.identity_not_unique",
             identity=credentials.wanted.derived_identity,

@@ -35,7 +35,7 @@ def run(*, as_json: bool) -> int:
             continue
         for entry in entries:
             name, *rest = (f"{value}" if key == "name" else f"{key} {value}" for key, value in entry.items())
-            # A device names itself: nothing of that may steer the terminal.
+            # A device names itself: its name must not steer the terminal.
             text = "".join(each if each.isprintable() else "?" for each in f"{', '.join((name, *rest))}")
             sys.stdout.write(f"  {text}\n")
     return ExitCode.OK

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import os
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -140,6 +141,12 @@ class ThreadFailedError(DeviceError):
 
     retry = True
     public = "an internal error"
+
+
+def system_text(error: BaseException) -> str:
+    """Return the system's words for an error number, else the error's type: any other text may hold anything."""
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if isinstance(number, int) else type(error).__name__
 
 
 def leaves(error: BaseException) -> list[BaseException]:

@@ -96,7 +96,7 @@ class _Handler(logging.StreamHandler[TextIO]):
     """Writes lines; a line that cannot be written is not shown as it is."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Say that a line is missing, in the place of its unredacted text, which logging would print."""
+        """Write that a line is missing; logging would print its text without redaction."""
         kind = sys.exc_info()[0]
         with contextlib.suppress(Exception):
             self.stream.write(

@@ -31,7 +31,7 @@ _USER = re.compile(r"(?<![\w.+%-])[\w.+%-]++:(?=[^\s@:/\\])")
 
 
 def removed(text: str) -> str:
-    """Return the text with a mark in the place of each user and password."""
+    """Return the text with a mark instead of each user and password."""
     if "%40" in text or "2540" in text:
         text = _ENCODED.sub(_decoded_mark, text)
     if "/" in text:

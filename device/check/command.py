@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from device import log
 from device.app import first_attributes
 from device.check import hardware, media, network
-from device.check.report import Report
+from device.check.report import Report, report_failures
 from device.config import loading as config_file
 from device.errors import ConfigError, CredentialError, ExitCode
 from device.identity import identity_may_be_shared
@@ -27,13 +27,19 @@ if TYPE_CHECKING:
     from device.network.probe import ProbeResult
     from device.tokens.join_token import JoinToken
 
+_OUTSIDE = "this runs as root, outside the service's sandbox: the service may see less"
 _WAYS = {TokenFile: "a ready token", Endpoint: "the token endpoint", ApiKey: "minted here"}
 
 
 async def run(argument: Path | None) -> int:
     """Print the rows; return 0 only if all that was not skipped holds."""
     report = Report()
-    await _steps(report, config_file.find(argument))
+    try:
+        await _steps(report, config_file.find(argument))
+    except BaseExceptionGroup as group:
+        report_failures(report, "check", group)
+    except Exception as error:  # a mistake of ours is a row as well  # noqa: BLE001
+        report_failures(report, "check", error)
     return ExitCode.FAILED if report.failed else ExitCode.OK
 
 
@@ -43,14 +49,12 @@ async def _steps(report: Report, path: Path) -> None:
         return
     # Its own log goes nowhere: the rows say what is to be said.
     log.configure(level="error", format="auto", stream=io.StringIO())
-    if os.geteuid() == 0:
-        report.skipped("sandbox", "this runs as root, outside the service's sandbox: the service may see less")
     token_source = _select(report, config, path)
     if token_source is None:
         return
     for problem in (*config_file.warnings(path, config), *credentials.warnings(token_source)):
         report.warn("values", str(problem))
-    if not token_source.wanted.identity and identity_may_be_shared():
+    if not token_source.wanted.identity and not isinstance(token_source, TokenFile) and identity_may_be_shared():
         report.warn(
             "identity",
             f"nothing but the host's name tells {token_source.wanted.derived_identity} from other devices",
@@ -58,20 +62,27 @@ async def _steps(report: Report, path: Path) -> None:
         )
     service = state_file.read()
     _tell_service(report, service)
-    hardware.look(report, config, service)
+    with report.busy("devices", "asking the libraries"):
+        hardware.look(report, config, service)
     resolver = Resolver()
-    seen = [probed for url in config.room.url if (probed := await network.reach(report, url, resolver))]
-    join_token = await _join_token(report, config, token_source, seen[0] if seen else None, resolver)
+    with report.busy("server", "asking it"):
+        seen = [probed for url in config.room.url if (probed := await network.reach(report, url, resolver))]
+    with report.busy("grants", "obtaining a token"):
+        join_token = await _join_token(report, config, token_source, seen[0] if seen else None, resolver)
     if join_token is not None and join_token.url not in config.room.url:  # as the token endpoint says
-        probed = await network.reach(report, join_token.url, resolver)
+        with report.busy("server", "asking it"):
+            probed = await network.reach(report, join_token.url, resolver)
         seen = [probed] if probed else []
     if not seen or join_token is None:
         report.skipped("room", "server or token is missing, see above")
         return
-    if not await network.validate(report, join_token, resolver):
+    with report.busy("token", "asking the server"):
+        valid = await network.validate(report, join_token, resolver)
+    if not valid:
         return
     if isinstance(token_source, ApiKey):
-        await media.watch(report, config, token_source, seen[0], resolver)
+        with report.busy("room", "publishing and decoding"):
+            await media.watch(report, config, token_source, seen[0], resolver)
     else:
         report.skipped(
             "room",
@@ -89,7 +100,7 @@ def _load(report: Report, path: Path) -> Config | None:
         for problem in error.problems:
             report.bad("file" if problem in whole_file else "values", str(problem))
         return None
-    report.good("file", str(path))
+    report.good("file", f"{path}; {_OUTSIDE}" if os.geteuid() == 0 else str(path))
     report.good("values", f"camera {config.camera.source}, microphone {config.microphone.source}")
     return config
 
@@ -132,12 +143,12 @@ async def _join_token(
         report.bad("grants", str(error))
         return None
     sources = [name for name in ("camera", "microphone") if getattr(config, name).source != "off"]
+    if join_token.grants.hidden:
+        report.bad("grants", "the token is hidden (video.hidden): nobody would see this device", hint="get another one")
+        return None
     if missing := join_token.grants.lacking(tuple(sources)):
         for each in missing:
             report.bad("grants", f"the token is not enough: {each}")
-        return None
-    if join_token.grants.hidden:
-        report.bad("grants", "the token is hidden (video.hidden): nobody would see this device", hint="get another one")
         return None
     server_now_s = at.server_now_s() if at else None
     notice = notice_of(join_token.grants.expires_at, time.time() if server_now_s is None else server_now_s)

@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 def look(report: Report, config: Config, service: dict[str, Any]) -> None:
     """Ask the libraries; what the running service holds, its own state tells: empty where none runs."""
     if config.camera.source == "picamera2":
-        _row(report, "camera", service, lambda: _camera(config))
+        _row(report, "camera", service, lambda: _camera(config), _wanted(config.camera.device))
         _encoder_row(report, service, config)
     if config.microphone.source == "pyaudio":
-        _row(report, "microphone", service, lambda: _microphone(config))
+        _row(report, "microphone", service, lambda: _microphone(config), _wanted(config.microphone.device))
 
 
-def _row(report: Report, name: str, service: dict[str, Any], ask: Callable[[], str]) -> None:
+def _row(report: Report, name: str, service: dict[str, Any], ask: Callable[[], str], wanted: str = "") -> None:
     if said := str(service.get(name, "")):
         text = f"held by {_told(service, said)}"
         if said.startswith("live"):
             report.good(name, text)
-        else:
-            report.bad(name, text, hint="look at `journalctl -u livekit-device`")
+        else:  # what the service says of itself is for everybody on this host: it names no device
+            report.bad(name, f"{text}{wanted}", hint="look at `journalctl -u livekit-device`")
         return
     try:
         with quiet_libraries():
@@ -49,6 +49,10 @@ def _encoder_row(report: Report, service: dict[str, Any], config: Config) -> Non
         report.skipped("encoder", f"it is left to {_told(service, said)}")
     else:
         _row(report, "encoder", service | {"encoder": said}, lambda: _encoder(config))
+
+
+def _wanted(device: str) -> str:
+    return f" (configured: {device})" if device else ""
 
 
 def _told(service: dict[str, Any], said: str) -> str:

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 
 from livekit import rtc
 
-from device.errors import CredentialError, DeviceError, leaves
+from device.check.report import report_failures
+from device.errors import CredentialError, DeviceError, JoinError, leaves
 from device.ipc.supervisor import WorkerState
 from device.lifecycle.deadlines import Deadlines
 from device.lifecycle.sd_notify import Notifier
 from device.network.sdk import prepare_sdk
 from device.room.connect_errors import connect_error_text
+from device.room.reasons import reason_of
 from device.room.session import Session
 from device.streams.capture import capturing
 from device.telemetry.attributes import Attributes
@@ -89,10 +91,12 @@ async def watch(report: Report, config: Config, api_key: ApiKey, at: ProbeResult
                 await _measure(report, config, decoded, ours or partial(_attributes, room, identity))
             finally:
                 subscribing.cancel()
-    except BaseExceptionGroup as group:
-        _report_failure(report, group)
-    except DeviceError as error:
-        report.bad("publish", str(error))
+    except (BaseExceptionGroup, DeviceError) as error:
+        full = await _full(api_key, at, resolver) if any(isinstance(each, JoinError) for each in leaves(error)) else ""
+        if full:
+            report.bad("publish", f"{full}, the one that this check watches with among them")
+        else:
+            report_failures(report, "publish", error)
     finally:
         for task in decoders:
             task.cancel()
@@ -103,30 +107,24 @@ async def watch(report: Report, config: Config, api_key: ApiKey, at: ProbeResult
 
 
 async def _refusal(error: rtc.ConnectError, api_key: ApiKey, at: ProbeResult, resolver: Resolver) -> str:
-    """Say why a join was refused; a full room is answered like any error of the server (HTTP 500)."""
+    """Say why a join was refused."""
+    return await _full(api_key, at, resolver) or connect_error_text(error.message)
+
+
+async def _full(api_key: ApiKey, at: ProbeResult, resolver: Resolver) -> str:
+    """Say that the room is full, if it is: a join is answered then like any error of the server (HTTP 500)."""
     with contextlib.suppress(CredentialError):
         there, most = await api_key.occupancy(at, resolver)
         if 0 < most <= there:
             return f"the room is full ({there} of {most} participants)"
-    return connect_error_text(error.message)
-
-
-def _report_failure(report: Report, group: BaseExceptionGroup[BaseException]) -> None:
-    """Report each error of a group in words; a cancellation goes on."""
-    for error in leaves(group):
-        if isinstance(error, DeviceError):
-            report.bad("publish", str(error))
-        elif isinstance(error, Exception):
-            report.bad("publish", f"an internal error ({type(error).__name__})", hint="please report it")
-        else:
-            raise error
+    return ""
 
 
 @asynccontextmanager
 async def _publishing(
     config: Config, api_key: ApiKey, identity: str, at: ProbeResult
 ) -> AsyncIterator[Callable[[], Mapping[str, str]]]:
-    """Publish for a moment; yield what returns the states, with reasons for operators in the place of viewers' ones."""
+    """Publish for a moment; yield what returns the states, with reasons for operators instead of viewers."""
     token = api_key.publisher_token(at=at, identity=identity, ttl=_TTL)
     join_token = JoinToken(url=at.url, token=token, grants=read_grants(token))
     attributes = Attributes()
@@ -140,6 +138,8 @@ async def _publishing(
         stay = tasks.create_task(session.run())
         live = tasks.create_task(session.live.wait())
         await asyncio.wait({stay, live}, return_when=asyncio.FIRST_COMPLETED)
+        if stay.done() and stay.exception() is None:  # an error of it is raised by the group
+            raise JoinError(f"the session ended before it had published: {reason_of(stay.result().reason).text}")
         try:
             yield lambda: attributes.snapshot() | _with_reasons(attributes.snapshot(), reasons)
         finally:

@@ -40,7 +40,6 @@ _REFUSED: dict[int, tuple[str, str]] = {
     ),
     HTTPStatus.TOO_MANY_REQUESTS: ("the server limits requests (HTTP 429)", "try again in a minute"),
 }
-_NO_SERVER = ("a proxy answers HTTP {status} in place of the LiveKit server", "is the server up?")
 
 
 async def reach(report: Report, url: str, resolver: Resolver) -> ProbeResult | None:
@@ -119,7 +118,8 @@ async def validate(report: Report, join_token: JoinToken, resolver: Resolver) ->
         said = redirected(url, location, key="room.url")
         report.bad("token", f"the server did not judge it: {url} {said}", hint="the token was not sent there")
     elif status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        report.bad("token", _NO_SERVER[0].format(status=status), hint=_NO_SERVER[1])
+        said = f"a proxy answers HTTP {status} in place of the LiveKit server"
+        report.bad("token", said, hint="is the server up?")
     else:
         text, hint = _REFUSED.get(status, (f"the server answers HTTP {status}", ""))
         report.bad("token", text, hint=hint)

@@ -66,8 +66,8 @@ def load(path: Path) -> Config:
 def warnings(path: Path, config: Config) -> list[Problem]:
     """Return what is no error, but is not as it should be either: variables that mean nothing, a secret for all."""
     found = strangers()
-    inline = _read(path).get("credentials", {}).get("api_secret")
-    if inline and config.credentials.api_secret.get_secret_value() and (mode := readable_by_others(path)):
+    secret, mode = config.credentials.api_secret.get_secret_value(), readable_by_others(path)
+    if secret and mode and _read(path).get("credentials", {}).get("api_secret"):
         found.append(
             Problem(
                 f"{path}: credentials.api_secret",

@@ -14,9 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from device.config.values import Dimension, FilePath, WebSocketUrls, websocket_url
-
-__all__ = ["Config", "least_camera_stall_s", "websocket_url"]
+from device.config.values import Dimension, FilePath, WebSocketUrls  # noqa: TC001 - pydantic reads the annotations
 
 # Constants of other modules, which a process that only loads the configuration need not import; tests tie them.
 LONGEST_PAUSE_S = 0.65  # device.encoders.bitrate_budget

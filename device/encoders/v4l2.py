@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import os
 import queue
@@ -12,7 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from device.clock import monotonic_of_boottime_us
-from device.errors import EncoderError
+from device.errors import EncoderError, system_text
 from device.media.picture import AccessUnit, Picture, Sink
 
 if TYPE_CHECKING:
@@ -42,7 +43,10 @@ def board_encoder() -> str:
     except FileNotFoundError:
         return ""
     except OSError as error:
-        raise EncoderError(f"the board's encoder {DEVICE} cannot be opened: {error.strerror}") from None
+        viewers = "the encoder is in use by another program" if error.errno == errno.EBUSY else ""
+        raise EncoderError(
+            f"the board's encoder {DEVICE} cannot be opened: {system_text(error)}", for_viewers=viewers
+        ) from error
     try:
         answer = bytearray(_CAPABILITY_BYTES)
         fcntl.ioctl(descriptor, _QUERYCAP, answer)
@@ -64,7 +68,11 @@ class V4l2Encoder:
     name = "v4l2"
 
     def __init__(self, *, layout: Layout, fps: int, bitrate_bps: int, keyframe_interval_s: int, sink: Sink) -> None:
-        from picamera2.encoders.h264_encoder import H264Encoder
+        try:
+            from picamera2.encoders.h264_encoder import H264Encoder
+        except ImportError as error:
+            missing = error.name or "picamera2"
+            raise EncoderError(f"the board's encoder lacks its library: {missing} cannot be imported") from error
 
         self._sink = sink
         self._layout = layout
@@ -84,12 +92,15 @@ class V4l2Encoder:
         encoder.width, encoder.height = layout.width, layout.height
         encoder.stride, encoder.format = layout.stride, _FORMATS[layout.pixel_format]
         encoder.output = _output(self._on_unit)
-        try:
-            encoder.start()
-        except (OSError, RuntimeError, KeyError) as error:
-            why = _text(error)
-            raise EncoderError(f"the board's encoder {DEVICE} cannot be started: {why}") from None
         self._encoder: Any = encoder
+
+    def start(self) -> None:
+        """Open the device and start picamera2's thread, which `owns` knows from now on. Raises EncoderError."""
+        try:
+            self._encoder.start()
+        except (OSError, RuntimeError, KeyError, ValueError) as error:
+            self.close()
+            raise EncoderError(f"the board's encoder {DEVICE} cannot be started: {system_text(error)}") from error
 
     def encode(self, picture: Picture, *, key: bool) -> None:
         request = getattr(picture, "request", None)
@@ -106,39 +117,57 @@ class V4l2Encoder:
         if self._key_wanted:
             self._key_wanted = False
             self._encoder.force_key_frame()
+        held = getattr(request, "ref_count", None)
         try:
             self._encoder.encode("main", request)
-        except OSError as error:
-            raise EncoderError(f"the board's encoder failed: {_text(error)}") from None
+        except (OSError, RuntimeError, ValueError) as error:
+            # picamera2 acquires the request before the device refuses it, and does not release it.
+            if held is not None and request.ref_count > held:
+                request.release()
+            raise EncoderError(f"the board's encoder failed: {system_text(error)}") from error
 
     def owns(self, thread: threading.Thread) -> bool:
         """Say whether a thread is picamera2's for this encoder: its failure is raised at the next picture."""
         return thread is getattr(self._encoder, "thread", None)
 
     def close(self) -> None:
-        """Free the device, which may hang: no longer than two seconds. No unit reaches the sink after that."""
+        """Cut off the sink at once; the device, which may hang, is freed by a thread within a bounded time."""
+        if self._closed:
+            return
         self._closed = True
-        if self._sinking.acquire(timeout=_CLOSE_S):  # a unit that is on its way to the sink gets there before
+        if self._sinking.acquire(timeout=_CLOSE_S):  # a unit that is being sent is sent first
             self._sinking.release()
-        closing = threading.Thread(target=self._stop, name="encoder-close", daemon=True)
-        closing.start()
-        closing.join(_CLOSE_S)
-        if not self._encoder.thread.is_alive():
-            self._release_requests()
+        threading.Thread(target=self._shut_down, name="encoder-close", daemon=True).start()
+
+    def _shut_down(self) -> None:
+        stopping = threading.Thread(target=self._stop, name="encoder-stop", daemon=True)
+        stopping.start()
+        stopping.join(_CLOSE_S)
+        self._release_requests()
+        self._release_device()
 
     def _stop(self) -> None:
-        with contextlib.suppress(Exception):  # it has failed already: whatever it says now is no news
+        with contextlib.suppress(Exception):  # it has failed already: another failure is no news
             self._encoder.stop()
 
     def _release_requests(self) -> None:
-        """Give back the camera's buffers that picamera2's thread held when it ended."""
+        """Give back the camera's buffers that picamera2's thread held when it ended, or holds while it hangs."""
         held = getattr(self._encoder, "buf_frame", None)
         while held is not None:
             try:
                 request = held.get_nowait()
             except queue.Empty:
                 return
-            request.release()
+            with contextlib.suppress(Exception):  # one that cannot be released keeps no other one
+                request.release()
+
+    def _release_device(self) -> None:
+        """Close what stop() leaves open if the device fails or hangs in it: else it is busy for every other user."""
+        mapped = list(getattr(self._encoder, "bufs", {}).values())
+        for each in (*(buffer for buffer, _ in mapped), getattr(self._encoder, "vd", None)):
+            with contextlib.suppress(OSError, ValueError, BufferError):
+                if each is not None:
+                    each.close()
 
     def set_bitrate(self, bitrate_bps: int) -> None:
         import videodev2
@@ -148,7 +177,7 @@ class V4l2Encoder:
         try:
             fcntl.ioctl(self._encoder.vd, videodev2.VIDIOC_S_CTRL, control)
         except OSError as error:
-            raise EncoderError(f"the board's encoder refuses {bitrate_bps} bit/s: {error.strerror}") from None
+            raise EncoderError(f"the board's encoder refuses {bitrate_bps} bit/s: {system_text(error)}") from error
         self._encoder.bitrate = bitrate_bps
 
     def _bear(self, picture: Picture) -> None:
@@ -184,13 +213,8 @@ class V4l2Encoder:
                     )
                 )
         except BaseException as error:
-            self._failure = error
+            self._failure = self._failure or error
             raise
-
-
-def _text(error: BaseException) -> str:
-    """Return the system's words for an error number; any other text may hold anything."""
-    return getattr(error, "strerror", None) or type(error).__name__
 
 
 def _output(on_unit: Any) -> Any:

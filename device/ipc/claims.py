@@ -1,4 +1,4 @@
-"""What a worker claims in its messages is foreign input, and none of it is believed. Pure."""
+"""What a worker claims in its messages: untrusted input. Pure."""
 
 from __future__ import annotations
 

@@ -21,8 +21,17 @@ def present(root: Path = Path("/")) -> frozenset[str]:
     # Not /proc/asound: the unit's ProcSubset=pid hides it.
     for card in (root / "sys/class/sound").glob("card*"):
         with contextlib.suppress(OSError):
-            found.add(f"{card.name} {(card / 'id').read_text(errors='replace').strip()}")
+            name = (card / "id").read_text(errors="replace").strip()
+            found.add(" ".join(filter(None, (card.name, name, _place(card)))))
     return frozenset(found)
+
+
+def _place(card: Path) -> str:
+    """Return where a card is connected, such as a USB port: another place is another card."""
+    try:
+        return os.path.basename((card / "device").readlink())  # noqa: PTH119
+    except OSError:
+        return ""
 
 
 async def appearance(before: frozenset[str], *, within_s: float, root: Path = Path("/")) -> bool:

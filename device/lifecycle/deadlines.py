@@ -1,7 +1,7 @@
 """Deadlines of the daemon's parts. Pure: the caller supplies the time, in seconds.
 
-Each part extends its deadline at each step. A part that misses its deadline hangs: the watchdog is no longer fed, and
-systemd restarts the process.
+Each part extends its deadline at each step. A part that misses its deadline hangs: the process is ended then, by the
+service manager's watchdog or by `enforcer`.
 """
 
 from __future__ import annotations
@@ -23,4 +23,5 @@ class Deadlines:
 
     def missed(self, now: float) -> list[str]:
         """Return the names of the parts that have missed their deadline."""
-        return [name for name, due_at in self._due_at.items() if now > due_at]
+        # A copy: the enforcer's thread asks while the event loop adds parts.
+        return [name for name, due_at in self._due_at.copy().items() if now > due_at]

@@ -62,18 +62,18 @@ class Notifier:
     async def keep_alive(self, deadlines: Deadlines) -> None:
         """Ping the watchdog from the event loop, for ever, as long as each part meets its deadline.
 
-        A loop that is blocked pings no more, and neither does one in which a part hangs: the manager starts the
-        process again then.
+        A loop that is blocked pings no more, and neither does one in which a part hangs: the manager ends the
+        process then.
         """
         silent = False
         while True:
-            wait_s = self._watchdog_s / _PINGS_PER_TIMEOUT or _LOOK_S
+            wait_s = self._watchdog_s / _PINGS_PER_TIMEOUT if self.watched else _LOOK_S
             deadlines.give(EVENT_LOOP, now=time.monotonic(), within_s=wait_s + _LOOP_DUE_S)
             missed = deadlines.missed(time.monotonic())
             if missed and not silent and self.watched:
-                log.critical("daemon.hangs", parts=missed, hint="the service manager will start this process again")
+                log.critical("daemon.hangs", parts=missed, hint="the service manager's watchdog ends this process")
             silent = bool(missed)
-            if not missed and self._watchdog_s:
+            if not missed and self.watched:
                 self._send("WATCHDOG=1")
             await asyncio.sleep(wait_s)
 

@@ -51,11 +51,10 @@ def redirect_target(url: str, location: str | None, *, websocket: bool) -> str:
     """
     try:
         target = urlsplit(urljoin(url, location or ""))
-        host, port = target_of(target)
+        host, _ = target_of(target)
         scheme = _WEBSOCKET[target.scheme] if websocket else _HTTP[target.scheme]
     except (ValueError, KeyError):
         return ""
     if not location or not _HOST.fullmatch(host):
         return ""
-    bracketed = f"[{host}]" if ":" in host else host
-    return f"{scheme}://{bracketed if port == PORTS[target.scheme] else host_and_port(host, port)}"
+    return f"{scheme}://{host_header(target)}"

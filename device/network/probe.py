@@ -108,8 +108,7 @@ class Probe:
     async def _get(self, url: str) -> tuple[Answer, Line]:
         """Return the answer to one GET.
 
-        By hand: aiohttp, of which no more would be needed, costs a device with a ready token 8 MB and 0.15 s of its
-        start.
+        By hand: aiohttp costs a device with a ready token 8 MB and 0.15 s of its start.
         """
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(limit=_LINE_BYTES, loop=loop)

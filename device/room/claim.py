@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import errno
 import hashlib
 import socket
 import struct
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import structlog
 
 from device.errors import DeviceError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 log = structlog.get_logger()
 
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid (unix(7))
+_PORTS = {"ws": 80, "wss": 443}
 
 
 class IdentityInUseError(DeviceError):
@@ -25,43 +32,70 @@ class IdentityInUseError(DeviceError):
 
 
 class IdentityClaim:
-    """Held by an abstract socket (unix(7)): of all users, without a file, and given back by the kernel."""
+    """Held by abstract sockets (unix(7)): of all users, without a file, and given back by the kernel."""
 
     def __init__(self) -> None:
-        self._name = ""
-        self._socket: socket.socket | None = None
+        self._held: dict[str, socket.socket] = {}
 
-    def take(self, url: str, *, room: str, identity: str) -> None:
-        """Claim an identity in a room of a server, for as long as this process lives or claims no other.
+    def take(self, urls: Iterable[str], *, room: str, identity: str) -> None:
+        """Claim an identity in a room, for as long as this process lives or claims no other.
 
-        Raises IdentityInUseError that names the process which has it.
+        `urls` are all servers that this process may join: they may be nodes of one cluster, so that one which is in use
+        by another process is enough to wait. Raises IdentityInUseError that names the process.
         """
-        server = urlsplit(url).netloc.rpartition("@")[2].lower()
-        digest = hashlib.sha256(f"{server}\x00{room}\x00{identity}".encode()).hexdigest()
-        name = f"\0livekit-device/{digest[:32]}"
-        if name == self._name:
-            return
-        claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        try:
-            claim.bind(name)
-            claim.listen(1)
-        except OSError as error:
-            claim.close()
-            if error.errno == errno.EADDRINUSE:
-                raise IdentityInUseError(
-                    f"{identity!r} is in {room!r} already, from another process of this device{_holder(name)}; "
-                    "waiting for its end. For two devices set room.identity"
-                ) from None
-            log.debug("room.identity_unclaimed", error=error.strerror)  # without sockets nothing can be claimed
-            return
-        self.release()
-        self._name, self._socket = name, claim
+        # In one order: of two that claim at once, one gets all.
+        names = sorted({_name(url, room, identity) for url in urls})
+        fresh: dict[str, socket.socket] = {}
+        for name in names:
+            if name in self._held:
+                continue
+            claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+            try:
+                claim.bind(name)
+                claim.listen()
+                claim.setblocking(False)  # noqa: FBT003
+            except OSError as error:
+                claim.close()
+                if error.errno == errno.EADDRINUSE:
+                    for each in fresh.values():
+                        _close(each)
+                    raise IdentityInUseError(
+                        f"{identity!r} is in {room!r} already, from another process of this device{_holder(name)}; "
+                        "waiting for its end. For two devices set room.identity"
+                    ) from None
+                log.debug("room.identity_unclaimed", error=error.strerror)  # without sockets nothing can be claimed
+                continue
+            fresh[name] = claim
+            with contextlib.suppress(RuntimeError):  # outside a loop nobody has to be answered
+                asyncio.get_running_loop().add_reader(claim, _answer, claim)
+        for name in self._held.keys() - set(names):
+            _close(self._held.pop(name))
+        self._held |= fresh
 
     def release(self) -> None:
         """Give the identity back."""
-        if self._socket is not None:
-            self._socket.close()
-        self._name, self._socket = "", None
+        for each in self._held.values():
+            _close(each)
+        self._held.clear()
+
+
+def _name(url: str, room: str, identity: str) -> str:
+    parts = urlsplit(url)
+    server = f"{parts.hostname}:{parts.port or _PORTS.get(parts.scheme, 0)}"
+    digest = hashlib.sha256(f"{server}\0{room}\0{identity}".encode()).hexdigest()
+    return f"\0livekit-device/{digest[:32]}"
+
+
+def _answer(claim: socket.socket) -> None:
+    """Take the connection of a process that asks who holds this: else the queue would fill."""
+    with contextlib.suppress(OSError):
+        claim.accept()[0].close()
+
+
+def _close(claim: socket.socket) -> None:
+    with contextlib.suppress(RuntimeError):
+        asyncio.get_running_loop().remove_reader(claim)
+    claim.close()
 
 
 def _holder(name: str) -> str:

@@ -209,7 +209,9 @@ class RoomConnection:
             self._probed = await self._probe.look(join_token.url)
             self._routes.aim(self._probed.address)
         self._log_context.bind(identity=join_token.grants.identity, room=join_token.grants.room)
-        self._claim.take(join_token.url, room=join_token.grants.room, identity=join_token.grants.identity)
+        self._claim.take(
+            (join_token.url, *self._urls), room=join_token.grants.room, identity=join_token.grants.identity
+        )
         prepare_sdk(join_token.url)
         log.debug("room.joining", url=join_token.url)
         return join_token

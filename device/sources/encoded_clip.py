@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import av
 from av.bitstream import BitStreamFilterContext
 
 from device.clock import monotonic_us
@@ -14,7 +15,7 @@ from device.sources.loop import Loop
 from device.sources.pacing import sleep_until_us
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _US = 1_000_000
 _FORMATS = ("yuv420p", "yuvj420p")
@@ -23,7 +24,7 @@ _PARAMETER_SETS = {SPS, PPS}
 # what it lets wait at 60 frames a second, only a key frame helps.
 _MAX_LATE_US = 400_000
 _MAX_UNIT_BYTES = 4 << 20  # as much as one message to the daemon may hold
-_STILL_US = 1_000_000
+_STILL_US, _STILL_MOST_US = 1_000_000, 3_000_000
 # As long as units may get lost, and while the SDK probes the link, which it does in the first second with what it has
 # to send, each unit is the key frame: with pauses of 45 ms between them it believes, every other time, in a third of
 # what the link bears for 20 s, and its pacer holds back 1.6 s of video meanwhile (measured).
@@ -36,8 +37,8 @@ class EncodedClip:
 
     name = "file"
 
-    def __init__(self, *, path: str, epoch_us: int) -> None:
-        self._loop = Loop(path, "video", epoch_us)
+    def __init__(self, *, path: str, epoch_us: int, on_damage: Callable[[str], None] = lambda _path: None) -> None:
+        self._loop = Loop(path, "video", epoch_us, on_damage=on_damage)
         context = self._loop.stream.codec_context
         if context.name != "h264":
             raise self._refused(f"is {context.name}; allowed: h264")
@@ -56,33 +57,63 @@ class EncodedClip:
     def units(self) -> Iterator[AccessUnit]:
         """Yield access units for ever, each when it is due.
 
-        Where units are over already, as after a start in the middle, the last key frame stands in each second until
-        the next one is due: viewers see a still, not garbage. It replaces each unit while `hold` is set,
-        for times in which units may get lost, and for a second after that.
+        After a start in the middle the last key frame is shown at once, and again each second until the next one is
+        due: viewers see a still, not garbage. If none is due for 3 s, the file goes on from that key frame, late, until
+        its loop is over. The last key frame replaces each unit while `hold` is set, for times in which units may get
+        lost, and for a second after that.
 
         Raises SourceError for what cannot be passed through.
         """
         number, whole, shown_at_us, held_at_us = 0, False, 0, -_PROBED_US
-        key: bytes | None = None
+        key: tuple[bytes, int] | None = None
         for start_us in self._loop.starts():
-            for payload, is_key, offset_us in self._file():
+            end_us, shift_us, still_since_us = start_us + self._loop.duration_us, 0, 0
+            file = self._loop.left_or_all(self._rest, empty=self._refused("holds no picture"))
+            while (stored := next(file, None)) is not None:
+                payload, is_key, offset_us = stored
                 number += 1
-                due_us = start_us + offset_us
-                over = due_us < monotonic_us() - _MAX_LATE_US
-                key = payload if is_key else key
+                if not payload:
+                    whole = False
+                    continue
+                now_us, due_us = monotonic_us(), start_us + offset_us + shift_us
+                if shift_us and due_us >= end_us:
+                    break
+                over = due_us < now_us - _MAX_LATE_US
+                key = (payload, offset_us) if is_key else key
                 held_at_us = due_us if self.hold else held_at_us
                 pause_us = 0 if due_us - held_at_us < _PROBED_US else _STILL_US
                 whole = not over and not self.hold and (is_key or whole)
                 if whole:
                     sleep_until_us(due_us)
                     yield self._unit(payload, key=is_key, number=number, due_us=due_us)
-                elif key is not None and not over and due_us - shown_at_us >= pause_us:
-                    shown_at_us = due_us
+                    shown_at_us, still_since_us = due_us, 0
+                    continue
+                shown_us = max(due_us, now_us) if over else due_us
+                if key is None or shown_us - shown_at_us < (_STILL_US if over else pause_us):
+                    continue
+                still_since_us = 0 if self.hold else still_since_us or shown_us
+                if not self.hold and not over and shown_us - still_since_us >= _STILL_MOST_US:
                     sleep_until_us(due_us)
-                    yield self._unit(key, key=True, number=number, due_us=due_us)
+                    shift_us, still_since_us = monotonic_us() - start_us - key[1], 0
+                    self._loop.rewind(key[1])
+                    file = self._loop.left_or_all(self._rest, empty=self._refused("holds no picture"))
+                    continue
+                shown_at_us = shown_us
+                sleep_until_us(shown_us)
+                yield self._unit(key[0], key=True, number=number, due_us=shown_us)
+            # Its sound is longer, or it is cut short: a still is not a source that has died.
+            if key is None:
+                continue
+            for at_us in range(shown_at_us + _STILL_US, end_us, _STILL_US):
+                number, whole = number + 1, False
+                sleep_until_us(at_us)
+                yield self._unit(key[0], key=True, number=number, due_us=at_us)
 
-    def _file(self) -> Iterator[tuple[bytes, bool, int]]:
-        """Yield what is left of the file: Annex B, whether it is an IDR, and its time in microseconds."""
+    def _rest(self) -> Iterator[tuple[bytes, bool, int]]:
+        """Yield what is left of the file: Annex B, whether it is an IDR, and its time in microseconds.
+
+        A unit that is damaged is empty.
+        """
         annexb = BitStreamFilterContext("h264_mp4toannexb", self._loop.stream)
         before_us = -1
         for packet, offset_us in self._loop.packets():
@@ -91,7 +122,12 @@ class EncodedClip:
             if before_us >= 0 and offset_us - before_us > _US:
                 raise self._refused(f"has no picture for {(offset_us - before_us) / _US:.1f} s; allowed: 1 s at most")
             before_us = offset_us
-            payload = b"".join(bytes(each) for each in annexb.filter(packet))
+            try:
+                payload = b"".join(bytes(each) for each in annexb.filter(packet))
+            except av.error.InvalidDataError:
+                self._loop.damaged()
+                yield b"", False, offset_us
+                continue
             yield *self._complete(payload), offset_us
 
     def _complete(self, payload: bytes) -> tuple[bytes, bool]:

@@ -1,4 +1,4 @@
-"""Letters of any script, from the fonts that the system has; Pillow's own Latin one if it has none."""
+"""Letters of any script, from the fonts that the system has; for the rest GNU Unifont, which comes along."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw, ImageFont
 
+from device.sources.unifont import Unifont
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+    Font = ImageFont.FreeTypeFont | ImageFont.ImageFont | Unifont
 
 _FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts")
 # In this order, by the beginning of the file's name: good letters first, wide coverage last.
@@ -31,6 +33,7 @@ _PREFERRED = (
 )
 _SUFFIXES = (".ttf", ".otf", ".ttc")
 _NO_CHARACTER = "\U0010fffe"  # a noncharacter: what a font draws for it is what it draws for all that it lacks
+_NEUTRAL = frozenset(("WS", "ON", "CS", "ES", "ET", "NSM"))  # of the Unicode bidirectional algorithm (UAX #9)
 _REPLACEMENTS = ("\u25a1", "?")  # a white square, where there is one
 
 
@@ -39,8 +42,8 @@ class Lettering:
 
     def __init__(self, size: int, files: tuple[Path, ...] | None = None) -> None:
         found = font_files() if files is None else files
-        self._fonts: list[Font] = [*_opened(found, size), ImageFont.load_default(size)]
-        self._missing = [_drawn(font, _NO_CHARACTER) for font in self._fonts]
+        self._fonts: list[Font] = [*_opened(found, size), ImageFont.load_default(size), Unifont(size)]
+        self._missing = {id(font): _drawn(font, _NO_CHARACTER) for font in self._fonts if not isinstance(font, Unifont)}
         self._chosen: dict[str, tuple[Font, str]] = {}
 
     def length(self, text: str) -> float:
@@ -52,13 +55,21 @@ class Lettering:
         x, y = at
         ascent = max((_ascent(font) for font, _ in self._runs(text)), default=0)
         for font, run in self._runs(text):
-            draw.text((x, y + ascent - _ascent(font)), run, font=font, fill=fill)
+            place = (x, y + ascent - _ascent(font))
+            if isinstance(font, Unifont):
+                draw.bitmap((round(place[0]), round(place[1])), font.picture(_visual(run)), fill=fill)
+            else:
+                draw.text(place, run, font=font, fill=fill)
             x += font.getlength(run)
 
     def _runs(self, text: str) -> Iterator[tuple[Font, str]]:
         """Yield pieces of the text, each with the font that has all of its characters."""
         current, run = self._fonts[0], ""
         for character in printable(text):
+            # Spaces, signs and marks do not part words: Pillow writes from right to left within one piece only.
+            if run and unicodedata.bidirectional(character) in _NEUTRAL and self._has(current, character):
+                run += character
+                continue
             font, shown = self._choice(character)
             if font is not current and run:
                 yield current, run
@@ -82,10 +93,12 @@ class Lettering:
         return self._chosen[character]
 
     def _with(self, text: str) -> Font | None:
-        for font, missing in zip(self._fonts, self._missing, strict=True):
-            if text.isspace() or all(_drawn(font, each) != missing for each in text):
-                return font
-        return None
+        return next((font for font in self._fonts if all(self._has(font, each) for each in text)), None)
+
+    def _has(self, font: Font, character: str) -> bool:
+        if isinstance(font, Unifont):
+            return font.has(character)
+        return character.isspace() or _drawn(font, character) != self._missing[id(font)]
 
 
 def printable(text: str) -> str:
@@ -116,12 +129,39 @@ def _opened(files: tuple[Path, ...], size: int) -> Iterator[ImageFont.FreeTypeFo
             continue
 
 
-def _drawn(font: Font, text: str) -> tuple[tuple[int, int], bytes]:
+def _visual(run: str) -> str:
+    """Return a run with its words from right to left turned round, marks behind their letters, for a simple font."""
+    clusters: list[str] = []
+    for each in run:
+        if clusters and unicodedata.combining(each):
+            clusters[-1] += each
+        else:
+            clusters.append(each)
+    shown: list[str] = []
+    backwards: list[str] = []
+    neutral: list[str] = []
+    for cluster in clusters:
+        direction = unicodedata.bidirectional(cluster[0])
+        if direction in ("R", "AL"):
+            (backwards or shown).extend(neutral)
+            backwards.append(cluster)
+            neutral = []
+        elif direction in _NEUTRAL:
+            neutral.append(cluster)
+        else:
+            shown += [*reversed(backwards), *neutral, cluster]
+            backwards, neutral = [], []
+    return "".join((*shown, *reversed(backwards), *neutral))
+
+
+def _drawn(font: ImageFont.FreeTypeFont | ImageFont.ImageFont, text: str) -> tuple[tuple[int, int], bytes]:
     mask = font.getmask(text, mode="L")
     return mask.size, bytes(mask)
 
 
 def _ascent(font: Font) -> int:
+    if isinstance(font, Unifont):
+        return font.ascent()
     return font.getmetrics()[0] if isinstance(font, ImageFont.FreeTypeFont) else 0
 
 

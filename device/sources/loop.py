@@ -2,55 +2,69 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import av
 from av.audio.frame import AudioFrame
+from av.stream import Disposition
 from av.video.frame import VideoFrame
 
 from device.clock import monotonic_us
-from device.errors import SourceError
+from device.errors import SourceError, system_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 FrameType = TypeVar("FrameType", VideoFrame, AudioFrame)
+Item = TypeVar("Item")
 
 _US = 1_000_000
 _MIN_DURATION_US = 100_000
-_UNREADABLE = "the file cannot be read"
+UNREADABLE = "the file cannot be read"
 
 
 class Loop:
     """An open file and its place on the monotonic clock: loop n begins at epoch + n * duration."""
 
-    def __init__(self, path: str, kind: Literal["video", "audio"], epoch_us: int) -> None:
-        try:
-            self._container = av.open(path)
-        except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise SourceError(
-                f"{path}: cannot be opened: {error_text(error)}", for_viewers="the file cannot be opened"
-            ) from None
-        streams: Any = getattr(self._container.streams, kind)
-        if not streams:
-            raise SourceError(f"{path}: holds no {kind}", for_viewers=f"the file holds no {kind}")
+    def __init__(
+        self,
+        path: str,
+        kind: Literal["video", "audio"],
+        epoch_us: int,
+        *,
+        on_damage: Callable[[str], None] = lambda _path: None,
+    ) -> None:
+        self.path, self._kind = path, kind
+        self._on_damage, self._damage_reported = on_damage, False
+        self._open()
         duration_us = self._container.duration
         if duration_us is None or duration_us < _MIN_DURATION_US:
             raise SourceError(
                 f"{path}: has no known duration of at least 0.1 s, so it cannot be looped",
                 for_viewers="the file cannot be looped",
             )
-        self.path = path
-        self.stream = streams[0]
-        if self.stream.codec_context is None:
-            raise SourceError(
-                f"{path}: holds {kind} that cannot be decoded: the file is incomplete, or its codec is not known",
-                for_viewers=_UNREADABLE,
-            )
         self.duration_us: int = duration_us
         self._origin_us: int = self._container.start_time or 0
         self._epoch_us = epoch_us
+
+    def _open(self) -> None:
+        try:
+            self._container = av.open(self.path)
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise SourceError(
+                f"{self.path}: cannot be opened: {error_text(error)}", for_viewers="the file cannot be opened"
+            ) from None
+        streams: Any = getattr(self._container.streams, self._kind)
+        # A cover, as music players show it, is a stream too.
+        self.stream: Any = next((each for each in streams if not each.disposition & Disposition.attached_pic), None)
+        if self.stream is None:
+            raise SourceError(f"{self.path}: holds no {self._kind}", for_viewers=f"the file holds no {self._kind}")
+        if self.stream.codec_context is None:
+            raise SourceError(
+                f"{self.path}: holds {self._kind} that cannot be decoded: the file is incomplete, or its codec is not "
+                "known",
+                for_viewers=UNREADABLE,
+            )
 
     def starts(self) -> Iterator[int]:
         """Yield the monotonic start of each loop, the running one first, with the file at that place.
@@ -70,29 +84,72 @@ class Loop:
     def _seek(self, inside_us: int) -> None:
         try:
             self._container.seek(self._origin_us + inside_us)
-        except av.error.FFmpegError as error:
-            raise SourceError(
-                f"{self.path}: cannot be played from its middle: {error_text(error)}", for_viewers=_UNREADABLE
-            ) from None
+        except av.error.FFmpegError:  # it may still be played from its beginning
+            self._container.close()
+            self._open()
+
+    def left_or_all(self, read: Callable[[], Iterator[Item]], *, empty: SourceError) -> Iterator[Item]:
+        """Yield what `read` finds in what is left; if that is nothing, as behind the last picture, in all of the file.
+
+        Raises `empty` if there is nothing either.
+        """
+        for attempt in range(2):
+            if attempt:
+                self.rewind()
+            found = False
+            for each in read():
+                found = True
+                yield each
+            if found:
+                return
+        raise empty
+
+    def rewind(self, inside_us: int = 0) -> None:
+        """Go back to the key frame at or before a place, in microseconds since the beginning."""
+        self._seek(inside_us)
+
+    def hurry(self, *, on: bool) -> None:
+        """Leave out pictures on which no other one builds, before they are decoded, or decode all of them again."""
+        self.stream.codec_context.skip_frame = "NONREF" if on else "DEFAULT"
 
     def frames(self, kind: type[FrameType]) -> Iterator[tuple[FrameType, int]]:
-        """Yield what is left of the file, each frame with its time since the beginning, in microseconds."""
-        try:
-            for frame in self._container.decode(self.stream):
+        """Yield what is left of the file, each frame with its time since the beginning, in microseconds.
+
+        What is damaged, as at the end of a file that is cut short, is left out.
+        """
+        for packet in self._packets():
+            try:
+                decoded = packet.decode()
+            except av.error.InvalidDataError:
+                self.damaged()
+                continue
+            except av.error.FFmpegError as error:
+                raise self._unreadable(error) from None
+            for frame in decoded:
                 if not isinstance(frame, kind):
                     raise self._untimed()
                 yield frame, self._since_start_us(frame)
-        except av.error.FFmpegError as error:
-            raise SourceError(f"{self.path}: cannot be decoded: {error_text(error)}", for_viewers=_UNREADABLE) from None
+
+    def damaged(self) -> None:
+        """Report, once, that a part of the file cannot be read."""
+        if not self._damage_reported:
+            self._damage_reported = True
+            self._on_damage(self.path)
 
     def packets(self) -> Iterator[tuple[av.Packet[Any], int]]:
         """Yield what is left of the file as it is stored, each packet with its time as `frames` does."""
+        for packet in self._packets():
+            if packet.size:  # the last one, empty, is for a decoder
+                yield packet, self._since_start_us(packet)
+
+    def _packets(self) -> Iterator[av.Packet[Any]]:
         try:
-            for packet in self._container.demux(self.stream):
-                if packet.size:  # the last one, empty, is for a decoder
-                    yield packet, self._since_start_us(packet)
+            yield from self._container.demux(self.stream)
         except av.error.FFmpegError as error:
-            raise SourceError(f"{self.path}: cannot be read: {error_text(error)}", for_viewers=_UNREADABLE) from None
+            raise self._unreadable(error) from None
+
+    def _unreadable(self, error: av.error.FFmpegError) -> SourceError:
+        return SourceError(f"{self.path}: cannot be read: {error_text(error)}", for_viewers=UNREADABLE)
 
     def _since_start_us(self, stored: VideoFrame | AudioFrame | av.Packet[Any]) -> int:
         if stored.pts is None or stored.time_base is None:
@@ -100,12 +157,11 @@ class Loop:
         return int(stored.pts * stored.time_base * _US) - self._origin_us
 
     def _untimed(self) -> SourceError:
-        return SourceError(f"{self.path}: has frames without a time stamp", for_viewers=_UNREADABLE)
+        return SourceError(f"{self.path}: has frames without a time stamp", for_viewers=UNREADABLE)
 
 
 def error_text(error: Exception) -> str:
     """Return what FFmpeg or the system calls an error, from their tables; the rest of its text may hold anything."""
-    number = getattr(error, "errno", None) or 0
     if isinstance(error, av.error.FFmpegError) and error.strerror:
         return str(error.strerror)
-    return os.strerror(number) if number > 0 else type(error).__name__
+    return system_text(error)

@@ -39,6 +39,41 @@ def sleep_until_us(due_at_us: int) -> None:
         time.sleep(left_s)
 
 
+# At the start, decoding from the key frame before the running place takes less than a second as a rule; a quarter shows
+# whether it will. Later, late frames are shown no closer together than this: what is left out is caught up.
+_PATIENCE_US, _MEASURED_US, _LATE_APART_US = 1_000_000, 250_000, 100_000
+
+
+@dataclass(slots=True, kw_only=True)
+class LateFrames:
+    """Which frames are shown although they are over: fewer than there are, never none."""
+
+    period_us: int
+    _first: tuple[int, int] | None = field(default=None, init=False)
+    _shown_at_us: int | None = field(default=None, init=False)
+
+    def is_late(self, due_us: int, now_us: int) -> bool:
+        return due_us < now_us - self.period_us
+
+    def admits(self, due_us: int, now_us: int) -> bool:
+        """Say whether a frame is shown, and note that it is."""
+        if self.is_late(due_us, now_us):
+            if self._shown_at_us is None:
+                if self._will_be_in_time(due_us, now_us):
+                    return False
+            elif now_us - self._shown_at_us < _LATE_APART_US:
+                return False
+        self._shown_at_us = max(due_us, now_us)
+        return True
+
+    def _will_be_in_time(self, due_us: int, now_us: int) -> bool:
+        """Say whether decoding reaches the running place within its second, as fast as it has been so far."""
+        first_due_us, first_at_us = self._first = self._first or (due_us, now_us)
+        spent_us = now_us - first_at_us
+        gained_us = due_us - first_due_us - spent_us
+        return spent_us < _MEASURED_US or (now_us - due_us) * spent_us <= gained_us * (_PATIENCE_US - spent_us)
+
+
 @dataclass(slots=True, kw_only=True)
 class RateLimit:
     """Lets through at most `fps` frames a second of a source that has a rhythm of its own."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from device.clock import monotonic_of_boottime_us, monotonic_us
-from device.errors import SourceAbsentError, SourceError
+from device.errors import SourceAbsentError, SourceError, system_text
 from device.media.colour import of_libcamera
 from device.sources.controls import checked_controls, unfit
 from device.sources.pacing import RateLimit
@@ -66,15 +66,21 @@ class Picamera2Source:
             raise
         self.width, self.height, self.fps = self.layout.width, self.layout.height, job.fps
         self.pixel_format = self.layout.pixel_format
-        self.missed = 0  # the camera gives what there is; what is late stays in its own queue
+        self.missed = 0
         # Not camera_configuration()'s: picamera2 swaps a matrix and range that it does not expect for those it does.
         self.colour = of_libcamera(self._camera.libcamera_config.at(0).color_space, height=self.height)
 
     def pictures(self) -> Iterator[CameraPicture]:
         """Yield pictures for ever. Raises SourceError when none comes for 5 s."""
-        self._camera.start()
+        try:
+            self._camera.start()
+        except (RuntimeError, OSError) as error:
+            raise SourceError(
+                f"the camera cannot be started ({_cause(error)}); look at `dmesg`",
+                for_viewers="the camera cannot be started",
+            ) from error
         limit = RateLimit(fps=self.fps)
-        number = 0
+        number, before_us = 0, 0
         while True:
             try:
                 request = self._camera.capture_request(wait=_FIRST_FRAME_S)
@@ -85,7 +91,10 @@ class Picamera2Source:
                     for_viewers="the camera delivers no picture",
                 ) from None
             try:
-                captured_at_us = _captured_at_us(request.get_metadata())
+                metadata = request.get_metadata()
+                captured_at_us = _captured_at_us(metadata)
+                self.missed += _missed(captured_at_us - before_us, metadata) if before_us else 0
+                before_us = captured_at_us
                 if limit.admits(captured_at_us):
                     yield CameraPicture(
                         request=request, layout=self.layout, number=number, captured_at_us=captured_at_us
@@ -196,12 +205,18 @@ def _configured(camera: Any, job: CameraJob) -> Layout:
                 buffer_count=_BUFFERS,
             )
         )
-    except (RuntimeError, ValueError) as error:
-        raise SourceError(f"the camera refuses {job.width}x{job.height} at {job.fps} fps ({_cause(error)})") from error
+    except (RuntimeError, ValueError, TypeError, KeyError, OSError) as error:
+        raise unfit(
+            f"the camera refuses {job.width}x{job.height} at {job.fps} fps, or camera.controls ({_cause(error)})",
+            "the camera's settings do",
+        ) from error
     # libcamera adjusts what it cannot do, without a word.
     main = camera.camera_configuration()["main"]
     if main["format"] not in _PIXEL_FORMATS:
-        raise SourceError(f"the camera yields {main['format']}; known are {' and '.join(_PIXEL_FORMATS)}")
+        raise SourceError(
+            f"the camera yields {main['format']}; known are {' and '.join(_PIXEL_FORMATS)}",
+            for_viewers="the camera's pixel format is not supported",
+        )
     width, height = main["size"]
     if (width, height) != (job.width, job.height):
         raise unfit(
@@ -213,9 +228,14 @@ def _configured(camera: Any, job: CameraJob) -> Layout:
 
 
 def _cause(error: BaseException) -> str:
-    """Return the system's words for an error number, else the error's type: libcamera's text may hold anything."""
-    cause = error.__cause__ or error
-    return getattr(cause, "strerror", None) or type(cause).__name__
+    """Return why picamera2 failed: it raises a RuntimeError of its own over what the system says."""
+    return system_text(error.__cause__ or error)
+
+
+def _missed(since_us: int, metadata: Mapping[str, Any]) -> int:
+    """Return how many frames the sensor took since the one before: picamera2 drops those that are not fetched."""
+    period_us = int(metadata.get("FrameDuration") or 0)
+    return max(0, round(since_us / period_us) - 1) if period_us > 0 else 0
 
 
 def _captured_at_us(metadata: Mapping[str, Any]) -> int:

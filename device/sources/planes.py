@@ -38,7 +38,10 @@ def packed(buffer: npt.NDArray[np.uint8], layout: Layout) -> av.VideoFrame:
     width, height, stride = layout.width, layout.height, layout.stride
     needed = stride * height * 3 // 2
     if stride < width or buffer.size < needed:
-        raise SourceError(f"a picture of {width}x{height} needs {needed} bytes, the camera gave {buffer.size}")
+        raise SourceError(
+            f"a picture of {width}x{height} needs {needed} bytes, the camera gave {buffer.size}",
+            for_viewers="the camera delivers incomplete pictures",
+        )
     flat = buffer.reshape(-1)[:needed]
     luma, chroma = flat[: stride * height], flat[stride * height :]
     if layout.pixel_format == "nv12":

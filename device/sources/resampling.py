@@ -58,5 +58,5 @@ class Resampler:
             except (BlockingIOError, av.error.EOFError):
                 return bytes(ready)
             if not isinstance(piece, av.AudioFrame):
-                raise SourceError("the resampler yields no sound")
+                raise SourceError("the resampler yields no sound", for_viewers="the sound cannot be resampled")
             ready += piece.to_ndarray().tobytes()

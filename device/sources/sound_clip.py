@@ -9,12 +9,13 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 
 from device.clock import monotonic_us
+from device.errors import SourceError
 from device.media.block import BLOCK_MS, BLOCK_SAMPLES, SAMPLE_RATE, Block
-from device.sources.loop import Loop
+from device.sources.loop import UNREADABLE, Loop
 from device.sources.pacing import sleep_until_us
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import numpy.typing as npt
 
@@ -29,8 +30,10 @@ class SoundClip:
 
     name = "file"
 
-    def __init__(self, *, path: str, channels: int, epoch_us: int) -> None:
-        self._loop = Loop(path, "audio", epoch_us)
+    def __init__(
+        self, *, path: str, channels: int, epoch_us: int, on_damage: Callable[[str], None] = lambda _path: None
+    ) -> None:
+        self._loop = Loop(path, "audio", epoch_us, on_damage=on_damage)
         self._channels = channels
 
     def blocks(self) -> Iterator[Block]:
@@ -56,12 +59,14 @@ class SoundClip:
 
     def _pieces(self) -> Iterator[tuple[int, Samples]]:
         """Yield interleaved samples without a gap; each with the place of its first, in samples of the clock."""
-        position = -1
+        position, heard_to_its_end = -1, False
         for start_us in self._loop.starts():
             layout = "mono" if self._channels == 1 else "stereo"
             resampler = AudioResampler(format="s16", layout=layout, rate=SAMPLE_RATE)
             end = (start_us + self._loop.duration_us) * SAMPLE_RATE // _US
+            found = False
             for frame, offset_us in self._loop.frames(AudioFrame):
+                found = True
                 due = (start_us + offset_us) * SAMPLE_RATE // _US
                 if position < 0:
                     position = due
@@ -74,7 +79,15 @@ class SoundClip:
                     samples = piece.to_ndarray().reshape(-1)[:left].astype(np.int16, copy=False)
                     yield position, samples
                     position += len(samples) // self._channels
-            while 0 <= position < end:
+            if not found and heard_to_its_end:
+                raise SourceError(
+                    f"{self._loop.path}: holds no sound that can be decoded; it may be incomplete",
+                    for_viewers=UNREADABLE,
+                )
+            heard_to_its_end = True
+            if position < 0:  # a start behind the last sound
+                position = monotonic_us() * SAMPLE_RATE // _US
+            while position < end:
                 count = min(end - position, SAMPLE_RATE)
                 yield position, self._silence(count)
                 position += count

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 from av.video.frame import VideoFrame
 
 from device.clock import monotonic_us
+from device.errors import SourceError
 from device.media.colour import Colour, customary
 from device.media.picture import FramePicture
-from device.sources.loop import Loop
-from device.sources.pacing import sleep_until_us
+from device.sources.loop import UNREADABLE, Loop
+from device.sources.pacing import LateFrames, sleep_until_us
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _US = 1_000_000
 _UNSPECIFIED = 2  # ITU-T H.273
-# Decoding from the key frame before the running place takes less than this, as a rule; and late pictures are shown
-# no closer together, for what is left out is caught up.
-_PATIENCE_US, _LATE_APART_US = 1_000_000, 100_000
+# Further behind than this, pictures on which no other one builds are not decoded until it has caught up.
+_HURRY_US = 500_000
 
 
 class VideoClip:
@@ -29,9 +29,22 @@ class VideoClip:
     name = "file"
     pixel_format = "yuv420p"
 
-    def __init__(self, *, path: str, width: int, height: int, fps: int, epoch_us: int) -> None:
-        self._loop = Loop(path, "video", epoch_us)
+    def __init__(
+        self,
+        *,
+        path: str,
+        width: int,
+        height: int,
+        fps: int,
+        epoch_us: int,
+        on_damage: Callable[[str], None] = lambda _path: None,
+    ) -> None:
+        self._loop = Loop(path, "video", epoch_us, on_damage=on_damage)
         context = self._loop.stream.codec_context
+        if not (context.width and context.height and context.pix_fmt):
+            raise SourceError(
+                f"{path}: holds pictures of unknown size or format; it may be incomplete", for_viewers=UNREADABLE
+            )
         scale = min(1.0, width / context.width, height / context.height)
         self.width = max(2, int(context.width * scale) & ~1)
         self.height = max(2, int(context.height * scale) & ~1)
@@ -44,39 +57,63 @@ class VideoClip:
     def pictures(self) -> Iterator[FramePicture]:
         """Yield pictures for ever, each when it is due; those that are over already are left out.
 
-        If decoding is slower than real time, or begins far before the running place because there is no key frame
+        If decoding is slower than real time, or starts far before the running place because there is no key frame
         nearby, pictures come late instead: fewer of them, never none. They have the capture time at which they are
-        shown, and the film goes on from there; it is in step with its sound again when decoding has caught up.
+        shown. Pictures on which no other one builds are not decoded meanwhile. Each loop ends when its time is over,
+        so the next one starts in step with its sound.
         """
-        number, last_due_us = 0, 0
-        shown_at_us = monotonic_us() + _PATIENCE_US - _LATE_APART_US
+        number, last_us = 0, 0
+        lateness = LateFrames(period_us=self._period_us)
         last: VideoFrame | None = None
         for start_us in self._loop.starts():
-            for frame, offset_us in self._loop.frames(VideoFrame):
-                due_us = start_us + offset_us
+            end_us = start_us + self._loop.duration_us
+            unshown: VideoFrame | None = None
+            hurrying = shown = False
+            for frame, offset_us in self._frames():
+                now_us, due_us = monotonic_us(), start_us + offset_us
+                if shown and now_us >= end_us:
+                    unshown = None
+                    break
+                late = lateness.is_late(due_us, now_us)
+                captured_at_us = now_us if late else due_us
                 # A quarter of a period of tolerance: time stamps of containers are rounded.
-                if due_us - last_due_us < self._period_us * 3 // 4:
+                if captured_at_us - last_us < self._period_us * 3 // 4:
                     continue
                 number += 1
-                now_us = monotonic_us()
-                late = due_us < now_us - self._period_us
-                if late and now_us - shown_at_us < _LATE_APART_US:
+                if hurrying != (late and (hurrying or due_us < now_us - _HURRY_US)):
+                    hurrying = not hurrying
+                    self._loop.hurry(on=hurrying)
+                if not lateness.admits(due_us, now_us):
                     self.missed += 1
+                    unshown = frame
                     continue
-                for held in () if late else self._held(last, last_due_us, due_us):
+                for held in () if late else self._held(last, last_us, due_us):
                     number += 1
                     yield replace(held, number=number)
-                last_due_us = due_us
-                last = frame.reformat(width=self.width, height=self.height, format=self.pixel_format)
-                sleep_until_us(due_us)
-                shown_at_us = monotonic_us()
-                yield FramePicture(frame=last, number=number, captured_at_us=shown_at_us if late else due_us)
-            end_us = start_us + self._loop.duration_us
-            for held in self._held(last, max(last_due_us, shown_at_us - _US), end_us):
+                unshown, shown = None, True
+                last, last_us = self._fitting(frame), captured_at_us
+                sleep_until_us(captured_at_us)
+                yield FramePicture(frame=last, number=number, captured_at_us=last_us)
+            if unshown is not None:  # the file's last picture is over, as if its sound is longer
+                last, last_us = self._fitting(unshown), monotonic_us()
+                yield FramePicture(frame=last, number=number, captured_at_us=last_us)
+            self._loop.hurry(on=False)
+            for held in self._held(last, last_us, end_us):
                 number += 1
-                last_due_us = held.captured_at_us
+                last_us = held.captured_at_us
                 yield replace(held, number=number)
             sleep_until_us(end_us)
+
+    def _frames(self) -> Iterator[tuple[VideoFrame, int]]:
+        return self._loop.left_or_all(
+            lambda: self._loop.frames(VideoFrame),
+            empty=SourceError(
+                f"{self._loop.path}: holds no picture that can be decoded; it may be incomplete", for_viewers=UNREADABLE
+            ),
+        )
+
+    def _fitting(self, frame: VideoFrame) -> VideoFrame:
+        return frame.reformat(width=self.width, height=self.height, format=self.pixel_format)
 
     def _held(self, frame: VideoFrame | None, since_us: int, until_us: int) -> Iterator[FramePicture]:
         """Repeat a picture each second while the film has no other: a still is not a source that has died."""

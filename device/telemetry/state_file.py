@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
 SERVICE_PATH = Path("/run/livekit-device/state.json")  # RuntimeDirectory= of the unit
 _MAX_BYTES = 64 << 10
+_MAX_TEXT = 500
+_MAX_PID = 1 << 22  # proc(5), /proc/sys/kernel/pid_max
+_STARTTIME = 19  # field 22, counted from the one behind the name
 _READABLE = 0o644  # it holds no secret
 
 
@@ -33,7 +37,8 @@ class StateFile:
             return
         fresh = self._path.with_suffix(".new")
         with contextlib.suppress(OSError):
-            fresh.write_text(json.dumps({"pid": os.getpid(), **state}) + "\n")
+            own = {"pid": os.getpid(), "started": _started(os.getpid())}
+            fresh.write_text(json.dumps(own | dict(state)) + "\n")
             fresh.chmod(_READABLE)
             fresh.replace(self._path)
 
@@ -46,11 +51,30 @@ class StateFile:
 def read(path: Path = SERVICE_PATH) -> dict[str, Any]:
     """Return the state of a service that is running now; empty if none is, or if its file cannot be read."""
     try:
-        with path.open("rb") as file:
+        # Not to wait for whatever may be there in the place of a file.
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return {}
             state = json.loads(file.read(_MAX_BYTES))
-        pid = state["pid"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        pid, started = state["pid"], state.get("started")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
-    if not isinstance(pid, int) or pid <= 1 or not Path(f"/proc/{pid}").is_dir():
+    if not isinstance(pid, int) or isinstance(pid, bool) or not 1 < pid < _MAX_PID:
         return {}
-    return dict(state)
+    now = _started(pid)
+    if now is None or started not in (None, now):  # it has ended, and another process may have its number
+        return {}
+    texts = {str(key): _printable(value) for key, value in state.items() if isinstance(value, str)}
+    return {"pid": pid, **texts}
+
+
+def _started(pid: int) -> int | None:
+    """Return when a process started, in clock ticks since boot (proc(5), starttime); None if there is none."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[_STARTTIME])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _printable(text: str) -> str:
+    return "".join(each if each.isprintable() else "?" for each in text[:_MAX_TEXT])

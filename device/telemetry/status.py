@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _AWAY = frozenset({WorkerState.STALLED, WorkerState.ABSENT})
-# Viewers receive nothing of such a track, whatever its source does.
+# Viewers do not receive such a track, whatever its source does.
 _HIDDEN = frozenset({PublishState.MUTED, PublishState.FORBIDDEN, PublishState.FAILED})
 
 

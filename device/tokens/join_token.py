@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from device.config.schema import websocket_url
+from device.config.values import websocket_url
 from device.errors import CredentialError, TokenMismatchError
 from device.redaction import hide
 from device.tokens.grants import Grants, read_grants

@@ -73,10 +73,6 @@ class AudioTrack:
                 self._drop()
         self._pending.put_nowait(block)
 
-    def unmute(self) -> None:
-        """Undo a mute by the room, locally."""
-        self.track.unmute()
-
     def resumed(self) -> None:
         """Forget what was captured while viewers received nothing."""
         self._source.clear_queue()

@@ -83,10 +83,6 @@ class VideoTrack:
         self._losses, self._fed_before = Losses(), self.fed
         self._carry_out(self._control.restarted())
 
-    def unmute(self) -> None:
-        """Undo a mute by the room, locally."""
-        self.track.unmute()
-
     def resumed(self) -> None:
         """Send a key frame, because viewers receive this track again after a mute."""
         self._losses, self._fed_before = Losses(), self.fed

@@ -11,7 +11,7 @@ from device.ipc.messages import CameraJob, Capturing, SetKeyFramesOnly
 from device.ipc.worker_link import WorkerLink, serve
 from device.workers.drops import DropLog
 from device.workers.encoding import Encoding
-from device.workers.named import named
+from device.workers.named import damage_log, named
 
 if TYPE_CHECKING:
     from device.workers.encoding import Source
@@ -36,7 +36,7 @@ def _run(link: WorkerLink) -> None:
 def _capture(link: WorkerLink, job: CameraJob) -> None:
     from device.workers.freeze_detector import FreezeDetector  # of decoded pictures
 
-    source = open_source(job)
+    source = open_source(job, link)
     encoding = Encoding(link, job, source)
     freeze_detector = FreezeDetector(link)
     drops = DropLog(lambda counts: link.log("info", "camera.frames_dropped", **counts))
@@ -46,14 +46,18 @@ def _capture(link: WorkerLink, job: CameraJob) -> None:
         encoding.encode(picture)
         freeze_detector.look(picture)
         drops.look(
-            time.monotonic(), late=source.missed, bitrate_budget=encoding.over_budget, encoder_busy=encoding.busy
+            time.monotonic(),
+            late=source.missed,
+            rate_limit=encoding.rate_limited,
+            bitrate_budget=encoding.over_budget,
+            encoder_busy=encoding.busy,
         )
 
 
 def _pass_through(link: WorkerLink, job: CameraJob) -> None:
     from device.sources.encoded_clip import EncodedClip
 
-    source = EncodedClip(path=job.path, epoch_us=job.epoch_us)
+    source = EncodedClip(path=job.path, epoch_us=job.epoch_us, on_damage=damage_log(link, "camera.file_damaged"))
     link.capturing(
         Capturing(source=source.name, encoder=job.encoder, width=source.width, height=source.height, fps=source.fps)
     )
@@ -70,7 +74,7 @@ def _pass_through(link: WorkerLink, job: CameraJob) -> None:
         link.unit(unit)
 
 
-def open_source(job: CameraJob) -> Source:
+def open_source(job: CameraJob, link: WorkerLink) -> Source:
     """Import and open the source that is asked for; the others' libraries stay out of this process."""
     match job.source:
         case "pattern":
@@ -80,12 +84,19 @@ def open_source(job: CameraJob) -> Source:
         case "file":
             from device.sources.video_clip import VideoClip
 
-            return VideoClip(path=job.path, width=job.width, height=job.height, fps=job.fps, epoch_us=job.epoch_us)
+            return VideoClip(
+                path=job.path,
+                width=job.width,
+                height=job.height,
+                fps=job.fps,
+                epoch_us=job.epoch_us,
+                on_damage=damage_log(link, "camera.file_damaged"),
+            )
         case "picamera2":
             from device.sources.picamera2 import Picamera2Source
 
             return Picamera2Source(job)
-    raise SourceError(f"there is no camera source {job.source!r}")
+    raise SourceError(f"there is no camera source {job.source!r}", for_viewers="the source is unknown")
 
 
 if __name__ == "__main__":

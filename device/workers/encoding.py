@@ -49,9 +49,12 @@ class Encoding:
         self._width, self._height, self._fps = source.width, source.height, float(source.fps)
         self._limit: RateLimit | None = None
         self._budget = BitrateBudget()
-        self.over_budget = 0  # pictures left out because too many bits were sent already
-        self._encoder = self._open()
+        # Pictures left out: because fewer a second are wanted, and because too many bits were sent already.
+        self.rate_limited = self.over_budget = 0
+        self._board: Encoder | None = None  # the board's encoder, also after software has taken over from it
+        self._size_kept_logged = False
         link.thread_owner = self._owns
+        self._encoder = self._open()
 
     def encode(self, picture: Picture) -> None:
         """Encode one picture, unless there are to be fewer of them, or too many bits were sent already.
@@ -62,6 +65,7 @@ class Encoding:
         affordable = self._budget.allows(picture.captured_at_us) or self._all_keys
         if not (admitted and affordable) and not self._next_key:  # else a viewer waits for a key frame
             self.over_budget += admitted
+            self.rate_limited += not admitted
             return
         key = self._all_keys or self._next_key
         self._next_key = False
@@ -77,8 +81,8 @@ class Encoding:
         return self._encoder.busy
 
     def _owns(self, thread: threading.Thread) -> bool:
-        """Say whether a thread that failed is the encoder's, which software takes over from at the next picture."""
-        return self._job.encoder == "auto" and self._encoder.owns(thread)
+        """Say whether a thread that failed is the board encoder's: software takes over, or has taken over already."""
+        return self._job.encoder == "auto" and self._board is not None and self._board.owns(thread)
 
     def _fall_back(self, error: EncoderError) -> None:
         """Let software take over from the board's encoder. Raises the error if there is nothing to fall back to."""
@@ -120,7 +124,8 @@ class Encoding:
         self._width, self._height = max(2, int(source.width * scale) & ~1), max(2, int(source.height * scale) & ~1)
         if self._encoder.name == "x264":
             self._encoder = self._software()  # it begins with a key frame and its headers
-        elif scale < 1:
+        elif scale < 1 and not self._size_kept_logged:
+            self._size_kept_logged = True
             self._link.log("info", "camera.size_kept", why="the board's encoder takes the pictures as they are")
 
     def _open(self) -> Encoder:
@@ -141,7 +146,10 @@ class Encoding:
         if not board_encoder():
             if self._job.encoder == "auto":
                 return self._software()
-            raise EncoderError("this board has no H.264 encoder; use camera.encoder = x264 or auto")
+            raise EncoderError(
+                "this board has no H.264 encoder; use camera.encoder = x264 or auto",
+                for_viewers="this board has no H.264 encoder",
+            )
         source = self._source
         if not isinstance(source, Picamera2Source):
             raise EncoderError(f"the board's encoder does not take pictures of source {source.name!r}")
@@ -152,6 +160,8 @@ class Encoding:
             keyframe_interval_s=self._job.keyframe_interval_s,
             sink=self._send,
         )
+        self._board = encoder
+        encoder.start()
         self._hello(encoder)
         return encoder
 

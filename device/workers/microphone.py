@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from device.errors import SourceError, WireError
 from device.ipc.messages import Capturing, MicrophoneJob, SetPace
 from device.ipc.worker_link import WorkerLink, serve
-from device.workers.named import named
+from device.workers.named import damage_log, named
 from device.workers.unchanged import UnchangedDetector
 
 if TYPE_CHECKING:
@@ -80,7 +80,9 @@ def open_source(job: MicrophoneJob, link: WorkerLink) -> Source:
         case "file":
             from device.sources.wave_file import WaveFile
 
-            source = WaveFile.fitting(path=job.path, channels=job.channels, epoch_us=job.epoch_us) or _decoded(job)
+            source = WaveFile.fitting(path=job.path, channels=job.channels, epoch_us=job.epoch_us) or _decoded(
+                job, link
+            )
             link.capturing(Capturing(source=source.name, channels=job.channels))
         case "pyaudio":
             from device.sources.pyaudio import PyAudioSource
@@ -98,14 +100,19 @@ def open_source(job: MicrophoneJob, link: WorkerLink) -> Source:
                 )
             )
         case _:
-            raise SourceError(f"there is no microphone source {job.source!r}")
+            raise SourceError(f"there is no microphone source {job.source!r}", for_viewers="the source is unknown")
     return source
 
 
-def _decoded(job: MicrophoneJob) -> Source:
+def _decoded(job: MicrophoneJob, link: WorkerLink) -> Source:
     from device.sources.sound_clip import SoundClip
 
-    return SoundClip(path=job.path, channels=job.channels, epoch_us=job.epoch_us)
+    return SoundClip(
+        path=job.path,
+        channels=job.channels,
+        epoch_us=job.epoch_us,
+        on_damage=damage_log(link, "microphone.file_damaged"),
+    )
 
 
 def _overflow_log(link: WorkerLink) -> Callable[[int], None]:

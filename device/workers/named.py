@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from device.errors import DeviceError, SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from device.ipc.worker_link import WorkerLink
 
 
 @contextmanager
@@ -25,3 +27,12 @@ def named(source: str, path: str) -> Iterator[None]:
             f"{path}: cannot be played ({type(error).__name__}): it is incomplete, or of a kind that is not supported",
             for_viewers="the file cannot be read",
         ) from error
+
+
+def damage_log(link: WorkerLink, event: str) -> Callable[[str], None]:
+    """Return what logs that a part of a file cannot be read."""
+
+    def on_damage(path: str) -> None:
+        link.log("warning", event, path=path, why="it is damaged or incomplete; the rest of it is played")
+
+    return on_damage

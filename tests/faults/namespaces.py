@@ -14,12 +14,13 @@ _START_S = 5.0
 _COMMAND_S = 10.0
 
 
-def enter_fresh_namespace() -> None:
+def enter_fresh_namespace(*, without_sdk: bool = False) -> None:
     """Move this thread, and all that it starts from now on, into a network namespace of its own.
 
-    Threads that already run stay where they are: the SDK's would send through the host.
+    Threads that already run stay where they are: the SDK's would send through the host. It may run already if it is
+    not used from here: `without_sdk`.
     """
-    for task in Path("/proc/self/task").iterdir():
+    for task in () if without_sdk else Path("/proc/self/task").iterdir():
         assert "tokio" not in (task / "comm").read_text(), "the SDK runs already; enter the namespace before it"
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(_CLONE_NEWNET):

@@ -35,7 +35,7 @@ def _in_a_namespace(scenario: Callable[[Routes], Awaitable[None]]) -> None:
     """Run a scenario in a thread whose namespace holds one link, `v0`, with a carrier."""
 
     def thread() -> None:
-        enter_fresh_namespace()
+        enter_fresh_namespace(without_sdk=True)
         run("ip", "link", "add", "v0", "type", "veth", "peer", "v1")
         for each in ("v0", "v1"):
             run("ip", "link", "set", each, "up")

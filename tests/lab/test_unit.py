@@ -10,26 +10,39 @@ import pytest
 from tests.lab.conftest import Record
 from tests.lab.machine import processes_of
 from tests.lab.meter import metering
+from tests.lab.root import LabError
 from tests.lab.service import CONFIG, CREDENTIALS, UNIT, Service
 
 SMALL: dict[str, object] = {"width": 640, "height": 480}
 READY_S = 10  # measured 0.8
 STOP_S = 2  # the issue's own limit
+LIVE = "room live; camera live; microphone live"
 DEAD = "ws://127.0.0.1:9"
 NOTHING: dict[str, Any] = {"camera": {"device": "none"}, "microphone": {"device": "none"}}
 
 
-def status_if(service: Service, holds: Callable[[str], bool]) -> str:
-    text = service.status()
-    return text if holds(text) else ""
-
-
 def live(service: Service) -> bool:
-    return service.status() == "room live; camera live; microphone live"
+    return service.status() == LIVE
+
+
+def until_status(service: Service, holds: Callable[[str], bool], *, timeout_s: float) -> str:
+    """Return the first STATUS that `holds`; the error tells the last one that did not."""
+    status = ""
+
+    def it_holds() -> bool:
+        nonlocal status
+        status = service.status()
+        return holds(status)
+
+    try:
+        service.machine.wait_for(it_holds, timeout_s=timeout_s, what="STATUS")
+    except LabError as error:
+        raise LabError(f"{error}; STATUS was {status!r}") from None
+    return status
 
 
 def until_live(service: Service) -> None:
-    service.machine.wait_for(lambda: live(service), timeout_s=40, what="STATUS of all that lives")
+    until_status(service, lambda text: text == LIVE, timeout_s=40)
 
 
 @pytest.mark.parametrize(
@@ -58,10 +71,10 @@ def test_ready_without_anything(
         journal.event("room.waiting")
         journal.event("worker.restarting", worker="camera")
         journal.event("worker.restarting", worker="microphone")
-        status = service.machine.wait_for(
-            lambda: status_if(service, lambda text: "waiting: " in text and text.count(": no ") == 2),
+        status = until_status(
+            service,
+            lambda text: "room waiting: " in text and text.count("is not connected") == 2,
             timeout_s=30,
-            what="STATUS in words",
         )
         record(
             f"READY without a device, with {what}; STATUS",
@@ -76,10 +89,8 @@ def test_status_follows(service: Service, record: Record) -> None:
         until_live(service)
         service.switch_camera("stalled")
         journal.event("worker.restarting", worker="camera")
-        stalled = service.machine.wait_for(
-            lambda: status_if(service, lambda text: "camera stalled" in text or "camera starting" in text),
-            timeout_s=20,
-            what="the change",
+        stalled = until_status(
+            service, lambda text: "camera stalled" in text or "camera starting" in text, timeout_s=20
         )
         service.switch_camera("")
         until_live(service)

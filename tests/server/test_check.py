@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 import time
@@ -39,24 +40,15 @@ def _rows(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
 
 def _with_fixed_token(server: Server, room: str, folder: Path, *, can_publish: bool = True) -> dict[str, str]:
     """Return the environment of a daemon that has a ready token, in the file `token`, and no key."""
-    video = api.VideoGrants(room_join=True, room=room, can_publish=can_publish, can_update_own_metadata=True)
-    token = api.AccessToken(server.api_key, server.api_secret).with_identity("device").with_grants(video)
-    (folder / "token").write_text(token.to_jwt())
-    return daemons.environment(
-        server,
-        room,
-        DEVICE_CREDENTIALS__API_KEY="",
-        DEVICE_CREDENTIALS__API_SECRET="",
-        DEVICE_CREDENTIALS__TOKEN_FILE="token",
-    )
+    variables = daemons.with_ready_token(server, room, folder / "token", can_publish=can_publish)
+    return variables | {"DEVICE_CREDENTIALS__TOKEN_FILE": "token"}
 
 
 def test_all_is_well(server: Server, room: str, config: Path) -> None:
     done = _device("check", "--config", str(config), variables=daemons.environment(server, room))
     assert done.returncode == 0, done.stdout + done.stderr
     rows = _rows(done)
-    # As root it is outside the service's sandbox, and says so.
-    assert rows.pop("sandbox", "-") == "-"
+    assert ("outside the service's sandbox" in done.stdout) == (os.geteuid() == 0)
     assert set(rows.values()) == {"✓"}
     assert {"file", "values", "credentials", "name", "server", "clock", "grants", "token", "room"} <= set(rows)
     assert {"picture", "sound"} <= set(rows)
@@ -110,6 +102,15 @@ def test_a_full_room_a_hidden_token_and_one_that_ends_soon_are_named(
         assert "the room is full (1 of 1 participants)" in done.stdout, done.stdout
 
     asyncio.run(full())
+
+    async def one_place() -> None:
+        async with api.LiveKitAPI(server.url, server.api_key, server.api_secret) as operator:
+            await operator.room.create_room(api.CreateRoomRequest(name=f"{room}-small", max_participants=1))
+
+    asyncio.run(one_place())
+    done = _device("check", "--config", str(config), variables=daemons.environment(server, f"{room}-small"))
+    assert done.returncode == 1
+    assert "the room is full (1 of 1 participants), the one that this check watches with among them" in done.stdout
     video = {"roomJoin": True, "room": room, "canUpdateOwnMetadata": True}
     variables = _with_fixed_token(server, room, tmp_path)
     for grants, left_s, code, said in (
@@ -193,4 +194,5 @@ def test_check_says_why_a_source_is_away_in_words_for_operators(
     [row] = [line for line in done.stdout.splitlines() if line.split()[1] == "picture"]
     assert row.startswith("✗")
     assert f"stalled: {film}: " in row
-    assert done.stderr == ""
+    # The SDK's decoder writes by itself of a picture that lacks a packet, as on a busy machine.
+    assert [line for line in done.stderr.splitlines() if not line.startswith("[h264 @ ")] == []

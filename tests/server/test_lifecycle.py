@@ -14,7 +14,7 @@ from livekit import api
 from tests.support import daemon as daemons
 from tests.support.children import alive, living_descendants
 from tests.support.livekit_server import Server, livekit_server
-from tests.support.watcher import Watcher, watching
+from tests.support.watcher import watching
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,20 +22,11 @@ if TYPE_CHECKING:
 _FIRST_S = 30.0
 
 
-async def _until_live(watcher: Watcher) -> None:
-    pictures, sound = len(watcher.pictures), len(watcher.sound)
-    await watcher.until(
-        lambda: len(watcher.pictures) > pictures + 20 and len(watcher.sound) > sound + 50,
-        within_s=_FIRST_S,
-        what="picture and sound",
-    )
-
-
 def test_sigterm_leaves_the_room_and_no_process(server: Server, room: str, config: Path) -> None:
     async def scenario() -> None:
         async with watching(server, room) as watcher:
             with daemons.running(config, daemons.environment(server, room)) as daemon:
-                await _until_live(watcher)
+                await watcher.until_received(within_s=_FIRST_S)
                 children = living_descendants(daemon.pid)
                 assert len(children) == 2
                 code, took_s = await asyncio.to_thread(daemon.stop)
@@ -54,7 +45,7 @@ def test_ctrl_c_reaches_the_whole_group_and_ends_in_order(server: Server, room: 
     async def scenario() -> None:
         async with watching(server, room) as watcher:
             with daemons.running(config, daemons.environment(server, room)) as daemon:
-                await _until_live(watcher)
+                await watcher.until_received(within_s=_FIRST_S)
                 children = living_descendants(daemon.pid)
                 os.killpg(daemon.pid, signal.SIGINT)
                 assert await asyncio.to_thread(daemon.process.wait, 10) == 0
@@ -118,7 +109,7 @@ def test_killed_and_stopped_workers_come_back_while_the_room_stays(server: Serve
     async def scenario() -> None:
         async with watching(server, room) as watcher:
             with daemons.running(config, daemons.environment(server, room)) as daemon:
-                await _until_live(watcher)
+                await watcher.until_received(within_s=_FIRST_S)
                 for name, number in (
                     ("camera", signal.SIGKILL),
                     ("camera", signal.SIGSTOP),
@@ -130,7 +121,7 @@ def test_killed_and_stopped_workers_come_back_while_the_room_stays(server: Serve
                     line = await asyncio.to_thread(daemon.event, "worker.restarting", worker=name, since=since)
                     assert ("SIGKILL" if number is signal.SIGKILL else "nothing came") in line["why"]
                     await asyncio.to_thread(daemon.event, "worker.state", worker=name, new="live", since=since)
-                    await _until_live(watcher)
+                    await watcher.until_received(within_s=_FIRST_S)
                 assert not [event for event, _ in watcher.events if event.startswith("gone")]
                 assert len([event for event, _ in watcher.events if event.startswith("track")]) == 2
 
@@ -142,7 +133,7 @@ def test_server_restarted_under_the_daemon(room: str, config: Path) -> None:
         variables = daemons.environment(own, room)
         with daemons.running(config, variables) as daemon:
             async with watching(own, room) as watcher:
-                await _until_live(watcher)
+                await watcher.until_received(within_s=_FIRST_S)
             own.kill()
             await asyncio.to_thread(daemon.event, "room.sdk_state", state="reconnecting", within_s=60)
             own.start()
@@ -160,7 +151,7 @@ def test_removed_by_an_operator_stays_away_for_minutes_and_says_so(server: Serve
     async def scenario() -> None:
         async with watching(server, room) as watcher:
             with daemons.running(config, daemons.environment(server, room)) as daemon:
-                await _until_live(watcher)
+                await watcher.until_received(within_s=_FIRST_S)
                 async with api.LiveKitAPI(server.url, server.api_key, server.api_secret) as operator:
                     await operator.room.remove_participant(api.RoomParticipantIdentity(room=room, identity="device"))
                 line = await asyncio.to_thread(daemon.event, "room.left")

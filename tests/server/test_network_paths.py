@@ -8,7 +8,6 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from livekit import api
 
 from tests.support import daemon as daemons
 from tests.support.certificates import Authority
@@ -123,7 +122,11 @@ def test_a_redirect_is_reported_and_the_token_goes_nowhere(
         async with reverse_proxy({"": server.ports[0]}) as other:
             moved = f"{status}\r\nLocation: http://127.0.0.1:{other.port}/?zq\r\nContent-Length: 0\r\n\r\n"
             async with reverse_proxy({"": moved}) as first:
-                variables = _with_token(server, room, tmp_path) | {"DEVICE_ROOM__URL": f"ws://127.0.0.1:{first.port}"}
+                variables = (
+                    daemons.with_ready_token(server, room, tmp_path / "token")
+                    | _SOUND
+                    | {"DEVICE_ROOM__URL": f"ws://127.0.0.1:{first.port}"}
+                )
                 said = f"http://127.0.0.1:{first.port}/ redirects to ws://127.0.0.1:{other.port}; set room.url to that"
                 assert await _until_waiting(config, variables) == said
                 rows = await _check(config, variables)
@@ -259,7 +262,7 @@ def test_what_the_server_says_of_the_token_is_in_words_and_never_its_body(
     server: Server, room: str, config: Path, answer: str, said: str
 ) -> None:
     async def scenario() -> None:
-        variables = _with_token(server, room, config.parent)
+        variables = daemons.with_ready_token(server, room, config.parent / "token") | _SOUND
         token = (config.parent / "token").read_text()
         refused = f"{answer}\r\nContent-Length: {len(token)}\r\n\r\n{token}"
         async with reverse_proxy({"": OK, "/rtc/validate": refused}) as proxy:
@@ -270,17 +273,3 @@ def test_what_the_server_says_of_the_token_is_in_words_and_never_its_body(
             assert "zq" not in rows["token"]
 
     asyncio.run(scenario())
-
-
-def _with_token(server: Server, room: str, folder: Path) -> dict[str, str]:
-    grants = api.VideoGrants(room_join=True, room=room, can_publish=True, can_update_own_metadata=True)
-    token = api.AccessToken(server.api_key, server.api_secret).with_identity("device").with_grants(grants)
-    (folder / "token").write_text(token.to_jwt())
-    return daemons.environment(
-        server,
-        room,
-        **_SOUND,
-        DEVICE_CREDENTIALS__API_KEY="",
-        DEVICE_CREDENTIALS__API_SECRET="",
-        DEVICE_CREDENTIALS__TOKEN_FILE=str(folder / "token"),
-    )

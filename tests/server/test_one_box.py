@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from livekit import api
+
 from tests.support import daemon as daemons
 from tests.support.watcher import watching
 
@@ -36,3 +38,27 @@ def test_the_second_of_one_identity_waits_for_the_first_and_says_so(server: Serv
                     )
 
     asyncio.run(scenario())
+
+
+def test_a_device_with_a_hidden_token_waits_for_another_one(
+    server: Server, room: str, config: Path, tmp_path: Path
+) -> None:
+    def token(*, hidden: bool) -> str:
+        made = api.AccessToken(server.api_key, server.api_secret).with_identity("device")
+        return made.with_grants(api.VideoGrants(room_join=True, room=room, hidden=hidden)).to_jwt()
+
+    (tmp_path / "token").write_text(token(hidden=True))
+    variables = daemons.environment(
+        server,
+        room,
+        DEVICE_CREDENTIALS__API_KEY="",
+        DEVICE_CREDENTIALS__API_SECRET="",
+        DEVICE_CREDENTIALS__TOKEN_FILE="token",
+        DEVICE_MICROPHONE__SOURCE="off",
+        DEVICE_RECONNECT__MAX_S="1",
+    )
+    with daemons.running(config, variables) as daemon:
+        assert "hidden" in daemon.event("room.waiting")["why"]
+        assert not [line for line in daemon.lines if line.get("new") == "live" and line["event"] == "room.state"]
+        (tmp_path / "token").write_text(token(hidden=False))
+        daemon.event("room.state", new="live")

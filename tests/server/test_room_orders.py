@@ -35,12 +35,7 @@ async def _scene(server: Server, room: str, config: Path) -> AsyncIterator[tuple
 
 
 async def _until_live(watcher: Watcher) -> None:
-    pictures, sound = len(watcher.pictures), len(watcher.sound)
-    await watcher.until(
-        lambda: len(watcher.pictures) > pictures + 20 and len(watcher.sound) > sound + 50,
-        within_s=_FIRST_S,
-        what="picture and sound",
-    )
+    await watcher.until_received(within_s=_FIRST_S)
     await _until_attribute(watcher, state="live")
 
 

@@ -13,6 +13,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from livekit import api
+
 from tests.support.children import alive, living_descendants
 
 if TYPE_CHECKING:
@@ -114,6 +116,19 @@ def environment(server: Server, room: str, **extra: str) -> dict[str, str]:
         }
         | extra
     )
+
+
+def with_ready_token(server: Server, room: str, path: Path, *, can_publish: bool = True) -> dict[str, str]:
+    """Write a ready token to a file; return what a daemon with that and no key needs, on synthetic sources."""
+    grants = api.VideoGrants(room_join=True, room=room, can_publish=can_publish, can_update_own_metadata=True)
+    token = api.AccessToken(server.api_key, server.api_secret).with_identity("device").with_grants(grants)
+    path.write_text(token.to_jwt())
+    ready = {
+        "DEVICE_CREDENTIALS__API_KEY": "",
+        "DEVICE_CREDENTIALS__API_SECRET": "",
+        "DEVICE_CREDENTIALS__TOKEN_FILE": str(path),
+    }
+    return environment(server, room) | ready
 
 
 @contextmanager

@@ -65,6 +65,15 @@ class Watcher:
         room.on("participant_connected", lambda who: self._note(f"came:{who.identity}"))
         room.on("participant_attributes_changed", lambda _changed, who: self._note(f"attributes:{who.identity}"))
 
+    async def until_received(self, *, within_s: float) -> None:
+        """Wait for 20 more pictures and half a second more of sound."""
+        pictures, sound = len(self.pictures), len(self.sound)
+        await self.until(
+            lambda: len(self.pictures) > pictures + 20 and len(self.sound) > sound + 50,
+            within_s=within_s,
+            what="picture and sound",
+        )
+
     async def until(self, holds: Callable[[], object], *, within_s: float, what: str) -> float:
         """Wait until something holds; return the monotonic time at which it did."""
         give_up_at = time.monotonic() + within_s

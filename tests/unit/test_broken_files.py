@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -11,9 +12,13 @@ import numpy as np
 import pytest
 from av.video.frame import VideoFrame
 
+from device.clock import monotonic_us
 from device.ipc.worker_process import running
 from device.media.block import Block
 from device.media.picture import AccessUnit
+from device.sources.encoded_clip import EncodedClip
+from device.sources.sound_clip import SoundClip
+from device.sources.video_clip import VideoClip
 from tests.unit.workers.watched import CAMERA, LIMIT_S, MICROPHONE
 
 if TYPE_CHECKING:
@@ -25,19 +30,15 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("no_orphans")
 
 
+# At 10 frames a second; all frames of one size.
+_KEYS_EACH_SECOND = {"g": "10", "bf": "0"}
+
+
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """Return an MP4 whose index comes first, as phones write it for the web."""
     path = tmp_path_factory.mktemp("film") / "film.mp4"
-    with av.open(path, "w", options={"movflags": "faststart"}) as container:
-        video: Any = container.add_stream("libx264", rate=30)
-        video.width, video.height, video.pix_fmt = 320, 180, "yuv420p"
-        chance = np.random.default_rng(1)
-        for _ in range(60):
-            noise = chance.integers(0, 255, (270, 320), np.uint8)
-            container.mux(video.encode(VideoFrame.from_ndarray(noise, format="yuv420p")))
-        container.mux(video.encode(None))
-    return path.read_bytes()
+    return noisy_film(path, {"movflags": "faststart"}, rate=30)
 
 
 def failure(module: str, job: CameraJob | MicrophoneJob) -> tuple[str, str]:
@@ -75,6 +76,67 @@ def test_a_cut_film_plays_what_is_there_or_names_the_file(
     if message:
         assert message.startswith(f"{path}: "), message
         assert public.startswith("the file ")
+
+
+def noisy_film(path: Path, options: dict[str, str], *, rate: int, coding: dict[str, str] | None = None) -> bytes:
+    """Make 60 frames of noise."""
+    with av.open(str(path), "w", options=options) as container:
+        video: Any = container.add_stream("libx264", rate=rate, options=coding)
+        video.width, video.height, video.pix_fmt = 320, 180, "yuv420p"
+        chance = np.random.default_rng(1)
+        for _ in range(60):
+            noise = chance.integers(0, 255, (270, 320), np.uint8)
+            container.mux(video.encode(VideoFrame.from_ndarray(noise, format="yuv420p")))
+        container.mux(video.encode(None))
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ("decoded", "copied"))
+@pytest.mark.parametrize(("suffix", "options"), (("mp4", {"movflags": "faststart"}), ("mkv", {})))
+@pytest.mark.parametrize("ago_s", (1.5, 4.5))
+def test_a_film_cut_to_40_percent_plays_what_is_there_and_then_a_still(
+    kind: str, suffix: str, options: dict[str, str], ago_s: float, tmp_path: Path
+) -> None:
+    """From within what is there, over its end; and from the part that is missing."""
+    whole = noisy_film(tmp_path / f"whole.{suffix}", options, rate=10, coding=_KEYS_EACH_SECOND)
+    path = tmp_path / f"cut.{suffix}"
+    path.write_bytes(whole[: len(whole) * 2 // 5])
+    damaged: list[str] = []
+    epoch_us = monotonic_us() - round(ago_s * 1e6)
+    media: Any
+    if kind == "copied":
+        media = EncodedClip(path=str(path), epoch_us=epoch_us, on_damage=damaged.append).units()
+    else:
+        media = VideoClip(
+            path=str(path), width=320, height=180, fps=10, epoch_us=epoch_us, on_damage=damaged.append
+        ).pictures()
+    times = [monotonic_us()]
+    while times[-1] < times[0] + 2_500_000:
+        times.append(next(media).captured_at_us)
+    assert max(np.diff(times)) < 1_500_000  # so that no worker is taken for dead
+    # Matroska's demuxer leaves out by itself what is damaged, and MP4's what is missing.
+    assert damaged == [str(path)] or suffix == "mkv" or (kind, ago_s) == ("copied", 4.5)
+
+
+def test_a_start_behind_the_last_sound_is_silence_until_the_next_loop(tmp_path: Path) -> None:
+    path = str(tmp_path / "film.mkv")
+    with av.open(path, "w") as container:
+        video: Any = container.add_stream("libx264", rate=10)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        sound: Any = container.add_stream("pcm_s16le", rate=48_000)
+        loud = av.AudioFrame.from_ndarray(np.full((1, 48_000), 9000, np.int16), format="s16", layout="mono")
+        loud.sample_rate = 48_000
+        container.mux(sound.encode(loud))
+        container.mux(sound.encode(None))
+        for _ in range(50):
+            container.mux(video.encode(VideoFrame.from_ndarray(np.full((72, 64), 99, np.uint8), format="yuv420p")))
+        container.mux(video.encode(None))
+    epoch_us = monotonic_us() - 4_500_000
+    blocks = list(islice(SoundClip(path=path, channels=1, epoch_us=epoch_us).blocks(), 40))
+    assert blocks[0].captured_at_us - epoch_us < 4_800_000
+    assert not any(blocks[0].samples)
+    assert any(blocks[-1].samples)
+    assert set(np.diff([block.captured_at_us for block in blocks])) <= {19_999, 20_000, 20_001}
 
 
 @pytest.mark.parametrize("content", (b"", b"RIFF", b"no sound at all" * 100, b"\0" * 5000))

@@ -136,6 +136,13 @@ def test_controls_are_checked_against_the_camera() -> None:
         checked_controls({"FrameRate": 10}, _CONTROLS)
 
 
+def test_frames_that_the_sensor_took_and_nobody_fetched_are_counted() -> None:
+    assert picamera2._missed(33_400, {"FrameDuration": 33_333}) == 0
+    assert picamera2._missed(100_100, {"FrameDuration": 33_333}) == 2
+    assert picamera2._missed(500_000, {"FrameDuration": 500_000}) == 0  # a long exposure
+    assert picamera2._missed(500_000, {}) == 0
+
+
 def _microphone(index: int, name: str, *, default: bool = False) -> Microphone:
     return Microphone(index=index, name=name, host="ALSA", channels=1, rate=48_000, default=default)
 

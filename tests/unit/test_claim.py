@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -21,24 +22,24 @@ def room() -> str:
 
 def test_the_second_is_refused_and_told_who_has_it(room: str) -> None:
     first, second = IdentityClaim(), IdentityClaim()
-    first.take(URL, room=room, identity="porch")
-    first.take(URL, room=room, identity="porch")  # again before each join
+    first.take([URL], room=room, identity="porch")
+    first.take([URL], room=room, identity="porch")  # again before each join
     with pytest.raises(
         IdentityInUseError, match=rf"'porch' is in '{room}' already, .* \(pid {os.getpid()}\)"
     ) as caught:
-        second.take(URL, room=room, identity="porch")
+        second.take([URL], room=room, identity="porch")
     assert caught.value.retry
-    second.take(URL, room=room, identity="garden")
-    second.take("wss://other.example", room=room, identity="porch")
+    second.take([URL], room=room, identity="garden")
+    second.take(["wss://other.example"], room=room, identity="porch")
     first.release()
-    second.take(URL, room=room, identity="porch")
+    second.take([URL], room=room, identity="porch")
     second.release()
 
 
 def test_the_claim_ends_with_its_process(room: str) -> None:
     script = (
         "import sys; from device.room.claim import IdentityClaim; claim = IdentityClaim(); "
-        f"claim.take({URL!r}, room={room!r}, identity='porch'); print('taken', flush=True); sys.stdin.read()"
+        f"claim.take([{URL!r}], room={room!r}, identity='porch'); print('taken', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -47,8 +48,45 @@ def test_the_claim_ends_with_its_process(room: str) -> None:
         assert holder.stdout.readline() == "taken\n"
         ours = IdentityClaim()
         with pytest.raises(IdentityInUseError, match=f"pid {holder.pid}"):
-            ours.take(URL, room=room, identity="porch")
+            ours.take([URL], room=room, identity="porch")
         holder.kill()
         holder.wait()
-    ours.take(URL, room=room, identity="porch")
+    ours.take([URL], room=room, identity="porch")
     ours.release()
+
+
+@pytest.mark.parametrize("same", ("wss://room.example:443", "wss://ROOM.example/", "wss://user:word@room.example"))
+def test_one_server_in_other_words_is_the_same(room: str, same: str) -> None:
+    first, second = IdentityClaim(), IdentityClaim()
+    first.take([URL], room=room, identity="porch")
+    with pytest.raises(IdentityInUseError):
+        second.take([same], room=room, identity="porch")
+    second.take(["wss://room.example:7880"], room=room, identity="porch")  # another server of the same host
+    first.release()
+    second.release()
+
+
+def test_of_several_servers_one_in_use_is_enough_and_none_is_kept(room: str) -> None:
+    first, second, third = IdentityClaim(), IdentityClaim(), IdentityClaim()
+    first.take([URL, "wss://b.example"], room=room, identity="porch")
+    for urls in (["wss://a.example", "wss://b.example"], ["wss://b.example", "wss://a.example"]):
+        with pytest.raises(IdentityInUseError):
+            second.take(urls, room=room, identity="porch")
+    third.take(["wss://a.example"], room=room, identity="porch")
+    first.take([URL], room=room, identity="porch")  # the one that it no longer names is given back
+    second.take(["wss://b.example"], room=room, identity="porch")
+    for each in (first, second, third):
+        each.release()
+
+
+def test_the_holder_is_named_however_often_one_asks(room: str) -> None:
+    async def scenario() -> None:
+        first, second = IdentityClaim(), IdentityClaim()
+        first.take([URL], room=room, identity="porch")
+        for _ in range(300):
+            with pytest.raises(IdentityInUseError, match=f"pid {os.getpid()}"):
+                second.take([URL], room=room, identity="porch")
+            await asyncio.sleep(0)
+        first.release()
+
+    asyncio.run(scenario())

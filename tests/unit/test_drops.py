@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from device.workers.drops import LOG_INTERVAL_S, DropLog
 
 
@@ -25,3 +27,19 @@ def test_nothing_new_is_no_line() -> None:
     for second in range(100):
         drops.look(float(second), late=5)
     assert lines == [{"late": 5}]
+
+
+def test_while_pictures_are_left_out_all_the_time_lines_become_rare_and_after_a_pause_they_are_not() -> None:
+    at: list[float] = []
+    now = 0.0
+    drops = DropLog(lambda _counts: at.append(now))
+    for second in range(24 * 3600):
+        now = float(second)
+        drops.look(now, rate_limit=second + 1)
+    assert len(at) < 160
+    assert min(later - sooner for sooner, later in pairwise(at)) >= LOG_INTERVAL_S
+    at.clear()
+    for second in (2 * 24 * 3600, 2 * 24 * 3600 + 11):
+        now = float(second)
+        drops.look(now, rate_limit=second)
+    assert len(at) == 2

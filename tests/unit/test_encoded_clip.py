@@ -64,13 +64,36 @@ def test_each_key_frame_has_its_parameter_sets(tmp_path: Path, suffix: str) -> N
         assert (nal_types(unit.payload) >= {SPS, PPS}) == unit.key
 
 
-def test_a_start_in_the_middle_shows_the_last_key_frame_until_the_next_is_due(tmp_path: Path) -> None:
+def test_a_start_in_the_middle_shows_the_last_key_frame_at_once_and_until_the_next_is_due(tmp_path: Path) -> None:
     path = film(tmp_path / "film.mp4", gop=90, times=range(120))
-    units = list(islice(clip(path, ago_us=US).units(), 5))
+    started_us = monotonic_us()
+    units = list(islice(clip(path, ago_us=US).units(), 4))
     # 1 s after the first key frame the next one is 2 s away: it stands in, and no unit that builds on others.
-    assert [unit.key for unit in units] == [True, True, True, True, False]
-    assert numbers(units) == [0, 0, 0, 90, 91]
+    assert [unit.key for unit in units] == [True, True, True, False]
+    assert numbers(units) == [0, 0, 90, 91]
+    assert units[0].captured_at_us - started_us < US
     assert units[1].captured_at_us - units[0].captured_at_us == pytest.approx(US, abs=2 * PERIOD_US)
+
+
+def test_after_a_still_of_3_s_the_file_goes_on_from_its_key_frame_until_its_loop_is_over(tmp_path: Path) -> None:
+    """One key frame in 12 s, started after 6.5: 3 s of it, 2.5 s of what follows it, and the next loop in time."""
+    path = film(tmp_path / "film.mp4", gop=10_000, times=range(12 * FPS))
+    source = clip(path, ago_us=6 * US + US // 2)
+    epoch_us = source._loop._epoch_us
+    units = []
+    for unit in source.units():
+        units.append(unit)
+        if unit.captured_at_us >= epoch_us + 12 * US + US // 4:
+            break
+    for before, after in pairwise(units):
+        assert 0 < after.captured_at_us - before.captured_at_us < US + 5 * PERIOD_US
+    keys = [index for index, unit in enumerate(units) if unit.key]
+    still, moving, again = keys[:-2], units[keys[-2] : keys[-1]], units[keys[-1] :]
+    assert len(still) in (2, 3)
+    assert numbers(moving) == list(range(len(moving)))
+    assert 1 < len(moving) / FPS < 3
+    assert again[0].captured_at_us - epoch_us == pytest.approx(12 * US, abs=PERIOD_US)
+    assert numbers(again) == list(range(len(again)))
 
 
 def test_while_held_only_key_frames_come_and_then_all_from_the_next_on(tmp_path: Path) -> None:

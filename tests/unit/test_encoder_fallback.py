@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import queue
 import threading
+import time
 from dataclasses import replace
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -14,13 +16,13 @@ import pytest
 from device.encoders import v4l2
 from device.encoders.v4l2 import V4l2Encoder
 from device.errors import EncoderError
-from device.ipc.messages import Capturing, SetBitrate
+from device.ipc.messages import Capturing, SetBitrate, SetKeyFramesOnly, SetPictureLimits
 from device.ipc.worker_link import WorkerLink
 from device.media.colour import BT709
 from device.media.picture import AccessUnit, FramePicture
 from device.sources import picamera2
 from device.workers.encoding import Encoding
-from tests.unit.workers.watched import CAMERA
+from tests.unit.workers.watched import CAMERA, LIMIT_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,13 +34,30 @@ class Request:
     """A camera's buffer on loan."""
 
     def __init__(self) -> None:
-        self.held = 0
+        self.ref_count = 1
+        self.released = threading.Event()
+
+    @property
+    def held(self) -> int:
+        """How many others hold it besides the camera's source."""
+        return self.ref_count - 1
 
     def acquire(self) -> None:
-        self.held += 1
+        self.ref_count += 1
 
     def release(self) -> None:
-        self.held -= 1
+        self.ref_count -= 1
+        self.released.set()
+
+
+class Closable:
+    """A file or a mapping of the device."""
+
+    def __init__(self) -> None:
+        self.closed = threading.Event()
+
+    def close(self) -> None:
+        self.closed.set()
 
 
 class FakeH264Encoder:
@@ -49,15 +68,23 @@ class FakeH264Encoder:
     def __init__(self, **_options: Any) -> None:
         self.buf_frame: queue.Queue[Request] = queue.Queue()
         self.firsttimestamp = 0
+        self.vd, self.buffer = Closable(), Closable()
+        self.bufs = {0: (self.buffer, 1)}
         self.stopped = threading.Event()
         self.output: Any = None
         self.failing = threading.Event()
         self.hang_in_stop = False
+        self.fail_in_stop = False
+        self.refuse = False
         self.thread = threading.Thread(target=self._poll, name="fake-encoder", daemon=True)
         self.made.append(self)
 
+    broken_from_the_start = False
+
     def start(self) -> None:
         self.thread.start()
+        if self.broken_from_the_start:
+            raise OSError(errno.EBUSY, "rtsp://admin:hunter2@h/")
 
     def _poll(self) -> None:
         self.failing.wait()
@@ -65,6 +92,8 @@ class FakeH264Encoder:
 
     def encode(self, _stream: str, request: Request) -> None:
         request.acquire()
+        if self.refuse:
+            raise OSError(errno.ENODEV, "rtsp://admin:hunter2@h/")
         self.buf_frame.put(request)
 
     def force_key_frame(self) -> None:
@@ -74,6 +103,8 @@ class FakeH264Encoder:
         if self.hang_in_stop:
             threading.Event().wait()
         self.stopped.set()
+        if self.fail_in_stop:
+            raise OSError(errno.ENODEV, "rtsp://admin:hunter2@h/")
 
 
 class Ears(WorkerLink):
@@ -129,7 +160,7 @@ def board(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(threading, "excepthook", lambda _failure: None)
     yield
     for each in FakeH264Encoder.made:
-        each.failing.set()
+        fail(each)
 
 
 def worker(encoder: str = "auto") -> tuple[Encoding, Ears]:
@@ -156,9 +187,10 @@ def test_a_failure_in_picamera2s_thread_is_followed_by_software() -> None:
     encoding.encode(BoardPicture(1))
     assert ears.lines == ["camera.encoder_replaced"]
     assert [(unit.number, unit.key) for unit in ears.units] == [(1, True)]
-    assert fake.stopped.is_set()
+    assert fake.stopped.wait(LIMIT_S)
+    assert first.request.released.wait(LIMIT_S)
     assert first.request.held == 0  # the camera has six buffers only
-    assert not ears.thread_owner(fake.thread)
+    assert ears.thread_owner(fake.thread)  # also now: what it still raises while it is shut down ends no worker
 
 
 @pytest.mark.usefixtures("board")
@@ -178,9 +210,54 @@ def test_an_encoder_that_hangs_when_it_is_stopped_is_left_behind() -> None:
     encoding, ears = worker()
     [fake] = FakeH264Encoder.made
     fake.hang_in_stop = True
+    held = BoardPicture(0)
+    encoding.encode(held)
     fail(fake)
+    began = time.monotonic()
+    encoding.encode(BoardPicture(1))
+    assert time.monotonic() - began < 1  # software goes on at once: a worker that is silent for 2 s is killed
+    assert [unit.number for unit in ears.units] == [1]
+    assert held.request.released.wait(LIMIT_S)
+    assert fake.vd.closed.wait(LIMIT_S)
+
+
+@pytest.mark.usefixtures("board")
+def test_an_encoder_that_fails_when_it_is_stopped_keeps_neither_buffers_nor_files() -> None:
+    encoding, _ = worker()
+    [fake] = FakeH264Encoder.made
+    fake.fail_in_stop = fake.refuse = True
+    refused = BoardPicture(0)
+    encoding.encode(refused)
+    assert refused.request.held == 0  # acquired by picamera2 before the device refused it
+    for each in (fake.buffer, fake.vd):
+        assert each.closed.wait(LIMIT_S)
+
+
+@pytest.mark.usefixtures("board")
+def test_an_encoder_that_cannot_be_started_is_shut_down_and_software_takes_its_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(FakeH264Encoder, "broken_from_the_start", True)
+    encoding, ears = worker()
+    [fake] = FakeH264Encoder.made
+    assert ears.lines == ["camera.encoder_unusable"]
+    assert ears.thread_owner(fake.thread)
+    assert fake.vd.closed.wait(LIMIT_S)
     encoding.encode(BoardPicture(0))
-    assert [unit.number for unit in ears.units] == [0]
+    assert len(ears.units) == 1
+    with pytest.raises(EncoderError, match="cannot be started: Device or resource busy"):
+        worker("v4l2")
+
+
+@pytest.mark.usefixtures("board")
+def test_pictures_that_a_lower_rate_leaves_out_are_counted() -> None:
+    encoding, _ = worker("x264")
+    encoding.carry_out(SetKeyFramesOnly(enabled=False))
+    encoding.encode(BoardPicture(0))
+    assert encoding.carry_out(SetPictureLimits(width=64, height=48, fps=15)) == ""
+    for number in range(1, 11):
+        encoding.encode(BoardPicture(number))
+    assert (encoding.rate_limited, encoding.over_budget, encoding.busy) == (5, 0, 0)
 
 
 @pytest.mark.usefixtures("board")

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from device.lifecycle.enforcer import Overdue
+from tests.support.daemon import Daemon
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 GRACE_S = 30.0
 
@@ -53,21 +61,22 @@ import asyncio, sys, threading, time
 from device import log
 from device.lifecycle import enforcer
 from device.lifecycle import sd_notify as notify
-from device.lifecycle.deadlines import Promises
+from device.lifecycle.deadlines import Deadlines
 
 log.configure(level="info", format="json")
-enforcer.GRACE_S, enforcer._LOOK_S = 0.5, 0.05
+enforcer.GRACE_S, enforcer._LOOK_S, enforcer._PAUSED_S = 0.5, 0.05, 0.25
 notify._LOOK_S, notify._LOOP_DUE_S = 0.1, 0.3
 
 async def main(mode):
-    promises = Promises()
-    with enforcer.enforcing(promises):
-        keeping = asyncio.create_task(notify.Notifier().keep_alive(promises))
+    deadlines = Deadlines()
+    with enforcer.enforcing(deadlines):
+        keeping = asyncio.create_task(notify.Notifier().keep_alive(deadlines))
         if mode == "part":
-            promises.give("room", now=time.monotonic(), within_s=0.1)
+            deadlines.give("room", now=time.monotonic(), within_s=0.1)
         await asyncio.sleep(0.1)
         if mode == "loop":
             time.sleep(60)
+        print("runs", flush=True)
         await asyncio.sleep(3 if mode == "fine" else 60)
         keeping.cancel()
 
@@ -87,3 +96,102 @@ def test_a_hang_ends_with_exit_70_and_a_line_that_names_the_part(mode: str, code
     assert [line["parts"] for line in lines if line["event"] == "daemon.hangs"] == ([parts] if parts else [])
     for line in lines:
         assert "exit 70" in line["hint"]
+
+
+def test_a_process_that_was_stopped_and_goes_on_is_not_ended() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", _SCRIPT, "fine"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "runs\n"
+        os.kill(process.pid, signal.SIGSTOP)
+        time.sleep(2)  # four times what it would be granted
+        os.kill(process.pid, signal.SIGCONT)
+        _, said = process.communicate(timeout=30)
+    assert (process.returncode, said) == (0, "")
+
+
+# The real command, in which one thing goes wrong a while after the start.
+_DAEMON = """
+import asyncio, sys, threading, time
+from device import cli
+from device.lifecycle import enforcer
+from device.lifecycle import sd_notify as notify
+
+enforcer.GRACE_S = 1.0
+notify._LOOK_S, notify._LOOP_DUE_S = 0.5, 1.0
+run = asyncio.run
+
+async def struck(main):
+    loop = asyncio.get_running_loop()
+    def strike():
+        sys.stdin.readline()
+        loop.call_soon_threadsafe(time.sleep, 1000)
+    threading.Thread(target=strike, daemon=True).start()
+    return await main
+
+asyncio.run = lambda main: run(struck(main))
+sys.exit(cli.main())
+"""
+
+
+_BLOCKED_CODE, _GOES_ON = 70, None
+_NOBODY, _HALF_A_MINUTE = "@livekit-device-test-nobody", "30000000"
+
+
+@pytest.mark.parametrize(
+    ("manager", "code"),
+    (
+        ({}, _BLOCKED_CODE),
+        ({"NOTIFY_SOCKET": _NOBODY}, _BLOCKED_CODE),  # a manager without WatchdogSec
+        ({"WATCHDOG_USEC": _HALF_A_MINUTE}, _BLOCKED_CODE),  # nothing to ping
+        (
+            {"NOTIFY_SOCKET": _NOBODY, "WATCHDOG_USEC": _HALF_A_MINUTE, "WATCHDOG_PID": "1"},
+            _BLOCKED_CODE,
+        ),
+        ({"NOTIFY_SOCKET": _NOBODY, "WATCHDOG_USEC": _HALF_A_MINUTE}, _GOES_ON),
+    ),
+)
+@pytest.mark.usefixtures("no_orphans")
+def test_a_daemon_whose_loop_is_blocked_ends_itself_unless_a_manager_does(
+    manager: dict[str, str], code: int | None, tmp_path: Path
+) -> None:
+    config = tmp_path / "device.toml"
+    config.write_text("")
+    variables = {
+        "DEVICE_ROOM__URL": "ws://127.0.0.1:1",
+        "DEVICE_ROOM__NAME": "front-door",
+        "DEVICE_CREDENTIALS__API_KEY": "key",
+        "DEVICE_CREDENTIALS__API_SECRET": "zq-a-secret-of-thirty-two-characters",
+        "DEVICE_CAMERA__SOURCE": "off",
+        "DEVICE_MICROPHONE__SOURCE": "tone",
+        "DEVICE_LOG__FORMAT": "json",
+    }
+    clean = {name: value for name, value in os.environ.items() if name not in ("NOTIFY_SOCKET", "WATCHDOG_USEC")}
+    process = subprocess.Popen(
+        [sys.executable, "-c", _DAEMON, "run", "--config", str(config)],
+        env=clean | variables | manager,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    running = Daemon(process)
+    try:
+        running.event("worker.state", worker="microphone", new="live", within_s=60)
+        running.event("room.waiting", within_s=60)
+        assert process.stdin
+        process.stdin.write("\n")
+        process.stdin.flush()
+        if code is not None:
+            assert process.wait(20) == code
+            line = running.event("daemon.hangs")
+            assert "event loop" in line["parts"]
+            assert "exit 70" in line["hint"]
+        else:
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(4)
+    finally:
+        process.kill()
+        process.communicate()
+        running.close()

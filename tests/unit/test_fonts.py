@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from device.sources.fonts import Lettering, font_files, printable, rasterised
+from device.sources.fonts import _REPLACEMENTS, Lettering, _visual, font_files, printable, rasterised
 from device.sources.lettering import has_all
 from device.sources.pattern import PatternSource
+from device.sources.unifont import Unifont, _glyph
 from device.workers.slate import drawn
 
 if TYPE_CHECKING:
@@ -46,10 +48,53 @@ def test_all_letters_differ() -> None:
     assert len({picture(each) for each in letters}) == len(letters)
 
 
-def test_without_any_font_a_plainer_letter_stands_in_else_a_mark() -> None:
-    assert picture("\u1e87", ()) == picture("w", ())
-    assert picture("\u7384", ()) == picture("\u95a2", ())
-    assert picture("\u7384", ()) != picture(" ", ())
+@pytest.mark.parametrize("character", sorted(set(NAME) - {" "}))
+def test_each_letter_is_drawn_as_itself_on_a_system_without_fonts(character: str) -> None:
+    found = picture(character, ())
+    for other in (" ", *_REPLACEMENTS, "\U0010fffe", *set(NAME) - {character}):
+        assert found != picture(other, ())
+
+
+@pytest.mark.parametrize("files", (None, ()), ids=("system", "packaged"))
+def test_a_plainer_letter_stands_in_for_one_that_no_font_has_else_a_mark(files: tuple[Path, ...] | None) -> None:
+    lettering = Lettering(SIZE, files)
+    assert [run for _, run in lettering._runs("\U0001f6aa")] == [_REPLACEMENTS[0]]
+    assert picture("\U00016b00", files) != picture(" ", files)
+    assert picture("\U0001d542", ()) == picture("K", ())
+
+
+def test_words_from_right_to_left_are_turned_round_for_the_packaged_font_and_others_are_not() -> None:
+    shalom, dalet = "\u05e9\u05dc\u05d5\u05dd", "\u05d3\u05dc\u05ea"
+    assert _visual(f"a {shalom} {dalet}! b") == f"a {dalet[::-1]} {shalom[::-1]}! b"
+    assert _visual("\u0414\u0432 \u7384") == "\u0414\u0432 \u7384"
+    assert _visual("\u05d0\u05b7\u05d1") == "\u05d1\u05d0\u05b7"
+    with_marks = Unifont(16).picture("\u05d1\u05d0\u05b7")
+    assert with_marks.size == Unifont(16).picture("\u05d1\u05d0").size
+    assert with_marks.tobytes() != Unifont(16).picture("\u05d1\u05d0").tobytes()
+
+
+def test_words_from_right_to_left_are_one_piece_for_fonts_that_pillow_shapes() -> None:
+    name = "\u05e9\u05dc\u05d5\u05dd \u05d3\u05dc\u05ea"
+    assert [run for _, run in Lettering(SIZE)._runs(name)] == [name]
+
+
+def test_the_packaged_font_has_the_glyphs_that_its_origin_has() -> None:
+    """From unifont-15.0.01.hex: 0041 and 7384."""
+    letter = "0000000018242442427E424242420000"
+    sign = "020001000100FFFE02000420082010403F8011000200042008103FF810080008"
+    assert _glyph("A") == (1, bytes.fromhex(letter))
+    assert _glyph("\u7384") == (2, bytes.fromhex(sign))
+    assert sum(Unifont(16).has(chr(code)) for code in range(0x10000)) == 57086
+
+
+def test_a_name_of_256_letters_is_drawn_in_a_bounded_time_and_picture() -> None:
+    name = "\u7384\u0301\u05d0a\U0001f6aa \u200f\u202e\x07" * 32
+    began = time.process_time()
+    image = drawn(title=name, lines=[name], width=640, height=360)
+    source = PatternSource(width=160, height=120, fps=30, identity=name)
+    assert time.process_time() - began < 5
+    assert image.size == (640, 360)
+    assert source.draw(0, 0).width == 160
 
 
 def test_a_file_that_is_no_font_is_passed_over(tmp_path: Path) -> None:

@@ -97,3 +97,12 @@ def test_any_claims_are_read_or_refused(claims: dict[str, Any]) -> None:
 def test_any_text_that_is_no_token_is_refused(text: str) -> None:
     with pytest.raises(CredentialError, match="is not a LiveKit access token"):
         read_grants(text)
+
+
+def test_a_hidden_token_is_not_enough_for_nobody_would_see_the_device() -> None:
+    [said] = lacking({"room": "r", "roomJoin": True, "hidden": True})
+    assert "video.hidden" in said
+    with pytest.raises(CredentialError, match="hidden"):
+        read_grants(jwt.encode({"sub": "p", "video": {"room": "r", "roomJoin": True, "hidden": True}}, KEY)).demand_any(
+            BOTH
+        )

@@ -155,3 +155,14 @@ def test_a_tree_that_comes_late(tmp_path: Path) -> None:
 def test_no_time_no_wait(board: Board) -> None:
     assert not appeared(board, within_s=0)
     assert not appeared(board, within_s=-1)
+
+
+def test_a_card_of_the_same_name_and_number_at_another_place_is_an_appearance(board: Board) -> None:
+    def connect(place: str) -> None:
+        link = board.root / "sys/class/sound/card1/device"
+        link.unlink(missing_ok=True)
+        link.symlink_to(f"../../../{place}")
+
+    board.cards(MICROPHONE)
+    connect("1-1.2:1.0")
+    assert appeared(board, acts=(lambda: connect("1-1.3:1.0"),))

@@ -53,7 +53,27 @@ def test_a_serial_that_says_nothing_falls_back_to_the_machine_id(tmp_path: Path,
     assert re.fullmatch(r"device-[0-9a-f]{16}", identity)
 
 
-@pytest.mark.parametrize("serial", (b"default\0", b"1234567890\0", b"None\0", b"!!\0", b"x\0"))
+@pytest.mark.parametrize(
+    "serial",
+    (
+        b"default\0",
+        b"1234567890\0",
+        b"0123456789\0",
+        b"0123456789ABCDEF\0",
+        b"None\0",
+        b"!!\0",
+        b"x\0",
+        b"Default string\0",
+        b"To be filled by O.E.M.\0",
+        b"To-Be-Filled-By-OEM\0",
+        b"System_Serial_Number\0",
+        b"Not-Specified\0",
+        b"ffffffffffffffff\0",
+        b"XXXXXXXX\0",
+        b"0000-0000-0000\0",
+        b"\xff" * 16,
+    ),
+)
 def test_a_serial_that_firmware_never_set_is_none(tmp_path: Path, serial: bytes) -> None:
     identity = derived_identity(board(tmp_path, serial=serial, machine_id=MACHINE_ID.encode()))
     assert re.fullmatch(r"device-[0-9a-f]{16}", identity)
@@ -118,3 +138,34 @@ def test_a_folder_in_place_of_a_file_is_no_crash(tmp_path: Path) -> None:
     (tmp_path / TREE / "serial-number").mkdir()
     assert board_model(tmp_path) == platform.machine()
     assert derived_identity(tmp_path)
+
+
+def test_the_network_card_that_counts_is_the_same_whatever_else_is_plugged_in(tmp_path: Path) -> None:
+    interface(tmp_path, "eth0", "dc:a6:32:00:00:07")
+    alone = derived_identity(tmp_path)
+    usb = tmp_path / "sys/devices/pci0/usb1/1-1/1-1:1.0"
+    usb.mkdir(parents=True)
+    interface(tmp_path, "eth1", "00:00:5e:00:53:01", real=False)
+    (tmp_path / "sys/class/net/eth1/device").symlink_to(usb)
+    interface(tmp_path, "wlan0", "00:00:5e:00:53:02")
+    (tmp_path / "sys/class/net/wlan0/phy80211").mkdir()
+    (tmp_path / "sys/class/net/wlan0/phy80211/macaddress").write_text("00:00:5e:00:53:02\n")
+    assert derived_identity(tmp_path) == alone
+
+
+def test_a_wireless_card_counts_by_its_permanent_address(tmp_path: Path) -> None:
+    identities = set()
+    for number, current in enumerate(("02:11:11:11:11:11", "02:22:22:22:22:22")):
+        root = tmp_path / str(number)
+        interface(root, "wlan0", current, assigned="3")  # a network manager has made one up
+        assert identity_may_be_shared(root)
+        (root / "sys/class/net/wlan0/phy80211").mkdir()
+        (root / "sys/class/net/wlan0/phy80211/macaddress").write_text("dc:a6:32:00:00:08\n")
+        identities.add(derived_identity(root))
+    assert len(identities) == 1
+
+
+def test_a_kernel_that_does_not_say_how_an_address_was_assigned(tmp_path: Path) -> None:
+    interface(tmp_path, "eth0", "dc:a6:32:00:00:09")
+    (tmp_path / "sys/class/net/eth0/addr_assign_type").unlink()
+    assert not identity_may_be_shared(tmp_path)

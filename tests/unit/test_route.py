@@ -175,7 +175,7 @@ def test_what_the_kernel_tells_is_logged_where_it_is_known() -> None:
 
 
 class Failing(Routes):
-    """Fails in opening netlink as often as it is told, with a pause of no time; then watches the real one."""
+    """Fails to open netlink a given number of times, without a pause; then watches the real one."""
 
     def __init__(self, *errors: Exception) -> None:
         super().__init__()

@@ -182,7 +182,8 @@ def test_a_state_file_that_cannot_be_read_says_nothing(tmp_path: Path) -> None:
     path.write_text(json.dumps({"pid": os.getpid()}))
     path.chmod(0o600)
     script = (
-        f"from pathlib import Path; from device.health import state_file; print(state_file.read(Path({str(path)!r})))"
+        "from pathlib import Path; from device.telemetry import state_file; "
+        f"print(state_file.read(Path({str(path)!r})))"
     )
     done = (
         subprocess.run(
@@ -197,6 +198,30 @@ def test_a_state_file_that_cannot_be_read_says_nothing(tmp_path: Path) -> None:
     if done is not None:
         assert (done.stdout.strip(), done.stderr) == ("{}", "")
     assert state_file.read(tmp_path) == {}  # a folder
+
+
+def test_a_state_file_of_an_ended_service_says_nothing_even_if_its_process_id_is_in_use_again(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    StateFile(path).write({"state": "live"})
+    assert state_file.read(path) == {"pid": os.getpid(), "state": "live"}
+    state = json.loads(path.read_text())
+    path.write_text(json.dumps(state | {"started": state["started"] - 1}))
+    assert state_file.read(path) == {}
+
+
+def test_what_is_no_state_file_is_neither_waited_for_nor_believed(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    os.mkfifo(path)
+    assert state_file.read(path) == {}
+    path.unlink()
+    path.write_text(json.dumps({"pid": os.getpid(), "camera": "live\x1b[2J\n" + "x" * 9999, "room": ["live"]}))
+    found = state_file.read(path)
+    assert found["camera"].startswith("live?[2J?x")
+    assert len(found["camera"]) == 500
+    assert "room" not in found
+    for pid in (0, 1, 10**30, None, float("inf")):
+        path.write_text(json.dumps({"pid": pid}))
+        assert state_file.read(path) == {}
 
 
 def test_no_runtime_directory_no_file(tmp_path: Path) -> None:

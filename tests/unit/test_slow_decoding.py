@@ -9,11 +9,18 @@ from typing import TYPE_CHECKING, Any
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 from av.video.frame import VideoFrame
+from hypothesis import given
+from hypothesis import strategies as st
 
 from device.clock import monotonic_us
-from device.sources import loop
+from device.sources import loop, strip
+from device.sources.encoded_clip import EncodedClip
+from device.sources.pacing import LateFrames
+from device.sources.planes import writable
 from device.sources.video_clip import VideoClip
+from tests.support import films
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,16 +47,19 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def slow(monkeypatch: pytest.MonkeyPatch, seconds_per_frame: float) -> None:
-    """Have each frame take so long to decode."""
+def slow(monkeypatch: pytest.MonkeyPatch, seconds_per_frame: float) -> list[int]:
+    """Have each frame take so long to decode; return where the times in the film of those decoded are put."""
     frames = loop.Loop.frames
+    decoded_us: list[int] = []
 
     def slowly(self: loop.Loop, kind: Any) -> Iterator[Any]:
         for frame in frames(self, kind):
             time.sleep(seconds_per_frame)
+            decoded_us.append(frame[1])
             yield frame
 
     monkeypatch.setattr(loop.Loop, "frames", slowly)
+    return decoded_us
 
 
 def clip(film: Path, *, begun_s_ago: float) -> VideoClip:
@@ -100,6 +110,142 @@ def test_a_start_in_the_middle_that_is_decoded_in_time_shows_nothing_of_before(f
     source = clip(film, begun_s_ago=45)
     first = next(source.pictures())
     assert abs((luma_of(first) - 16) / 3 - 45) <= 3
+
+
+def test_a_loop_that_is_behind_ends_in_time_so_that_the_next_one_is_in_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow(monkeypatch, 3 / films.FPS)
+    path = films.film(tmp_path / "film.mp4", times=range(2 * films.FPS))
+    epoch_us = monotonic_us()
+    source = VideoClip(path=path, width=192, height=108, fps=films.FPS, epoch_us=epoch_us)
+    found = []
+    for picture in source.pictures():
+        reading = strip.read(writable(picture.frame)[0])
+        assert reading
+        found.append((picture.captured_at_us, reading.number))
+        if picture.captured_at_us > epoch_us + 4.5 * _US:
+            break
+    times = [at for at, _ in found]
+    assert times == sorted(set(times))  # never backwards, although some are late and some are not
+    for loop_number in (1, 2):
+        start_us = epoch_us + loop_number * 2 * _US
+        at, number = next((at, number) for at, number in found if at >= start_us - _US // films.FPS)
+        assert at - start_us < 0.5 * _US
+        assert number < 5  # not what was left of the loop before
+
+
+def test_pictures_on_which_no_other_builds_are_not_decoded_while_decoding_is_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded_us = slow(monkeypatch, 2 / films.FPS)
+    path = films.film(tmp_path / "film.mp4", bframes=2, gop=300, times=range(4 * films.FPS))
+    source = VideoClip(path=path, width=192, height=108, fps=films.FPS, epoch_us=monotonic_us())
+    pictures = source.pictures()
+    before = len(decoded_us)
+    for _ in islice(pictures, 60):
+        if source._loop.stream.codec_context.skip_frame == "NONREF":
+            break
+        before = len(decoded_us)
+    # It catches up, or ends with its loop: then all are decoded again.
+    for _ in islice(pictures, 60):
+        if source._loop.stream.codec_context.skip_frame == "DEFAULT":
+            break
+    steps = np.diff(decoded_us)
+    assert set(np.round(steps[: before - 1] * films.FPS / _US)) == {1}
+    assert max(np.round(steps[before:] * films.FPS / _US)) == 2
+    assert source._loop.stream.codec_context.skip_frame == "DEFAULT"
+
+
+def film_with_long_sound(path: Path) -> str:
+    """Make a second of film, grey, with ten seconds of silence."""
+    with av.open(str(path), "w") as container:
+        video: Any = container.add_stream("libx264", rate=10)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        sound: Any = container.add_stream("pcm_s16le", rate=48_000)
+        for _ in range(10):
+            container.mux(video.encode(VideoFrame.from_ndarray(np.full((72, 64), 99, np.uint8), format="yuv420p")))
+        container.mux(video.encode(None))
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 480_000), np.int16), format="s16", layout="mono")
+        silence.sample_rate = 48_000
+        container.mux(sound.encode(silence))
+        container.mux(sound.encode(None))
+    return str(path)
+
+
+def test_a_start_behind_the_last_picture_shows_the_last_picture(tmp_path: Path) -> None:
+    path = film_with_long_sound(tmp_path / "film.mkv")
+    began = time.monotonic()
+    source = VideoClip(path=path, width=64, height=48, fps=10, epoch_us=monotonic_us() - 6 * _US)
+    first, second = islice(source.pictures(), 2)
+    assert time.monotonic() - began < 3
+    assert luma_of(first) == luma_of(second) == pytest.approx(99, abs=2)
+    assert second.captured_at_us - first.captured_at_us == pytest.approx(_US, abs=0.1 * _US)
+
+
+class Unseekable:
+    """A container that cannot be played from its middle, such as one on a pipe."""
+
+    def __init__(self, whole: Any) -> None:
+        self._whole = whole
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._whole, name)
+
+    def seek(self, _offset: int) -> None:
+        raise av.error.PermissionError(1, "Operation not permitted")
+
+
+@pytest.mark.parametrize("kind", (VideoClip, EncodedClip))
+def test_a_file_that_cannot_be_sought_in_is_played_from_its_beginning(
+    kind: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = films.film(tmp_path / "film.mp4", times=range(8 * films.FPS))
+    whole = av.open
+    monkeypatch.setattr(av, "open", lambda path: Unseekable(whole(path)))
+    epoch_us = monotonic_us() - 3 * _US
+    if kind is EncodedClip:
+        assert next(EncodedClip(path=path, epoch_us=epoch_us).units()).key
+    else:
+        source = VideoClip(path=path, width=192, height=108, fps=films.FPS, epoch_us=epoch_us)
+        assert next(source.pictures()).captured_at_us >= epoch_us + 3 * _US
+
+
+def test_a_cover_is_not_the_film(tmp_path: Path) -> None:
+    path = tmp_path / "film.mp4"
+    with av.open(str(path), "w") as container:
+        cover: Any = container.add_stream("png", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 16, 16, "rgb24"
+        cover.disposition = Disposition.attached_pic
+        video: Any = container.add_stream("libx264", rate=10)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        container.mux(cover.encode(VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), format="rgb24")))
+        container.mux(cover.encode(None))
+        for _ in range(10):
+            container.mux(video.encode(VideoFrame.from_ndarray(np.full((72, 64), 99, np.uint8), format="yuv420p")))
+        container.mux(video.encode(None))
+    source = VideoClip(path=str(path), width=640, height=480, fps=10, epoch_us=monotonic_us())
+    assert (source.width, source.height) == (64, 48)
+
+
+@given(decode_ms=st.integers(1, 400), fps=st.integers(1, 60), start_s=st.integers(0, 150), show_ms=st.integers(0, 50))
+def test_at_any_speed_of_decoding_a_picture_comes_within_3_s_and_then_again_and_again(
+    decode_ms: int, fps: int, start_s: int, show_ms: int
+) -> None:
+    """In virtual time: a file with one key frame, started in its middle, at up to 400 ms for each frame."""
+    late = LateFrames(period_us=_US // fps)
+    now_us = start_s * _US
+    shown = [now_us]
+    for number in range(400):
+        now_us += decode_ms * 1000
+        due_us = number * _US // fps
+        if late.admits(due_us, now_us):
+            now_us = max(due_us, now_us)
+            shown.append(now_us)
+            now_us += show_ms * 1000
+    first, *gaps = np.diff(shown) if len(shown) > 1 else (now_us - shown[0],)
+    assert first <= 1_400_000
+    assert max(gaps, default=0) <= max(100_000 + (decode_ms + show_ms) * 1000, _US // fps + 1)
 
 
 def test_loops_that_are_over_are_left_out(film: Path) -> None:

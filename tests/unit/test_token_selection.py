@@ -290,14 +290,14 @@ def test_a_secret_in_a_closed_folder_is_nobodys_to_read(open_folder: Path) -> No
     assert credentials.warnings(way) == []
 
 
-@pytest.mark.parametrize(("mode", "told"), ((0o600, False), (0o640, False), (0o644, True), (0o604, True)))
-def test_secrets_that_everybody_may_read_are_warned_of(open_folder: Path, mode: int, *, told: bool) -> None:
+@pytest.mark.parametrize(("mode", "warned"), ((0o600, False), (0o640, False), (0o644, True), (0o604, True)))
+def test_secrets_that_everybody_may_read_are_warned_of(open_folder: Path, mode: int, *, warned: bool) -> None:
     tmp_path = open_folder
     (tmp_path / "secret").write_text(SECRET)
     (tmp_path / "secret").chmod(mode)
-    local_route = select(tmp_path, room={"name": "r"}, api_key="k", api_secret_file="secret")
-    found = credentials.warnings(local_route)
-    assert bool(found) is told
+    token_source = select(tmp_path, room={"name": "r"}, api_key="k", api_secret_file="secret")
+    found = credentials.warnings(token_source)
+    assert bool(found) is warned
     for each in found:
         assert each.place == str(tmp_path / "secret")
         assert f"mode {mode:04o}" in each.message
@@ -305,7 +305,7 @@ def test_secrets_that_everybody_may_read_are_warned_of(open_folder: Path, mode: 
     select(tmp_path, room={"name": "r"}, api_key="k", api_secret=SECRET)
     path.chmod(mode)
     inline = config_file.warnings(path, config_file.load(path))
-    assert bool(inline) is told
+    assert bool(inline) is warned
     assert not [each for each in inline if SECRET in str(each)]
 
 
@@ -340,7 +340,7 @@ def test_a_secret_without_a_key_is_said(tmp_path: Path) -> None:
 
 
 def test_a_token_in_place_of_its_file_is_not_printed(tmp_path: Path) -> None:
-    """A token that is pasted in the place of its file's name does not appear in the journal."""
+    """A token that is pasted instead of its file's name does not appear in the journal."""
     pasted = token()
     message = redacted(failure(select(tmp_path, token_file=pasted)))
     for part in pasted.split("."):

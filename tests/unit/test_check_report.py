@@ -1,0 +1,82 @@
+"""The rows of `check`: errors in words, and what a terminal shows while a step takes its time."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from device.check import report as reports
+from device.check.report import Report, report_failures
+from device.errors import JoinError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Terminal(io.StringIO):
+    """What a person looks at."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
+    monkeypatch.setattr(reports, "_SHOW_S", 0.01)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    with Terminal() as made:
+        yield made
+
+
+def shown(text: str) -> list[str]:
+    """Return the lines as they stand in the end: what is erased is gone."""
+    return [left for line in text.split("\n") if (left := line.rpartition("\r\033[K")[2])]
+
+
+def test_a_long_step_shows_its_seconds_on_a_terminal_until_there_is_a_row(terminal: Terminal) -> None:
+    report = Report(stream=terminal)
+    with report.busy("room", "publishing and decoding"):
+        while "publishing and decoding" not in terminal.getvalue():
+            time.sleep(0.01)
+        report.good("room", "joined")
+        report.good("picture", "640x360")
+    assert shown(terminal.getvalue()) == ["✓ room           joined", "✓ picture        640x360"]
+
+
+@pytest.mark.parametrize("term", ("dumb", None))
+def test_nothing_but_rows_where_nothing_can_be_erased(
+    term: str | None, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if term:
+        monkeypatch.setenv("TERM", term)
+    stream = terminal if term else io.StringIO()
+    report = Report(stream=stream)
+    with report.busy("room", "publishing"):
+        time.sleep(0.05)
+        report.good("room", "joined")
+    assert stream.getvalue() == "✓ room           joined\n"
+
+
+def test_each_error_of_a_group_is_a_row_in_words_and_a_librarys_text_is_none() -> None:
+    report = Report(stream=io.StringIO())
+    inner = ExceptionGroup("unhandled errors in a TaskGroup", [JoinError("the room is full"), KeyError("a-secret")])
+    report_failures(report, "publish", ExceptionGroup("unhandled errors in a TaskGroup", [inner]))
+    assert isinstance(report.stream, io.StringIO)
+    rows = report.stream.getvalue().splitlines()
+    assert rows == [
+        "✗ publish        the room is full",
+        "✗ publish        an internal error (KeyError); please report it",
+    ]
+    assert report.failed
+
+
+def test_a_cancellation_is_no_row() -> None:
+    report = Report(stream=io.StringIO())
+    with pytest.raises(asyncio.CancelledError):
+        report_failures(report, "publish", asyncio.CancelledError())
+    assert not report.failed
