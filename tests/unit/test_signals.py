@@ -65,15 +65,16 @@ sys.exit(cli.main())
 
 
 @contextmanager
-def waiting(before: str = "pass") -> Iterator[subprocess.Popen[str]]:
+def waiting(before: str = "pass") -> Iterator[subprocess.Popen[bytes]]:
     """Run a process that prints whether what ended it came from itself."""
     program = TOLD.format(before=before)
+    # Unbuffered: communicate() does not return what is in a buffer already.
     with subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
     ) as process:
         try:
             assert process.stdout
-            assert process.stdout.readline() == "waiting\n"
+            assert process.stdout.readline() == b"waiting\n"
             yield process
         finally:
             process.kill()
@@ -83,7 +84,7 @@ def waiting(before: str = "pass") -> Iterator[subprocess.Popen[str]]:
 def test_a_signal_from_outside_is_a_request(number: signal.Signals) -> None:
     with waiting() as process:
         process.send_signal(number)
-        assert process.communicate(timeout=LIMIT_S) == ("False\n", "")
+        assert process.communicate(timeout=LIMIT_S) == (b"False\n", b"")
         assert process.returncode == 0
 
 
@@ -99,14 +100,14 @@ def test_a_signal_from_within_is_a_panic(before: str) -> None:
     with waiting(before) as process:
         out, err = process.communicate(timeout=LIMIT_S)
         assert process.returncode == 0
-        assert "True" in out
-        assert "False" not in out
-        assert "daemon.native_panic" in out + err
+        assert b"True" in out
+        assert b"False" not in out
+        assert b"daemon.native_panic" in out + err
 
 
 def test_a_signal_from_a_child_is_a_request() -> None:
     with waiting('subprocess.Popen(["sh", "-c", "sleep 0.2; kill -TERM $PPID"])') as process:
-        assert process.communicate(timeout=LIMIT_S)[0] == "False\n"
+        assert process.communicate(timeout=LIMIT_S)[0] == b"False\n"
 
 
 def test_a_loop_that_hangs_after_a_panic_is_ended() -> None:
@@ -116,7 +117,7 @@ def test_a_loop_that_hangs_after_a_panic_is_ended() -> None:
         out, err = process.communicate(timeout=LIMIT_S)
         took_s = time.monotonic() - began
     assert process.returncode == 70
-    assert "daemon.native_panic" in out + err
+    assert b"daemon.native_panic" in out + err
     assert PANIC_S - 1 < took_s < PANIC_S + LOADED_S
 
 
