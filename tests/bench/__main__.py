@@ -48,7 +48,7 @@ def main() -> int:
     if X264.name in found:
         found[X264.name]["key_frame_s"] = told["key_frame_s"]
     judged = report.targets(found)
-    text = "\n".join((report.machine(), "", report.table(found, missing), report.verdicts(judged)))
+    text = "\n".join((report.machine(), "", report.table(found, missing), report.results(judged)))
     print(text)
     if file := os.environ.get("BENCH_JSON"):
         Path(file).write_text(report.as_json(found, runs, missing))

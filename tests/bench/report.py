@@ -43,7 +43,7 @@ class Target:
     unit: str
 
     @property
-    def liveness(self) -> str:
+    def result(self) -> str:
         if math.isnan(self.measured) or math.isnan(self.bound):
             return "not measured"
         return "held" if self.measured <= self.bound else "MISSED"
@@ -96,10 +96,10 @@ def table(rows: Mapping[str, Figures], missing: Mapping[str, str]) -> str:
     return _markdown(lines)
 
 
-def verdicts(found: list[Target]) -> str:
+def results(found: list[Target]) -> str:
     lines = [("target", "at most", "measured", ""), ("---",) * 4]
     lines += [
-        (each.what, f"{_number(each.bound)} {each.unit}".strip(), _number(each.measured), each.liveness)
+        (each.what, f"{_number(each.bound)} {each.unit}".strip(), _number(each.measured), each.result)
         for each in found
     ]
     return _markdown(lines)
@@ -117,7 +117,7 @@ def as_json(rows: Mapping[str, Figures], runs: Mapping[str, Sequence[Figures]], 
         "runs": {name: [plain(each) for each in found] for name, found in runs.items()},
         "missing": dict(missing),
         "targets": [
-            {"what": each.what, **plain({"at_most": each.bound, "measured": each.measured}), "verdict": each.liveness}
+            {"what": each.what, **plain({"at_most": each.bound, "measured": each.measured}), "result": each.result}
             for each in targets(rows)
         ],
     }

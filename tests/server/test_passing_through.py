@@ -48,8 +48,8 @@ def test_pictures_go_on_over_the_loop(server: Server, room: str, config: Path) -
                     # What viewers are told of the capture is when the file says it is due.
                     assert after.user_timestamp_us - before.user_timestamp_us == pytest.approx(1e6 / FPS, abs=3000)
                 assert (seen[-1].width, seen[-1].height) == (640, 360)
-                daemon.event("camera.orders_ignored")
-                ignored = [line for line in daemon.lines if line.get("event") == "camera.orders_ignored"]
+                daemon.event("camera.requests_ignored")
+                ignored = [line for line in daemon.lines if line.get("event") == "camera.requests_ignored"]
                 assert len(ignored) == 1
 
     asyncio.run(scenario())
