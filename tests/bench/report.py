@@ -106,7 +106,7 @@ def results(found: list[Target]) -> str:
 
 
 def as_json(rows: Mapping[str, Figures], runs: Mapping[str, Sequence[Figures]], missing: Mapping[str, str]) -> str:
-    """Return all figures and verdicts; what was not measured is null."""
+    """Return all figures and results; what was not measured is null."""
 
     def plain(figures: Figures) -> dict[str, float | None]:
         return {name: None if math.isnan(value) else value for name, value in figures.items()}

@@ -145,15 +145,15 @@ def test_targets_are_held_missed_or_not_measured() -> None:
         "example": _figures(cpu_s_per_1000=15.0, pss_mb=98.0, start_s=1.15, ssim=0.96),
     }
     found = {each.what: each for each in report.targets(rows)}
-    assert found["CPU, x264"].liveness == "held"
+    assert found["CPU, x264"].result == "held"
     assert found["CPU, x264"].measured == pytest.approx(0.4)
-    assert found["CPU, passing through"].liveness == "MISSED"
-    assert found["PSS, passing through"].liveness == "MISSED"
-    assert found["latency p50, x264: the floor's + 10"].liveness == "not measured"
-    assert found["SSIM: best less worst row"].liveness == "MISSED"
-    assert found["key frame after the request of a late viewer"].liveness == "held"
+    assert found["CPU, passing through"].result == "MISSED"
+    assert found["PSS, passing through"].result == "MISSED"
+    assert found["latency p50, x264: the floor's + 10"].result == "not measured"
+    assert found["SSIM: best less worst row"].result == "MISSED"
+    assert found["key frame after the request of a late viewer"].result == "held"
     with_floor = rows | {"floor": _figures(latency_p50_ms=14.0, latency_p99_ms=20.0)}
-    judged = {each.what: each.liveness for each in report.targets(with_floor)}
+    judged = {each.what: each.result for each in report.targets(with_floor)}
     assert judged["latency p50, x264: the floor's + 10"] == "MISSED"
     assert judged["latency p99, x264: the floor's + 20"] == "held"
 
@@ -174,7 +174,7 @@ def test_json_has_null_for_what_was_not_measured() -> None:
     assert found["medians"]["x264"]["ssim"] is None
     assert found["runs"]["x264"][0]["pss_mb"] == 100.0
     assert found["missing"] == {"floor": "not installed: go"}
-    assert {each["verdict"] for each in found["targets"]} == {"held", "not measured"}
+    assert {each["result"] for each in found["targets"]} == {"held", "not measured"}
 
 
 def test_the_document_gets_the_newest_between_its_markers() -> None:
