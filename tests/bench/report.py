@@ -99,8 +99,7 @@ def table(rows: Mapping[str, Figures], missing: Mapping[str, str]) -> str:
 def results(found: list[Target]) -> str:
     lines = [("target", "at most", "measured", ""), ("---",) * 4]
     lines += [
-        (each.what, f"{_number(each.bound)} {each.unit}".strip(), _number(each.measured), each.result)
-        for each in found
+        (each.what, f"{_number(each.bound)} {each.unit}".strip(), _number(each.measured), each.result) for each in found
     ]
     return _markdown(lines)
 
