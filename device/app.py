@@ -11,7 +11,7 @@ import structlog
 import device
 from device.clock import ServerClock
 from device.errors import NativePanicError
-from device.identity import board_model, identity_may_be_shared
+from device.identity import board_model
 from device.lifecycle.deadlines import Deadlines
 from device.lifecycle.enforcer import enforcing
 from device.lifecycle.sd_notify import Notifier
@@ -22,7 +22,7 @@ from device.streams.capture import capturing
 from device.telemetry.attributes import Attributes
 from device.telemetry.state_file import StateFile
 from device.telemetry.status import DeviceState, Status
-from device.tokens.selection import TokenFile, announce_expiry
+from device.tokens.selection import TokenFile, announce_expiry, identity_may_collide
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -44,8 +44,7 @@ async def run(config: Config, credentials: TokenSource, attributes: Attributes, 
     log.info("daemon.starting", version=device.__version__, model=board_model())
     notifier, state_file = Notifier.of_environment(), StateFile.of_environment()
     status, deadlines, clock = Status(attributes, notifier, state_file), Deadlines(), ServerClock()
-    own_identity = not credentials.wanted.identity and not isinstance(credentials, TokenFile)
-    if own_identity and identity_may_be_shared():
+    if identity_may_collide(credentials):
         log.warning(
             "room.identity_not_unique",
             identity=credentials.wanted.derived_identity,

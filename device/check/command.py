@@ -14,7 +14,6 @@ from device.check import hardware, media, network
 from device.check.report import Report, report_failures
 from device.config import loading as config_file
 from device.errors import ConfigError, CredentialError, ExitCode
-from device.identity import identity_may_be_shared
 from device.network.resolver import Resolver
 from device.room.state import RoomState
 from device.telemetry import state_file
@@ -36,9 +35,7 @@ async def run(argument: Path | None) -> int:
     report = Report()
     try:
         await _steps(report, config_file.find(argument))
-    except BaseExceptionGroup as group:
-        report_failures(report, "check", group)
-    except Exception as error:  # a mistake of ours is a row as well  # noqa: BLE001
+    except (BaseExceptionGroup, Exception) as error:  # a mistake of ours is a row as well  # noqa: BLE001
         report_failures(report, "check", error)
     return ExitCode.FAILED if report.failed else ExitCode.OK
 
@@ -54,7 +51,7 @@ async def _steps(report: Report, path: Path) -> None:
         return
     for problem in (*config_file.warnings(path, config), *credentials.warnings(token_source)):
         report.warn("values", str(problem))
-    if not token_source.wanted.identity and not isinstance(token_source, TokenFile) and identity_may_be_shared():
+    if credentials.identity_may_collide(token_source):
         report.warn(
             "identity",
             f"nothing but the host's name tells {token_source.wanted.derived_identity} from other devices",

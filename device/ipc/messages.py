@@ -50,6 +50,9 @@ class MicrophoneJob:
     epoch_us: int
 
 
+Job = CameraJob | MicrophoneJob
+
+
 @message(3, _TO_DAEMON, max_payload_bytes=4 << 10)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:

@@ -1,14 +1,13 @@
 """How a message type gets its wire form: a number, a direction, a maximum size and a codec.
 
-A message is a frozen dataclass. `@message(...)` registers it; `spec_of` and `type_of` find it again. What arrives is
-foreign input: a payload that does not fit the fields of its type raises WireError.
+A message is a frozen dataclass. `@message(...)` registers it; `spec_of` and `spec_numbered` find it again. What arrives
+is foreign input: a payload that does not fit the fields of its type raises WireError.
 """
 
 from __future__ import annotations
 
 import enum
 import json
-import types
 import typing
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
@@ -143,11 +142,6 @@ class _Json:
 def _converted(cls: type, name: str, value: Any, hint: Any) -> Any:
     if hint is Any:
         return value
-    if isinstance(hint, types.UnionType):
-        for each in typing.get_args(hint):
-            if each is type(None) and value is None:
-                return None
-        hint = next(each for each in typing.get_args(hint) if each is not type(None))
     origin = typing.get_origin(hint) or hint
     if origin is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

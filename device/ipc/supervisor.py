@@ -11,28 +11,25 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from device.errors import SourceAbsentError, SourceError, WorkerRequestError
+from device.errors import SourceAbsentError, SourceError
 from device.ipc import claims, hotplug
-from device.ipc.messages import CameraJob, Capturing, Degraded, Done, LogRecord, MicrophoneJob
-from device.ipc.requests import PendingRequests
+from device.ipc.messages import Capturing, Degraded, Done, Job, LogRecord
+from device.ipc.requester import Requester
 from device.ipc.restart_policy import Action, RestartPolicy
 from device.ipc.worker_process import WorkerProcess, running
 from device.log_throttle import LogThrottle
 from device.media.block import Block
 from device.media.picture import AccessUnit
-from device.redaction import redacted
 from device.telemetry.attributes import public_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from device.ipc.framing import Received
-    from device.ipc.registry import ReplyT, Request
     from device.lifecycle.deadlines import Deadlines
 
 log = structlog.get_logger()
 
-_MAX_ERROR = 2000
 _PERIODS = 3.0  # a source is silent after three periods of its own rate, if that is slower
 # To be heard of again: after a look, and after a worker's start and end, which are bounded in themselves.
 _LOOK_DUE_S, _STEP_DUE_S = 30.0, 60.0
@@ -55,7 +52,7 @@ class WorkerPlan:
 
     name: str
     module: str
-    job: CameraJob | MicrophoneJob
+    job: Job
     stall_s: float
     startup_s: float = 30.0  # to the worker's hello: a small board imports for seconds
     first_s: float = 10.0  # from there to the first unit or block
@@ -82,6 +79,7 @@ class Supervisor:
         deadlines: Deadlines,
     ) -> None:
         self.plan = plan
+        self.requests = Requester(plan.name)
         self.state, self._why = WorkerState.STARTING, ""
         self.begun = asyncio.Event()  # the first start was made, or failed
         self._on_media = on_media
@@ -89,7 +87,6 @@ class Supervisor:
         self._on_notice = on_notice
         self._on_failure = on_failure
         self._deadlines = deadlines
-        self._child: WorkerProcess | None = None
         self._failure = ""
         self._restarts = RestartPolicy(
             stall_s=plan.stall_s,
@@ -101,8 +98,6 @@ class Supervisor:
             uniform=random.uniform,
         )
         self._throttle = LogThrottle()
-        self._pending = PendingRequests()
-        self._replies: dict[int, asyncio.Future[Any]] = {}
 
     async def run(self) -> None:
         """Run the worker until cancelled."""
@@ -126,30 +121,6 @@ class Supervisor:
             if times := self._throttle.count_to_log(why, time.monotonic()):
                 log.warning("worker.restarting", worker=self.plan.name, why=why, delay_s=round(delay_s, 3), times=times)
 
-    def post(self, request: Request[Any]) -> int:
-        """Send a request without waiting for its reply; that it stays unanswered is logged. Return its id.
-
-        Without a worker, or if it reads nothing, the request is dropped: return 0.
-        """
-        name = type(request).__name__
-        request_id = self._pending.add(name, time.monotonic())
-        if self._child is None or not self._child.send(request, request_id=request_id):
-            self._pending.answered(request_id)
-            log.debug("worker.request_dropped", worker=self.plan.name, request=name)
-            return 0
-        return request_id
-
-    async def request(self, request: Request[ReplyT]) -> ReplyT:
-        """Send a request and return its reply. Raises WorkerRequestError if there is none, or if the worker refuses."""
-        if not (request_id := self.post(request)):
-            raise WorkerRequestError(f"the {self.plan.name} worker cannot be asked now ({type(request).__name__})")
-        reply: asyncio.Future[ReplyT] = asyncio.get_running_loop().create_future()
-        self._replies[request_id] = reply
-        try:
-            return await reply
-        finally:
-            self._replies.pop(request_id, None)
-
     async def _rest(self, until: float, devices: frozenset[str] | None) -> None:
         """Wait for the next start; after a source that failed, what is plugged in may be what was missing."""
         left_s = max(0.0, until - time.monotonic())
@@ -162,7 +133,6 @@ class Supervisor:
 
     async def _run_once(self) -> tuple[str, str]:
         """Run one worker to its end; return why it ended, for operators and for viewers."""
-        self._forget_requests()
         self._restarts.spawned(time.monotonic())
         async with running(
             name=self.plan.name,
@@ -170,23 +140,17 @@ class Supervisor:
             job=self.plan.job,
             on_message=self._on_message,
         ) as child:
-            self._child = child
+            self.requests.begin(child)
             self.begun.set()
             try:
                 why = await self._watch(child)
             finally:
-                self._child = None
-                self._forget_requests()
+                self.requests.end()
                 self._extend_deadline(_STEP_DUE_S)
             self._failure = child.failure
             if why:  # at once: the end of a worker that hangs takes a second
                 self._become(self._away(), child.for_viewers or why)
         return child.last_words or why, child.for_viewers or why
-
-    def _forget_requests(self) -> None:
-        self._pending.clear()
-        for request_id in tuple(self._replies):
-            self._fail(request_id, f"the {self.plan.name} worker has ended")
 
     async def _watch(self, child: WorkerProcess) -> str:
         """Wait until the worker is gone or its source dead; return why."""
@@ -196,7 +160,7 @@ class Supervisor:
             if step.act is not Action.WATCH:
                 return self._restarts.silence()
             self._extend_deadline(_LOOK_DUE_S)
-            self._look_for_replies(now)
+            self.requests.give_up_overdue(now)
             done, _ = await asyncio.wait({child.gone}, timeout=step.until - now)
             if done:
                 return child.gone.result()
@@ -207,17 +171,6 @@ class Supervisor:
     def _extend_deadline(self, within_s: float) -> None:
         self._deadlines.give(self.plan.name, now=time.monotonic(), within_s=within_s)
 
-    def _look_for_replies(self, now: float) -> None:
-        for request_id, name in self._pending.overdue(now).items():
-            log.warning("worker.request_unanswered", worker=self.plan.name, request=name)
-            self._fail(request_id, f"the {self.plan.name} worker has not answered {name}")
-
-    def _fail(self, request_id: int, why: str) -> None:
-        """Raise an error where the reply to a request is awaited, if it is."""
-        reply = self._replies.get(request_id)
-        if reply is not None and not reply.done():
-            reply.set_exception(WorkerRequestError(why))
-
     def _on_message(self, received: Received) -> None:
         match received.message:
             case AccessUnit() | Block() as media:
@@ -226,7 +179,7 @@ class Supervisor:
                     self._become(WorkerState.LIVE, "")
                 self._on_media(media)
             case Done() as reply:
-                self._on_reply(received.request_id, reply)
+                self.requests.replied(received.request_id, reply)
             case Capturing() as capturing:
                 self._on_capturing(capturing)
             case Degraded(text=text):
@@ -240,18 +193,9 @@ class Supervisor:
                     **claims.safe_fields(record.fields),
                 )
 
-    def _on_reply(self, request_id: int, reply: Done) -> None:
-        name = self._pending.answered(request_id)
-        if reply.error:
-            error = redacted(reply.error)[:_MAX_ERROR]
-            log.warning("worker.request_failed", worker=self.plan.name, request=name, error=error)
-            self._fail(request_id, f"the {self.plan.name} worker refuses {name}")
-        elif (future := self._replies.get(request_id)) is not None and not future.done():
-            future.set_result(reply)
-
     def _on_capturing(self, capturing: Capturing) -> None:
         now = time.monotonic()
-        self._pending.ready(now)
+        self.requests.ready(now)
         self._restarts.greeted(now)
         self._restarts.stall_s = max(self.plan.stall_s, _PERIODS / claims.possible_fps(capturing.fps))
         fields = claims.safe_fields({key: value for key, value in asdict(capturing).items() if value})

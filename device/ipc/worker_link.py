@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NoReturn, Self
 
 from device.errors import DeviceError, SourceError, ThreadFailedError, WireError
 from device.ipc.framing import Decoder, Received, encode
-from device.ipc.messages import CameraJob, Capturing, Degraded, Done, Failed, LogRecord, MicrophoneJob
+from device.ipc.messages import Capturing, Degraded, Done, Failed, Job, LogRecord
 from device.ipc.registry import Direction, Request
 from device.media.block import Block
 
@@ -97,9 +97,9 @@ class WorkerLink:
                 found.append(self._requests.get_nowait())
         return found
 
-    def _receive_job(self) -> CameraJob | MicrophoneJob:
+    def _receive_job(self) -> Job:
         for received in self._messages():
-            if isinstance(received.message, CameraJob | MicrophoneJob):
+            if isinstance(received.message, Job):
                 return received.message
             break
         raise WireError("the first message must be a job")

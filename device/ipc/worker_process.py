@@ -13,7 +13,7 @@ import structlog
 
 from device.errors import InternalError, WireError
 from device.ipc.framing import Decoder, Received, encode
-from device.ipc.messages import CameraJob, Failed, MicrophoneJob
+from device.ipc.messages import Failed, Job
 from device.ipc.process import fresh_interpreter, killed, to_the_end
 from device.ipc.registry import Direction
 from device.ipc.worker_link import SEND_BUFFER_BYTES
@@ -122,7 +122,7 @@ class WorkerProcess(asyncio.Protocol):
 
 @asynccontextmanager
 async def running(
-    *, name: str, module: str, job: CameraJob | MicrophoneJob, on_message: Callable[[Received], None]
+    *, name: str, module: str, job: Job, on_message: Callable[[Received], None]
 ) -> AsyncIterator[WorkerProcess]:
     """Run `python -m module` as a worker; on leaving, ask it to end, then kill it: 1 s in all."""
     ours, theirs = socket.socketpair()

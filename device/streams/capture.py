@@ -105,7 +105,7 @@ class _Camera:
     def make_track(self) -> VideoTrack:
         from device.tracks.video import VideoTrack
 
-        self.track = VideoTrack(self._job, send=self.supervisor.post)
+        self.track = VideoTrack(self._job, send=self.supervisor.requests.post)
         self.track.on_viewer = self.slate.welcome
         self.track.on_news = self._status.video
         return self.track
@@ -159,7 +159,7 @@ class _Microphone:
 
         # Noise suppression would take a steady tone away, and a file is as its maker wanted it.
         processing = self._settings.processing and self._settings.source == "pyaudio"
-        self.track = AudioTrack(self._job, processing=processing, send=self.supervisor.post)
+        self.track = AudioTrack(self._job, processing=processing, send=self.supervisor.requests.post)
         return self.track
 
     def _deliver(self, block: Block) -> None:

@@ -51,7 +51,7 @@ class StateFile:
 def read(path: Path = SERVICE_PATH) -> dict[str, Any]:
     """Return the state of a service that is running now; empty if none is, or if its file cannot be read."""
     try:
-        # Not to wait for whatever may be there in the place of a file.
+        # Not to wait for whatever may be there instead of a file.
         with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 return {}

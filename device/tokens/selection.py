@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from device.errors import ConfigError, CredentialError, Problem, TokenMismatchError
-from device.identity import derived_identity
+from device.identity import derived_identity, identity_may_be_shared
 from device.redaction import hide
 from device.room.join_policy import IdentityHolder
 from device.tokens.endpoint import Endpoint
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from device.network.probe import ProbeResult
     from device.network.resolver import Resolver
     from device.telemetry.attributes import Attributes
+    from device.tokens.join_token import TokenSource
 
 log = structlog.get_logger()
 
@@ -85,6 +86,11 @@ async def announce_expiry(token_source: TokenFile, clock: ServerClock) -> None:
                 )
             wait_s = min(wait_s, next_look_s(expires_at, clock.now_s()) + 1.0)
         await asyncio.sleep(wait_s)
+
+
+def identity_may_collide(token_source: TokenSource) -> bool:
+    """Return whether the identity is this device's own, and only the host's name distinguishes it from others."""
+    return not token_source.wanted.identity and not isinstance(token_source, TokenFile) and identity_may_be_shared()
 
 
 def select(config: Config, *, attributes: Attributes, directory: Path | None) -> TokenFile | Endpoint | ApiKey:

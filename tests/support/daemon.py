@@ -131,6 +131,32 @@ def with_ready_token(server: Server, room: str, path: Path, *, can_publish: bool
     return environment(server, room) | ready
 
 
+# What a daemon needs whose server is away.
+SERVERLESS = {
+    "DEVICE_ROOM__URL": "ws://127.0.0.1:1",
+    "DEVICE_ROOM__NAME": "front-door",
+    "DEVICE_CREDENTIALS__API_KEY": "key",
+    "DEVICE_CREDENTIALS__API_SECRET": "zq-a-secret-of-thirty-two-characters",
+    "DEVICE_LOG__FORMAT": "json",
+}
+
+
+def start_altered(program: str, config: Path, variables: Mapping[str, str]) -> subprocess.Popen[str]:
+    """Start `program`, which runs the daemon's command with something changed, with an empty configuration file.
+
+    It reads from its standard input what the test has it do.
+    """
+    config.write_text("")
+    return subprocess.Popen(
+        [sys.executable, "-c", program, "run", "--config", str(config)],
+        env=variables,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
 @contextmanager
 def running(config: Path, variables: Mapping[str, str]) -> Iterator[Daemon]:
     """Run the daemon in a process group of its own; afterwards neither it nor a worker is alive."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from device.ipc.framing import Received
-    from device.ipc.messages import CameraJob, MicrophoneJob
+    from device.ipc.messages import Job
 
 pytestmark = pytest.mark.usefixtures("no_orphans")
 
@@ -41,7 +41,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return noisy_film(path, {"movflags": "faststart"}, rate=30)
 
 
-def failure(module: str, job: CameraJob | MicrophoneJob) -> tuple[str, str]:
+def failure(module: str, job: Job) -> tuple[str, str]:
     """Return what operators and viewers read when a worker that runs this ends; empty if it delivers."""
 
     async def main() -> tuple[str, str]:

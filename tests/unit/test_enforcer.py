@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.lifecycle.enforcer import Overdue
-from tests.support.daemon import Daemon
+from tests.support.daemon import SERVERLESS, Daemon, start_altered
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -156,26 +156,9 @@ _NOBODY, _HALF_A_MINUTE = "@livekit-device-test-nobody", "30000000"
 def test_a_daemon_whose_loop_is_blocked_ends_itself_unless_a_manager_does(
     manager: dict[str, str], code: int | None, tmp_path: Path
 ) -> None:
-    config = tmp_path / "device.toml"
-    config.write_text("")
-    variables = {
-        "DEVICE_ROOM__URL": "ws://127.0.0.1:1",
-        "DEVICE_ROOM__NAME": "front-door",
-        "DEVICE_CREDENTIALS__API_KEY": "key",
-        "DEVICE_CREDENTIALS__API_SECRET": "zq-a-secret-of-thirty-two-characters",
-        "DEVICE_CAMERA__SOURCE": "off",
-        "DEVICE_MICROPHONE__SOURCE": "tone",
-        "DEVICE_LOG__FORMAT": "json",
-    }
+    variables = SERVERLESS | {"DEVICE_CAMERA__SOURCE": "off", "DEVICE_MICROPHONE__SOURCE": "tone"}
     clean = {name: value for name, value in os.environ.items() if name not in ("NOTIFY_SOCKET", "WATCHDOG_USEC")}
-    process = subprocess.Popen(
-        [sys.executable, "-c", _DAEMON, "run", "--config", str(config)],
-        env=clean | variables | manager,
-        stdin=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    process = start_altered(_DAEMON, tmp_path / "device.toml", clean | variables | manager)
     running = Daemon(process)
     try:
         running.event("worker.state", worker="microphone", new="live", within_s=60)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.children import living_descendants
-from tests.support.daemon import SYNTHETIC, Daemon
+from tests.support.daemon import SERVERLESS, SYNTHETIC, Daemon, start_altered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,22 +124,7 @@ def test_a_loop_that_hangs_after_a_panic_is_ended() -> None:
 @contextmanager
 def daemon(config: Path) -> Iterator[Daemon]:
     """Run the whole daemon; its server is away."""
-    config.write_text("")
-    variables = SYNTHETIC | {
-        "DEVICE_ROOM__URL": "ws://127.0.0.1:1",
-        "DEVICE_ROOM__NAME": "front-door",
-        "DEVICE_CREDENTIALS__API_KEY": "key",
-        "DEVICE_CREDENTIALS__API_SECRET": "zq-a-secret-of-thirty-two-characters",
-        "DEVICE_LOG__FORMAT": "json",
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-c", COMMAND, "run", "--config", str(config)],
-        env=os.environ | variables,
-        stdin=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    process = start_altered(COMMAND, config, os.environ | SYNTHETIC | SERVERLESS)
     running = Daemon(process)
     try:
         for worker in ("camera", "microphone"):

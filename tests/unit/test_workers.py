@@ -21,7 +21,7 @@ from structlog.testing import capture_logs
 from device import log as device_log
 from device.errors import InternalError, WorkerRequestError
 from device.ipc import requests
-from device.ipc.messages import CameraJob, Capturing, Done, MicrophoneJob, SetPace
+from device.ipc.messages import Capturing, Done, Job, SetPace
 from device.ipc.supervisor import WorkerState
 from device.ipc.worker_process import running
 from device.media.block import Block
@@ -186,7 +186,7 @@ def test_a_reply_is_not_due_before_the_worker_has_started(monkeypatch: pytest.Mo
 
     async def act(watcher: Watcher) -> None:
         await watcher.supervisor.begun.wait()
-        assert watcher.supervisor.post(SetPace(ppm=5.0))
+        assert watcher.supervisor.requests.post(SetPace(ppm=5.0))
         await watcher.until(lambda: watcher.media)
         assert unanswered() == []  # the worker took longer to start than a reply may take
         await watcher.until(unanswered)
@@ -283,13 +283,13 @@ def test_commands_are_answered_failures_logged_and_without_a_worker_dropped() ->
     async def act(watcher: Watcher) -> None:
         fine, wrong = SetPace(ppm=5.0), SetPace(ppm=WRONG_PPM)
         with pytest.raises(WorkerRequestError, match=r"cannot be asked now \(SetPace\)"):
-            await watcher.supervisor.request(fine)
+            await watcher.supervisor.requests.request(fine)
         await watcher.until(lambda: watcher.pids)
-        assert watcher.supervisor.post(fine)
-        assert await watcher.supervisor.request(fine) == Done()
+        assert watcher.supervisor.requests.post(fine)
+        assert await watcher.supervisor.requests.request(fine) == Done()
         with pytest.raises(WorkerRequestError, match="the rogue worker refuses SetPace"):
-            await watcher.supervisor.request(wrong)
-        assert watcher.supervisor._replies == {}
+            await watcher.supervisor.requests.request(wrong)
+        assert watcher.supervisor.requests._replies == {}
 
     with capture_logs() as lines:
         supervised(lambda: Watcher("live"), act)
@@ -302,9 +302,9 @@ def test_commands_are_answered_failures_logged_and_without_a_worker_dropped() ->
 def test_a_request_that_nobody_answers_is_logged_by_name_and_raises() -> None:
     async def act(watcher: Watcher) -> None:
         await watcher.until(lambda: watcher.pids)
-        watcher.supervisor._pending.ready(time.monotonic())
+        watcher.supervisor.requests._pending.ready(time.monotonic())
         with pytest.raises(WorkerRequestError, match="has not answered SetPace"):
-            await watcher.supervisor.request(SetPace(ppm=5.0))
+            await watcher.supervisor.requests.request(SetPace(ppm=5.0))
 
     with capture_logs() as lines:
         supervised(lambda: Watcher("hang", stall_s=LIMIT_S), act)
@@ -314,7 +314,7 @@ def test_a_request_that_nobody_answers_is_logged_by_name_and_raises() -> None:
 def test_a_request_raises_when_its_worker_ends() -> None:
     async def act(watcher: Watcher) -> None:
         await watcher.until(lambda: watcher.pids)
-        asking = asyncio.create_task(watcher.supervisor.request(SetPace(ppm=5.0)))
+        asking = asyncio.create_task(watcher.supervisor.requests.request(SetPace(ppm=5.0)))
         await asyncio.sleep(0)
         os.kill(watcher.pids[0], signal.SIGKILL)
         with pytest.raises(WorkerRequestError, match="the rogue worker has ended"):
@@ -425,7 +425,7 @@ def test_the_real_workers_deliver(module: str) -> None:
         ("device.workers.microphone", replace(MICROPHONE, source="file", path="/x"), "/x: cannot be opened"),
     ),
 )
-def test_a_real_worker_that_cannot_says_why(module: str, job: CameraJob | MicrophoneJob, said: str) -> None:
+def test_a_real_worker_that_cannot_says_why(module: str, job: Job, said: str) -> None:
     async def main() -> str:
         async with running(name="worker", module=module, job=job, on_message=lambda _: None) as child:
             async with asyncio.timeout(LIMIT_S):

@@ -7,7 +7,7 @@ import struct
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from device.ipc.messages import CameraJob, MicrophoneJob
+from device.ipc.messages import CameraJob, Job, MicrophoneJob
 from device.ipc.supervisor import Supervisor, WorkerPlan, WorkerState
 from device.lifecycle.deadlines import Deadlines
 from device.media.block import Block
@@ -39,7 +39,7 @@ CAMERA = CameraJob(
     epoch_us=0,
 )
 MICROPHONE = MicrophoneJob(source="tone", device="", path="", channels=1, gain_db=0, epoch_us=0)
-REAL: dict[str, CameraJob | MicrophoneJob] = {
+REAL: dict[str, Job] = {
     "device.workers.camera": CAMERA,
     "device.workers.microphone": MICROPHONE,
 }

@@ -1,0 +1,93 @@
+"""Sends requests to one worker and waits for their replies."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from device.errors import WorkerRequestError
+from device.ipc.requests import PendingRequests
+from device.redaction import redacted
+
+if TYPE_CHECKING:
+    from device.ipc.messages import Done
+    from device.ipc.registry import ReplyT, Request
+    from device.ipc.worker_process import WorkerProcess
+
+log = structlog.get_logger()
+
+_MAX_ERROR = 2000
+
+
+class Requester:
+    """The requests to one worker, over all of its runs. `worker` is the run that can be asked; None between them."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._worker: WorkerProcess | None = None
+        self._pending = PendingRequests()
+        self._replies: dict[int, asyncio.Future[Any]] = {}
+
+    def begin(self, worker: WorkerProcess) -> None:
+        """Ask this worker from now on."""
+        self.end()
+        self._worker = worker
+
+    def end(self) -> None:
+        """Forget all requests: their worker has ended."""
+        self._worker = None
+        self._pending.clear()
+        for request_id in tuple(self._replies):
+            self._fail(request_id, f"the {self._name} worker has ended")
+
+    def post(self, request: Request[Any]) -> int:
+        """Send a request without waiting for its reply; a missing reply is logged. Return its id.
+
+        Without a worker, or if it reads nothing, the request is dropped: return 0.
+        """
+        name = type(request).__name__
+        request_id = self._pending.add(name, time.monotonic())
+        if self._worker is None or not self._worker.send(request, request_id=request_id):
+            self._pending.answered(request_id)
+            log.debug("worker.request_dropped", worker=self._name, request=name)
+            return 0
+        return request_id
+
+    async def request(self, request: Request[ReplyT]) -> ReplyT:
+        """Send a request and return its reply. Raises WorkerRequestError if there is none, or if the worker refuses."""
+        if not (request_id := self.post(request)):
+            raise WorkerRequestError(f"the {self._name} worker cannot be asked now ({type(request).__name__})")
+        reply: asyncio.Future[ReplyT] = asyncio.get_running_loop().create_future()
+        self._replies[request_id] = reply
+        try:
+            return await reply
+        finally:
+            self._replies.pop(request_id, None)
+
+    def ready(self, now: float) -> None:
+        """Note that the worker captures: its time to answer runs from now on."""
+        self._pending.ready(now)
+
+    def replied(self, request_id: int, reply: Done) -> None:
+        """Take a reply of the worker."""
+        name = self._pending.answered(request_id)
+        if reply.error:
+            error = redacted(reply.error)[:_MAX_ERROR]
+            log.warning("worker.request_failed", worker=self._name, request=name, error=error)
+            self._fail(request_id, f"the {self._name} worker refuses {name}")
+        elif (future := self._replies.get(request_id)) is not None and not future.done():
+            future.set_result(reply)
+
+    def give_up_overdue(self, now: float) -> None:
+        """Log the requests that were not answered in time, and raise an error where their replies are awaited."""
+        for request_id, name in self._pending.overdue(now).items():
+            log.warning("worker.request_unanswered", worker=self._name, request=name)
+            self._fail(request_id, f"the {self._name} worker has not answered {name}")
+
+    def _fail(self, request_id: int, why: str) -> None:
+        reply = self._replies.get(request_id)
+        if reply is not None and not reply.done():
+            reply.set_exception(WorkerRequestError(why))
