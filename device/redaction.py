@@ -16,11 +16,12 @@ from device.userinfo import MARK
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["MARK", "hide", "redacted", "without_secrets"]
+__all__ = ["MARK", "hide", "public_text", "redacted", "without_secrets"]
 
 _MIN_SECRET = 6  # a shorter value would be found in ordinary words
 _MAX_SECRETS, _MAX_TOKENS = 64, 32
 _DEPTH = 4
+_MAX_PUBLIC_CHARACTERS = 200
 # What the name of a secret ends with, however it is composed: clientSecret, X-Auth-Token, DEVICE_CREDENTIALS__API_KEY.
 _SURE = r"(?:token|secret|passw(?:or)?d|passphrase|api[_-]?key|access[_-]?key|private[_-]?key|signature|jwt)"
 # A secret before an equals sign or a quoted value, and an ordinary word elsewhere; and what is one in a query only.
@@ -139,3 +140,9 @@ def _without_token(word: str) -> str:
             return f"{word[: start + at]}{MARK}"
         start += len(part) + 1
     return word
+
+
+def public_text(text: str) -> str:
+    """Return a text that everybody may read: one line of printable characters, of bounded length, without secrets."""
+    shown = "".join(each if each.isprintable() else " " for each in redacted(text))
+    return " ".join(shown.split())[:_MAX_PUBLIC_CHARACTERS]

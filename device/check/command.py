@@ -15,8 +15,8 @@ from device.check.report import Report, report_failures
 from device.config import loading as config_file
 from device.errors import ConfigError, CredentialError, ExitCode
 from device.network.resolver import Resolver
-from device.room.state import RoomState
 from device.telemetry import state_file
+from device.telemetry.room_state import RoomState
 from device.tokens import selection as credentials
 from device.tokens.expiry import EXPIRED, notice_of
 from device.tokens.selection import ApiKey, Endpoint, TokenFile

@@ -21,9 +21,9 @@ from device.lifecycle.deadlines import Deadlines
 from device.lifecycle.sd_notify import Notifier
 from device.network.sdk import prepare_sdk
 from device.room.connect_errors import connect_error_text
-from device.room.reasons import reason_of
 from device.room.session import Session
 from device.streams.capture import capturing
+from device.streams.plan import plan_streams
 from device.telemetry.attributes import Attributes
 from device.telemetry.state_file import StateFile
 from device.telemetry.status import Status
@@ -54,6 +54,17 @@ class Decoded:
     height: int = 0
     samples: int = 0
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class _CheckedStatus(Status):
+    """Keeps why workers ended, for operators."""
+
+    def __init__(self, attributes: Attributes, reasons: dict[str, str]) -> None:
+        super().__init__(attributes, Notifier(), StateFile(None))
+        self._reasons = reasons
+
+    def failed(self, name: str, why: str) -> None:
+        self._reasons[name] = why
 
 
 async def watch(report: Report, config: Config, api_key: ApiKey, at: ProbeResult, resolver: Resolver) -> None:
@@ -129,22 +140,22 @@ async def _publishing(
     join_token = JoinToken(url=at.url, token=token, grants=read_grants(token))
     attributes = Attributes()
     reasons: dict[str, str] = {}
-    status = Status(attributes, Notifier(), StateFile(None))
+    status = _CheckedStatus(attributes, reasons)
     async with (
-        capturing(config, status, Deadlines(), on_failure=reasons.__setitem__) as tracks,
+        capturing(plan_streams(config), observer=status, deadlines=Deadlines()) as streams,
         asyncio.TaskGroup() as tasks,
     ):
-        session = Session(join_token, tracks=tracks, attributes=attributes)
-        stay = tasks.create_task(session.run())
+        session = Session(join_token, tracks=[each.track for each in streams], attributes=attributes)
+        session_run = tasks.create_task(session.run())
         live = tasks.create_task(session.live.wait())
-        await asyncio.wait({stay, live}, return_when=asyncio.FIRST_COMPLETED)
-        if stay.done() and stay.exception() is None:  # an error of it is raised by the group
-            raise JoinError(f"the session ended before it had published: {reason_of(stay.result().reason).text}")
+        await asyncio.wait({session_run, live}, return_when=asyncio.FIRST_COMPLETED)
+        if session_run.done() and session_run.exception() is None:  # an error of it is raised by the group
+            raise JoinError(f"the session ended before it had published: {session_run.result().reason.text}")
         try:
             yield lambda: attributes.snapshot() | _with_reasons(attributes.snapshot(), reasons)
         finally:
             live.cancel()
-            stay.cancel()
+            session_run.cancel()
 
 
 def _with_reasons(states: Mapping[str, str], reasons: Mapping[str, str]) -> dict[str, str]:

@@ -25,14 +25,14 @@ class Action(enum.Enum):
     SPAWN = "spawn"  # then spawned() or ended()
     WATCH = "watch"  # until `until`, or until the worker is gone: ended()
     END = "end"  # ask, kill: 1 s in all; then ended()
-    REST = "rest"  # until `until`, or until a device appears: appeared()
+    WAIT = "wait"  # until `until`, or until a device appears: appeared()
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The next thing to do; `until` belongs to WATCH and REST."""
+    """The next thing to do; `until` belongs to WATCH and WAIT."""
 
-    act: Action
+    action: Action
     until: float = 0.0
 
 
@@ -53,7 +53,7 @@ class RestartPolicy:
     _first_at: float | None = field(default=None, init=False)
     _last_at: float = field(default=0.0, init=False)
     _greeted: bool = field(default=False, init=False)
-    _rest_until: float = field(default=float("-inf"), init=False)
+    _wait_until: float = field(default=float("-inf"), init=False)
 
     def __post_init__(self) -> None:
         self._backoff = Backoff(base_s=self.base_s, cap_s=self.cap_s, reset_after_s=self.reset_s, uniform=self.uniform)
@@ -61,7 +61,7 @@ class RestartPolicy:
     def next(self, now: float) -> Step:
         """Return what to do now."""
         if self._due_at is None:
-            return Step(Action.REST, self._rest_until) if now < self._rest_until else Step(Action.SPAWN)
+            return Step(Action.WAIT, self._wait_until) if now < self._wait_until else Step(Action.SPAWN)
         if now >= self._due_at:
             return Step(Action.END)
         return Step(Action.WATCH, min(self._due_at, now + self.stall_s / _LOOKS_PER_STALL))
@@ -94,13 +94,13 @@ class RestartPolicy:
         """Note that no worker runs; return the delay before the next."""
         fresh_for_s = 0.0 if self._first_at is None else self._last_at - self._first_at
         delay_s = max(_MIN_DELAY_S, self._backoff.next_delay_s(went_well_for_s=fresh_for_s))
-        self._first_at, self._due_at, self._rest_until = None, None, now + delay_s
+        self._first_at, self._due_at, self._wait_until = None, None, now + delay_s
         return delay_s
 
     def appeared(self, now: float) -> None:
         """Note that a device has been plugged in: the next worker starts at once."""
         self._backoff.failures = 0
-        self._rest_until = now
+        self._wait_until = now
 
     def _expect(self, within_s: float, now: float) -> None:
         self._patience_s, self._due_at = within_s, now + within_s

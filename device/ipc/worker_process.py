@@ -17,8 +17,7 @@ from device.ipc.messages import Failed, Job
 from device.ipc.process import fresh_interpreter, killed, to_the_end
 from device.ipc.registry import Direction
 from device.ipc.worker_link import SEND_BUFFER_BYTES
-from device.redaction import redacted
-from device.telemetry.attributes import public_text
+from device.redaction import public_text, redacted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -120,14 +119,30 @@ class WorkerProcess(asyncio.Protocol):
             self._transport.abort()
 
 
-@asynccontextmanager
-async def running(
-    *, name: str, module: str, job: Job, on_message: Callable[[Received], None]
-) -> AsyncIterator[WorkerProcess]:
-    """Run `python -m module` as a worker; on leaving, ask it to end, then kill it: 1 s in all."""
+class SpawnedWorker:
+    """A worker process that has its job and starts to capture; nothing is read from it before `running`."""
+
+    def __init__(self, name: str, process: asyncio.subprocess.Process, connection: socket.socket) -> None:
+        self.name = name
+        self.process = process
+        self.connection = connection
+        self.stderr = asyncio.create_task(_relay_stderr(process, name), name=f"{name}-stderr")
+        log.debug("worker.spawned", worker=name, pid=process.pid)
+
+    async def aclose(self) -> None:
+        """End the process within a second, if it still runs."""
+        self.connection.close()
+        if self.process.returncode is None:
+            await to_the_end(_exit_code(self.process))
+        self.stderr.cancel()
+
+
+async def spawn(*, name: str, module: str, job: Job) -> SpawnedWorker:
+    """Start `python -m module` as a worker, and send it its job. Raises OSError."""
     ours, theirs = socket.socketpair()
     with theirs, contextlib.ExitStack() as on_failure:
         on_failure.enter_context(ours)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SEND_BUFFER_BYTES)
         process = await fresh_interpreter(
             module,
             str(theirs.fileno()),
@@ -137,33 +152,41 @@ async def running(
             stderr=asyncio.subprocess.PIPE,
         )
         on_failure.pop_all()
-    # From here on the process is ours to end, whenever this is cancelled.
-    chatter = asyncio.create_task(_relay_stderr(process, name), name=f"{name}-stderr")
-    child = WorkerProcess(name=name, on_message=on_message)
-    log.debug("worker.spawned", worker=name, pid=process.pid)
+    spawned = SpawnedWorker(name, process, ours)  # from here on the process is ours to end
     try:
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SEND_BUFFER_BYTES)
-        await asyncio.get_running_loop().create_connection(lambda: child, sock=ours)
-        child.send(job)
+        ours.setblocking(False)  # noqa: FBT003
+        ours.sendall(encode(job))  # it fits the buffer of a fresh socket
+    except BaseException:
+        await spawned.aclose()
+        raise
+    return spawned
+
+
+@asynccontextmanager
+async def running(spawned: SpawnedWorker, *, on_message: Callable[[Received], None]) -> AsyncIterator[WorkerProcess]:
+    """Read from a worker; on leaving, ask it to end, then kill it: 1 s in all."""
+    child = WorkerProcess(name=spawned.name, on_message=on_message)
+    try:
+        await asyncio.get_running_loop().create_connection(lambda: child, sock=spawned.connection)
         yield child
     finally:
-        fell = child.gone.done()
+        gone = child.gone.done()
         child.hang_up()
-        ours.close()
-        await to_the_end(_ended(process, child, chatter, fell=fell))
+        spawned.connection.close()
+        await to_the_end(_ended(spawned.process, child, spawned.stderr, gone=gone))
 
 
 async def _ended(
-    process: asyncio.subprocess.Process, child: WorkerProcess, chatter: asyncio.Task[str], *, fell: bool
+    process: asyncio.subprocess.Process, child: WorkerProcess, stderr: asyncio.Task[str], *, gone: bool
 ) -> None:
     code = await _exit_code(process)
     if code is None:
         child.last_words = child.for_viewers = _UNKILLABLE
-    elif fell and child.gone.exception() is None and not child.gone.result():
+    elif gone and child.gone.exception() is None and not child.gone.result():
         crashed = code is not None and code > 0  # by Python itself, which says why on its last line
         child.for_viewers = _in_words(code)
-        child.last_words = (await _last_line(chatter) if crashed else "") or child.for_viewers
-    chatter.cancel()
+        child.last_words = (await _last_line(stderr) if crashed else "") or child.for_viewers
+    stderr.cancel()
     log.debug("worker.ended", worker=child.name, pid=process.pid, exit=code)
 
 
@@ -193,9 +216,9 @@ async def _relay_stderr(process: asyncio.subprocess.Process, name: str) -> str:
         log.debug("worker.stderr", worker=name, line=last)
 
 
-async def _last_line(chatter: asyncio.Task[str]) -> str:
-    done, _ = await asyncio.wait({chatter}, timeout=0.1)
-    return chatter.result() if done else ""
+async def _last_line(stderr: asyncio.Task[str]) -> str:
+    done, _ = await asyncio.wait({stderr}, timeout=0.1)
+    return stderr.result() if done else ""
 
 
 def _in_words(code: int | None) -> str:

@@ -5,19 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from device.redaction import redacted
+from device.redaction import public_text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-
-_MAX_CHARACTERS = 200
-
-
-def public_text(text: str) -> str:
-    """Return a text that everybody may read: one line of printable characters, of bounded length, without secrets."""
-    shown = "".join(each if each.isprintable() else " " for each in redacted(text))
-    return " ".join(shown.split())[:_MAX_CHARACTERS]
 
 
 class Attributes:

@@ -14,8 +14,7 @@ from device.errors import CredentialError, UnreachableError
 from device.network.answer import redirected
 from device.network.http import http_session
 from device.redaction import hide
-from device.room.join_policy import IdentityHolder
-from device.tokens.join_token import JoinToken, TokenRequest, checked
+from device.tokens.join_token import IdentityHolder, JoinToken, TokenRequest, checked
 from device.tokens.secret_file import read_text
 
 if TYPE_CHECKING:

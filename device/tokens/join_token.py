@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,8 +14,15 @@ from device.tokens.grants import Grants, read_grants
 if TYPE_CHECKING:
     from device.network.probe import ProbeResult
     from device.network.resolver import Resolver
-    from device.room.join_policy import IdentityHolder
     from device.telemetry.attributes import Attributes
+
+
+class IdentityHolder(enum.Enum):
+    """Whether another participant has our identity, as far as that is known."""
+
+    ABSENT = "absent"
+    PRESENT = "present"
+    UNKNOWN = "unknown"  # a token alone does not allow to list participants
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,9 +15,8 @@ import jwt
 from device.errors import CredentialError, UnreachableError
 from device.network.address import base_of
 from device.network.http import http_session
-from device.room.join_policy import IdentityHolder
 from device.tokens.grants import SOURCES, read_grants
-from device.tokens.join_token import JoinToken, TokenRequest
+from device.tokens.join_token import IdentityHolder, JoinToken, TokenRequest
 from device.tokens.secret_file import read_secret
 
 if TYPE_CHECKING:

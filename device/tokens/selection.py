@@ -14,10 +14,9 @@ import structlog
 from device.errors import ConfigError, CredentialError, Problem, TokenMismatchError
 from device.identity import derived_identity, identity_may_be_shared
 from device.redaction import hide
-from device.room.join_policy import IdentityHolder
 from device.tokens.endpoint import Endpoint
 from device.tokens.expiry import LOOK_AGAIN_S, next_look_s, notice_of
-from device.tokens.join_token import JoinToken, TokenRequest, checked
+from device.tokens.join_token import IdentityHolder, JoinToken, TokenRequest, checked
 from device.tokens.minting import ApiKey
 from device.tokens.secret_file import read_secret, readable_by_others
 

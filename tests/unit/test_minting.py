@@ -19,9 +19,8 @@ from device import clock
 from device.errors import CredentialError
 from device.network.probe import ProbeResult
 from device.network.resolver import Resolver
-from device.room.join_policy import IdentityHolder
 from device.telemetry.attributes import Attributes
-from device.tokens.join_token import JoinToken, TokenRequest
+from device.tokens.join_token import IdentityHolder, JoinToken, TokenRequest
 from device.tokens.minting import ApiKey
 
 if TYPE_CHECKING:

@@ -18,10 +18,10 @@ from device.identity import derived_identity
 from device.network.probe import ProbeResult
 from device.network.resolver import Resolver
 from device.redaction import redacted
-from device.room.join_policy import IdentityHolder
 from device.telemetry.attributes import Attributes
 from device.tokens import selection as credentials
 from device.tokens.endpoint import read_headers
+from device.tokens.join_token import IdentityHolder
 from device.tokens.selection import ApiKey, Endpoint, TokenFile
 
 if TYPE_CHECKING:
