@@ -7,13 +7,13 @@ import contextlib
 import datetime
 import secrets
 import time
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
 from livekit import rtc
 
+from device.check.decoding import SAMPLE_RATE, Decoded, decode, subscribe
 from device.check.report import report_failures
 from device.errors import CredentialError, DeviceError, JoinError, leaves
 from device.ipc.supervisor import WorkerState
@@ -42,18 +42,6 @@ if TYPE_CHECKING:
 _TTL = datetime.timedelta(minutes=2)  # the check takes half a minute
 _MEASURE_S = 3.0
 _FIRST_S = 15.0
-_SAMPLE_RATE = 48_000
-
-
-@dataclass(slots=True)
-class Decoded:
-    """What came out of the decoders."""
-
-    pictures: int = 0
-    width: int = 0
-    height: int = 0
-    samples: int = 0
-    arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class _CheckedStatus(Status):
@@ -76,7 +64,7 @@ async def watch(report: Report, config: Config, api_key: ApiKey, at: ProbeResult
 
     def on_track(track: rtc.RemoteTrack, _publication: object, who: rtc.RemoteParticipant) -> None:
         if who.identity == watched:
-            decoders.append(asyncio.create_task(_decode(track, decoded)))
+            decoders.append(asyncio.create_task(decode(track, decoded)))
 
     room.on("track_subscribed", on_track)
     identity = api_key.wanted.identity or api_key.wanted.derived_identity
@@ -97,7 +85,7 @@ async def watch(report: Report, config: Config, api_key: ApiKey, at: ProbeResult
                 ours = await stack.enter_async_context(_publishing(config, api_key, watched, at))
             what = f"the running device {identity}" if running else "a throwaway publication"
             report.good("room", f"joined {config.room.name}; looking at {what}")
-            subscribing = asyncio.create_task(_subscribe(room, watched))
+            subscribing = asyncio.create_task(subscribe(room, watched))
             try:
                 await _measure(report, config, decoded, ours or partial(_attributes, room, identity))
             finally:
@@ -166,30 +154,6 @@ def _with_reasons(states: Mapping[str, str], reasons: Mapping[str, str]) -> dict
     }
 
 
-async def _subscribe(room: rtc.Room, identity: str) -> None:
-    """Subscribe to what one participant publishes, now and later; others' tracks are none of our business."""
-    while True:
-        if who := room.remote_participants.get(identity):
-            for publication in who.track_publications.values():
-                if not publication.subscribed:
-                    publication.set_subscribed(True)
-        await asyncio.sleep(0.1)
-
-
-async def _decode(track: rtc.RemoteTrack, decoded: Decoded) -> None:
-    if isinstance(track, rtc.RemoteVideoTrack):
-        async with aclosing(rtc.VideoStream(track)) as pictures:
-            async for picture in pictures:
-                decoded.pictures += 1
-                decoded.width, decoded.height = picture.frame.width, picture.frame.height
-                decoded.arrived.set()
-    else:
-        async with aclosing(rtc.AudioStream(track, sample_rate=_SAMPLE_RATE, num_channels=1)) as blocks:
-            async for sound in blocks:
-                decoded.samples += sound.frame.samples_per_channel
-                decoded.arrived.set()
-
-
 def _attributes(room: rtc.Room, identity: str) -> Mapping[str, str]:
     who = room.remote_participants.get(identity)
     return who.attributes if who else {}
@@ -232,7 +196,7 @@ async def _measure(
         "microphone",
         off=not wants_sound,
         said=attributes().get("device.microphone", ""),
-        found=f"{samples / _SAMPLE_RATE:.1f} s of sound decoded in {_MEASURE_S:.0f} s" if samples else "",
+        found=f"{samples / SAMPLE_RATE:.1f} s of sound decoded in {_MEASURE_S:.0f} s" if samples else "",
         instead="viewers hear silence in its place",
     )
 

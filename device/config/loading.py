@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from device.config.environment import CONTROLS, DELIMITER, PATH_VARIABLE, PREFIX, Overrides, nearest, strangers
 from device.config.schema import Config
 from device.errors import ConfigError, Problem
-from device.tokens.secret_file import readable_by_others
+from device.secret_file import readable_by_others
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -92,11 +92,8 @@ class RoomConnection:
         self._joining = Joining(
             probe_s=reconnect.probe_s, spread_s=reconnect.spread_s, max_s=reconnect.max_s, uniform=random.uniform
         )
-        self._tracks = tracks
-        self._attributes = attributes
-        self._log_context = log_context
-        self._on_state = on_state
-        self._on_publication = on_publication
+        self._tracks, self._attributes, self._log_context = tracks, attributes, log_context
+        self._on_state, self._on_publication = on_state, on_publication
         self._clock, self._on_clock = clock, on_clock
         self._claim = IdentityClaim()
         self._probed: ProbeResult | None = None
@@ -142,18 +139,17 @@ class RoomConnection:
             self._wait_because(str(error), for_viewers=error.for_viewers)
             return
         self._routes.aim(self._probed.address)
-        self._saw_server_time(self._probed.server_time_s)
+        if self._probed.server_time_s is not None:
+            self._compare_clocks(self._probed.server_time_s)
         self._joining.probed(answered=True, now=time.monotonic())
         self._become(RoomState.CONNECTING, self._why)
 
-    def _saw_server_time(self, server_time_s: float | None) -> None:
+    def _compare_clocks(self, server_time_s: float) -> None:
         """Log how far this clock is from the server's, when that changes by much."""
-        if server_time_s is None:
-            return
-        offset_s = self._clock.saw(server_time_s, time.time())
-        if offset_s is not None:
-            log.warning("clock.offset", offset_s=round(offset_s), hint="is time synchronisation running?")
+        if (offset_s := self._clock.saw(server_time_s, time.time())) is not None:
             self._on_clock(offset_s)
+            hint = "is time synchronisation running?" if offset_s else "the clocks agree again"
+            (log.warning if offset_s else log.info)("clock.offset", offset_s=round(offset_s), hint=hint)
 
     async def _check_identity(self) -> None:
         assert self._probed

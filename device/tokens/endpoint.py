@@ -14,8 +14,8 @@ from device.errors import CredentialError, UnreachableError
 from device.network.answer import redirected
 from device.network.http import http_session
 from device.redaction import hide
+from device.secret_file import read_text
 from device.tokens.join_token import IdentityHolder, JoinToken, TokenRequest, checked
-from device.tokens.secret_file import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,9 +15,9 @@ import jwt
 from device.errors import CredentialError, UnreachableError
 from device.network.address import base_of
 from device.network.http import http_session
+from device.secret_file import read_secret
 from device.tokens.grants import SOURCES, read_grants
 from device.tokens.join_token import IdentityHolder, JoinToken, TokenRequest
-from device.tokens.secret_file import read_secret
 
 if TYPE_CHECKING:
     from pathlib import Path

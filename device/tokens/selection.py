@@ -14,11 +14,11 @@ import structlog
 from device.errors import ConfigError, CredentialError, Problem, TokenMismatchError
 from device.identity import derived_identity, identity_may_be_shared
 from device.redaction import hide
+from device.secret_file import read_secret, readable_by_others
 from device.tokens.endpoint import Endpoint
 from device.tokens.expiry import LOOK_AGAIN_S, next_look_s, notice_of
 from device.tokens.join_token import IdentityHolder, JoinToken, TokenRequest, checked
 from device.tokens.minting import ApiKey
-from device.tokens.secret_file import read_secret, readable_by_others
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

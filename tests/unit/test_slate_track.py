@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from device.media.picture import AccessUnit
 
-UNIT = b"\0\0\0\1\x67"
+UNIT, GENERIC = b"\0\0\0\1\x67", b"\0\0\0\1\x68"
 DRAWING_S = 0.5
 
 
@@ -41,8 +41,10 @@ class Quick(Slate):
         return [round(moment, 2) for moment, _ in self.fed]
 
     async def _draw(self, lines: list[str]) -> bytes:
-        self.drawn.append(lines)
         await asyncio.sleep(DRAWING_S)
+        if lines == ["No picture at this moment"]:
+            return GENERIC
+        self.drawn.append(lines)
         if len(self.drawn) <= self._failures:
             raise RuntimeError("the slate could not be drawn: MemoryError")
         return UNIT
@@ -135,18 +137,28 @@ def test_the_next_time_it_says_what_is_wrong_then() -> None:
     assert [why for _, why in quick.drawn] == ["a", "b"]
 
 
+def test_a_generic_slate_is_shown_while_the_specific_one_cannot_be_drawn() -> None:
+    """Also if the camera has never delivered: nothing had it drawn before then."""
+    quick = Quick(failures=10)
+    moments = played(quick, (0, lambda: quick.show("x")), until_s=60)
+    assert moments[0] < 12
+    assert {unit.payload for _, unit in quick.fed} == {GENERIC}
+    assert max(later - sooner for sooner, later in pairwise(moments)) < 1.1
+
+
 def test_a_picture_that_is_back_before_it_is_drawn_is_not_covered() -> None:
     quick = Quick()
     assert played(quick, (0, lambda: quick.show("x")), (0.49, quick.hide), until_s=10) == []
 
 
-def test_a_drawing_that_fails_is_a_log_line_and_tried_again() -> None:
+def test_a_drawing_that_fails_is_logged_and_repeated() -> None:
     quick = Quick(failures=3)
     with capture_logs() as lines:
-        moments = played(quick, (0, lambda: quick.show("x")), until_s=120)
+        played(quick, (0, lambda: quick.show("x")), until_s=120)
     assert len(quick.drawn) == 4
-    assert moments[0] == pytest.approx(3 * 15 + 4 * DRAWING_S)
-    assert len(moments) > 60
+    specific = [moment for moment, unit in quick.fed if unit.payload == UNIT]
+    assert specific[0] == pytest.approx(3 * 15 + 4 * DRAWING_S)
+    assert len(specific) > 60
     told = _failures(lines)
     assert [line["why"] for line in told] == ["the slate could not be drawn: MemoryError"] * 2
     assert [line["times"] for line in told] == [1, 2]
