@@ -7,7 +7,7 @@ from typing import Any
 from device.redaction import redacted
 
 _LEAST_FPS, _MOST_FPS = 0.1, 1e6
-_MAX_FIELD = 2000
+_MAX_FIELD, _MAX_NAME, _MAX_ITEMS, _MAX_DEPTH = 2000, 64, 50, 3
 _OUR_NAMES = frozenset(
     (
         *("worker", "event", "level", "time", "logger", "exc_info", "stack_info", "exception", "stack"),
@@ -17,15 +17,26 @@ _OUR_NAMES = frozenset(
 
 
 def possible_fps(fps: float) -> float:
-    """Return the rate of pictures that a source claims; infinite if it claims none that there can be."""
+    """Return the rate of pictures that a source claims; infinite if the claim is impossible."""
     return max(fps, _LEAST_FPS) if 0 < fps < _MOST_FPS else float("inf")
 
 
 def safe_fields(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return a worker's fields, its texts bounded, under names that cannot collide with ours or structlog's."""
+    """Return a worker's fields, bounded, under names that cannot collide with ours or structlog's."""
     return {
-        f"{key}_" if key in _OUR_NAMES or key.startswith("_") else key: redacted(value)[:_MAX_FIELD]
-        if isinstance(value, str)
-        else value
-        for key, value in fields.items()
+        (f"{key}_" if key in _OUR_NAMES or key.startswith("_") else key)[:_MAX_NAME]: _bounded(value, _MAX_DEPTH)
+        for key, value in list(fields.items())[:_MAX_ITEMS]
     }
+
+
+def _bounded(value: Any, depth: int) -> Any:
+    """Return JSON data with each text redacted and cut, and no more than so many items and levels."""
+    if isinstance(value, str):
+        return redacted(value)[:_MAX_FIELD]
+    if isinstance(value, bool | int | float) or value is None:
+        return value
+    if depth and isinstance(value, list):
+        return [_bounded(each, depth - 1) for each in value[:_MAX_ITEMS]]
+    if depth and isinstance(value, dict):
+        return {str(key)[:_MAX_NAME]: _bounded(each, depth - 1) for key, each in list(value.items())[:_MAX_ITEMS]}
+    return "..."

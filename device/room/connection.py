@@ -1,4 +1,4 @@
-"""Keeps the device in the room, for ever: acts on `join_policy`, one session at a time, each with a fresh Room."""
+"""Keeps the device in the room: carries out `join_policy`, one session at a time, each with a new Room."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-# Each step is bounded in itself: three tries of a token endpoint, 10 s each, take longest.
+# Each step has limits of its own. The longest one is three requests to a token endpoint, 10 s each.
 _LONGEST_WAIT_S, _STEP_DUE_S, _MONITOR_DUE_S = 60.0, 90.0, 15.0
 
 
@@ -120,7 +120,7 @@ class RoomConnection:
     async def _wait(self, until: float) -> None:
         if self._routes.local_route is None:
             self._wait_because("this device has no network")
-            # The next network may be another one, from which the server has another address.
+            # In another network the server may have another address.
             self._route_by_name()
         self._routes.changed.clear()
         left_s = max(0.0, min(until - time.monotonic(), _LONGEST_WAIT_S))
@@ -168,7 +168,7 @@ class RoomConnection:
             if not error.retry:
                 raise
             delay_s = self._joining.failed(time.monotonic())
-            self._urls = (*self._urls[1:], self._urls[0])  # the next one of the list may work
+            self._urls = (*self._urls[1:], self._urls[0])  # try the next server of the list
             self._wait_because(redacted(str(error)), for_viewers=error.for_viewers, delay_s=delay_s)
             return
         self._away_since = now = time.monotonic()
@@ -185,17 +185,17 @@ class RoomConnection:
             attributes=self._attributes,
             on_publication=self._on_publication,
         )
-        staying = asyncio.create_task(session.run(), name="session")
-        looking = asyncio.create_task(self._monitor_session(session), name="session-monitor")
+        running = asyncio.create_task(session.run(), name="session")
+        monitoring = asyncio.create_task(self._monitor_session(session), name="session-monitor")
         try:
-            await asyncio.wait({staying, looking}, return_when=asyncio.FIRST_COMPLETED)
-            if looking.done():
-                looking.result()  # a join that is stuck ends the process, as does a mistake of ours
-            return await staying
+            await asyncio.wait({running, monitoring}, return_when=asyncio.FIRST_COMPLETED)
+            if monitoring.done():
+                monitoring.result()  # raises the error of a stuck join, which ends the process
+            return await running
         finally:
-            looking.cancel()
-            staying.cancel()
-            await asyncio.gather(staying, looking, return_exceptions=True)
+            monitoring.cancel()
+            running.cancel()
+            await asyncio.gather(running, monitoring, return_exceptions=True)
 
     async def _join_token(self) -> JoinToken:
         """Obtain a join token for a server that has just answered."""

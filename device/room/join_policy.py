@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _FOREVER = float("inf")
 _BACKOFF_BASE_S = 0.5
-# However well each join goes: a session that ends at once is not followed by a join at once.
+# Also after sessions that end at once.
 _MIN_BETWEEN_JOINS_S = 1.0
 _GHOST_S = 30.0  # a session that we did not leave in order may return: a pending join, a stopped server
 _GHOST_RETRY_S = 2.0
@@ -151,7 +151,7 @@ class Joining:
             delay_s = _GHOST_RETRY_S
         elif reason.response is Response.CHECK_IDENTITY:
             self._contested = True
-        # Once: a participant that appears later is not our own ghost.
+        # Only once: a participant that appears later is not a leftover of our own session.
         self._unclean_at = -_FOREVER if clean else now
         self._hold(delay_s, now)
         return delay_s

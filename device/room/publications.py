@@ -1,6 +1,6 @@
-"""The tracks of one session: published where the room allows it, muted where the room says so, each by itself.
+"""The tracks of one session: each is published if the room allows it, and muted if the room asks for it.
 
-A track that cannot be published, or must not be, leaves the other one alone.
+A track that cannot be published does not affect the others.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ class Publications:
         self._entries = [_Entry(track=each) for each in tracks]
         self.permission = permission
         self._on_state = on_state
-        # Of two publish_track() at once the SDK now and then sends no video at all: livekit 1.2.1, in 3 of 21 checks in
-        # the lab, in none of 24 with one after the other.
+        # With two publish_track() at once the SDK sometimes sends no video (livekit 1.2.1: in 3 of 21 checks,
+        # and in none of 24 with one after the other).
         self._one_at_a_time = asyncio.Lock()
 
     @property
@@ -96,7 +96,7 @@ class Publications:
             raise failures[0]
 
     async def keep_published(self, room: rtc.Room, ended: asyncio.Future[Reason]) -> None:
-        """Follow permissions, and try again what failed, until cancelled."""
+        """Follow permissions, and publish again what failed, until cancelled."""
         keeping = {
             asyncio.create_task(self._keep_alone(each, room, ended), name=f"{each.name}-publication")
             for each in self._entries
@@ -156,7 +156,7 @@ class Publications:
             entry.changed.clear()
 
     async def _publish(self, entry: _Entry, room: rtc.Room, ended: asyncio.Future[Reason]) -> None:
-        """Publish one track. Raises JoinError, in words of our own, if that fails."""
+        """Publish one track. Raises JoinError if that fails."""
         async with self._one_at_a_time:
             await self._publish_alone(entry, room, ended)
 
@@ -164,7 +164,7 @@ class Publications:
         track = entry.track
         track.start_publication()
         if track.muted:
-            track.track.mute()  # before it is published: viewers must not see what the room has muted
+            track.track.mute()  # before it is published, because viewers must not receive what the room has muted
         publishing = asyncio.create_task(
             room.local_participant.publish_track(track.track, track.options()), name=f"publish-{entry.name}"
         )

@@ -1,4 +1,4 @@
-"""One session in a room: connect → publish → wait until it ends → say why. Never used twice."""
+"""One session in a room: connect → publish → wait until it ends → leave. It is used once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _LEAVE_S = 1.0
-# A join that is under way cannot be cancelled: the SDK would carry on with it without us.
+# A join cannot be cancelled: the SDK completes it in the background.
 _PENDING_JOIN_S = 0.5
 
 
@@ -45,7 +45,7 @@ class SessionEnd:
 
 
 class Session:
-    """Owns one Room; events that it still emits after its end go nowhere."""
+    """Owns one Room. Events that the Room emits after the end of the session are ignored."""
 
     def __init__(
         self,
@@ -56,9 +56,9 @@ class Session:
         on_publication: Callable[[str, PublishState], None] = lambda _name, _state: None,
     ) -> None:
         self.url = join_token.url
-        self.joined = asyncio.Event()  # connected; publishing has limits of its own
+        self.joined = asyncio.Event()  # connected, but nothing is published yet
         self.live = asyncio.Event()  # published for the first time
-        self.changed = asyncio.Event()  # one of the two below has changed; for the session's monitor
+        self.changed = asyncio.Event()  # the SDK's state or a permission; for the session's monitor
         self.reconnecting = False
         self._join_token = join_token
         self._tracks = tracks
@@ -113,7 +113,7 @@ class Session:
             await self._leave()
 
     def give_up(self, reason: Reason) -> None:
-        """End the session for a reason of our own; the server may not hear of it."""
+        """End the session for a reason of our own; the server may not notice."""
         if not self._ended.done():
             self._clean = False
             self._ended.set_result(reason)

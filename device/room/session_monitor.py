@@ -44,8 +44,7 @@ class SessionMonitor:
     async def until_live(self, session: Session) -> None:
         """Return once the session is published. Raises StuckJoinError 20 s after the server was last away.
 
-        A join cannot be cancelled: the SDK would carry on with it, beside the next one. Publishing has limits of its
-        own: the session ends if it fails.
+        A join cannot be cancelled: the SDK would complete it, beside the next one. Publishing has limits of its own.
         """
         well_since: float | None = time.monotonic()
         while not session.joined.is_set():

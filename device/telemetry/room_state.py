@@ -1,4 +1,4 @@
-"""Where the device is on its way into the room."""
+"""The states of the connection to the room, and of each publication."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import enum
 
 
 class RoomState(enum.Enum):
-    """The values are what viewers and operators read."""
+    """The state of the connection; the values are what viewers and operators read."""
 
     CONNECTING = "connecting"
     LIVE = "live"
-    FORBIDDEN = "forbidden"  # in the room, but the right to publish was taken away
+    FORBIDDEN = "forbidden"  # in the room, but the permission to publish was revoked
     WAITING = "waiting"
 
 
 class PublishState(enum.Enum):
-    """How one track is in the room; the values are what viewers and operators read."""
+    """The state of one track in the room; the values are what viewers and operators read."""
 
     STARTING = "starting"
     PUBLISHED = "published"

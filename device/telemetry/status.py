@@ -1,4 +1,4 @@
-"""The device's state for viewers and operators, made of the states of room, workers and publications."""
+"""The device's state for viewers and operators, from the states of room, workers and publications."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _NOT_DELIVERING = frozenset({WorkerState.STALLED, WorkerState.ABSENT})
-# Viewers do not receive such a track, whatever its source does.
+# Viewers do not receive such a track, whatever the state of its source.
 _HIDDEN = frozenset({PublishState.MUTED, PublishState.FORBIDDEN, PublishState.FAILED})
 
 
@@ -27,7 +27,7 @@ class DeviceState(enum.Enum):
     """The attribute `device.state`."""
 
     CONNECTING = "connecting"
-    STARTING = "starting"  # in the room, but a source has not begun yet
+    STARTING = "starting"  # in the room, but a source has not delivered yet
     LIVE = "live"
     MUTED = "muted"  # in the room, but the room has muted a track
     FORBIDDEN = "forbidden"  # in the room, but a track may not be published
@@ -92,7 +92,7 @@ class Status:
         return next((state for holds, state in by_precedence if holds), DeviceState.LIVE)
 
     def _text(self, name: str) -> str:
-        """Return how one source is for viewers: what keeps it from them comes first."""
+        """Return the state of one stream for viewers; what keeps it from them has precedence."""
         publication = self._publications.get(name, PublishState.PUBLISHED)
         if self._workers[name] in _NOT_DELIVERING or publication not in _HIDDEN:
             return self._worker_texts[name]
