@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import device
 from device.arguments import Parser, address, duration
+from device.config.places import is_set_up
 from device.errors import ConfigError, DeviceError, ExitCode, Problem
 
 if TYPE_CHECKING:
@@ -97,6 +98,8 @@ def _run(options: argparse.Namespace) -> int:
     from device.lifecycle import signals
 
     signals.block()
+    if not is_set_up(options.config):
+        _wait_for_setup()
     from device import app as daemon
     from device import log  # --help answers without the SDK
     from device.config import loading as config_file
@@ -121,6 +124,16 @@ def _run(options: argparse.Namespace) -> int:
         log.crashed(error)
         _leave(_exit_code(error))
     return ExitCode.OK
+
+
+def _wait_for_setup() -> NoReturn:
+    from device import log
+    from device.lifecycle import not_set_up
+
+    log.configure(level="info", format="auto")
+    log.install_hooks()
+    asyncio.run(not_set_up.run())
+    _leave(ExitCode.OK)  # at once: the thread that waited for the signal would end the process as one that hangs
 
 
 def _exit_code(error: BaseException) -> ExitCode:
