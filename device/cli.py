@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import device
 from device.arguments import Parser, address, duration
+from device.config.places import is_set_up
 from device.errors import ConfigError, DeviceError, ExitCode
 
 if TYPE_CHECKING:
@@ -92,6 +93,10 @@ def _run(options: argparse.Namespace) -> int:
     from device.lifecycle import signals
 
     signals.block()  # before the imports, which take a second on a small board
+    if not is_set_up(options.config):
+        from device.lifecycle import not_set_up
+
+        not_set_up.main()
     from device import app
 
     return app.main(options.config)

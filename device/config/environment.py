@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
+from device.config.places import DELIMITER, PATH_VARIABLE, PREFIX
 from device.config.schema import Config, Table
 from device.errors import Problem
 
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-PREFIX = "DEVICE_"
-DELIMITER = "__"
-PATH_VARIABLE = "DEVICE_CONFIG"
 CONTROLS = ("camera", "controls")
 _QUOTES = ('"', "'")
 

@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
-from device.config.environment import CONTROLS, DELIMITER, PATH_VARIABLE, PREFIX, Overrides, nearest, strangers
+from device.config.environment import CONTROLS, Overrides, nearest, strangers
+from device.config.places import DEFAULT_PATH, DELIMITER, PATH_VARIABLE, PREFIX
 from device.config.schema import Config
 from device.errors import ConfigError, Problem
 from device.secret_file import readable_by_others
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-DEFAULT_PATH = Path("/etc/livekit-device/device.toml")
 
 _MAX_ROUNDS = 8
 _TYPOGRAPHIC = "\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb"

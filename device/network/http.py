@@ -13,6 +13,14 @@ if TYPE_CHECKING:
     import aiohttp
 
 
+async def read_at_most(response: aiohttp.ClientResponse, most_bytes: int) -> bytes:
+    """Return the body, or its first `most_bytes` if it is longer."""
+    body = await response.content.read(most_bytes)
+    while len(body) < most_bytes and (more := await response.content.read(most_bytes - len(body))):
+        body += more
+    return body
+
+
 def http_session(resolver: Names | None, *, within_s: float) -> aiohttp.ClientSession:
     """Return a session for one request, which may take so long in all.
 

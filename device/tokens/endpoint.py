@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from device.errors import CredentialError, UnreachableError
 from device.network.answer import redirected
-from device.network.http import http_session
+from device.network.http import http_session, read_at_most
 from device.redaction import hide
 from device.secret_file import read_text
 from device.tokens.join_token import IdentityHolder, JoinToken, TokenRequest, checked
@@ -93,9 +93,7 @@ class Endpoint:
                 http_session(self._resolver, within_s=_TIMEOUT_S) as session,
                 session.post(self.url, json=body, headers=headers, allow_redirects=False) as response,
             ):
-                raw = await response.content.read(_MAX_REPLY_BYTES)
-                while len(raw) < _MAX_REPLY_BYTES and (more := await response.content.read(_MAX_REPLY_BYTES)):
-                    raw += more
+                raw = await read_at_most(response, _MAX_REPLY_BYTES)
                 status, location = response.status, response.headers.get("Location")
         except TimeoutError:
             raise CredentialError(f"{self._origin}: no answer within {_TIMEOUT_S:.0f} s") from None
@@ -107,7 +105,7 @@ class Endpoint:
             said = redirected(self.url, location, key="credentials.endpoint")
             raise CredentialError(f"{self._origin}: answered HTTP {status}, {said}")
         try:
-            return status, json.loads(raw[:_MAX_REPLY_BYTES])
+            return status, json.loads(raw)
         except (ValueError, RecursionError):
             return status, None
 

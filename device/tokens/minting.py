@@ -14,7 +14,7 @@ import jwt
 
 from device.errors import CredentialError, UnreachableError
 from device.network.address import base_of
-from device.network.http import http_session
+from device.network.http import http_session, read_at_most
 from device.secret_file import read_secret
 from device.tokens.grants import SOURCES, read_grants
 from device.tokens.join_token import IdentityHolder, JoinToken, TokenRequest
@@ -138,7 +138,7 @@ class ApiKey:
                     allow_redirects=False,
                 ) as response,
             ):
-                answer = json.loads(await response.content.read(_MAX_LIST_BYTES))
+                answer = json.loads(await read_at_most(response, _MAX_LIST_BYTES))
         except (TimeoutError, aiohttp.ClientError, UnreachableError) as error:
             raise CredentialError(f"the server does not list its participants: {type(error).__name__}") from None
         except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Brings LiveKit's browser client into `vendor/`: a hatchling build hook, and a script for `make setup`.
+"""Brings LiveKit's browser client into `vendor/`: two hatchling hooks, and a script for `make setup`.
 
 npm runs in a scratch folder, never in the checkout: no node_modules can slip into a wheel, and no checkout
 needs to be clean. What was brought is remembered by the hash of package-lock.json, because modification
@@ -20,11 +20,17 @@ if TYPE_CHECKING:
     class BuildHookInterface:
         """The little that is used of hatchling's class, so that type checking does not need hatchling."""
 
+    class MetadataHookInterface:
+        """The same."""
+
+        config: dict[str, Any]
+
 else:
     try:
         from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+        from hatchling.metadata.plugin.interface import MetadataHookInterface
     except ModuleNotFoundError:  # run as a script, outside of a build
-        BuildHookInterface = object
+        BuildHookInterface = MetadataHookInterface = object
 
 HERE = Path(__file__).resolve().parent
 VENDOR = HERE / "vendor"
@@ -85,6 +91,17 @@ def _fill(*, modules: Path) -> None:
         if path.is_file()
     )
     (VENDOR / "THIRD-PARTY-LICENSES").write_text("\n".join(notices), encoding="utf-8")
+
+
+class LicenseHook(MetadataHookInterface):
+    """hatchling calls this before it looks for licences, which is before any build hook."""
+
+    PLUGIN_NAME = "custom"
+
+    def update(self, metadata: dict[str, Any]) -> None:
+        """Fill `vendor/`, and name the licences, its own among them."""
+        bundle()
+        metadata["license-files"] = self.config["license-files"]
 
 
 class BundleHook(BuildHookInterface):

@@ -215,7 +215,7 @@ def test_the_token_endpoint_is_asked_through_the_same_proxy(through: Through, mo
 
 @pytest.mark.parametrize("status", ("302 X", "308 X"))
 def test_no_request_of_ours_follows_a_redirect(status: str) -> None:
-    """Not even one of livekit-api's, which would send its token along."""
+    """It would send its token along."""
 
     async def main() -> None:
         async with reverse_proxy({"": OK}) as other:
