@@ -80,7 +80,7 @@ def open_source(job: MicrophoneJob, link: WorkerLink) -> Source:
         case "file":
             from device.sources.wave_file import WaveFile
 
-            source = WaveFile.fitting(path=job.path, channels=job.channels, epoch_us=job.epoch_us) or _decoded(
+            source = WaveFile.open_native(path=job.path, channels=job.channels, epoch_us=job.epoch_us) or _decoded(
                 job, link
             )
             link.capturing(Capturing(source=source.name, channels=job.channels))

@@ -49,11 +49,11 @@ def encoded(picture: Image.Image) -> bytes:
     import numpy as np
 
     from device.encoders.x264 import X264Encoder
-    from device.media.colour import BT601, BT709, customary
+    from device.media.colour import BT601, BT709, default_colour
     from device.media.picture import AccessUnit, FramePicture
 
     units: list[AccessUnit] = []
-    colour = customary(picture.height)
+    colour = default_colour(picture.height)
     encoder = X264Encoder(
         width=picture.width,
         height=picture.height,
