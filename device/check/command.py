@@ -143,7 +143,7 @@ async def _join_token(
     if join_token.grants.hidden:
         report.bad("grants", "the token is hidden (video.hidden): nobody would see this device", hint="get another one")
         return None
-    if missing := join_token.grants.lacking(tuple(sources)):
+    if missing := join_token.grants.missing_for(tuple(sources)):
         for each in missing:
             report.bad("grants", f"the token is not enough: {each}")
         return None

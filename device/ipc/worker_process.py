@@ -147,10 +147,10 @@ async def running(
         child.send(job)
         yield child
     finally:
-        worker_ended_first = child.gone.done()
+        fell = child.gone.done()
         child.hang_up()
         ours.close()
-        await to_the_end(_ended(process, child, stderr_relay, worker_ended_first=worker_ended_first))
+        await to_the_end(_ended(process, child, stderr_relay, fell=fell))
 
 
 async def _ended(
@@ -158,12 +158,12 @@ async def _ended(
     child: WorkerProcess,
     stderr_relay: asyncio.Task[str],
     *,
-    worker_ended_first: bool,
+    fell: bool,
 ) -> None:
     code = await _exit_code(process)
     if code is None:
         child.last_words = child.for_viewers = _UNKILLABLE
-    elif worker_ended_first and child.gone.exception() is None and not child.gone.result():
+    elif fell and child.gone.exception() is None and not child.gone.result():
         crashed = code is not None and code > 0  # Python prints the reason on its last line
         child.for_viewers = _exit_text(code)
         child.last_words = (await _last_line(stderr_relay) if crashed else "") or child.for_viewers
