@@ -167,7 +167,7 @@ def log_warnings(problems: Sequence[Problem], token_source: TokenFile | Endpoint
 def warnings(token_source: TokenFile | Endpoint | ApiKey) -> list[Problem]:
     """Return a problem for each file with a secret that every user may read."""
     return [
-        Problem(str(path), f"holds a secret, and every user of this device may read it (mode {mode}); chmod 600")
+        Problem(str(path), f"holds a secret, and every user of this device can read it (mode {mode}); chmod 600")
         for path in secret_files(token_source)
         if (mode := readable_by_others(path))
     ]

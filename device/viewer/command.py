@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 async def sighted(room_url: str) -> ProbeResult | None:
-    """Ask the server for its time, because a token must be valid by that; None if it does not answer."""
+    """Probe the server for its time, by which a minted token must be valid; None if it does not answer."""
     with contextlib.suppress(UnreachableError):
         return await Probe(Resolver()).look(room_url)
     return None
