@@ -291,7 +291,7 @@ def test_odd_log_lines_of_a_worker_do_no_harm() -> None:
 def test_commands_are_answered_failures_logged_and_without_a_worker_dropped() -> None:
     async def act(watcher: Watcher) -> None:
         fine, wrong = SetPace(ppm=5.0), SetPace(ppm=WRONG_PPM)
-        with pytest.raises(WorkerRequestError, match=r"cannot be asked now \(SetPace\)"):
+        with pytest.raises(WorkerRequestError, match=r"cannot take a request now \(SetPace\)"):
             await watcher.supervisor.requests.request(fine)
         await watcher.until(lambda: watcher.pids)
         assert watcher.supervisor.requests.post(fine)
