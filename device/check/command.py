@@ -65,7 +65,7 @@ async def _steps(report: Report, path: Path) -> None:
     with report.busy("server", "asking it"):
         seen = [probed for url in config.room.url if (probed := await network.reach(report, url, resolver))]
     with report.busy("grants", "obtaining a token"):
-        join_token = await _join_token(report, config, token_source, seen[0] if seen else None, resolver)
+        join_token = await obtain_token(report, config, token_source, seen[0] if seen else None, resolver)
     if join_token is not None and join_token.url not in config.room.url:  # as the token endpoint says
         with report.busy("server", "asking it"):
             probed = await network.reach(report, join_token.url, resolver)
@@ -127,7 +127,7 @@ def _tell_service(report: Report, state: dict[str, Any]) -> None:
         report.bad("service", f"runs (pid {state['pid']}), its room: {room}", hint="journalctl -u livekit-device")
 
 
-async def _join_token(
+async def obtain_token(
     report: Report,
     config: Config,
     token_source: TokenFile | Endpoint | ApiKey,

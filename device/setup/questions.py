@@ -1,0 +1,253 @@
+"""The questions: each answer is tried at once, can be corrected, and may be kept although its try failed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from device.config.values import websocket_url
+from device.errors import ConfigError, DeviceError
+from device.identity import derived_identity
+from device.setup import listing
+from device.setup.answers import Answers, KeyPair, ReadyToken, TokenEndpoint
+from device.setup.draft import Draft, drafted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from device.setup.answers import Source, TokenWay
+    from device.setup.options import Given
+    from device.setup.present import Present
+    from device.setup.terminal import Terminal
+    from device.setup.transaction import Staging
+    from device.setup.tries import Tries
+
+_WAYS = ("key", "token", "endpoint")
+_WAY_LABELS = {
+    "key": "an API key and its secret: the device makes its own tokens",
+    "token": "a ready token, which expires one day",
+    "endpoint": "a token endpoint: a service of yours that hands out tokens",
+}
+
+
+class AnswerRefusedError(DeviceError):
+    """An answer from the options did not stand its try, and nobody may be asked."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}: see above; nothing was changed. --no-check writes the answers without a try")
+
+
+class Questions:
+    """Collects answers; options come first, and are not asked about unless their try fails."""
+
+    def __init__(
+        self,
+        *,
+        terminal: Terminal | None,
+        tries: Tries,
+        given: Given,
+        present: Present,
+        stage: Staging,
+        target: Path,
+    ) -> None:
+        """Without a terminal nothing is asked: what no option answers stays as it is."""
+        self._terminal = terminal
+        self._tries = tries
+        self._given = given
+        self._present = present
+        self._stage = stage
+        self._target = target
+        self.unproven: list[str] = []  # answers that were kept although their try failed
+
+    def ask(self) -> Answers:
+        """Return all answers. Raises DeviceError where an answer is refused and nobody is there to correct it."""
+        answers = Answers(url=self._url())
+        answers = self._token(answers)
+        answers = self._names(answers)
+        devices = listing.ask_devices() if self._asks_about_devices() else {}
+        answers = replace(answers, camera=self._camera(answers, devices.get("cameras")))
+        return replace(answers, microphone=self._microphone(answers, devices.get("microphones")))
+
+    def _url(self) -> str | None:
+        url, asks = self._given.url, self._given.url is None
+        while True:
+            if asks and self._terminal:
+                shown = url or ", ".join(self._present.urls)
+                self._terminal.say("The LiveKit server, as it shows its address: wss://HOST or ws://HOST")
+                typed = self._terminal.ask("Server", default=url or "", shown=shown, check=self._url_problem)
+                url = typed or None
+            if url is None:
+                answering = [each for each in self._present.urls if self._tries.server(each)]
+                if answering or self._keeps("server"):
+                    return None
+            elif problem := self._url_problem(url):
+                self._refuse(f"--url {problem}")
+            else:
+                url = websocket_url(url)
+                if self._tries.server(url) or self._keeps("server"):
+                    return url
+            asks = True
+
+    def _url_problem(self, url: str) -> str:
+        if not url and self._present.urls:
+            return ""
+        try:
+            websocket_url(url)
+        except ValueError as error:
+            return str(error)
+        return ""
+
+    def _token(self, answers: Answers) -> Answers:
+        way, room, asks = self._given.way, self._given.room, self._given.way is None
+        while True:
+            if asks and self._terminal:
+                way, room = self._ask_token(self._terminal, way, room)
+            identity = self._given.identity
+            if isinstance(way, ReadyToken):  # it names room and identity itself
+                room, identity = room or "", identity or ""
+            tried = replace(answers, way=way, room=room, identity=identity)
+            if self._token_holds(tried) or self._keeps("token"):
+                return tried
+            asks = True
+
+    def _token_holds(self, answers: Answers) -> bool:
+        try:
+            draft = self.draft(answers)
+        except ConfigError as error:
+            for problem in error.problems:
+                self._tries.report.bad("credentials", str(problem))
+            if self._terminal is None:
+                raise AnswerRefusedError("token") from None
+            return False
+        return self._tries.token(draft)
+
+    def _ask_token(self, terminal: Terminal, way: TokenWay | None, room: str | None) -> tuple[TokenWay | None, str]:
+        present = self._present.way
+        terminal.say("The device joins a room with a token.")
+        order = sorted(_WAYS, key=lambda each: each != present)
+        labels = [_WAY_LABELS[each] + (" (present)" if each == present else "") for each in order]
+        kind = order[terminal.choose("Where does it come from?", labels)]
+        before = room if room is not None else self._present.text_of("room", "name")
+        keeps = kind == present
+        if kind == "key":
+            name = terminal.ask("Room", default=before, check=lambda each: "" if each else "is empty")
+            return _ask_key(terminal, way if isinstance(way, KeyPair) else None, keeps=keeps), name
+        if kind == "token":
+            token = terminal.ask_secret("Token", may_keep=keeps)
+            # Room and identity are the token's own.
+            return (ReadyToken(token=token) if token else None), "" if token else before
+        name = terminal.ask("Room (empty: the endpoint decides)", default=before)
+        url = terminal.ask(
+            "Endpoint",
+            shown="Enter keeps the present one" if keeps else "",
+            check=lambda each: "" if keeps and not each else _endpoint_problem(each),
+        )
+        if not url:
+            return None, name
+        headers = _ask_headers(terminal)
+        return TokenEndpoint(url=url, headers=headers), name
+
+    def _names(self, answers: Answers) -> Answers:
+        name, identity = self._given.name, answers.identity
+        if self._terminal:
+            if name is None:
+                before = self._present.text_of("room", "display_name")
+                name = self._terminal.ask("Name that viewers read (may be empty)", default=before)
+            token_names_it = isinstance(answers.way, ReadyToken) or (
+                answers.way is None and self._present.way == "token"
+            )
+            if identity is None and not token_names_it:
+                before = self._present.text_of("room", "identity")
+                own = f"Enter: {before or derived_identity()}"
+                identity = self._terminal.ask("Identity, unique in the room", default=before, shown=own)
+        return replace(answers, display_name=name, identity=identity)
+
+    def _asks_about_devices(self) -> bool:
+        return self._terminal is not None and (self._given.camera is None or self._given.microphone is None)
+
+    def _camera(self, answers: Answers, found: object) -> Source | None:
+        before = self._present.source("camera")
+
+        def holds(chosen: Source | None) -> bool:
+            draft = self.draft(replace(answers, camera=chosen))
+            return self._tries.camera(draft.config, before)
+
+        return self._device("camera", self._given.camera, listing.cameras(found, before), holds)
+
+    def _microphone(self, answers: Answers, found: object) -> Source | None:
+        before = self._present.source("microphone")
+
+        def holds(chosen: Source | None) -> bool:
+            draft = self.draft(replace(answers, microphone=chosen))
+            return self._tries.microphone(draft.config, before)
+
+        return self._device("microphone", self._given.microphone, listing.microphones(found, before), holds)
+
+    def _device(
+        self, name: str, given: Source | None, choices: list[listing.Choice], holds: Callable[[Source | None], bool]
+    ) -> Source | None:
+        chosen, asks = given, given is None
+        while True:
+            if asks and self._terminal:
+                chosen = choices[self._terminal.choose(f"Which {name}?", [each.label for each in choices])].source
+            try:
+                if holds(chosen) or self._keeps(name):
+                    return chosen
+            except ConfigError as error:  # none of both, say: there would be nothing to publish
+                if self._terminal is None:
+                    raise
+                for problem in error.problems:
+                    self._tries.report.bad(name, str(problem))
+            asks = True
+
+    def draft(self, answers: Answers) -> Draft:
+        return drafted(self._stage, self._target, self._present, answers)
+
+    def _keeps(self, what: str) -> bool:
+        """Ask whether an answer stays although its try failed. Raises AnswerRefusedError where nobody can be asked."""
+        if self._terminal is None:
+            raise AnswerRefusedError(what)
+        if self._terminal.confirm("Keep this answer anyway, because it will work later?"):
+            self.unproven.append(what)
+            return True
+        return False
+
+    def _refuse(self, text: str) -> None:
+        if self._terminal is None:
+            raise DeviceError(text)
+        self._terminal.say(f"  {text}")
+
+
+def _endpoint_problem(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "is not a URL"
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return "must be a URL that begins with https:// or http://"
+    return "must not hold a user or a password; it takes headers" if parts.username is not None else ""
+
+
+def _ask_key(terminal: Terminal, typed: KeyPair | None, *, keeps: bool) -> KeyPair | None:
+    """Ask for key and secret; None keeps both, for a new key has a new secret. `typed` is what has just failed."""
+    key = terminal.ask(
+        "API key",
+        default=typed.key if typed else "",
+        shown="Enter keeps key and secret" if keeps and not typed else "",
+        check=lambda each: "" if each or keeps else "is empty",
+    )
+    if not key:
+        return None
+    same = typed is not None and typed.key == key
+    secret = terminal.ask_secret("API secret", may_keep=same)
+    return KeyPair(key=key, secret=secret or (typed.secret if typed else ""))
+
+
+def _ask_headers(terminal: Terminal) -> str:
+    """Ask for HTTP headers, each of them a secret."""
+    lines = []
+    while name := terminal.ask("Name of an HTTP header that the endpoint wants (empty: no more)"):
+        lines.append(f"{name}: {terminal.ask_secret(f'Value of {name}')}")
+    return "\n".join(lines)
