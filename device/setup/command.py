@@ -18,7 +18,7 @@ from device.errors import DeviceError, ExitCode
 from device.setup import options as setup_options
 from device.setup import present as before
 from device.setup.draft import loaded
-from device.setup.farewell import show_viewer_url
+from device.setup.farewell import serve_page, show_viewer_url
 from device.setup.questions import Questions
 from device.setup.service import Service
 from device.setup.terminal import Terminal
@@ -50,18 +50,29 @@ def run(options: argparse.Namespace, *, on_step: Callable[[str], None] = lambda 
         on_step(step)
         written = written or step == "committed"
 
+    def said() -> str:
+        return "The new configuration is written." if written else "Nothing was changed."
+
     try:
         with _signals_raise():
             return _run(options, note)
     except setup_options.UsageError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
+    except DeviceError:
+        raise
+    except Exception as error:  # a mistake of ours, or a terminal that is gone: no text of it is shown  # noqa: BLE001
+        _tell(f"An internal error ({type(error).__name__}); please report it. {said()}")
+        return ExitCode.INTERNAL
     except KeyboardInterrupt as stopped:
-        said = "The new configuration is written." if written else "Nothing was changed."
-        with contextlib.suppress(OSError):  # the terminal may be gone
-            sys.stderr.write(f"\nStopped. {said}\n")
-            sys.stderr.flush()
+        _tell(f"\nStopped. {said()}")
         return _INTERRUPTED + (stopped.number if isinstance(stopped, Stopped) else signal.SIGINT)
+
+
+def _tell(text: str) -> None:
+    with contextlib.suppress(OSError):  # the terminal may be gone
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
 
 
 def _run(options: argparse.Namespace, on_step: Callable[[str], None]) -> int:
@@ -110,7 +121,9 @@ def _start(options: argparse.Namespace, service: Service, terminal: Terminal, ta
         )
     elif not service.wait_live():
         return ExitCode.FAILED
-    show_viewer_url(terminal, loaded(target, target))
+    page = show_viewer_url(terminal, loaded(target, target))
+    if page and not options.yes and terminal.confirm("Serve that page now, until Ctrl-C?"):
+        serve_page(target, page)
     return ExitCode.OK
 
 

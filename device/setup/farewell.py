@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import os
 import socket
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from device.config.loading import DEFAULT_PATH
 from device.errors import CredentialError
 from device.network.address import PORTS
 from device.setup import qr
+from device.setup.present import CREDENTIALS
 from device.setup.viewer_url import viewer_url
 from device.tokens.expiry import duration
 from device.tokens.selection import ApiKey
 from device.viewer.command import sighted
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from device.setup.draft import Draft
     from device.setup.terminal import Terminal
 
@@ -25,8 +32,11 @@ _TTL = datetime.timedelta(hours=2)
 _COLUMNS = 80  # of a serial line, which does not say
 
 
-def show_viewer_url(terminal: Terminal, draft: Draft) -> None:
-    """Tell how to watch the room from another machine."""
+def show_viewer_url(terminal: Terminal, draft: Draft) -> str:
+    """Tell how to watch the room from another machine.
+
+    Return where `livekit-device viewer` has to serve the page for that; empty if it has not.
+    """
     server, source = draft.config.room.url[0], draft.token_source
 
     def mint(key: ApiKey) -> str:
@@ -42,7 +52,7 @@ def show_viewer_url(terminal: Terminal, draft: Draft) -> None:
         )
     except CredentialError as error:
         terminal.say(f"No viewer's token can be made: {error}")
-        return
+        return ""
     terminal.say()
     terminal.say("How to watch")
     for note in found.notes:
@@ -51,6 +61,17 @@ def show_viewer_url(terminal: Terminal, draft: Draft) -> None:
         terminal.say()
         terminal.show(found.url)
         _show_code(terminal, found.url)
+    return found.bind
+
+
+def serve_page(folder: Path, bind: str) -> None:
+    """Serve the page by our own command, until Ctrl-C, which the terminal sends to both."""
+    with contextlib.suppress(KeyboardInterrupt):
+        subprocess.run(  # our own command  # noqa: S603
+            [sys.executable, "-P", "-m", "device", "viewer", "--config", folder / DEFAULT_PATH.name, "--bind", bind],
+            env=os.environ | {"CREDENTIALS_DIRECTORY": str(folder / CREDENTIALS)},
+            check=False,
+        )
 
 
 def _show_code(terminal: Terminal, url: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from device.setup.answers import Source
 
 _LIST_S = 30.0
-_CARD = re.compile(r"\s*[:-]*\s*\(hw:\d+,\d+\)$")  # ALSA numbers its cards anew at each boot
+_CARD = re.compile(r"[\s:-]*\(hw:\d+,\d+\)$")  # ALSA numbers its cards anew at each boot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

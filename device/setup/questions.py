@@ -108,20 +108,12 @@ class Questions:
             if isinstance(way, ReadyToken):  # it names room and identity itself
                 room, identity = room or "", identity or ""
             tried = replace(answers, way=way, room=room, identity=identity)
-            if self._token_holds(tried) or self._keeps("token"):
-                return tried
+            try:
+                if self._tries.token(self.draft(tried)) or self._keeps("token"):
+                    return tried
+            except ConfigError as error:
+                self._show_problems("credentials", error)
             asks = True
-
-    def _token_holds(self, answers: Answers) -> bool:
-        try:
-            draft = self.draft(answers)
-        except ConfigError as error:
-            for problem in error.problems:
-                self._tries.report.bad("credentials", str(problem))
-            if self._terminal is None:
-                raise AnswerRefusedError("token") from None
-            return False
-        return self._tries.token(draft)
 
     def _ask_token(self, terminal: Terminal, way: TokenWay | None, room: str | None) -> tuple[TokenWay | None, str]:
         present = self._present.way
@@ -151,18 +143,24 @@ class Questions:
 
     def _names(self, answers: Answers) -> Answers:
         name, identity = self._given.name, answers.identity
-        if self._terminal:
-            if name is None:
-                before = self._present.text_of("room", "display_name")
+        token_names_it = isinstance(answers.way, ReadyToken) or (answers.way is None and self._present.way == "token")
+        asks_name, asks_identity = name is None, identity is None and not token_names_it
+        while True:
+            if self._terminal and asks_name:
+                before = name or self._present.text_of("room", "display_name")
                 name = self._terminal.ask("Name that viewers read (may be empty)", default=before)
-            token_names_it = isinstance(answers.way, ReadyToken) or (
-                answers.way is None and self._present.way == "token"
-            )
-            if identity is None and not token_names_it:
-                before = self._present.text_of("room", "identity")
+            if self._terminal and asks_identity:
+                before = identity or self._present.text_of("room", "identity")
                 own = f"Enter: {before or derived_identity()}"
                 identity = self._terminal.ask("Identity, unique in the room", default=before, shown=own)
-        return replace(answers, display_name=name, identity=identity)
+            named = replace(answers, display_name=name, identity=identity)
+            try:
+                self.draft(named)
+            except ConfigError as error:
+                self._show_problems("name", error)
+            else:
+                return named
+            asks_name, asks_identity = True, not token_names_it
 
     def _asks_about_devices(self) -> bool:
         return self._terminal is not None and (self._given.camera is None or self._given.microphone is None)
@@ -196,10 +194,7 @@ class Questions:
                 if holds(chosen) or self._keeps(name):
                     return chosen
             except ConfigError as error:  # none of both, say: there would be nothing to publish
-                if self._terminal is None:
-                    raise
-                for problem in error.problems:
-                    self._tries.report.bad(name, str(problem))
+                self._show_problems(name, error)
             asks = True
 
     def draft(self, answers: Answers) -> Draft:
@@ -213,6 +208,13 @@ class Questions:
             self.unproven.append(what)
             return True
         return False
+
+    def _show_problems(self, row: str, error: ConfigError) -> None:
+        """Show what the loader refuses: such an answer cannot be kept. Raises it where nobody can be asked."""
+        if self._terminal is None:
+            raise error
+        for problem in error.problems:
+            self._tries.report.bad(row, str(problem))
 
     def _refuse(self, text: str) -> None:
         if self._terminal is None:
@@ -235,7 +237,7 @@ def _ask_key(terminal: Terminal, typed: KeyPair | None, *, keeps: bool) -> KeyPa
     key = terminal.ask(
         "API key",
         default=typed.key if typed else "",
-        shown="Enter keeps key and secret" if keeps and not typed else "",
+        shown="Enter takes it again" if typed else "Enter keeps key and secret" if keeps else "",
         check=lambda each: "" if each or keeps else "is empty",
     )
     if not key:

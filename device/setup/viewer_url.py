@@ -22,6 +22,7 @@ class ViewerUrl:
     """What to show: a URL for another machine, if there is one; and what people need to know about it."""
 
     url: str = field(default="", repr=False)  # it may hold a token
+    bind: str = ""  # where `livekit-device viewer` has to serve the page of that URL
     notes: tuple[str, ...] = ()
 
 
@@ -59,6 +60,7 @@ def viewer_url(server: str, *, room: str, mint: Callable[[], str] | None, lifeti
     host, everywhere = (f"[{own_address}]", "[::]") if ":" in own_address else (own_address, _ANY_IPV4)
     return ViewerUrl(
         url=f"http://{host}:{_PORT}/" if own_address else "",
+        bind=f"{everywhere}:{_PORT}" if own_address else "",
         notes=(
             "The server has no TLS (ws://), which public https:// pages may not use: this device serves a page itself.",
             f"Start it: sudo livekit-device viewer --bind {everywhere}:{_PORT}",
