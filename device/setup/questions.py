@@ -4,32 +4,25 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from device.config.values import websocket_url
 from device.errors import ConfigError, DeviceError
 from device.identity import derived_identity
 from device.setup import listing
-from device.setup.answers import Answers, KeyPair, ReadyToken, TokenEndpoint
+from device.setup.answers import Answers, ReadyToken
 from device.setup.draft import Draft, drafted
+from device.setup.token_questions import ask_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from device.setup.answers import Source, TokenWay
+    from device.setup.answers import Source
     from device.setup.options import Given
     from device.setup.present import Present
     from device.setup.terminal import Terminal
     from device.setup.transaction import Staging
     from device.setup.tries import Tries
-
-_WAYS = ("key", "token", "endpoint")
-_WAY_LABELS = {
-    "key": "an API key and its secret: the device makes its own tokens",
-    "token": "a ready token, which expires one day",
-    "endpoint": "a token endpoint: a service of yours that hands out tokens",
-}
 
 
 class AnswerRefusedError(DeviceError):
@@ -103,7 +96,7 @@ class Questions:
         way, room, asks = self._given.way, self._given.room, self._given.way is None
         while True:
             if asks and self._terminal:
-                way, room = self._ask_token(self._terminal, way, room)
+                way, room = ask_token(self._terminal, self._present, way, room)
             identity = self._given.identity
             if isinstance(way, ReadyToken):  # it names room and identity itself
                 room, identity = room or "", identity or ""
@@ -114,32 +107,6 @@ class Questions:
             except ConfigError as error:
                 self._show_problems("credentials", error)
             asks = True
-
-    def _ask_token(self, terminal: Terminal, way: TokenWay | None, room: str | None) -> tuple[TokenWay | None, str]:
-        present = self._present.way
-        terminal.say("The device joins a room with a token.")
-        order = sorted(_WAYS, key=lambda each: each != present)
-        labels = [_WAY_LABELS[each] + (" (present)" if each == present else "") for each in order]
-        kind = order[terminal.choose("Where does it come from?", labels)]
-        before = room if room is not None else self._present.text_of("room", "name")
-        keeps = kind == present
-        if kind == "key":
-            name = terminal.ask("Room", default=before, check=lambda each: "" if each else "is empty")
-            return _ask_key(terminal, way if isinstance(way, KeyPair) else None, keeps=keeps), name
-        if kind == "token":
-            token = terminal.ask_secret("Token", may_keep=keeps)
-            # Room and identity are the token's own.
-            return (ReadyToken(token=token) if token else None), "" if token else before
-        name = terminal.ask("Room (empty: the endpoint decides)", default=before)
-        url = terminal.ask(
-            "Endpoint",
-            shown="Enter keeps the present one" if keeps else "",
-            check=lambda each: "" if keeps and not each else _endpoint_problem(each),
-        )
-        if not url:
-            return None, name
-        headers = _ask_headers(terminal)
-        return TokenEndpoint(url=url, headers=headers), name
 
     def _names(self, answers: Answers) -> Answers:
         name, identity = self._given.name, answers.identity
@@ -220,36 +187,3 @@ class Questions:
         if self._terminal is None:
             raise DeviceError(text)
         self._terminal.say(f"  {text}")
-
-
-def _endpoint_problem(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "is not a URL"
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        return "must be a URL that begins with https:// or http://"
-    return "must not hold a user or a password; it takes headers" if parts.username is not None else ""
-
-
-def _ask_key(terminal: Terminal, typed: KeyPair | None, *, keeps: bool) -> KeyPair | None:
-    """Ask for key and secret; None keeps both, for a new key has a new secret. `typed` is what has just failed."""
-    key = terminal.ask(
-        "API key",
-        default=typed.key if typed else "",
-        shown="Enter takes it again" if typed else "Enter keeps key and secret" if keeps else "",
-        check=lambda each: "" if each or keeps else "is empty",
-    )
-    if not key:
-        return None
-    same = typed is not None and typed.key == key
-    secret = terminal.ask_secret("API secret", may_keep=same)
-    return KeyPair(key=key, secret=secret or (typed.secret if typed else ""))
-
-
-def _ask_headers(terminal: Terminal) -> str:
-    """Ask for HTTP headers, each of them a secret."""
-    lines = []
-    while name := terminal.ask("Name of an HTTP header that the endpoint wants (empty: no more)"):
-        lines.append(f"{name}: {terminal.ask_secret(f'Value of {name}')}")
-    return "\n".join(lines)

@@ -8,10 +8,7 @@ the files are renamed one by one; a list of them is written first, and the next 
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import errno
 import fcntl
-import json
 import os
 import shutil
 import signal
@@ -20,17 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from device.errors import DeviceError
+from device.setup.replacing import INSIDE, complete, differences, exchange, is_pending, sync, write_pending
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
-_CANNOT_EXCHANGE = frozenset({errno.EBUSY, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EPERM, errno.ENOTSUP})
-_ENDING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
-_PENDING = "pending.json"
+    from collections.abc import Callable, Iterator
 
 FOLDER_MODE, SECRET_FOLDER_MODE = 0o755, 0o700
 PUBLIC_MODE, SECRET_MODE = 0o644, 0o600
+_ENDING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
 
 class TransactionError(DeviceError):
@@ -80,14 +74,14 @@ class Staging:
     def commit(self) -> None:
         """Put the new state in the old one's place. Raises TransactionError; signals wait until it is done."""
         for folder, _, _ in os.walk(self.folder):
-            _sync(Path(folder))
-        _sync(self._area)
+            sync(Path(folder))
+        sync(self._area)
         self._on_step("synced")
         with _undisturbed():
             try:
                 self._replace()
             except OSError as error:
-                done = "run setup again to complete it" if _is_pending(self._area) else "nothing was changed"
+                done = "run setup again to complete it" if is_pending(self._area) else "nothing was changed"
                 raise TransactionError(f"{self._target} cannot be replaced: {error.strerror}; {done}") from None
         self._on_step("committed")
 
@@ -95,11 +89,11 @@ class Staging:
         self._on_step("replacing")
         if not self._target.exists():
             self.folder.rename(self._target)
-        elif not _exchange(self.folder, self._target):
-            _write_pending(self._area, _differences(self.folder, self._target))
+        elif not exchange(self.folder, self._target):
+            write_pending(self._area, differences(self.folder, self._target))
             self._on_step("pending")
-            _complete(self._area, self._target, on_step=self._on_step)
-        _sync(self._target.parent)
+            complete(self._area, self._target, on_step=self._on_step)
+        sync(self._target.parent)
 
 
 @contextmanager
@@ -110,12 +104,12 @@ def staging(target: Path, *, on_step: Callable[[str], None] = lambda _step: None
     place cannot be written. `on_step` hears of each step, for tests.
     """
     target = target.resolve()  # a link stays a link
-    area = target.parent / f".{target.name}.setup"
+    area = _area_of(target)
     try:
         area.mkdir(mode=SECRET_FOLDER_MODE, exist_ok=True)
         lock = os.open(area, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
-        raise TransactionError(f"{target.parent} cannot be written: {error.strerror}") from None
+        raise TransactionError(f"{area.parent} cannot be written: {error.strerror}") from None
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -125,7 +119,7 @@ def staging(target: Path, *, on_step: Callable[[str], None] = lambda _step: None
         try:
             yield Staging(target, area, on_step=on_step)
         finally:
-            if not _is_pending(area):
+            if not is_pending(area):
                 shutil.rmtree(area, ignore_errors=True)
     finally:
         os.close(lock)
@@ -133,18 +127,29 @@ def staging(target: Path, *, on_step: Callable[[str], None] = lambda _step: None
 
 def recover(target: Path) -> None:
     """Complete a replacement file by file that was killed in the middle. Does nothing where none was."""
-    area = target.parent / f".{target.name}.setup"
-    if _is_pending(area):
-        _complete(area, target, on_step=lambda _step: None)
+    area = _area_of(target)
+    if is_pending(area):
+        complete(area, target, on_step=lambda _step: None)
 
 
-def _is_pending(area: Path) -> bool:
-    return (area / _PENDING).is_file()
+def _area_of(target: Path) -> Path:
+    """Return where the new state is made: beside the folder; in a mount point, out of which nothing can be renamed."""
+    if _is_mount_point(target):
+        return target / INSIDE
+    return target.parent / f".{target.name}.setup"
+
+
+def _is_mount_point(path: Path) -> bool:
+    """Say whether something is mounted there; os.path.ismount misses bind mounts (proc_pid_mountinfo(5), field 5)."""
+    wanted = str(path).replace(" ", r"\040")
+    return any(line.split()[4] == wanted for line in Path("/proc/self/mountinfo").read_text().splitlines())
 
 
 def _link_tree(source: Path, target: Path) -> None:
     _copy_owner(source, target)
     for entry in os.scandir(source):
+        if entry.name == INSIDE:
+            continue
         there = target / entry.name
         if entry.is_dir(follow_symlinks=False):
             there.mkdir()
@@ -158,66 +163,6 @@ def _copy_owner(source: Path, target: Path) -> None:
     with contextlib.suppress(PermissionError):
         os.chown(target, status.st_uid, status.st_gid)
     shutil.copystat(source, target)
-
-
-def _exchange(one: Path, other: Path) -> bool:
-    """Exchange two names; say False where the kernel or the file system cannot."""
-    library = ctypes.CDLL(None, use_errno=True)
-    if library.renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0:
-        return True
-    number = ctypes.get_errno()
-    if number in _CANNOT_EXCHANGE:
-        return False
-    raise OSError(number, os.strerror(number))
-
-
-def _differences(new: Path, old: Path) -> dict[str, bool]:
-    """Return the names whose files differ, and whether the new state has them."""
-    names = {path.relative_to(root).as_posix() for root in (new, old) for path in root.rglob("*") if not path.is_dir()}
-    return {name: _exists(new / name) for name in sorted(names) if not _same(new / name, old / name)}
-
-
-def _exists(path: Path) -> bool:
-    return os.path.lexists(path)
-
-
-def _same(one: Path, other: Path) -> bool:
-    return _exists(one) and _exists(other) and os.path.samestat(one.lstat(), other.lstat())
-
-
-def _write_pending(area: Path, changes: Mapping[str, bool]) -> None:
-    fresh = area / f"{_PENDING}.new"
-    with fresh.open("w") as file:
-        json.dump(changes, file)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.rename(area / _PENDING)
-    _sync(area)
-
-
-def _complete(area: Path, target: Path, *, on_step: Callable[[str], None]) -> None:
-    """Carry out the list; each entry may have been carried out before."""
-    changes: dict[str, bool] = json.loads((area / _PENDING).read_text())
-    for name, is_there in changes.items():
-        if is_there:
-            if not (target / name).parent.is_dir():
-                (target / name).parent.mkdir(mode=SECRET_FOLDER_MODE)
-            if _exists(area / "new" / name):
-                (area / "new" / name).rename(target / name)
-        else:
-            (target / name).unlink(missing_ok=True)
-        on_step(f"replaced {name}")
-    for folder in {(target / name).parent for name in changes}:
-        _sync(folder)
-    (area / _PENDING).unlink()
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from pathlib import Path
 from device.setup import transaction
 target, wanted, number, exchanges = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "exchange"
 if not exchanges:
-    transaction._exchange = lambda one, other: False
+    transaction.exchange = lambda one, other: False
 steps = 0
 def on_step(step):
     global steps
@@ -161,8 +161,8 @@ def test_two_at_once_are_refused(target: Path) -> None:
 
 
 def test_a_mount_point_is_filled_file_by_file(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Such a folder cannot be exchanged; and what fails before the list is written changes nothing."""
-    monkeypatch.setattr(transaction, "_exchange", lambda _one, _other: False)
+    """Links and renames do not lead out of it, so the new state is made in it; and it cannot be exchanged."""
+    monkeypatch.setattr(transaction, "_is_mount_point", lambda _path: True)
     inode = target.stat().st_ino
     with staging(target) as stage:
         stage.begin()
@@ -170,8 +170,14 @@ def test_a_mount_point_is_filled_file_by_file(target: Path, monkeypatch: pytest.
         stage.remove("credentials/token")
         stage.commit()
     assert target.stat().st_ino == inode
+    assert ".setup" not in beside(target / "x")
     kept = {name: text for name, text in OLD.items() if name != "credentials/token"}
     assert state(target) == kept | {"device.toml": "new"}
+
+
+def test_a_mount_point_is_known() -> None:
+    assert transaction._is_mount_point(Path("/proc"))
+    assert not transaction._is_mount_point(ROOT / "device")
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
