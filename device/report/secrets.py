@@ -19,6 +19,7 @@ _MAX_BYTES = 64 << 10
 _CREDENTIALS = "credentials"
 _SECRET_KEYS = ("api_secret", "api_key")
 _FILE_KEYS = ("token_file", "api_secret_file", "endpoint_headers_file")
+_SCHEMES = frozenset({"bearer", "basic", "digest"})
 _SYSTEMD = "livekit_"  # what systemd writes before the name of each file that it loads
 
 
@@ -95,7 +96,8 @@ def _hide_file(path: Path) -> None:
             line = line.partition(":")[2]  # noqa: PLW2901
         _hide(line)
         for word in line.split():  # of `Bearer abc` the second is the secret
-            _hide(word)
+            if word.lower() not in _SCHEMES:
+                _hide(word)
 
 
 def _hide(value: object) -> None:

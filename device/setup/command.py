@@ -99,6 +99,8 @@ def _run(options: argparse.Namespace, on_step: Callable[[str], None]) -> int:
             terminal.say("Answers in [brackets] are taken by Enter. Ctrl-C ends this and changes nothing.")
         answers = questions.ask()
         questions.draft(answers)
+        if before.read(target) != present:
+            raise TransactionError(f"{target} has changed since setup began; nothing was changed, run it again")
         stage.commit()
     terminal.say(f"Written: {target / DEFAULT_PATH.name}")
     return _start(options, service, terminal, target, patient=not (questions.unproven or options.no_check))

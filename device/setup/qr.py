@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import segno
 
-_QUIET = 2  # modules around it; the standard wants 4, readers do with 2, and a terminal has 80 columns
+_QUIET = 1  # modules around it; the standard wants 4, readers do with 1, and a serial line has 80 columns
 _BLOCKS = {(True, True): "█", (True, False): "▀", (False, True): "▄", (False, False): " "}
 _BLACK_ON_WHITE, _END = "\033[30;47m", "\033[0m"
 

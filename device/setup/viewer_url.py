@@ -49,7 +49,7 @@ def viewer_url(server: str, *, room: str, mint: Callable[[], str] | None, lifeti
         )
     if parts.scheme == "wss":
         return ViewerUrl(
-            url=f"{MEET}?liveKitUrl={quote(server, safe='')}&token={quote(mint(), safe='')}",
+            url=f"{MEET}?liveKitUrl={quote(server, safe=':/')}&token={quote(mint(), safe='')}",
             notes=(
                 "Open the URL below on any machine that reaches the server. The page is LiveKit's own; picture and",
                 "sound go from your server to the browser. If it asks for your camera, refuse: viewers send nothing.",

@@ -6,11 +6,13 @@ import asyncio
 import os
 import signal
 import subprocess
+import sys
 import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.children import alive, living_descendants
 from tests.support.conversation import CTRL_C, CTRL_D, conversation
 from tests.support.installed import Installed, installed
 from tests.support.token_endpoint import KEY, token_endpoint
@@ -185,6 +187,53 @@ def test_an_end_at_any_moment_leaves_the_old_state(
     assert [path.name for path in (box.root / "etc").iterdir()] == ["livekit-device"]
 
 
+def test_an_end_amid_a_try_leaves_no_worker(box: Installed, server: Server, room: str) -> None:
+    before = box.tree()
+    secret = box.root / "secret"
+    secret.write_text(server.api_secret)
+    key = ("--api-key", server.api_key, "--api-secret-file", str(secret))
+    options = ("--url", server.url, "--room", room, *key, "--name", "x", "--identity", "y", "--microphone", "off")
+    with conversation(*box.command(*options), variables=box.variables) as talk:
+        choose(talk, "Which camera?", "test picture")
+        while not (workers := living_descendants(talk.process.pid)):
+            assert talk.process.poll() is None
+        talk.process.send_signal(signal.SIGTERM)
+        assert talk.end() == 143, talk.text
+    assert not [pid for pid in workers if alive(pid)]
+    assert "Traceback" not in talk.text
+    assert box.tree() == before
+
+
+def test_an_edit_that_happens_meanwhile_is_not_lost(box: Installed, server: Server, room: str) -> None:
+    secret = box.root / "secret"
+    secret.write_text(server.api_secret)
+    key = ("--api-key", server.api_key, "--api-secret-file", str(secret))
+    options = ("--url", server.url, "--room", room, *key, "--name", "x", "--camera", "pattern", "--microphone", "off")
+    with conversation(*box.command(*options), variables=box.variables) as talk:
+        talk.expect("Identity")
+        (box.etc / "device.toml").write_text("[camera]\nfps = 15\n")
+        talk.send("\n")
+        assert talk.end() == 1, talk.text
+    assert "has changed since setup began" in talk.text
+    assert (box.etc / "device.toml").read_text() == "[camera]\nfps = 15\n"
+    assert not box.credentials()
+
+
+def test_a_page_is_served_until_ctrl_c(box: Installed, server: Server, room: str) -> None:
+    (box.etc / "device.toml").write_text(f'[room]\nurl = "{server.url}"\nname = "{room}"\n')
+    (box.etc / "credentials/api_key").write_text(server.api_key)
+    (box.etc / "credentials/api_secret").write_text(server.api_secret)
+    program = "import sys; from pathlib import Path; from device.setup.farewell import serve_page;"
+    program += "serve_page(Path(sys.argv[1]), '127.0.0.1:0'); print('it ended')"
+    with conversation(sys.executable, "-c", program, str(box.etc), variables=box.variables) as talk:
+        talk.expect("http://127.0.0.1:")
+        talk.expect("\n")
+        talk.send(CTRL_C)
+        talk.expect("it ended")
+        assert talk.end() == 0
+    assert "Traceback" not in talk.text
+
+
 def test_options_ask_nothing(box: Installed, server: Server, room: str) -> None:
     (box.etc / "device.toml").write_text("# mine\n[camera]\nfps = 15 # enough\n")
     wanted = ("--url", server.url, "--room", room, "--api-key", server.api_key, "--api-secret-file", "-", "--yes")
@@ -255,6 +304,44 @@ def test_each_way_to_a_token_takes_the_place_of_the_one_before(
     assert done.returncode == 0, done.stdout + done.stderr
     assert box.credentials() == {"api_key": f"{server.api_key}\n", "api_secret": f"{server.api_secret}\n"}
     assert not tomllib.loads((box.etc / "device.toml").read_text())["credentials"]["endpoint"]
+
+
+def test_a_token_and_an_endpoint_by_hand(box: Installed, server: Server, room: str) -> None:
+    ready = token(server, room, identity="front-door", publish=True)
+    sources = ("--camera", "pattern", "--microphone", "off", "--no-start", "--name", "x")
+    with conversation(*box.command("--url", server.url, *sources), variables=box.variables) as talk:
+        choose(talk, "Where does it come from?", "a ready token")
+        talk.answer_unseen("Token (not shown): ", "no token at all")
+        talk.expect("holds more than one word")
+        talk.answer("Keep this answer anyway", "no")
+        choose(talk, "Where does it come from?", "a ready token")
+        talk.answer_unseen("Token (not shown): ", ready)
+        talk.expect("the server accepts it")
+        assert talk.end() == 0, talk.text
+    assert ready not in talk.text
+    assert box.credentials() == {"token": f"{ready}\n"}
+
+    def by_endpoint(url: str) -> Conversation:
+        with conversation(*box.command(*sources), variables=box.variables) as talk:
+            talk.answer("Server [")
+            choose(talk, "Where does it come from?", "a token endpoint")
+            talk.answer("Room (empty: the endpoint decides): ", room)
+            talk.answer("Endpoint: ", "example.com/token")
+            talk.answer("Endpoint: ", url)
+            talk.answer("(empty: no more): ", "X-Api-Key")
+            talk.answer_unseen("Value of X-Api-Key (not shown): ", KEY)
+            talk.answer("(empty: no more): ")
+            talk.expect("the server accepts it")
+            talk.answer("Identity")
+            assert talk.end() == 0, talk.text
+        return talk
+
+    async def scenario() -> Conversation:
+        async with token_endpoint(server) as endpoint:
+            return await asyncio.to_thread(by_endpoint, endpoint.url)
+
+    assert KEY not in asyncio.run(scenario()).text
+    assert box.credentials() == {"endpoint_headers": f"X-Api-Key: {KEY}\n"}
 
 
 def test_a_service_that_does_not_get_live_is_explained(box: Installed, server: Server, room: str) -> None:

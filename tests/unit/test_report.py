@@ -15,6 +15,7 @@ from device.errors import DeviceError
 from device.redaction import MARK
 from device.report import bounded, command, secrets, sections
 from device.report.bounded import SectionError, output_of
+from tests.support.children import alive
 
 ROOT = Path(__file__).parents[2]
 TITLES = ("versions", "board", "configuration", "files", "environment", "devices", "service", "state", "check", "log")
@@ -139,12 +140,11 @@ def test_a_section_that_fails_says_so_and_the_rest_goes_on(monkeypatch: pytest.M
 def test_a_program_that_does_not_end_is_ended_with_its_children(tmp_path: Path) -> None:
     began = time.monotonic()
     path = tmp_path / "pid"
-    text = output_of("sh", "-c", f"echo first; sleep 60 & echo $! >{path}; wait", within_s=0.5)
-    assert text == "first\n[it took longer than 0 s, and was ended]" or text.startswith("first\n[it took longer")
-    assert time.monotonic() - began < 20
-    pid = path.read_text().strip()
-    state = Path(f"/proc/{pid}/stat")
-    assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] in "ZX"
+    text = output_of("sh", "-c", f"echo first; sleep 60 & echo $! >{path}; wait", within_s=1)
+    assert text == "first\n[it took longer than 1 s, and was ended]"
+    pid = int(path.read_text())
+    while alive(pid):  # it is killed, and may take a moment to go
+        assert time.monotonic() - began < 30
 
 
 def test_a_program_that_writes_without_end_is_ended() -> None:
