@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from device.config import loading
+from device.config.schema import Camera, Microphone
 from device.errors import ConfigError, Problem
 from device.redaction import hide
 from device.setup.answers import API_KEY, HEADERS, SECRET_FILES, TOKEN, Source
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CREDENTIALS = "credentials"
+_DEFAULTS = {"camera": Camera().source, "microphone": Microphone().source}
 _ANSWERED = ("room", "credentials")  # mistakes there are what setup is for
 
 
@@ -57,9 +59,13 @@ class Present:
         return HEADERS in self.secrets or bool(self.text_of("credentials", "endpoint_headers_file"))
 
     def source(self, table: str) -> Source | None:
-        """Return the camera or microphone that is configured by name; None for the default."""
-        found = self.text_of(table, "source")
-        return Source(source=found, device=self.text_of(table, "device")) if found else None
+        """Return the camera or microphone that the file names; None where that is left to the defaults."""
+        named = self._table(table).keys() & {"source", "device"}
+        return self.effective(table) if named else None
+
+    def effective(self, table: str) -> Source:
+        """Return the camera or microphone that the file names, else the default one."""
+        return Source(source=self.text_of(table, "source") or _DEFAULTS[table], device=self.text_of(table, "device"))
 
     @property
     def holds_secret(self) -> bool:

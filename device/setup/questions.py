@@ -133,22 +133,20 @@ class Questions:
         return self._terminal is not None and (self._given.camera is None or self._given.microphone is None)
 
     def _camera(self, answers: Answers, found: object) -> Source | None:
-        before = self._present.source("camera")
-
         def holds(chosen: Source | None) -> bool:
             draft = self.draft(replace(answers, camera=chosen))
-            return self._tries.camera(draft.config, before)
+            return self._tries.camera(draft.config, self._present.effective("camera"))
 
-        return self._device("camera", self._given.camera, listing.cameras(found, before), holds)
+        return self._device("camera", self._given.camera, listing.cameras(found, self._present.source("camera")), holds)
 
     def _microphone(self, answers: Answers, found: object) -> Source | None:
-        before = self._present.source("microphone")
-
         def holds(chosen: Source | None) -> bool:
             draft = self.draft(replace(answers, microphone=chosen))
-            return self._tries.microphone(draft.config, before)
+            return self._tries.microphone(draft.config, self._present.effective("microphone"))
 
-        return self._device("microphone", self._given.microphone, listing.microphones(found, before), holds)
+        return self._device(
+            "microphone", self._given.microphone, listing.microphones(found, self._present.source("microphone")), holds
+        )
 
     def _device(
         self, name: str, given: Source | None, choices: list[listing.Choice], holds: Callable[[Source | None], bool]

@@ -104,7 +104,9 @@ def _run(*command: str, within_s: float) -> tuple[bool, str]:
         return False, f"no answer within {within_s:.0f} s"
     except OSError as error:
         return False, error.strerror or type(error).__name__
-    return done.returncode == 0, redacted(done.stdout.decode(errors="replace").strip())
+    text = done.stdout.decode(errors="replace").strip()
+    shown = "".join(each if each.isprintable() or each == "\n" else "?" for each in text)
+    return done.returncode == 0, redacted(shown)
 
 
 def _parts(state: dict[str, Any]) -> str:

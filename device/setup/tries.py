@@ -42,10 +42,10 @@ class Tries:
         """Obtain a token; if the server answers, have it judge the token."""
         return self.skip or asyncio.run(self._token(draft))
 
-    def camera(self, config: Config, before: Source | None) -> bool:
+    def camera(self, config: Config, before: Source) -> bool:
         return self._source("camera", config, before, capture_try.camera)
 
-    def microphone(self, config: Config, before: Source | None) -> bool:
+    def microphone(self, config: Config, before: Source) -> bool:
         return self._source("microphone", config, before, capture_try.microphone)
 
     async def _server(self, url: str) -> bool:
@@ -71,7 +71,7 @@ class Tries:
         self,
         name: str,
         config: Config,
-        before: Source | None,
+        before: Source,
         opens: Callable[[Config], Coroutine[Any, Any, str]],
     ) -> bool:
         table = getattr(config, name)
@@ -80,7 +80,7 @@ class Tries:
         if said := str(self.service.get(name, "")):
             # Two processes cannot have one device.
             held = f"the running service (pid {self.service['pid']}) has it, and says: {said}"
-            same = before is None or (before.source, before.device) == (table.source, table.device)
+            same = (before.source, before.device) == (table.source, table.device)
             if same and said.startswith("live"):
                 self.report.good(name, held)
             else:

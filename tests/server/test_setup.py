@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import tomllib
 from typing import TYPE_CHECKING
 
@@ -199,9 +200,62 @@ def test_an_end_amid_a_try_leaves_no_worker(box: Installed, server: Server, room
             assert talk.process.poll() is None
         talk.process.send_signal(signal.SIGTERM)
         assert talk.end() == 143, talk.text
-    assert not [pid for pid in workers if alive(pid)]
+    give_up_at = time.monotonic() + 10
+    while [pid for pid in workers if alive(pid)]:  # a worker ends with its socket, and with its parent
+        assert time.monotonic() < give_up_at
     assert "Traceback" not in talk.text
     assert box.tree() == before
+
+
+# Setup itself, which ends itself at a step of its writing as a power cut would.
+_KILLED = """
+import os, signal, sys
+from device import cli
+from device.setup import command
+wanted, steps = int(sys.argv[1]), 0
+def on_step(step):
+    global steps
+    steps += 1
+    if steps == wanted:
+        os.kill(os.getpid(), signal.SIGKILL)
+sys.exit(command.run(cli._parser().parse_args(sys.argv[2:]), on_step=on_step))
+"""
+
+
+def test_a_kill_at_each_step_of_a_run_leaves_the_old_state_or_the_new_one(box: Installed, tmp_path: Path) -> None:
+    for name, text in (("device.toml", '# mine\n[room]\nurl = "ws://old"\n'), ("credentials/token", "old")):
+        (box.etc / name).write_text(text)
+    old = box.tree()
+    (tmp_path / "secret").write_text("zq-a-secret-of-thirty-two-characters")
+    key = ("--api-key", "k", "--api-secret-file", str(tmp_path / "secret"))
+    options = ("--url", "wss://new.invalid", "--room", "r", *key, "--camera", "pattern", "--microphone", "off")
+    arguments = box.command(*options, "--yes", "--no-check", "--no-start")[3:]
+    seen = []
+    for step in range(1, 60):
+        done = subprocess.run(
+            [sys.executable, "-c", _KILLED, str(step), *arguments],
+            env=box.variables,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        now = {path: each for path, each in box.tree().items() if ".setup" not in path}
+        seen.append(now == old)
+        if now != old:
+            assert now.keys() == old.keys() - {"etc/livekit-device/credentials/token"} | {
+                "etc/livekit-device/credentials/api_key",
+                "etc/livekit-device/credentials/api_secret",
+            }
+            assert 'url = "wss://new.invalid"' in now["etc/livekit-device/device.toml"][1]
+    assert done.returncode == 0
+    assert True in seen
+    assert seen[-1] is False
+    assert [path.name for path in (box.root / "etc").iterdir()] == ["livekit-device"]
 
 
 def test_an_edit_that_happens_meanwhile_is_not_lost(box: Installed, server: Server, room: str) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from tests.support.livekit_server import Server
 
+_END_S = 10.0
 # What setup asks of systemctl, for the one unit that there is.
 _SYSTEMCTL = """\
 #!/bin/sh
@@ -86,5 +88,8 @@ def installed(root: Path, server: Server) -> Iterator[Installed]:
         with contextlib.suppress(OSError, ValueError):
             pid = int((root / "pid").read_text())
             os.kill(pid, signal.SIGTERM)
+            give_up_at = time.monotonic() + _END_S
             while alive(pid):
-                pass
+                if time.monotonic() > give_up_at:
+                    os.kill(pid, signal.SIGKILL)
+                time.sleep(0.02)

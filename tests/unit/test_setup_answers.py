@@ -88,6 +88,17 @@ def test_a_present_file_is_read_with_its_mistakes_if_they_are_asked_about(tmp_pa
             present.read(tmp_path)
 
 
+def test_a_device_that_is_named_without_its_source_is_offered_again() -> None:
+    text = '[camera]\ndevice = "imx219"\n'
+    here = Present(text=text, data=tomllib.loads(text))
+    assert here.source("camera") == Source(source="picamera2", device="imx219")
+    assert here.source("microphone") is None
+    assert here.effective("microphone") == Source(source="pyaudio")
+    first = listing.cameras([CAMERA], here.source("camera"))[0]
+    assert first.source == here.source("camera")
+    assert changes(Answers(camera=first.source), here.data) == {("camera", "source"): "picamera2"}
+
+
 CAMERA = {"name": "imx708", "id": "/base/soc/imx708@1a", "number": 0}
 
 
