@@ -1,4 +1,4 @@
-"""The command line: `livekit-device run`, `check`, `devices`, `viewer`, `viewer-token`."""
+"""The command line: `livekit-device run`, `setup`, `check`, `devices`, `viewer`, `viewer-token`, `report`."""
 
 from __future__ import annotations
 
@@ -78,6 +78,19 @@ def _parser() -> Parser:
         metavar="HOST:PORT",
         help="address to serve on; port 0 takes a free one (default: 127.0.0.1:8080)",
     )
+    from device.setup.options import add_options  # light: --help answers without the SDK
+
+    setup = commands.add_parser(
+        "setup", help=(text := "ask for what a first start needs, try it, and start"), description=text
+    )
+    setup.set_defaults(command=_setup)
+    add_options(setup)
+    report = add("report", _report, "write a text file for support: versions, configuration, log; without secrets")
+    report.add_argument(
+        "--output",
+        metavar="FILE",
+        help="where to write it; - prints it (default: livekit-device-report-DATE.txt)",
+    )
     token = add("viewer-token", _viewer_token, "print a viewer's token and the room's URL")
     token.add_argument(
         "--ttl",
@@ -113,6 +126,19 @@ def _devices(options: argparse.Namespace) -> int:
     from device import devices
 
     return devices.run(as_json=options.json)
+
+
+def _setup(options: argparse.Namespace) -> NoReturn:
+    from device.lifecycle.leave import leave
+    from device.setup import command
+
+    leave(command.run(options))
+
+
+def _report(options: argparse.Namespace) -> int:
+    from device.report import command
+
+    return command.run(options.config, options.output)
 
 
 def _viewer(options: argparse.Namespace) -> int:

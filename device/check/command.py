@@ -65,7 +65,7 @@ async def _steps(report: Report, path: Path) -> None:
     with report.busy("server", "probing"):
         probed_servers = [probed for url in config.room.url if (probed := await network.reach(report, url, resolver))]
     with report.busy("grants", "obtaining a token"):
-        join_token = await _join_token(
+        join_token = await obtain_token(
             report, config, token_source, probed_servers[0] if probed_servers else None, resolver
         )
     if join_token is not None and join_token.url not in config.room.url:  # the token endpoint names another server
@@ -129,7 +129,7 @@ def _report_service(report: Report, state: dict[str, Any]) -> None:
         report.bad("service", f"runs (pid {state['pid']}), its room: {room}", hint="journalctl -u livekit-device")
 
 
-async def _join_token(
+async def obtain_token(
     report: Report,
     config: Config,
     token_source: TokenFile | Endpoint | ApiKey,

@@ -88,7 +88,7 @@ class Report:
             self._busy = False
 
     def _row(self, sign: str, colour: str, name: str, text: str) -> None:
-        if self.stream.isatty() and not os.environ.get("NO_COLOR"):
+        if self.stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb":
             sign = f"{colour}{sign}{_END}"
         line = f"{sign} {name:<{_NAME_WIDTH}} {redacted(text)}\n"
         encoding = self.stream.encoding or "utf-8"

@@ -45,6 +45,7 @@ RECIPE = Recipe(
         "python3-pyaudio",
         "python3-pydantic-settings",
         "python3-pyroute2",
+        "python3-segno",
         "python3-soxr",
         "python3-structlog",
         # picamera2's dependencies
