@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import device
 from device.arguments import Parser, address, duration
-from device.errors import ConfigError, DeviceError, ExitCode, Problem
+from device.errors import ConfigError, DeviceError, ExitCode
 
 if TYPE_CHECKING:
     import argparse
@@ -73,7 +73,10 @@ def _parser() -> Parser:
     add("run", _run, "publish until SIGTERM or Ctrl-C")
     devices = add("devices", _devices, "list cameras, microphones and encoders")
     devices.add_argument("--json", action="store_true", help="print JSON")
-    add("check", _check, "try each step of a start and say what to do about what fails")
+    imported = add("import-boot", _import_boot, "import livekit-device.toml from the boot partition (the service does)")
+    imported.add_argument("--folder", type=Path, action="append", metavar="DIR", help="instead of the boot partition")
+    check = add("check", _check, "try each step of a start and say what to do about what fails")
+    check.add_argument("--no-sandbox", action="store_true", help="run as this user, not as the service does")
     viewer = add("viewer", _viewer, "serve a page that shows the room")
     viewer.add_argument(
         "--bind",
@@ -131,9 +134,22 @@ def _exit_code(error: BaseException) -> ExitCode:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from device.check import sandbox
+
+    place = sandbox.here()
+    code = None if options.no_sandbox else sandbox.run_inside(place, options.config)
+    if code is not None:
+        return code
     from device.check import command
 
-    return _leave(asyncio.run(command.run(options.config)))
+    return _leave(asyncio.run(command.run(options.config, place)))
+
+
+def _import_boot(options: argparse.Namespace) -> int:
+    from device.boot import importer
+    from device.config import loading as config_file
+
+    return importer.run(options.folder or (), config_file.find(options.config))
 
 
 def _devices(options: argparse.Namespace) -> int:
@@ -144,19 +160,22 @@ def _devices(options: argparse.Namespace) -> int:
 
 def _viewer(options: argparse.Namespace) -> int:
     from device import log
-    from device.viewer import command
+    from device.config import loading as config_file
+    from device.viewer import access, command
 
-    config, api_key = _load_api_key(options)
+    config, api_key = access.viewers_access(config_file.find(options.config))
     log.configure(level=config.log.level, format=config.log.format)
     host, port = options.bind
     return asyncio.run(command.run(config.room.url[0], api_key, host=host, port=port))
 
 
 def _viewer_token(options: argparse.Namespace) -> int:
+    from device.config import loading as config_file
     from device.tokens.minting import VIEWER_TTL
+    from device.viewer.access import viewers_access
     from device.viewer.command import sighted
 
-    config, api_key = _load_api_key(options)
+    config, api_key = viewers_access(config_file.find(options.config))
     at = asyncio.run(sighted(config.room.url[0]))
     if at is None:
         _complain("the server does not answer: the token is valid by this device's clock")
@@ -167,31 +186,12 @@ def _viewer_token(options: argparse.Namespace) -> int:
 
 def _load(options: argparse.Namespace, attributes: Attributes) -> tuple[Config, TokenFile | Endpoint | ApiKey]:
     from device.config import loading as config_file
-    from device.tokens import selection as credentials
+    from device.tokens import directory
 
     path = config_file.find(options.config)
     config = config_file.load(path)
-    directory = os.environ.get("CREDENTIALS_DIRECTORY")
-    try:
-        chosen = credentials.select(config, attributes=attributes, directory=Path(directory) if directory else None)
-    except ConfigError as error:
-        raise ConfigError(*(Problem(f"{path}: {each.place}", each.message) for each in error.problems)) from None
-    return config, chosen
-
-
-def _load_api_key(options: argparse.Namespace) -> tuple[Config, ApiKey]:
-    from device.telemetry.attributes import Attributes
-    from device.tokens.selection import ApiKey
-
-    config, chosen = _load(options, Attributes())
-    if not isinstance(chosen, ApiKey):
-        raise ConfigError(
-            Problem(
-                "credentials",
-                "viewer tokens are minted here, which needs api_key and api_secret; there are none",
-            )
-        )
-    return config, chosen
+    given = os.environ.get("CREDENTIALS_DIRECTORY")
+    return config, directory.selected(path, config, attributes, Path(given) if given else None)
 
 
 def _leave(code: int) -> NoReturn:

@@ -1,0 +1,1 @@
+"""First start: what writes the configuration and the credentials."""
