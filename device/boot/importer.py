@@ -32,7 +32,7 @@ class Places:
 
     folders: Sequence[Path] = FOLDERS
     configuration: Path = DEFAULT_PATH
-    mountinfo: Path = mounts.MOUNTINFO
+    mountinfo: Path = mounts.BOARDS_MOUNTINFO
     in_container: bool = False
 
     @property

@@ -1,4 +1,4 @@
-"""What /proc/self/mountinfo says of a place: whether it lasts over a restart, and what to remount to write there."""
+"""What mountinfo (proc(5)) says of a place: whether it lasts over a restart, and what to remount to write there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from device.errors import DeviceError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-MOUNTINFO = Path("/proc/self/mountinfo")
+# The first process sees what is mounted without the mounts of a service's own sandbox.
+BOARDS_MOUNTINFO = Path("/proc/1/mountinfo")
+OWN_MOUNTINFO = Path("/proc/self/mountinfo")
 _MOUNT = "/usr/bin/mount"
 _REMOUNT_S = 20.0
 _IN_MEMORY = frozenset({"tmpfs", "ramfs", "rootfs"})
@@ -87,7 +89,7 @@ def writable(folder: Path) -> Iterator[list[str]]:
     if not is_read_only(folder):
         yield said
         return
-    mount = mount_of(parsed(MOUNTINFO.read_text(errors="surrogateescape")), PurePosixPath(folder.resolve()))
+    mount = mount_of(parsed(OWN_MOUNTINFO.read_text(errors="surrogateescape")), PurePosixPath(folder.resolve()))
     if mount is None or mount.place == PurePosixPath("/"):
         raise MountError(f"{folder}: is on a read-only file system, which is not one of its own and is left as it is")
     _remount(mount.place, "rw")

@@ -55,12 +55,10 @@ def replace_all(files: Mapping[Path, bytes | None], *, modes: Mapping[Path, int]
         _demand_replaceable(files, staging)
         staging.mkdir(_PRIVATE)
         try:
-            steps = [
-                {"target": os.fspath(path), "staged": _stage(staging / str(number), content, modes[path])}
-                if content is not None
-                else {"target": os.fspath(path), "staged": None}
-                for number, (path, content) in enumerate(files.items())
-            ]
+            steps: list[dict[str, str | None]] = []
+            for number, (path, content) in enumerate(files.items()):
+                staged = None if content is None else _stage(staging / str(number), content, modes[path])
+                steps.append({"target": os.fspath(path), "staged": staged})
             _commit(staging, steps)
         except BaseException:
             if not (staging / _JOURNAL).exists():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import subprocess
 import sys
 import time
@@ -48,7 +47,7 @@ def test_all_is_well(server: Server, room: str, config: Path) -> None:
     done = _device("check", "--config", str(config), variables=daemons.environment(server, room))
     assert done.returncode == 0, done.stdout + done.stderr
     rows = _rows(done)
-    assert ("outside the service's sandbox" in done.stdout) == (os.geteuid() == 0)
+    assert "outside the service's sandbox" in done.stdout
     assert set(rows.values()) == {"✓"}
     assert {"file", "values", "credentials", "name", "server", "clock", "grants", "token", "room"} <= set(rows)
     assert {"picture", "sound"} <= set(rows)
