@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures.thread  # asyncio loads it late, when an interpreter in root's home is out of reach  # noqa: F401
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -27,9 +28,12 @@ def viewers_access(path: Path) -> tuple[Config, ApiKey]:
     Raises ConfigError without key and secret, CredentialError for files that cannot be read, PrivilegesError.
     """
     config = load(path)
-    chosen = selected(path, config, Attributes(), credentials_directory())
+    try:
+        chosen = selected(path, config, Attributes(), credentials_directory())
+    except ConfigError as error:
+        raise ConfigError(*error.problems, *_out_of_reach()) from None
     if not isinstance(chosen, ApiKey):
-        raise ConfigError(Problem("credentials", f"{_NO_KEY}{_hint()}"))
+        raise ConfigError(Problem("credentials", _NO_KEY), *_out_of_reach())
     # Whoever goes on from here cannot read the files again.
     as_root = os.geteuid() == 0
     api_key = _with_contents(chosen) if as_root else chosen
@@ -47,7 +51,8 @@ def _with_contents(api_key: ApiKey) -> ApiKey:
     return replace(api_key, key=key, key_file=None, secret=secret, secret_file=None)
 
 
-def _hint() -> str:
-    """Say why another user than root may miss them."""
-    closed = os.geteuid() != 0 and SERVICE_FOLDER.is_dir()
-    return f" that this user may read; those in {SERVICE_FOLDER} are root's: run it with sudo" if closed else ""
+def _out_of_reach() -> list[Problem]:
+    """Say why another user than root may miss credentials."""
+    if os.geteuid() == 0 or not SERVICE_FOLDER.is_dir():
+        return []
+    return [Problem(str(SERVICE_FOLDER), "holds the service's credentials, for root alone; run this with sudo")]

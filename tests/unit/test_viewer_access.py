@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,6 @@ from device.privileges import SERVICE_USER, PrivilegesError, give_up_root
 ROOT = Path(__file__).parents[2]
 SECRET = "zq7-a-secret-of-thirty-two-characters"
 CONFIG = '[room]\nurl = "wss://room.example"\nname = "front-door"\n'
-NOBODY = pwd.getpwnam("nobody")
 
 INSIDE = """
 import json, os, pathlib, sys
@@ -46,6 +47,9 @@ print(json.dumps({
     "home": os.environ["HOME"],
 }))
 """
+
+# The codec is loaded first: an interpreter in root's home is out of reach afterwards.
+AS_NOBODY = "access.SERVICE_FOLDER = folder / 'credentials'; 'h'.encode('idna'); os.setuid(65534)"
 
 
 @pytest.fixture
@@ -110,6 +114,25 @@ def test_credentials_that_are_no_use_are_named_without_their_content(
     assert done.returncode != 0
     assert words in done.stderr
     assert SECRET not in done.stderr
+
+
+def test_another_user_than_root_is_sent_to_sudo(device: Path) -> None:
+    with tempfile.TemporaryDirectory() as name:  # where others may look, unlike in pytest's own
+        folder = Path(name)
+        folder.chmod(0o755)
+        shutil.copytree(device, folder / "device")
+        (folder / "device").chmod(0o755)
+        code = INSIDE.replace("config, api_key", f"{AS_NOBODY}\nconfig, api_key")
+        done = subprocess.run(
+            (sys.executable, "-c", code, str(folder / "device")),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert "no way to a token is named" in done.stderr
+    assert "holds the service's credentials, for root alone; run this with sudo" in done.stderr
 
 
 def in_a_child(code: str) -> subprocess.CompletedProcess[str]:
