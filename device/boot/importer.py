@@ -13,7 +13,7 @@ from device.boot.validation import demand_usable
 from device.config.loading import DEFAULT_PATH
 from device.errors import ConfigError, DeviceError, ExitCode
 from device.redaction import redacted
-from device.setup.transaction import Recovery, recover, replace_all
+from device.setup.transaction import Recovery, TransactionError, is_committed, recover, replace_all
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,16 +59,21 @@ def run(folders: Sequence[Path], configuration: Path) -> int:
 
 def import_boot(places: Places) -> int:
     """Finish what was interrupted, then import. Returns 78 for a file that is refused: the old state stays."""
-    if places.configuration.parent.is_dir() and recover(places.staging) is Recovery.FINISHED:
-        _say([f"{places.configuration}: an interrupted change was finished"])
     found = source.candidates(places.folders)
-    if not found:
-        return ExitCode.OK
+    try:
+        if places.configuration.parent.is_dir() and recover(places.staging) is Recovery.FINISHED:
+            _say([f"{places.configuration}: an interrupted change was finished"])
+    except TransactionError as error:
+        _report(found, [f"Nothing was imported: an interrupted change cannot be finished: {error}"])
+        return ExitCode.FAILED
     if len(found) > 1:
         names = " and ".join(str(path) for path in found)
         _report(found, [f"Nothing was imported; {_STAYS}.", f"- there are {names}; keep one of them"])
         return ExitCode.CONFIG
-    (path,) = found
+    return _import(found[0], places) if found else ExitCode.OK
+
+
+def _import(path: Path, places: Places) -> int:
     try:
         data = source.read(path)
         if source.is_remains(data):
@@ -77,8 +82,10 @@ def import_boot(places: Places) -> int:
         demand_usable(Path(path.name), content, credentials=places.credentials)
         _replace(places, content)
     except Exception as error:  # whatever it is, the card has to say it  # noqa: BLE001
-        refused = [f"{path.name} was not imported; {_STAYS}.", *_complaints(error)]
-        _report([path], refused)
+        refused = f"{path.name} was not imported; {_STAYS}."
+        if is_committed(places.staging):
+            refused = f"{path.name} was imported in part; the next start finishes it."
+        _report([path], [refused, *_complaints(error)])
         return error.exit_code if isinstance(error, ConfigError) else ExitCode.FAILED
     done = f"{path.name} was imported into {places.configuration}{_credentials(content)}."
     if kind := places.volatile():

@@ -8,11 +8,13 @@ import pwd
 import shutil
 import signal
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from device.check.unit_settings import HIDING, Settings, hiding_folder, program, service_settings, surroundings, user
+from device.config.environment import PREFIX
 from device.errors import DeviceError
 
 if TYPE_CHECKING:
@@ -83,6 +85,8 @@ def run_inside(place: Sandbox, config: Path | None) -> int | None:
     """
     if place.inside or os.geteuid() != 0 or not place.settings or not program(place.settings):
         return None
+    for name in sorted(each for each in os.environ if each.upper().startswith(PREFIX)):
+        sys.stderr.write(f"{name} of this shell is not the service's, and is left out; --no-sandbox uses it\n")
     unit = f"livekit-device-check-{os.getpid()}.service"
     arguments = ("--config", str(config.absolute())) if config else ()
     code = _attached(_command(place.settings, unit, arguments), unit)

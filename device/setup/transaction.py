@@ -61,10 +61,15 @@ def replace_all(files: Mapping[Path, bytes | None], *, modes: Mapping[Path, int]
                 steps.append({"target": os.fspath(path), "staged": staged})
             _commit(staging, steps)
         except BaseException:
-            if not (staging / _JOURNAL).exists():
+            if not is_committed(staging):
                 shutil.rmtree(staging, ignore_errors=True)
             raise
         _carry_out(staging)
+
+
+def is_committed(staging: Path) -> bool:
+    """Say whether a change waits for `recover` to finish it."""
+    return (staging / _JOURNAL).exists()
 
 
 def recover(staging: Path) -> Recovery:
@@ -77,7 +82,7 @@ def recover(staging: Path) -> Recovery:
 
 
 def _recover(staging: Path) -> Recovery:
-    if (staging / _JOURNAL).exists():
+    if is_committed(staging):
         _carry_out(staging)
         return Recovery.FINISHED
     if not staging.exists():

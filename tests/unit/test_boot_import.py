@@ -394,6 +394,41 @@ def test_an_error_that_nobody_foresaw_is_in_the_log_without_its_text(
     assert card.log().endswith("- an internal error (LookupError); please report it\n")
 
 
+def test_an_error_after_the_commit_is_said_and_finished_by_the_next_run(
+    card: Card, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settled(card)
+    path, replace = card.lay(), os.replace
+
+    def fails(old: Path, new: Path) -> None:
+        if new.name == "api_secret":
+            raise OSError(5, "Input/output error", str(new))
+        replace(old, new)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", fails)
+        assert card.run() == 1
+    assert card.log().startswith("livekit-device.toml was imported in part; the next start finishes it.\n")
+    assert path.read_text() == GOOD
+    assert card.run() == 0
+    assert {"device.toml", "credentials/api_key", "credentials/api_secret"} == set(card.state())
+
+
+@pytest.mark.parametrize("with_a_file", (True, False))
+def test_an_interrupted_change_that_cannot_be_finished_is_named(
+    card: Card, capsys: pytest.CaptureFixture[str], *, with_a_file: bool
+) -> None:
+    settled(card)
+    (card.etc / ".transaction").mkdir()
+    (card.etc / ".transaction/journal").write_text("{")
+    if with_a_file:
+        card.lay()
+    assert card.run() == 1
+    words = "Nothing was imported: an interrupted change cannot be finished: "
+    assert capsys.readouterr().out.startswith(words)
+    assert card.log().startswith(words) is with_a_file
+
+
 def test_a_file_that_cannot_be_removed_is_named(
     card: Card, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

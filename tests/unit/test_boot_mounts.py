@@ -15,7 +15,7 @@ from device.boot.mounts import MountError, mount_of, parsed, volatile, writable
 ETC = PurePosixPath("/etc/livekit-device")
 ROOT = Path(__file__).parents[2]
 
-# Recorded with the mounts of each case made by hand, Linux 6.18; what does not matter is left out.
+# As Linux 6.18 writes these mounts: overlays and tmpfs were made by hand and recorded, the card's partitions put in.
 CARD = """\
 26 1 179:2 / / rw,noatime shared:1 - ext4 /dev/mmcblk0p2 rw
 36 26 0:33 / /tmp rw,nosuid,nodev shared:14 - tmpfs tmpfs rw

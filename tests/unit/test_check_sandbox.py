@@ -217,8 +217,11 @@ def test_the_exit_code_is_passed_through(
 ) -> None:
     monkeypatch.setenv("STAND_IN", str(code))
     monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("DEVICE_CAMERA__FPS", "3")
     assert run_inside(PLACE, Path("device.toml")) == code
-    assert capfd.readouterr().out == "rows\n"
+    out, err = capfd.readouterr()
+    assert out == "rows\n"
+    assert err == "DEVICE_CAMERA__FPS of this shell is not the service's, and is left out; --no-sandbox uses it\n"
     [[name, *arguments]] = commands(started)
     assert name == "systemd-run"
     assert {"--pipe", "--wait", "--collect", "--property=User=livekit-device", "--setenv=NO_COLOR=1"} <= {*arguments}
