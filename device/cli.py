@@ -69,7 +69,10 @@ def _parser() -> Parser:
     add("run", _run, "publish until SIGTERM or Ctrl-C")
     devices = add("devices", _devices, "list cameras, microphones and encoders")
     devices.add_argument("--json", action="store_true", help="print JSON")
-    add("check", _check, "try each step of a start and say what to do about what fails")
+    imported = add("import-boot", _import_boot, "import livekit-device.toml from the boot partition (the service does)")
+    imported.add_argument("--folder", type=Path, action="append", metavar="DIR", help="instead of the boot partition")
+    check = add("check", _check, "try each step of a start and say what to do about what fails")
+    check.add_argument("--no-sandbox", action="store_true", help="run as this user, not as the service does")
     viewer = add("viewer", _viewer, "serve a page that shows the room")
     viewer.add_argument(
         "--bind",
@@ -115,11 +118,24 @@ def _run(options: argparse.Namespace) -> int:
     return app.main(options.config)
 
 
-def _check(options: argparse.Namespace) -> NoReturn:
-    from device.check import command
+def _check(options: argparse.Namespace) -> int:
+    from device.check import sandbox
     from device.lifecycle.leave import leave
 
-    leave(asyncio.run(command.run(options.config)))
+    place = sandbox.here()
+    code = None if options.no_sandbox else sandbox.run_inside(place, options.config)
+    if code is None:
+        from device.check import command
+
+        leave(asyncio.run(command.run(options.config, place)))
+    return code
+
+
+def _import_boot(options: argparse.Namespace) -> int:
+    from device.boot import importer
+    from device.config import loading
+
+    return importer.run(options.folder or (), loading.find(options.config))
 
 
 def _devices(options: argparse.Namespace) -> int:

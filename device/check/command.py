@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from device import log
@@ -15,6 +13,7 @@ from device.check.report import Report, report_failures
 from device.config import loading as config_file
 from device.errors import ConfigError, CredentialError, ExitCode
 from device.network.resolver import Resolver
+from device.settings import credentials_directory
 from device.telemetry import state_file
 from device.telemetry.room_state import RoomState
 from device.tokens import selection as credentials
@@ -22,41 +21,39 @@ from device.tokens.expiry import EXPIRED, notice_of
 from device.tokens.selection import ApiKey, Endpoint, TokenFile
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from device.check.sandbox import Sandbox
     from device.config.schema import Config
     from device.network.probe import ProbeResult
     from device.tokens.join_token import JoinToken
 
-_OUTSIDE = "this runs as root, outside the service's sandbox: the service may see less"
 _TOKEN_SOURCES = {TokenFile: "a ready token", Endpoint: "the token endpoint", ApiKey: "minted here"}
 
 
-async def run(argument: Path | None) -> int:
+async def run(argument: Path | None, sandbox: Sandbox) -> int:
     """Run the steps and print their rows; return 0 only if no step failed."""
     report = Report()
     try:
-        await _steps(report, config_file.find(argument))
+        await _steps(report, config_file.find(argument), sandbox)
     except (BaseExceptionGroup, Exception) as error:  # an internal error becomes a row as well  # noqa: BLE001
         report_failures(report, "check", error)
     return ExitCode.FAILED if report.failed else ExitCode.OK
 
 
-async def _steps(report: Report, path: Path) -> None:
-    config = _load(report, path)
+async def _steps(report: Report, path: Path, sandbox: Sandbox) -> None:
+    config = _load(report, path, sandbox)
     if config is None:
         return
+    hidden = sandbox.hidden_files(config)
+    for each in hidden:
+        (report.bad if sandbox.inside else report.warn)("sandbox", each)
     # Discard the log: the rows report everything.
     log.configure(level="error", format="auto", stream=io.StringIO())
     token_source = _select(report, config, path)
     if token_source is None:
         return
-    for problem in (*config_file.warnings(path, config), *credentials.warnings(token_source)):
-        report.warn("values", str(problem))
-    if credentials.identity_may_collide(token_source):
-        report.warn(
-            "identity",
-            f"only the host's name distinguishes {token_source.wanted.derived_identity} from other devices",
-            hint="set room.identity",
-        )
+    _warn(report, path, config, token_source)
     service = state_file.read()
     _report_service(report, service)
     with report.busy("devices", "querying the libraries"):
@@ -64,6 +61,9 @@ async def _steps(report: Report, path: Path) -> None:
     resolver = Resolver()
     with report.busy("server", "probing"):
         probed_servers = [probed for url in config.room.url if (probed := await network.reach(report, url, resolver))]
+    if hidden and sandbox.inside:
+        report.skipped("room", "the service does not see a file, see above")
+        return
     with report.busy("grants", "obtaining a token"):
         join_token = await obtain_token(
             report, config, token_source, probed_servers[0] if probed_servers else None, resolver
@@ -89,7 +89,10 @@ async def _steps(report: Report, path: Path) -> None:
         )
 
 
-def _load(report: Report, path: Path) -> Config | None:
+def _load(report: Report, path: Path, sandbox: Sandbox) -> Config | None:
+    if sandbox.inside and (text := sandbox.hidden(path)):
+        report.bad("file", f"{path}: {text}, or leave the sandbox with --no-sandbox")
+        return None
     try:
         config = config_file.load(path)
     except ConfigError as error:
@@ -99,23 +102,31 @@ def _load(report: Report, path: Path) -> Config | None:
         for problem in error.problems:
             report.bad("file" if problem in whole_file else "values", str(problem))
         return None
-    report.good("file", f"{path}; {_OUTSIDE}" if os.geteuid() == 0 else str(path))
+    report.good("file", f"{path}; {sandbox.note()}")
     report.good("values", f"camera {config.camera.source}, microphone {config.microphone.source}")
     return config
 
 
 def _select(report: Report, config: Config, path: Path) -> TokenFile | Endpoint | ApiKey | None:
-    directory = os.environ.get("CREDENTIALS_DIRECTORY")
     try:
-        token_source = credentials.select(
-            config, attributes=first_attributes(), directory=Path(directory) if directory else None
-        )
+        token_source = credentials.select(config, attributes=first_attributes(), directory=credentials_directory())
     except ConfigError as error:
         for problem in error.problems:
             report.bad("credentials", f"{path}: {problem}")
         return None
     report.good("credentials", _TOKEN_SOURCES[type(token_source)])
     return token_source
+
+
+def _warn(report: Report, path: Path, config: Config, token_source: TokenFile | Endpoint | ApiKey) -> None:
+    for problem in (*config_file.warnings(path, config), *credentials.warnings(token_source)):
+        report.warn("values", str(problem))
+    if credentials.identity_may_collide(token_source):
+        report.warn(
+            "identity",
+            f"only the host's name distinguishes {token_source.wanted.derived_identity} from other devices",
+            hint="set room.identity",
+        )
 
 
 def _report_service(report: Report, state: dict[str, Any]) -> None:

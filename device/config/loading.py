@@ -35,7 +35,11 @@ def load(path: Path) -> Config:
     Raises ConfigError, with every problem found, for a missing or unreadable file, TOML that does not parse,
     unknown keys, wrong types, values out of range and values that contradict each other.
     """
-    from_file = _read(path)
+    return validated(path, parsed(path, _read(path)))
+
+
+def validated(path: Path, from_file: dict[str, Any]) -> Config:
+    """Return the configuration of a file's content and the environment. Raises ConfigError as `load` does."""
     overrides = Overrides.of_environment()
     data = _merged(from_file, overrides.data)
     problems = [*overrides.problems, *_type_problems(path, from_file, overrides)]
@@ -66,7 +70,7 @@ def warnings(path: Path, config: Config) -> list[Problem]:
     """Return the problems that are not errors: unknown variables, and a secret that every user may read."""
     found = unknown_variables()
     secret, mode = config.credentials.api_secret.get_secret_value(), readable_by_others(path)
-    if secret and mode and _read(path).get("credentials", {}).get("api_secret"):
+    if secret and mode and parsed(path, _read(path)).get("credentials", {}).get("api_secret"):
         found.append(
             Problem(
                 f"{path}: credentials.api_secret",
@@ -76,9 +80,9 @@ def warnings(path: Path, config: Config) -> list[Problem]:
     return found
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         raise ConfigError(
             Problem(
@@ -88,25 +92,36 @@ def _read(path: Path) -> dict[str, Any]:
         ) from None
     except OSError as error:
         raise ConfigError(Problem(str(path), f"cannot be read: {error.strerror}")) from None
+
+
+def parsed(path: Path, data: bytes) -> dict[str, Any]:
+    """Return the tables of TOML text, with or without a byte order mark. Raises ConfigError that names the path."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise ConfigError(Problem(str(path), "is UTF-16 text, as some editors of Windows save it; save it as UTF-8"))
     try:
         text = data.removeprefix(codecs.BOM_UTF8).decode()
     except UnicodeDecodeError as error:
-        raise ConfigError(Problem(str(path), f"is not UTF-8 text (byte {error.start})")) from None
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(
+            Problem(str(path), f"is not UTF-8 text (byte {error.start}, in line {line}); save it as UTF-8")
+        ) from None
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(Problem(str(path), f"is not valid TOML: {error}{_typography(text, str(error))}")) from None
+    except RecursionError:
+        raise ConfigError(Problem(str(path), "is not valid TOML: it is nested too deeply")) from None
 
 
 def _typography(text: str, complaint: str) -> str:
-    """Return a hint if the line of a TOML error has typographic quotes, as word processors insert them."""
+    """Return where a typographic quote is in the line of a TOML error, as word processors insert them."""
     match = re.search(r"at line (\d+)", complaint)
-    lines = text.splitlines()
-    number = int(match[1]) if match else 0
-    if 0 < number <= len(lines) and any(each in lines[number - 1] for each in _TYPOGRAPHIC):
-        return f'; line {number} has typographic quotes; allowed are straight ones (")'
+    lines = text.rstrip().split("\n")
+    number = int(match[1]) if match else len(lines)
+    for column, character in enumerate(lines[number - 1], start=1) if number <= len(lines) else ():
+        if character in _TYPOGRAPHIC:
+            place = f"line {number}, column {column}"
+            return f'; {place} is a typographic quote ({character}); allowed are straight ones (")'
     return ""
 
 

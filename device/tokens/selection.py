@@ -45,6 +45,7 @@ __all__ = [
 
 # The names of credentials that systemd's LoadCredential= may pass (systemd.exec(5)).
 _UNIT_ID = "livekit"
+NO_TOKEN_SOURCE = "no token source is set; set exactly one of token_file, endpoint, api_key"
 _TOKEN, _API_KEY, _API_SECRET, _HEADERS = "token", "api_key", "api_secret", "endpoint_headers"
 
 
@@ -129,7 +130,7 @@ def select(config: Config, *, attributes: Attributes, directory: Path | None) ->
             secret=credentials.api_secret.get_secret_value(),
             secret_file=_secret_file(config, given),
         )
-    raise _error("no token source is set; set exactly one of token_file, endpoint, api_key")
+    raise _error(NO_TOKEN_SOURCE)
 
 
 def _require_agreement(token_source: TokenFile) -> None:

@@ -15,6 +15,7 @@ CHECKOUT = Path(__file__).parents[2]
 COMMAND = "/usr/bin/livekit-device"
 UNITS = {
     "livekit-device.service": "/usr/lib/systemd/system/livekit-device.service",
+    "livekit-device-import.service": "/usr/lib/systemd/system/livekit-device-import.service",
     "livekit-device.sysusers": "/usr/lib/sysusers.d/livekit-device.conf",
     "livekit-device.tmpfiles": "/usr/lib/tmpfiles.d/livekit-device.conf",
 }

@@ -149,7 +149,7 @@ def test_comes_back(service: Service, record: Record, signal: str) -> None:
             '[room]\nurl = "ws://127.0.0.1:9"\nname = "x"\n[camera]\nfps = 0\n',
             "camera.fps: is too small",
         ),
-        ("no credential", '[room]\nurl = "ws://127.0.0.1:9"\nname = "x"\n', "no way to a token is named"),
+        ("no credential", '[room]\nurl = "ws://127.0.0.1:9"\nname = "x"\n', "no token source is set"),
     ),
     ids=("value", "credential"),
 )

@@ -15,6 +15,7 @@ import pytest
 import structlog
 from hypothesis import settings
 
+from device.viewer import access
 from tests.support.children import living_descendants
 
 if TYPE_CHECKING:
@@ -33,6 +34,12 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ours = name.upper().startswith("DEVICE_") or name.upper().endswith("_PROXY")
         if ours or name in ("CREDENTIALS_DIRECTORY", "NO_COLOR", "FORCE_COLOR"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def rights_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep pytest's own process as root, where a test calls a viewer's command in it; children give it up for real."""
+    monkeypatch.setattr(access, "give_up_root", lambda: "")
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ def test_a_file_that_is_not_utf8_is_named_with_the_byte(tmp_path: Path) -> None:
     path = tmp_path / "device.toml"
     path.write_bytes(b"[room]\n# caf\xe9\n")
     [[message]] = problems(path).values()
-    assert message == "is not UTF-8 text (byte 12)"
+    assert message == "is not UTF-8 text (byte 12, in line 2); save it as UTF-8"
 
 
 @pytest.mark.parametrize(
@@ -392,7 +392,7 @@ def test_a_file_in_utf_16_is_named(tmp_path: Path) -> None:
 
 def test_typographic_quotes_are_named(tmp_path: Path) -> None:
     path = write(tmp_path, "[room]\nurl = \u201cwss://room.example\u201d\n")
-    with pytest.raises(ConfigError, match="line 2 has typographic quotes; allowed are straight ones"):
+    with pytest.raises(ConfigError, match=r"line 2, column 7 is a typographic quote \(\u201c\); allowed are"):
         config_file.load(path)
 
 

@@ -37,7 +37,7 @@ ORDER = (
     ),
     *("media", "config", "lifecycle", "network", "ipc", "encoders", "sources", "workers"),
     *("telemetry", "tokens", "settings", "tracks", "room", "streams"),
-    *("devices", "app", "check", "viewer", "setup", "report", "cli"),
+    *("privileges", "transaction", "devices", "app", "check", "boot", "viewer", "setup", "report", "cli"),
 )
 UNIT = ROOT.parent / "systemd" / "livekit-device.service"
 
