@@ -50,4 +50,4 @@ def _placed(path: Path, folder: Path, text: str) -> Problem:
     return Problem(f"{path}: {place}", message)
 
 
-_NO_TOKEN_SOURCE = "no token source is set, and the device has none; set token, endpoint, or api_key with api_secret"
+_NO_TOKEN_SOURCE = "no token source is set, and the device has none; set token, endpoint, or api_key with api_secret"  # noqa: S105 - a text

@@ -45,7 +45,7 @@ __all__ = [
 
 # The names of credentials that systemd's LoadCredential= may pass (systemd.exec(5)).
 _UNIT_ID = "livekit"
-NO_TOKEN_SOURCE = "no token source is set; set exactly one of token_file, endpoint, api_key"
+NO_TOKEN_SOURCE = "no token source is set; set exactly one of token_file, endpoint, api_key"  # noqa: S105 - a text
 _TOKEN, _API_KEY, _API_SECRET, _HEADERS = "token", "api_key", "api_secret", "endpoint_headers"
 
 
