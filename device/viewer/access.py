@@ -34,7 +34,7 @@ def viewers_access(path: Path) -> tuple[Config, ApiKey]:
         raise ConfigError(*error.problems, *_out_of_reach()) from None
     if not isinstance(chosen, ApiKey):
         raise ConfigError(Problem("credentials", _NO_KEY), *_out_of_reach())
-    # Whoever goes on from here cannot read the files again.
+    # Without root's rights the files cannot be read again.
     as_root = os.geteuid() == 0
     api_key = _with_contents(chosen) if as_root else chosen
     if (name := give_up_root()) and not os.access(_PACKAGE / "viewer/page.html", os.R_OK):
