@@ -111,21 +111,31 @@ def _replace(places: Places, content: Content) -> None:
 
 def _clear(path: Path, lines: list[str]) -> int:
     """Log first: after a crash there would be no file that brings us here again."""
-    text = card_log.log_text(lines)
+    problems: list[str] = []
     try:
-        with mounts.writable(path.parent) as problems:
-            card_log.write(path.parent, text)
+        with mounts.writable(path.parent) as after:
+            problems += _logged(path.parent, lines)
             try:
                 source.erase(path)
             except source.SourceFileError as error:
                 lines = [*lines[:1], str(error)]
-                card_log.write(path.parent, card_log.log_text(lines))
+                _logged(path.parent, lines)
                 raise
+        problems += after
     except DeviceError as error:
-        _print([*lines[:1], str(error)])
+        _print([*lines[:1], str(error), *problems])
         return ExitCode.FAILED
     _print([*lines, *problems])
     return ExitCode.OK
+
+
+def _logged(folder: Path, lines: Sequence[str]) -> list[str]:
+    """Write the log; return why it could not be written: a full partition must not keep secrets on it."""
+    try:
+        card_log.write(folder, card_log.log_text(lines))
+    except card_log.CardLogError as error:
+        return [str(error)]
+    return []
 
 
 def _report(found: Sequence[Path], lines: list[str]) -> None:

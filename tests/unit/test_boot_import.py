@@ -291,6 +291,16 @@ def test_a_log_that_is_a_link_is_not_followed(card: Card, tmp_path: Path, capsys
     assert "camera.fps" in capsys.readouterr().out
 
 
+def test_a_log_that_cannot_be_written_keeps_no_secret_on_the_card(
+    card: Card, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (card.firmware / "livekit-device.log").mkdir()
+    path = card.lay()
+    assert card.run() == 0
+    assert not path.exists()
+    assert "livekit-device.log: cannot be written: Is a directory" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("table", "expected"),
     (
