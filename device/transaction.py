@@ -5,8 +5,8 @@
     carry    each step moves a staged file over its target, or removes a target
     tidy     the journal goes, then the folder
 
-Before the commit nothing has changed: what is staged is thrown away. After it the steps are carried out by whoever
-comes next, as often as it takes; each of them may be repeated.
+Before the commit nothing has changed: what is staged is thrown away. After it the next call carries the
+steps out, as often as it takes; each of them may be repeated.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def replace_all(files: Mapping[Path, bytes | None], *, modes: Mapping[Path, int]
         all the files; their folders exist too. `recover` with the same folder finishes what was interrupted.
     :raises TransactionError: nothing has changed, or `recover` has to finish what could not be finished now
     """
-    with _said(staging), _locked(staging.parent):
+    with _errors_named(staging), _locked(staging.parent):
         _recover(staging)
         _demand_replaceable(files, staging)
         staging.mkdir(_PRIVATE)
@@ -77,7 +77,7 @@ def recover(staging: Path) -> Recovery:
 
     :raises TransactionError: it cannot be finished now
     """
-    with _said(staging), _locked(staging.parent):
+    with _errors_named(staging), _locked(staging.parent):
         return _recover(staging)
 
 
@@ -167,7 +167,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _said(staging: Path) -> Iterator[None]:
+def _errors_named(staging: Path) -> Iterator[None]:
     """Turn the system's errors into ours, which name the file."""
     try:
         yield

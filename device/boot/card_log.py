@@ -1,4 +1,4 @@
-"""`livekit-device.log` beside the file: what became of it, for whoever puts the card into another computer."""
+"""`livekit-device.log` beside the file: the result of the import, to be read in another computer."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def log_text(lines: Sequence[str]) -> str:
     return "".join(f"{redacted(line)}\n" for line in lines)
 
 
-def says_already(folder: Path, text: str) -> bool:
-    """Say whether the log has this text, so that nothing needs to be written."""
+def is_current(folder: Path, text: str) -> bool:
+    """Return whether the log has this text, so that nothing needs to be written."""
     try:
         path = folder / NAME
         return stat.S_ISREG(path.lstat().st_mode) and path.read_bytes()[:_MAX_BYTES] == text.encode()

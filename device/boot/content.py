@@ -26,7 +26,7 @@ REFUSED = ("hooks", "commands", "control", "remote")
 
 SECRETS = ("token", "api_key", "api_secret", "endpoint_headers")
 """The files in the credentials folder, which are the keys here, too."""
-# Whoever can write this file could otherwise let the service read another file of this device and send it to a server.
+# With these the writer of the card could make the service read any file of this device and send it to a server.
 _FILES = {"token_file": "token", "api_secret_file": "api_secret", "endpoint_headers_file": "endpoint_headers"}
 _WAYS = ("token", "endpoint", "api_key")
 _HEADING = """\

@@ -62,7 +62,7 @@ def import_boot(places: Places) -> int:
     found = source.candidates(places.folders)
     try:
         if places.configuration.parent.is_dir() and recover(places.staging) is Recovery.FINISHED:
-            _say([f"{places.configuration}: an interrupted change was finished"])
+            _print([f"{places.configuration}: an interrupted change was finished"])
     except TransactionError as error:
         _report(found, [f"Nothing was imported: an interrupted change cannot be finished: {error}"])
         return ExitCode.FAILED
@@ -81,7 +81,7 @@ def _import(path: Path, places: Places) -> int:
         content = interpreted(Path(path.name), data)
         demand_usable(Path(path.name), content, credentials=places.credentials)
         _replace(places, content)
-    except Exception as error:  # whatever it is, the card has to say it  # noqa: BLE001
+    except Exception as error:  # any error has to be in the log on the card  # noqa: BLE001
         refused = f"{path.name} was not imported; {_STAYS}."
         if is_committed(places.staging):
             refused = f"{path.name} was imported in part; the next start finishes it."
@@ -99,7 +99,7 @@ def _replace(places: Places, content: Content) -> None:
     for folder, mode in ((places.configuration.parent, _FOLDER_MODE), (places.credentials, _SECRETS_MODE)):
         if not folder.is_dir():
             folder.mkdir()
-            folder.chmod(mode)  # whatever the umask is
+            folder.chmod(mode)  # independent of the umask
     files: dict[Path, bytes | None] = {places.configuration: content.config_text.encode()}
     if content.secrets is not None:
         for name in SECRETS:
@@ -111,36 +111,46 @@ def _replace(places: Places, content: Content) -> None:
 
 def _clear(path: Path, lines: list[str]) -> int:
     """Log first: after a crash there would be no file that brings us here again."""
-    text = card_log.log_text(lines)
+    problems: list[str] = []
     try:
-        with mounts.writable(path.parent) as said:
-            card_log.write(path.parent, text)
+        with mounts.writable(path.parent) as after:
+            problems += _logged(path.parent, lines)
             try:
                 source.erase(path)
             except source.SourceFileError as error:
                 lines = [*lines[:1], str(error)]
-                card_log.write(path.parent, card_log.log_text(lines))
+                _logged(path.parent, lines)
                 raise
+        problems += after
     except DeviceError as error:
-        _say([*lines[:1], str(error)])
+        _print([*lines[:1], str(error), *problems])
         return ExitCode.FAILED
-    _say([*lines, *said])
+    _print([*lines, *problems])
     return ExitCode.OK
+
+
+def _logged(folder: Path, lines: Sequence[str]) -> list[str]:
+    """Write the log; return why it could not be written: a full partition must not keep secrets on it."""
+    try:
+        card_log.write(folder, card_log.log_text(lines))
+    except card_log.CardLogError as error:
+        return [str(error)]
+    return []
 
 
 def _report(found: Sequence[Path], lines: list[str]) -> None:
     """Write the log into the folder of each file, unless it says so already, and the journal."""
-    _say(lines)
+    _print(lines)
     text = card_log.log_text(lines)
     for folder in dict.fromkeys(path.parent for path in found):
-        if card_log.says_already(folder, text):
+        if card_log.is_current(folder, text):
             continue
         try:
-            with mounts.writable(folder) as said:
+            with mounts.writable(folder) as problems:
                 card_log.write(folder, text)
-            _say(said)
+            _print(problems)
         except DeviceError as error:
-            _say([str(error)])
+            _print([str(error)])
 
 
 def _complaints(error: Exception) -> list[str]:
@@ -164,6 +174,6 @@ def _remains(path: Path) -> str:
     )
 
 
-def _say(lines: Sequence[str]) -> None:
+def _print(lines: Sequence[str]) -> None:
     sys.stdout.write("".join(f"{redacted(line)}\n" for line in lines))
     sys.stdout.flush()

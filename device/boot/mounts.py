@@ -85,21 +85,21 @@ def writable(folder: Path) -> Iterator[list[str]]:
 
     Yields a list that gets a text if the second does not succeed. Raises MountError if the first does not.
     """
-    said: list[str] = []
+    problems: list[str] = []
     if not is_read_only(folder):
-        yield said
+        yield problems
         return
     mount = mount_of(parsed(OWN_MOUNTINFO.read_text(errors="surrogateescape")), PurePosixPath(folder.resolve()))
     if mount is None or mount.place == PurePosixPath("/"):
         raise MountError(f"{folder}: is on a read-only file system, which is not one of its own and is left as it is")
     _remount(mount.place, "rw")
     try:
-        yield said
+        yield problems
     finally:
         try:
             _remount(mount.place, "ro")
         except MountError as error:
-            said.append(str(error))
+            problems.append(str(error))
 
 
 def _remount(place: PurePosixPath, mode: str) -> None:

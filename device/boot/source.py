@@ -25,12 +25,12 @@ class SourceFileError(DeviceError):
 
 
 def candidates(folders: Iterable[Path]) -> list[Path]:
-    """Return whatever has one of the names, in any letter case, in the folders that exist; each folder once."""
+    """Return the entries with one of the names, in any letter case, of the folders that exist; each folder once."""
     seen, found = set(), []
     for folder in folders:
         try:
             status = folder.stat()
-            names = sorted(os.listdir(folder))  # noqa: PTH208  # names, whatever they are names of
+            names = sorted(os.listdir(folder))  # noqa: PTH208  # names alone, of files or anything else
         except OSError:
             continue
         if (status.st_dev, status.st_ino) not in seen:

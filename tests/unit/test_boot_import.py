@@ -291,6 +291,16 @@ def test_a_log_that_is_a_link_is_not_followed(card: Card, tmp_path: Path, capsys
     assert "camera.fps" in capsys.readouterr().out
 
 
+def test_a_log_that_cannot_be_written_keeps_no_secret_on_the_card(
+    card: Card, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (card.firmware / "livekit-device.log").mkdir()
+    path = card.lay()
+    assert card.run() == 0
+    assert not path.exists()
+    assert "livekit-device.log: cannot be written: Is a directory" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("table", "expected"),
     (
@@ -394,7 +404,7 @@ def test_an_error_that_nobody_foresaw_is_in_the_log_without_its_text(
     assert card.log().endswith("- an internal error (LookupError); please report it\n")
 
 
-def test_an_error_after_the_commit_is_said_and_finished_by_the_next_run(
+def test_an_error_after_the_commit_is_reported_and_finished_by_the_next_run(
     card: Card, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settled(card)
@@ -449,7 +459,7 @@ def test_a_file_that_cannot_be_removed_is_named(
 
 
 def test_each_table_of_the_configuration_is_allowed_or_refused() -> None:
-    """A new table has to be decided on: whoever holds the card may set it, or not."""
+    """A new table has to be decided on: the holder of the card may set it, or not."""
     assert set(Config.model_fields) <= {*ALLOWED, *REFUSED}
     assert not {*ALLOWED} & {*REFUSED}
 

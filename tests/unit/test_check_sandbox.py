@@ -173,7 +173,7 @@ def test_without_systemd_it_is_run_outside(monkeypatch: pytest.MonkeyPatch, tmp_
 
 STAND_IN = """\
 #!{python}
-# In the place of systemd-run and systemctl: says what it was started with, and ends as it is told.
+# In the place of systemd-run and systemctl: logs how it was started, and ends as STAND_IN demands.
 import json, os, signal, sys, time
 with open({log!r}, "a") as log:
     log.write(json.dumps([os.path.basename(sys.argv[0]), *sys.argv[1:]]) + "\\n")

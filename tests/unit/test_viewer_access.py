@@ -132,7 +132,7 @@ def test_another_user_than_root_is_sent_to_sudo(device: Path) -> None:
             timeout=60,
         )
     assert "no token source is set" in done.stderr
-    assert "holds the service's credentials, for root alone; run this with sudo" in done.stderr
+    assert "holds the service's credentials, for root only; run this with sudo" in done.stderr
 
 
 def in_a_child(code: str) -> subprocess.CompletedProcess[str]:
