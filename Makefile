@@ -5,7 +5,7 @@ READY := .venv/.ready
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test lint lab faults soak bench profile format lock clean
+.PHONY: help setup run test lint lab faults soak bench profile deb apt-repo offline format lock clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -57,6 +57,18 @@ bench: $(READY)  ## this daemon beside other publishers: processor, memory, star
 
 profile: $(READY)  ## where this daemon's processor time goes, by process and thread (1 minute)
 	@$(MAKE) --no-print-directory bench ARGS=--profile
+
+deb: $(READY)  ## dist/: the Debian packages for amd64 and arm64, looked at by lintian
+	@debian/prepare.sh
+	@.venv/bin/python -m debian.build
+
+apt-repo:  ## dist/apt: a signed repository of the packages in dist/ (KEY=fingerprint, URL=where it will be)
+	@debian/prepare.sh
+	@$(PYTHON) -m debian.repository --key '$(KEY)' --url '$(URL)'
+
+offline:  ## dist/: an archive for each architecture that installs without a network (ARCH=arm64 for one alone)
+	@debian/prepare.sh
+	@$(PYTHON) -m debian.offline $(ARCH)
 
 format: $(READY)  ## let ruff mend what it can
 	@.venv/bin/ruff check --fix

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import sys
 import traceback
@@ -12,14 +11,11 @@ from typing import TYPE_CHECKING, NoReturn
 
 import device
 from device.arguments import Parser, address, duration
-from device.errors import ConfigError, DeviceError, ExitCode, Problem
+from device.config.places import is_set_up
+from device.errors import ConfigError, DeviceError, ExitCode
 
 if TYPE_CHECKING:
     import argparse
-
-    from device.config.schema import Config
-    from device.telemetry.attributes import Attributes
-    from device.tokens.selection import ApiKey, Endpoint, TokenFile
 
 _STDERR = 2
 
@@ -109,44 +105,21 @@ def _parser() -> Parser:
 def _run(options: argparse.Namespace) -> int:
     from device.lifecycle import signals
 
-    signals.block()
-    from device import app as daemon
-    from device import log  # --help answers without the SDK
-    from device.config import loading as config_file
-    from device.tokens.selection import log_warnings
+    signals.block()  # before the imports, which take a second on a small board
+    if not is_set_up(options.config):
+        from device.lifecycle import not_set_up
 
-    attributes = daemon.first_attributes()
-    config, credentials = _load(options, attributes)
-    context = log.configure(level=config.log.level, format=config.log.format)
-    log.install_hooks()
-    log_warnings(config_file.warnings(config_file.find(options.config), config), credentials)
-    wanted = credentials.wanted
-    context.bind(identity=wanted.identity or wanted.derived_identity, room=wanted.room)
+        not_set_up.main()
+    from device import app
 
-    async def run() -> None:
-        await daemon.run(config, credentials, attributes, context)
-        # At once: a thread that waits for a name server would hold up the end by seconds.
-        _leave(ExitCode.OK)
-
-    try:
-        asyncio.run(run())
-    except Exception as error:  # the journal gets it, in the journal's own form  # noqa: BLE001
-        log.crashed(error)
-        _leave(_exit_code(error))
-    return ExitCode.OK
+    return app.main(options.config)
 
 
-def _exit_code(error: BaseException) -> ExitCode:
-    """Return what the first error of ours, maybe in a group, says of how this process ends."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error.exit_code if isinstance(error, DeviceError) else ExitCode.INTERNAL
-
-
-def _check(options: argparse.Namespace) -> int:
+def _check(options: argparse.Namespace) -> NoReturn:
     from device.check import command
+    from device.lifecycle.leave import leave
 
-    return _leave(asyncio.run(command.run(options.config)))
+    leave(asyncio.run(command.run(options.config)))
 
 
 def _devices(options: argparse.Namespace) -> int:
@@ -155,10 +128,11 @@ def _devices(options: argparse.Namespace) -> int:
     return devices.run(as_json=options.json)
 
 
-def _setup(options: argparse.Namespace) -> int:
+def _setup(options: argparse.Namespace) -> NoReturn:
+    from device.lifecycle.leave import leave
     from device.setup import command
 
-    return _leave(command.run(options))
+    leave(command.run(options))
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -168,62 +142,16 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _viewer(options: argparse.Namespace) -> int:
-    from device import log
     from device.viewer import command
 
-    config, api_key = _load_api_key(options)
-    log.configure(level=config.log.level, format=config.log.format)
     host, port = options.bind
-    return asyncio.run(command.run(config.room.url[0], api_key, host=host, port=port))
+    return command.serve(options.config, host=host, port=port)
 
 
 def _viewer_token(options: argparse.Namespace) -> int:
-    from device.tokens.minting import VIEWER_TTL
-    from device.viewer.command import sighted
+    from device.viewer import command
 
-    config, api_key = _load_api_key(options)
-    at = asyncio.run(sighted(config.room.url[0]))
-    if at is None:
-        _complain("the server does not answer: the token is valid by this device's clock")
-    print(api_key.viewer_token(ttl=options.ttl or VIEWER_TTL, at=at))
-    print(config.room.url[0])
-    return ExitCode.OK
-
-
-def _load(options: argparse.Namespace, attributes: Attributes) -> tuple[Config, TokenFile | Endpoint | ApiKey]:
-    from device.config import loading as config_file
-    from device.tokens import selection as credentials
-
-    path = config_file.find(options.config)
-    config = config_file.load(path)
-    directory = os.environ.get("CREDENTIALS_DIRECTORY")
-    try:
-        chosen = credentials.select(config, attributes=attributes, directory=Path(directory) if directory else None)
-    except ConfigError as error:
-        raise ConfigError(*(Problem(f"{path}: {each.place}", each.message) for each in error.problems)) from None
-    return config, chosen
-
-
-def _load_api_key(options: argparse.Namespace) -> tuple[Config, ApiKey]:
-    from device.telemetry.attributes import Attributes
-    from device.tokens.selection import ApiKey
-
-    config, chosen = _load(options, Attributes())
-    if not isinstance(chosen, ApiKey):
-        raise ConfigError(
-            Problem(
-                "credentials",
-                "viewer tokens are minted here, which needs api_key and api_secret; there are none",
-            )
-        )
-    return config, chosen
-
-
-def _leave(code: int) -> NoReturn:
-    """End at once, without exit handlers: the SDK's native threads may panic in them after all is done and said."""
-    logging.shutdown()
-    sys.stdout.flush()
-    os._exit(code)
+    return command.print_token(options.config, ttl=options.ttl)
 
 
 def _open_standard_streams() -> None:

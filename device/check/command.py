@@ -15,8 +15,8 @@ from device.check.report import Report, report_failures
 from device.config import loading as config_file
 from device.errors import ConfigError, CredentialError, ExitCode
 from device.network.resolver import Resolver
-from device.room.state import RoomState
 from device.telemetry import state_file
+from device.telemetry.room_state import RoomState
 from device.tokens import selection as credentials
 from device.tokens.expiry import EXPIRED, notice_of
 from device.tokens.selection import ApiKey, Endpoint, TokenFile
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from device.tokens.join_token import JoinToken
 
 _OUTSIDE = "this runs as root, outside the service's sandbox: the service may see less"
-_WAYS = {TokenFile: "a ready token", Endpoint: "the token endpoint", ApiKey: "minted here"}
+_TOKEN_SOURCES = {TokenFile: "a ready token", Endpoint: "the token endpoint", ApiKey: "minted here"}
 
 
 async def run(argument: Path | None) -> int:
-    """Print the rows; return 0 only if all that was not skipped holds."""
+    """Run the steps and print their rows; return 0 only if no step failed."""
     report = Report()
     try:
         await _steps(report, config_file.find(argument))
-    except (BaseExceptionGroup, Exception) as error:  # a mistake of ours is a row as well  # noqa: BLE001
+    except (BaseExceptionGroup, Exception) as error:  # an internal error becomes a row as well  # noqa: BLE001
         report_failures(report, "check", error)
     return ExitCode.FAILED if report.failed else ExitCode.OK
 
@@ -44,7 +44,7 @@ async def _steps(report: Report, path: Path) -> None:
     config = _load(report, path)
     if config is None:
         return
-    # Its own log goes nowhere: the rows say what is to be said.
+    # Discard the log: the rows report everything.
     log.configure(level="error", format="auto", stream=io.StringIO())
     token_source = _select(report, config, path)
     if token_source is None:
@@ -54,24 +54,26 @@ async def _steps(report: Report, path: Path) -> None:
     if credentials.identity_may_collide(token_source):
         report.warn(
             "identity",
-            f"nothing but the host's name tells {token_source.wanted.derived_identity} from other devices",
+            f"only the host's name distinguishes {token_source.wanted.derived_identity} from other devices",
             hint="set room.identity",
         )
     service = state_file.read()
-    _tell_service(report, service)
-    with report.busy("devices", "asking the libraries"):
-        hardware.look(report, config, service)
+    _report_service(report, service)
+    with report.busy("devices", "querying the libraries"):
+        hardware.check(report, config, service)
     resolver = Resolver()
-    with report.busy("server", "asking it"):
-        seen = [probed for url in config.room.url if (probed := await network.reach(report, url, resolver))]
+    with report.busy("server", "probing"):
+        probed_servers = [probed for url in config.room.url if (probed := await network.reach(report, url, resolver))]
     with report.busy("grants", "obtaining a token"):
-        join_token = await obtain_token(report, config, token_source, seen[0] if seen else None, resolver)
-    if join_token is not None and join_token.url not in config.room.url:  # as the token endpoint says
-        with report.busy("server", "asking it"):
+        join_token = await obtain_token(
+            report, config, token_source, probed_servers[0] if probed_servers else None, resolver
+        )
+    if join_token is not None and join_token.url not in config.room.url:  # the token endpoint names another server
+        with report.busy("server", "probing"):
             probed = await network.reach(report, join_token.url, resolver)
-        seen = [probed] if probed else []
-    if not seen or join_token is None:
-        report.skipped("room", "server or token is missing, see above")
+        probed_servers = [probed] if probed else []
+    if not probed_servers or join_token is None:
+        report.skipped("room", "there is no server or no token, see above")
         return
     with report.busy("token", "asking the server"):
         valid = await network.validate(report, join_token, resolver)
@@ -79,11 +81,11 @@ async def _steps(report: Report, path: Path) -> None:
         return
     if isinstance(token_source, ApiKey):
         with report.busy("room", "publishing and decoding"):
-            await media.watch(report, config, token_source, seen[0], resolver)
+            await media.check(report, config, token_source, probed_servers[0], resolver)
     else:
         report.skipped(
             "room",
-            f"joining as {join_token.grants.identity} would put out a running device; no other token can be minted",
+            f"joining as {join_token.grants.identity} would disconnect a running device; no other token can be minted",
         )
 
 
@@ -112,12 +114,12 @@ def _select(report: Report, config: Config, path: Path) -> TokenFile | Endpoint 
         for problem in error.problems:
             report.bad("credentials", f"{path}: {problem}")
         return None
-    report.good("credentials", _WAYS[type(token_source)])
+    report.good("credentials", _TOKEN_SOURCES[type(token_source)])
     return token_source
 
 
-def _tell_service(report: Report, state: dict[str, Any]) -> None:
-    """Tell what the running service says of its room: another device with its identity, say."""
+def _report_service(report: Report, state: dict[str, Any]) -> None:
+    """Report the room state of the running service, such as an identity conflict."""
     if not state:
         return
     room = str(state.get("room", ""))
@@ -141,9 +143,11 @@ async def obtain_token(
         return None
     sources = [name for name in ("camera", "microphone") if getattr(config, name).source != "off"]
     if join_token.grants.hidden:
-        report.bad("grants", "the token is hidden (video.hidden): nobody would see this device", hint="get another one")
+        report.bad(
+            "grants", "the token is hidden (video.hidden): viewers would not see this device", hint="get another one"
+        )
         return None
-    if missing := join_token.grants.lacking(tuple(sources)):
+    if missing := join_token.grants.missing_for(tuple(sources)):
         for each in missing:
             report.bad("grants", f"the token is not enough: {each}")
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
 import random
 import time
@@ -12,27 +13,28 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from device.errors import SourceAbsentError, SourceError
-from device.ipc import claims, hotplug
+from device.ipc import hotplug, untrusted
 from device.ipc.messages import Capturing, Degraded, Done, Job, LogRecord
 from device.ipc.requester import Requester
 from device.ipc.restart_policy import Action, RestartPolicy
-from device.ipc.worker_process import WorkerProcess, running
+from device.ipc.worker_process import running, spawn
 from device.log_throttle import LogThrottle
 from device.media.block import Block
 from device.media.picture import AccessUnit
-from device.telemetry.attributes import public_text
+from device.redaction import public_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from device.ipc.framing import Received
+    from device.ipc.worker_process import SpawnedWorker, WorkerProcess
     from device.lifecycle.deadlines import Deadlines
 
 log = structlog.get_logger()
 
 _PERIODS = 3.0  # a source is silent after three periods of its own rate, if that is slower
-# To be heard of again: after a look, and after a worker's start and end, which are bounded in themselves.
-_LOOK_DUE_S, _STEP_DUE_S = 30.0, 60.0
+# The deadline while a worker is watched, and over its start and end, which have limits of their own.
+_WATCH_DUE_S, _STEP_DUE_S = 30.0, 60.0
 _SOURCES_FAILURES = frozenset({SourceError.__name__, SourceAbsentError.__name__})
 _LOG_LEVELS = frozenset({"debug", "info", "warning", "error"})
 
@@ -61,17 +63,27 @@ class WorkerPlan:
     backoff_reset_s: float = 30.0
 
 
+async def spawn_worker(plan: WorkerPlan) -> SpawnedWorker | None:
+    """Start the worker ahead of its supervisor; None if it cannot be started now, which the supervisor repeats."""
+    with contextlib.suppress(OSError):
+        return await spawn(name=plan.name, module=plan.module, job=plan.job)
+    return None
+
+
 class Supervisor:
     """Owns one worker. `on_media` gets its units or blocks, `on_state` each change of state.
 
     `on_notice` gets how a source that delivers is degraded, empty when it has recovered; these texts are for viewers.
-    `on_failure` gets why a worker ended, for operators.
+    `on_failure` gets why a worker ended, for operators. `spawned` is a worker that was started ahead. `requests` sends
+    requests to whichever worker runs.
     """
 
     def __init__(
         self,
         plan: WorkerPlan,
         *,
+        requests: Requester | None = None,
+        spawned: SpawnedWorker | None = None,
         on_media: Callable[[Any], None],
         on_state: Callable[[WorkerState, str], None],
         on_notice: Callable[[str], None] = lambda _text: None,
@@ -79,15 +91,16 @@ class Supervisor:
         deadlines: Deadlines,
     ) -> None:
         self.plan = plan
-        self.requests = Requester(plan.name)
+        self.requests = requests or Requester(plan.name)
         self.state, self._why = WorkerState.STARTING, ""
-        self.begun = asyncio.Event()  # the first start was made, or failed
         self._on_media = on_media
         self._on_state = on_state
         self._on_notice = on_notice
         self._on_failure = on_failure
         self._deadlines = deadlines
         self._failure = ""
+        self._spawned = spawned
+        self._capturing: Capturing | None = None
         self._restarts = RestartPolicy(
             stall_s=plan.stall_s,
             startup_s=plan.startup_s,
@@ -104,8 +117,8 @@ class Supervisor:
         devices = hotplug.present()
         while True:
             step = self._restarts.next(time.monotonic())
-            if step.act is Action.REST:
-                await self._rest(step.until, devices if self._failure in _SOURCES_FAILURES else None)
+            if step.action is Action.WAIT:
+                await self._wait(step.until, devices if self._failure in _SOURCES_FAILURES else None)
                 continue
             devices = hotplug.present()
             self._extend_deadline(_STEP_DUE_S)
@@ -114,17 +127,16 @@ class Supervisor:
             except OSError as error:  # no memory or no descriptors left, for a while
                 why = for_viewers = f"it cannot be started: {error.strerror}"
                 self._failure = ""
-                self.begun.set()
             delay_s = self._restarts.ended(time.monotonic())
             self._on_failure(why)
-            self._become(self._away(), for_viewers)
+            self._become(self._failed_state(), for_viewers)
             if times := self._throttle.count_to_log(why, time.monotonic()):
                 log.warning("worker.restarting", worker=self.plan.name, why=why, delay_s=round(delay_s, 3), times=times)
 
-    async def _rest(self, until: float, devices: frozenset[str] | None) -> None:
-        """Wait for the next start; after a source that failed, what is plugged in may be what was missing."""
+    async def _wait(self, until: float, devices: frozenset[str] | None) -> None:
+        """Wait for the next start. After a source failed, a device that is connected ends the wait."""
         left_s = max(0.0, until - time.monotonic())
-        self._extend_deadline(left_s + _LOOK_DUE_S)
+        self._extend_deadline(left_s + _WATCH_DUE_S)
         if devices is None:
             await asyncio.sleep(left_s)
         elif await hotplug.appearance(devices, within_s=left_s):
@@ -133,15 +145,13 @@ class Supervisor:
 
     async def _run_once(self) -> tuple[str, str]:
         """Run one worker to its end; return why it ended, for operators and for viewers."""
+        self._capturing = None
         self._restarts.spawned(time.monotonic())
-        async with running(
-            name=self.plan.name,
-            module=self.plan.module,
-            job=self.plan.job,
-            on_message=self._on_message,
-        ) as child:
+        spawned, self._spawned = self._spawned, None
+        if spawned is None:
+            spawned = await spawn(name=self.plan.name, module=self.plan.module, job=self.plan.job)
+        async with running(spawned, on_message=self._on_message) as child:
             self.requests.begin(child)
-            self.begun.set()
             try:
                 why = await self._watch(child)
             finally:
@@ -149,7 +159,7 @@ class Supervisor:
                 self._extend_deadline(_STEP_DUE_S)
             self._failure = child.failure
             if why:  # at once: the end of a worker that hangs takes a second
-                self._become(self._away(), child.for_viewers or why)
+                self._become(self._failed_state(), child.for_viewers or why)
         return child.last_words or why, child.for_viewers or why
 
     async def _watch(self, child: WorkerProcess) -> str:
@@ -157,15 +167,15 @@ class Supervisor:
         while True:
             now = time.monotonic()
             step = self._restarts.next(now)
-            if step.act is not Action.WATCH:
+            if step.action is not Action.WATCH:
                 return self._restarts.silence()
-            self._extend_deadline(_LOOK_DUE_S)
+            self._extend_deadline(_WATCH_DUE_S)
             self.requests.give_up_overdue(now)
             done, _ = await asyncio.wait({child.gone}, timeout=step.until - now)
             if done:
                 return child.gone.result()
 
-    def _away(self) -> WorkerState:
+    def _failed_state(self) -> WorkerState:
         return WorkerState.ABSENT if self._failure == SourceAbsentError.__name__ else WorkerState.STALLED
 
     def _extend_deadline(self, within_s: float) -> None:
@@ -190,16 +200,23 @@ class Supervisor:
                 write(
                     public_text(record.event) or "worker.log",
                     worker=self.plan.name,
-                    **claims.safe_fields(record.fields),
+                    **untrusted.safe_fields(record.fields),
                 )
 
     def _on_capturing(self, capturing: Capturing) -> None:
         now = time.monotonic()
         self.requests.ready(now)
         self._restarts.greeted(now)
-        self._restarts.stall_s = max(self.plan.stall_s, _PERIODS / claims.possible_fps(capturing.fps))
-        fields = claims.safe_fields({key: value for key, value in asdict(capturing).items() if value})
-        log.info("worker.capturing", worker=self.plan.name, **fields)
+        self._restarts.stall_s = max(self.plan.stall_s, _PERIODS / untrusted.possible_fps(capturing.fps))
+        # A change of size or rate starts another encoder, which is reported again.
+        known, self._capturing = self._capturing, capturing
+        again = known is not None and (known.source, known.device, known.encoder) == (
+            capturing.source,
+            capturing.device,
+            capturing.encoder,
+        )
+        fields = untrusted.safe_fields({key: value for key, value in asdict(capturing).items() if value})
+        (log.debug if again else log.info)("worker.capturing", worker=self.plan.name, **fields)
 
     def _notice(self, text: str) -> None:
         """Log and report that a source is degraded; nothing is done about it."""

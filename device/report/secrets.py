@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
-from device.config.environment import PREFIX
+from device.config.places import PREFIX
 from device.redaction import MARK, hide
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import device
 from device.config import loading
-from device.config.environment import PREFIX
+from device.config.places import PREFIX
 from device.errors import ConfigError
 from device.identity import board_model
 from device.redaction import MARK

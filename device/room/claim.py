@@ -1,4 +1,4 @@
-"""One process of this machine for each identity in a room: two would evict each other for ever."""
+"""One process of this machine for each identity in a room: two would evict each other again and again."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ class IdentityInUseError(DeviceError):
 
 
 class IdentityClaim:
-    """Held by abstract sockets (unix(7)): of all users, without a file, and given back by the kernel."""
+    """Held by abstract sockets (unix(7)): for all users, without a file, and freed by the kernel."""
 
     def __init__(self) -> None:
         self._held: dict[str, socket.socket] = {}
 
     def take(self, urls: Iterable[str], *, room: str, identity: str) -> None:
-        """Claim an identity in a room, for as long as this process lives or claims no other.
+        """Claim an identity in a room until this process ends or claims another one.
 
         `urls` are all servers that this process may join: they may be nodes of one cluster, so that one which is in use
         by another process is enough to wait. Raises IdentityInUseError that names the process.
         """
-        # In one order: of two that claim at once, one gets all.
+        # Sorted, so that of two processes that claim at once, one gets all names.
         names = sorted({_name(url, room, identity) for url in urls})
         fresh: dict[str, socket.socket] = {}
         for name in names:
@@ -63,17 +63,17 @@ class IdentityClaim:
                         f"{identity!r} is in {room!r} already, from another process of this device{_holder(name)}; "
                         "waiting for its end. For two devices set room.identity"
                     ) from None
-                log.debug("room.identity_unclaimed", error=error.strerror)  # without sockets nothing can be claimed
+                log.debug("room.identity_unclaimed", error=error.strerror)  # without sockets no claim is possible
                 continue
             fresh[name] = claim
-            with contextlib.suppress(RuntimeError):  # outside a loop nobody has to be answered
+            with contextlib.suppress(RuntimeError):  # there is no event loop in tests
                 asyncio.get_running_loop().add_reader(claim, _answer, claim)
         for name in self._held.keys() - set(names):
             _close(self._held.pop(name))
         self._held |= fresh
 
     def release(self) -> None:
-        """Give the identity back."""
+        """Free the identity."""
         for each in self._held.values():
             _close(each)
         self._held.clear()
@@ -87,7 +87,7 @@ def _name(url: str, room: str, identity: str) -> str:
 
 
 def _answer(claim: socket.socket) -> None:
-    """Take the connection of a process that asks who holds this: else the queue would fill."""
+    """Accept the connection of a process that asks for the holder, or the backlog would fill up."""
     with contextlib.suppress(OSError):
         claim.accept()[0].close()
 
@@ -99,7 +99,7 @@ def _close(claim: socket.socket) -> None:
 
 
 def _holder(name: str) -> str:
-    """Return which process holds a claim, in words; empty if that cannot be told."""
+    """Return which process holds a claim, as text; empty if that is unknown."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as question:
             question.settimeout(0)

@@ -1,10 +1,10 @@
-"""What the SDK says of a join that failed, in words of our own. Its text may hold the whole token."""
+"""Texts of our own for the errors of a failed join, because the SDK's text may contain the whole token."""
 
 from __future__ import annotations
 
 import re
 
-# What str(ConnectError) holds (livekit 1.2.1), and what it means. On a 401 it also holds the whole token.
+# What str(ConnectError) contains (livekit 1.2.1), and our text. On a 401 it also contains the whole token.
 _CONNECT_ERRORS = (
     (r"\b401\b", "the server refuses the token (HTTP 401): is it expired, or of another project's key?"),
     (r"\b403\b", "the server forbids this token to join (HTTP 403)"),
@@ -20,7 +20,7 @@ _CONNECT_ERRORS = (
 
 
 def connect_error_text(message: str) -> str:
-    """Return in words of our own what the SDK says of a join that failed; its text may hold the token."""
+    """Return our text for the SDK's message about a failed join."""
     for pattern, words in _CONNECT_ERRORS:
         if re.search(pattern, message, re.IGNORECASE):
             return words

@@ -1,4 +1,4 @@
-"""Keeps the device in the room, for ever: acts on `join_policy`, one session at a time, each with a fresh Room."""
+"""Keeps the device in the room: carries out `join_policy`, one session at a time, each with a new Room."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from device.network.proxy import host_to_reach
 from device.network.sdk import prepare_sdk
 from device.redaction import redacted
 from device.room.claim import IdentityClaim
-from device.room.join_policy import Action, IdentityHolder, Joining
-from device.room.reasons import DUPLICATE_IDENTITY, reason_of
+from device.room.join_policy import Action, Joining
+from device.room.reasons import DUPLICATE_IDENTITY
 from device.room.session import Session, SessionEnd
 from device.room.session_monitor import SessionMonitor
-from device.room.state import PublishState, RoomState
+from device.telemetry.room_state import PublishState, RoomState
+from device.tokens.join_token import IdentityHolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,14 +36,14 @@ if TYPE_CHECKING:
     from device.network.probe import ProbeResult
     from device.network.resolver import Resolver
     from device.network.route import Routes
-    from device.room.publications import Track
     from device.telemetry.attributes import Attributes
     from device.tokens.join_token import JoinToken, TokenSource
+    from device.tracks.track import Track
 
 log = structlog.get_logger()
 
-# Each step is bounded in itself: three tries of a token endpoint, 10 s each, take longest.
-_LONGEST_REST_S, _STEP_DUE_S, _LOOK_DUE_S = 60.0, 90.0, 15.0
+# Each step has limits of its own. The longest one is three requests to a token endpoint, 10 s each.
+_LONGEST_WAIT_S, _STEP_DUE_S, _MONITOR_DUE_S = 60.0, 90.0, 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,7 @@ class RoomDependencies:
     """What a connection depends on; `urls` are tried in this order."""
 
     urls: tuple[str, ...]
-    credentials: TokenSource
+    token_source: TokenSource
     resolver: Resolver
     routes: Routes
 
@@ -60,7 +61,7 @@ class RoomConnection:
 
     def __init__(
         self,
-        surroundings: RoomDependencies,
+        dependencies: RoomDependencies,
         *,
         reconnect: Reconnect,
         stall_s: float,
@@ -74,11 +75,11 @@ class RoomConnection:
         deadlines: Deadlines,
     ) -> None:
         self.state, self._why = RoomState.CONNECTING, ""
-        self._urls = surroundings.urls
-        self._credentials = surroundings.credentials
-        self._resolver = surroundings.resolver
-        self._routes = surroundings.routes
-        self._probe = Probe(surroundings.resolver)
+        self._urls = dependencies.urls
+        self._token_source = dependencies.token_source
+        self._resolver = dependencies.resolver
+        self._routes = dependencies.routes
+        self._probe = Probe(dependencies.resolver)
         self._deadlines = deadlines
         self._monitor = SessionMonitor(
             probe=self._probe,
@@ -86,16 +87,13 @@ class RoomConnection:
             urls=self._urls,
             stall_s=stall_s,
             probe_s=reconnect.probe_s,
-            on_look=lambda: self._extend_deadline(_LOOK_DUE_S),
+            on_step=lambda: self._extend_deadline(_MONITOR_DUE_S),
         )
         self._joining = Joining(
             probe_s=reconnect.probe_s, spread_s=reconnect.spread_s, max_s=reconnect.max_s, uniform=random.uniform
         )
-        self._tracks = tracks
-        self._attributes = attributes
-        self._log_context = log_context
-        self._on_state = on_state
-        self._on_publication = on_publication
+        self._tracks, self._attributes, self._log_context = tracks, attributes, log_context
+        self._on_state, self._on_publication = on_state, on_publication
         self._clock, self._on_clock = clock, on_clock
         self._claim = IdentityClaim()
         self._probed: ProbeResult | None = None
@@ -104,36 +102,36 @@ class RoomConnection:
 
     async def run(self) -> None:
         """Join, and join again after each session, until cancelled; then leave the room in order."""
-        self._aim_by_name()
+        self._route_by_name()
         while True:
-            self._joining.link(up=self._routes.local_route is not None, now=time.monotonic())
+            self._joining.route(up=self._routes.local_route is not None, now=time.monotonic())
             step = self._joining.next(time.monotonic())
             self._extend_deadline(_STEP_DUE_S)
-            match step.act:
-                case Action.REST:
-                    await self._rest(step.until)
+            match step.action:
+                case Action.WAIT:
+                    await self._wait(step.until)
                 case Action.PROBE:
-                    await self._look_for_server()
-                case Action.LOOK:
-                    await self._look_for_identity_holder()
+                    await self._probe_server()
+                case Action.CHECK_IDENTITY:
+                    await self._check_identity()
                 case Action.JOIN:
                     await self._join()
 
-    async def _rest(self, until: float) -> None:
+    async def _wait(self, until: float) -> None:
         if self._routes.local_route is None:
             self._wait_because("this device has no network")
-            # The next network may be another one, from which the server has another address.
-            self._aim_by_name()
+            # In another network the server may have another address.
+            self._route_by_name()
         self._routes.changed.clear()
-        left_s = max(0.0, min(until - time.monotonic(), _LONGEST_REST_S))
+        left_s = max(0.0, min(until - time.monotonic(), _LONGEST_WAIT_S))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(left_s):
                 await self._routes.changed.wait()
 
-    def _aim_by_name(self) -> None:
+    def _route_by_name(self) -> None:
         self._routes.aim(host_to_reach(self._urls[0], os.environ))
 
-    async def _look_for_server(self) -> None:
+    async def _probe_server(self) -> None:
         try:
             self._probed = await self._probe.first(self._urls)
         except UnreachableError as error:
@@ -141,28 +139,27 @@ class RoomConnection:
             self._wait_because(str(error), for_viewers=error.for_viewers)
             return
         self._routes.aim(self._probed.address)
-        self._saw_server_time(self._probed.server_time_s)
+        if self._probed.server_time_s is not None:
+            self._compare_clocks(self._probed.server_time_s)
         self._joining.probed(answered=True, now=time.monotonic())
         self._become(RoomState.CONNECTING, self._why)
 
-    def _saw_server_time(self, server_time_s: float | None) -> None:
+    def _compare_clocks(self, server_time_s: float) -> None:
         """Log how far this clock is from the server's, when that changes by much."""
-        if server_time_s is None:
-            return
-        offset_s = self._clock.saw(server_time_s, time.time())
-        if offset_s is not None:
-            log.warning("clock.offset", offset_s=round(offset_s), hint="is time synchronisation running?")
+        if (offset_s := self._clock.saw(server_time_s, time.time())) is not None:
             self._on_clock(offset_s)
+            hint = "is time synchronisation running?" if offset_s else "the clocks agree again"
+            (log.warning if offset_s else log.info)("clock.offset", offset_s=round(offset_s), hint=hint)
 
-    async def _look_for_identity_holder(self) -> None:
+    async def _check_identity(self) -> None:
         assert self._probed
         try:
-            identity_holder = await self._credentials.identity_holder(self._probed, self._resolver)
+            identity_holder = await self._token_source.identity_holder(self._probed, self._resolver)
         except CredentialError as error:
-            log.info("room.rival_unknown", why=redacted(str(error)))
+            log.info("room.identity_holder_unknown", why=redacted(str(error)))
             identity_holder = IdentityHolder.UNKNOWN
-        if hold_s := self._joining.looked(identity_holder, time.monotonic()):
-            self._wait_because(f"{reason_of(DUPLICATE_IDENTITY).text}; next look in {hold_s:.0f} s")
+        if hold_s := self._joining.identity_checked(identity_holder, time.monotonic()):
+            self._wait_because(f"{DUPLICATE_IDENTITY.text}; next check in {hold_s:.0f} s")
 
     async def _join(self) -> None:
         try:
@@ -171,15 +168,15 @@ class RoomConnection:
             if not error.retry:
                 raise
             delay_s = self._joining.failed(time.monotonic())
-            self._urls = (*self._urls[1:], self._urls[0])  # the next one of the list may work
+            self._urls = (*self._urls[1:], self._urls[0])  # try the next server of the list
             self._wait_because(redacted(str(error)), for_viewers=error.for_viewers, delay_s=delay_s)
             return
         self._away_since = now = time.monotonic()
-        delay_s = self._joining.ended(ended.reason, stayed_s=ended.published_for_s, clean=ended.clean, now=now)
-        log.info("room.left", reason=ended.reason, published_for_s=round(ended.published_for_s, 1))
-        if ended.reason == DUPLICATE_IDENTITY:
+        delay_s = self._joining.ended(ended.reason, published_for_s=ended.published_for_s, clean=ended.clean, now=now)
+        log.info("room.left", reason=ended.reason.name, published_for_s=round(ended.published_for_s, 1))
+        if ended.reason is DUPLICATE_IDENTITY:
             log.error("room.duplicate_identity", hint="two devices with one identity: set room.identity on one of them")
-        self._wait_because(reason_of(ended.reason).text, delay_s=delay_s)
+        self._wait_because(ended.reason.text, delay_s=delay_s)
 
     async def _run_session(self) -> SessionEnd:
         session = Session(
@@ -188,22 +185,22 @@ class RoomConnection:
             attributes=self._attributes,
             on_publication=self._on_publication,
         )
-        staying = asyncio.create_task(session.run(), name="session")
-        looking = asyncio.create_task(self._monitor_session(session), name="session-monitor")
+        running = asyncio.create_task(session.run(), name="session")
+        monitoring = asyncio.create_task(self._monitor_session(session), name="session-monitor")
         try:
-            await asyncio.wait({staying, looking}, return_when=asyncio.FIRST_COMPLETED)
-            if looking.done():
-                looking.result()  # a join that is stuck ends the process, as does a mistake of ours
-            return await staying
+            await asyncio.wait({running, monitoring}, return_when=asyncio.FIRST_COMPLETED)
+            if monitoring.done():
+                monitoring.result()  # raises the error of a stuck join, which ends the process
+            return await running
         finally:
-            looking.cancel()
-            staying.cancel()
-            await asyncio.gather(staying, looking, return_exceptions=True)
+            monitoring.cancel()
+            running.cancel()
+            await asyncio.gather(running, monitoring, return_exceptions=True)
 
     async def _join_token(self) -> JoinToken:
         """Obtain a join token for a server that has just answered."""
         assert self._probed
-        join_token = await self._credentials.obtain(self._probed, self._resolver)
+        join_token = await self._token_source.obtain(self._probed, self._resolver)
         join_token.grants.demand_any(tuple(each.track.name for each in self._tracks))
         if join_token.url != self._probed.url:  # a token endpoint may name another server
             self._probed = await self._probe.look(join_token.url)

@@ -11,59 +11,51 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from device.backoff import Backoff
-from device.room.reasons import DELIVERY_STALLED, Response, reason_of
+from device.room.reasons import Response
+from device.tokens.join_token import IdentityHolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from device.room.reasons import Reason
+
 _FOREVER = float("inf")
 _BACKOFF_BASE_S = 0.5
-# However well each join goes: a session that ends at once is not followed by a join at once.
+# Also after sessions that end at once.
 _MIN_BETWEEN_JOINS_S = 1.0
-# Receiver reports come about once a second, at another moment for each device: when they stop for all devices at once,
-# the devices notice about this far apart by themselves.
-_STALLS_APART_S = 1.0
 _GHOST_S = 30.0  # a session that we did not leave in order may return: a pending join, a stopped server
 _GHOST_RETRY_S = 2.0
-_LOOK_AGAIN_S = 60.0
-_BLIND_FIRST_S, _BLIND_MOST_S = 60.0, 3600.0
-_CALM_S = 2 * _BLIND_MOST_S  # after a session of this length no other participant uses the identity
+_CHECK_AGAIN_S = 60.0
+_UNKNOWN_FIRST_S, _UNKNOWN_MOST_S = 60.0, 3600.0
+_CALM_S = 2 * _UNKNOWN_MOST_S  # after a session of this length no other participant uses the identity
 
 
 class Action(enum.Enum):
-    """What the caller is to do now; each but REST is answered by a call of the method named beside it."""
+    """What the caller does now, and the method that takes the result."""
 
-    REST = "rest"  # until `until`, or until the link changes: link()
+    WAIT = "wait"  # until `until`, or until the route changes: route()
     PROBE = "probe"  # probed()
-    LOOK = "look"  # looked()
+    CHECK_IDENTITY = "check identity"  # identity_checked()
     JOIN = "join"  # failed() or ended()
-
-
-class IdentityHolder(enum.Enum):
-    """Whether another participant has our identity, as far as that is known."""
-
-    ABSENT = "absent"
-    PRESENT = "present"
-    UNKNOWN = "unknown"  # a token alone does not allow to list participants
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The next thing to do; `until` belongs to REST."""
+    """The next thing to do; `until` belongs to WAIT."""
 
-    act: Action
+    action: Action
     until: float = _FOREVER
 
 
 @dataclass(slots=True, kw_only=True)
 class Joining:
-    """Decides on probes, looks, joins and rests; there is always a next step."""
+    """Decides on probes, identity checks, joins and waits; there is always a next step."""
 
     probe_s: float
     spread_s: float
     max_s: float
     uniform: Callable[[float, float], float]
-    linked: bool = field(default=True, init=False)
+    has_route: bool = field(default=True, init=False)
     _backoff: Backoff = field(init=False)
     _hold_until: float = field(default=-_FOREVER, init=False)
     _hold_for_failure: bool = field(default=False, init=False)
@@ -71,12 +63,12 @@ class Joining:
     _join_at: float | None = field(default=None, init=False)
     _joined_at: float = field(default=-_FOREVER, init=False)
     _first: bool = field(default=True, init=False)
-    _under_way: bool = field(default=False, init=False)
+    _joining: bool = field(default=False, init=False)
     _contested: bool = field(default=False, init=False)
-    _apart_s: float = field(default=0.0, init=False)
+    _found_apart_s: float = field(default=0.0, init=False)
     _waits: int = field(default=0, init=False)
     _waited_for: str = field(default="", init=False)
-    _blind: int = field(default=0, init=False)
+    _unknown: int = field(default=0, init=False)
     _unclean_at: float = field(default=-_FOREVER, init=False)
 
     def __post_init__(self) -> None:
@@ -85,49 +77,49 @@ class Joining:
 
     def next(self, now: float) -> Step:
         """Return what to do now."""
-        if not self.linked or self._under_way:
-            return Step(Action.REST)
+        if not self.has_route or self._joining:
+            return Step(Action.WAIT)
         due = max(self._hold_until, self._probe_at if self._join_at is None else self._join_at)
         if now < due:
-            return Step(Action.REST, due)
+            return Step(Action.WAIT, due)
         if self._join_at is None:
             self._probe_at = now + self.uniform(self.probe_s / 2, self.probe_s)
             return Step(Action.PROBE)
         if self._contested:
-            return Step(Action.LOOK)
-        self._joined_at, self._first, self._join_at, self._under_way = now, False, None, True
+            return Step(Action.CHECK_IDENTITY)
+        self._joined_at, self._first, self._join_at, self._joining = now, False, None, True
         return Step(Action.JOIN)
 
-    def link(self, *, up: bool, now: float) -> None:
+    def route(self, *, up: bool, now: float) -> None:
         """Note whether this device has a route to the server; when it returns, probe at once."""
-        if up and not self.linked:
+        if up and not self.has_route:
             self._backoff.failures = 0
             self._probe_at = now
             if self._hold_for_failure:
                 self._hold_until = now
         if not up:
-            self._join_at, self._apart_s = None, 0.0
-        self.linked = up
+            self._join_at, self._found_apart_s = None, 0.0
+        self.has_route = up
 
     def probed(self, *, answered: bool, now: float) -> None:
         """Note what a probe has shown."""
         if not answered:
             self._first = False  # the server will return for many devices at once
-            self._join_at, self._apart_s = None, 0.0
+            self._join_at, self._found_apart_s = None, 0.0
         elif self._join_at is None:
-            delay_s = 0.0 if self._first else max(0.0, self.uniform(0.0, self.spread_s) - self._apart_s)
+            delay_s = 0.0 if self._first else max(0.0, self.uniform(0.0, self.spread_s) - self._found_apart_s)
             self._join_at = max(now + delay_s, self._joined_at + _MIN_BETWEEN_JOINS_S)
 
-    def looked(self, identity_holder: IdentityHolder, now: float) -> float:
+    def identity_checked(self, identity_holder: IdentityHolder, now: float) -> float:
         """Note whether another participant has our identity; return the seconds to wait because of it."""
         if identity_holder is IdentityHolder.PRESENT:
-            hold_s = self.uniform(_LOOK_AGAIN_S, _LOOK_AGAIN_S * 1.25)
+            hold_s = self.uniform(_CHECK_AGAIN_S, _CHECK_AGAIN_S * 1.25)
         else:
             self._contested = False
             hold_s = 0.0
         if identity_holder is IdentityHolder.UNKNOWN:
-            longest_s = min(_BLIND_MOST_S, _BLIND_FIRST_S * 2.0 ** min(self._blind, 16))
-            self._blind += 1
+            longest_s = min(_UNKNOWN_MOST_S, _UNKNOWN_FIRST_S * 2.0 ** min(self._unknown, 16))
+            self._unknown += 1
             hold_s = self.uniform(longest_s, longest_s * 1.25)
         if hold_s:
             self._hold(hold_s, now)
@@ -136,34 +128,34 @@ class Joining:
     def failed(self, now: float) -> float:
         """Note that a join failed; return the delay before the next probe."""
         delay_s = self._backoff.next_delay_s(went_well_for_s=0.0)
-        self._apart_s = 0.0
+        self._found_apart_s = 0.0
         self._hold(delay_s, now)
         self._hold_for_failure = True
         self._unclean_at = now
         return delay_s
 
-    def ended(self, name: str, *, stayed_s: float, clean: bool, now: float) -> float:
+    def ended(self, reason: Reason, *, published_for_s: float, clean: bool, now: float) -> float:
         """Note why a session ended; return the seconds to wait before the next probe."""
         self._backoff.failures = 0
-        self._apart_s = _STALLS_APART_S if name == DELIVERY_STALLED else 0.0
+        self._found_apart_s = reason.found_apart_s
         ghost = now - self._unclean_at < _GHOST_S
-        if stayed_s >= _CALM_S:
-            self._blind = 0
-        reason = reason_of(name)
+        if published_for_s >= _CALM_S:
+            self._unknown = 0
         delay_s = 0.0
         if reason.response is Response.WAIT:
-            self._waits = self._waits + 1 if name == self._waited_for and stayed_s < reason.most_s else 0
-            self._waited_for = name
+            again = reason.name == self._waited_for and published_for_s < reason.most_s
+            self._waits = self._waits + 1 if again else 0
+            self._waited_for = reason.name
             delay_s = min(reason.most_s, reason.first_s * 2.0 ** min(self._waits, 16))
-        elif reason.response is Response.LOOK and ghost:
+        elif reason.response is Response.CHECK_IDENTITY and ghost:
             delay_s = _GHOST_RETRY_S
-        elif reason.response is Response.LOOK:
+        elif reason.response is Response.CHECK_IDENTITY:
             self._contested = True
-        # Once: a participant that appears later is not our own ghost.
+        # Only once: a participant that appears later is not a leftover of our own session.
         self._unclean_at = -_FOREVER if clean else now
         self._hold(delay_s, now)
         return delay_s
 
     def _hold(self, delay_s: float, now: float) -> None:
-        self._hold_for_failure = self._under_way = False
+        self._hold_for_failure = self._joining = False
         self._hold_until, self._probe_at, self._join_at = now + delay_s, now + delay_s, None

@@ -1,6 +1,6 @@
-"""The tracks of one session: published where the room allows it, muted where the room says so, each by itself.
+"""The tracks of one session: each is published if the room allows it, and muted if the room asks for it.
 
-A track that cannot be published, or must not be, leaves the other one alone.
+A track that cannot be published does not affect the others.
 """
 
 from __future__ import annotations
@@ -9,43 +9,26 @@ import asyncio
 import contextlib
 import random
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from livekit import rtc
 
 from device.backoff import Backoff
 from device.errors import JoinError
-from device.room.state import PublishState
+from device.telemetry.room_state import PublishState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
+
+    from device.room.reasons import Reason
+    from device.tracks.track import Track
 
 log = structlog.get_logger()
 
 PUBLISH_S = 15.0  # the SDK gives AddTrack 10 s
 _UNPUBLISH_S = 2.0
 _RETRY_FIRST_S, _RETRY_MOST_S = 1.0, 30.0
-
-
-class Track(Protocol):
-    """What a session needs of a track; `fed` counts the units or blocks that the SDK was given.
-
-    `muted` lasts as long as the process: what the room has muted stays muted in the next session.
-    """
-
-    fed: int
-    muted: bool
-
-    @property
-    def track(self) -> rtc.LocalVideoTrack | rtc.LocalAudioTrack: ...
-
-    def options(self) -> rtc.TrackPublishOptions: ...
-    def begin(self) -> None: ...
-    def resumed(self) -> None: ...
-    def welcome(self) -> None: ...
-    def sent(self, frames: int, *, of: int, lost: float) -> None: ...
-    async def aclose(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +68,8 @@ class Publications:
         self._entries = [_Entry(track=each) for each in tracks]
         self.permission = permission
         self._on_state = on_state
-        # Of two publish_track() at once the SDK now and then sends no video at all: livekit 1.2.1, in 3 of 21 checks in
-        # the lab, in none of 24 with one after the other.
+        # With two publish_track() at once the SDK sometimes sends no video (livekit 1.2.1: in 3 of 21 checks,
+        # and in none of 24 with one after the other).
         self._one_at_a_time = asyncio.Lock()
 
     @property
@@ -97,11 +80,7 @@ class Publications:
         """Return the tracks that viewers receive: those that statistics must show as sent."""
         return [each.track for each in self._entries if each.state is PublishState.PUBLISHED]
 
-    def fed(self) -> Mapping[str, int]:
-        """Return how many units and blocks the tracks that viewers receive were fed with."""
-        return {kind_of(each): each.fed for each in self.active()}
-
-    async def publish_all(self, room: rtc.Room, ended: asyncio.Future[str]) -> None:
+    async def publish_all(self, room: rtc.Room, ended: asyncio.Future[Reason]) -> None:
         """Publish what is allowed, one after the other. Raises JoinError if all of that failed."""
         wanted = [each for each in self._entries if self.permission.allows(each.track)]
         for each in self._entries:
@@ -116,11 +95,17 @@ class Publications:
         if wanted and len(failures) == len(wanted):
             raise failures[0]
 
-    async def keep_published(self, room: rtc.Room, ended: asyncio.Future[str]) -> None:
-        """Follow permissions, and try again what failed, until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            for each in self._entries:
-                tasks.create_task(self._keep(each, room, ended), name=f"{each.name}-publication")
+    async def keep_published(self, room: rtc.Room, ended: asyncio.Future[Reason]) -> None:
+        """Follow permissions, and publish again what failed, until cancelled."""
+        keeping = {
+            asyncio.create_task(self._keep_alone(each, room, ended), name=f"{each.name}-publication")
+            for each in self._entries
+        }
+        try:
+            await asyncio.gather(*keeping)
+        finally:
+            for task in keeping:
+                task.cancel()
 
     def permitted(self, permission: Permission) -> None:
         """Note what the room allows from now on."""
@@ -138,10 +123,18 @@ class Publications:
             if muted:
                 self._become(each, PublishState.MUTED)
             else:
-                each.track.resumed()
+                each.track.unmuted()
                 self._become(each, PublishState.PUBLISHED)
 
-    async def _keep(self, entry: _Entry, room: rtc.Room, ended: asyncio.Future[str]) -> None:
+    async def _keep_alone(self, entry: _Entry, room: rtc.Room, ended: asyncio.Future[Reason]) -> None:
+        """Keep one track published; an error in that is logged, and the other tracks go on."""
+        try:
+            await self._keep(entry, room, ended)
+        except Exception:
+            log.exception("track.publication_failed", track=entry.name)
+            self._become(entry, PublishState.FAILED)
+
+    async def _keep(self, entry: _Entry, room: rtc.Room, ended: asyncio.Future[Reason]) -> None:
         backoff = Backoff(
             base_s=_RETRY_FIRST_S, cap_s=_RETRY_MOST_S, reset_after_s=float("inf"), uniform=random.uniform
         )
@@ -162,16 +155,16 @@ class Publications:
                     await entry.changed.wait()
             entry.changed.clear()
 
-    async def _publish(self, entry: _Entry, room: rtc.Room, ended: asyncio.Future[str]) -> None:
-        """Publish one track. Raises JoinError, in words of our own, if that fails."""
+    async def _publish(self, entry: _Entry, room: rtc.Room, ended: asyncio.Future[Reason]) -> None:
+        """Publish one track. Raises JoinError if that fails."""
         async with self._one_at_a_time:
             await self._publish_alone(entry, room, ended)
 
-    async def _publish_alone(self, entry: _Entry, room: rtc.Room, ended: asyncio.Future[str]) -> None:
+    async def _publish_alone(self, entry: _Entry, room: rtc.Room, ended: asyncio.Future[Reason]) -> None:
         track = entry.track
-        track.begin()
+        track.start_publication()
         if track.muted:
-            track.track.mute()  # before it is published: viewers must not see what the room has muted
+            track.track.mute()  # before it is published, because viewers must not receive what the room has muted
         publishing = asyncio.create_task(
             room.local_participant.publish_track(track.track, track.options()), name=f"publish-{entry.name}"
         )
@@ -182,7 +175,7 @@ class Publications:
         finally:
             publishing.cancel()
         if not publishing.done() and ended.done():
-            why = f"the connection ended ({ended.result()})"
+            why = f"the connection ended ({ended.result().name})"
         elif not publishing.done():
             why = f"no answer within {PUBLISH_S:.0f} s"
         elif error := publishing.exception():
@@ -210,8 +203,3 @@ class Publications:
             log.info("track.state", track=entry.name, old=entry.state.value, new=state.value)
             entry.state = state
         self._on_state(entry.name, state)
-
-
-def kind_of(track: Track) -> str:
-    """Return "video" or "audio", as the SDK's statistics name a track's kind."""
-    return "video" if isinstance(track.track, rtc.LocalVideoTrack) else "audio"

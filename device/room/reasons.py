@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 class Response(enum.Enum):
@@ -11,44 +11,75 @@ class Response(enum.Enum):
 
     RETRY = "probe, then join again"
     WAIT = "wait, then join again"
-    LOOK = "check who else has this identity, then join again"
+    CHECK_IDENTITY = "check which other participant has this identity, then join again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """What to do, in words for people, and for WAIT how long: doubling from `first_s` to `most_s`."""
+    """Why a session ended: one object from where it is found to the log.
 
-    response: Response
+    `name` is the SDK's (livekit protocol: DisconnectReason) or one of ours, `text` is for people. WAIT takes from
+    `first_s` to `most_s`, doubled each time. Many devices that see one fault find this reason up to `found_apart_s`
+    apart. `culprit` is what stalled for `age_s`, where that is known.
+    """
+
+    name: str
     text: str
+    response: Response = Response.RETRY
     first_s: float = 0.0
     most_s: float = 0.0
+    found_apart_s: float = 0.0
+    culprit: str = ""
+    age_s: float = 0.0
 
 
-# Our own, beside the SDK's names (livekit protocol: DisconnectReason).
-DELIVERY_STALLED = "DELIVERY_STALLED"
-SERVER_AWAY = "SERVER_AWAY"
-SERVER_RETURNED = "SERVER_RETURNED"
-SDK_RECONNECTING = "SDK_RECONNECTING"
-ADDRESS_CHANGED = "ADDRESS_CHANGED"
-DUPLICATE_IDENTITY = "DUPLICATE_IDENTITY"
+SERVER_AWAY = Reason(name="SERVER_AWAY", text="the server went away, another one answers")
+SERVER_RETURNED = Reason(name="SERVER_RETURNED", text="the server was away and is back")
+SDK_RECONNECTING = Reason(name="SDK_RECONNECTING", text="the SDK did not reconnect in time")
+ADDRESS_CHANGED = Reason(name="ADDRESS_CHANGED", text="this device's own address changed")
+LEFT = Reason(name="CLIENT_INITIATED", text="this device left the room")
+DUPLICATE_IDENTITY = Reason(
+    name="DUPLICATE_IDENTITY",
+    text="another participant joined under this device's identity",
+    response=Response.CHECK_IDENTITY,
+)
+DELIVERY_STALLED = Reason(
+    name="DELIVERY_STALLED",
+    text="the server does not confirm what is sent",
+    # Receiver reports arrive once a second, at another moment for each device.
+    found_apart_s=1.0,
+)
 
 _TABLE = {
-    DELIVERY_STALLED: Reason(response=Response.RETRY, text="the server does not confirm what is sent"),
-    SERVER_AWAY: Reason(response=Response.RETRY, text="the server went away, another one answers"),
-    SERVER_RETURNED: Reason(response=Response.RETRY, text="the server was away and is back"),
-    SDK_RECONNECTING: Reason(response=Response.RETRY, text="the SDK did not reconnect in time"),
-    ADDRESS_CHANGED: Reason(response=Response.RETRY, text="this device's own address changed"),
-    # A fresh token is had before each join anyway: JOIN_FAILURE is the server's 401 and 403 in mid-stream.
-    "JOIN_FAILURE": Reason(response=Response.RETRY, text="the server refused the token"),
-    "ROOM_DELETED": Reason(response=Response.WAIT, text="the room was deleted", first_s=60, most_s=60),
-    "ROOM_CLOSED": Reason(response=Response.WAIT, text="the room was closed", first_s=60, most_s=60),
-    "PARTICIPANT_REMOVED": Reason(
-        response=Response.WAIT, text="this device was removed from the room", first_s=300, most_s=1800
-    ),
-    DUPLICATE_IDENTITY: Reason(response=Response.LOOK, text="another participant joined under this device's identity"),
+    each.name: each
+    for each in (
+        SERVER_AWAY,
+        SERVER_RETURNED,
+        SDK_RECONNECTING,
+        ADDRESS_CHANGED,
+        LEFT,
+        DUPLICATE_IDENTITY,
+        DELIVERY_STALLED,
+        # JOIN_FAILURE is a 401 or 403 while the SDK reconnects. Each join gets a fresh token anyway.
+        Reason(name="JOIN_FAILURE", text="the server refused the token"),
+        Reason(name="ROOM_DELETED", text="the room was deleted", response=Response.WAIT, first_s=60, most_s=60),
+        Reason(name="ROOM_CLOSED", text="the room was closed", response=Response.WAIT, first_s=60, most_s=60),
+        Reason(
+            name="PARTICIPANT_REMOVED",
+            text="this device was removed from the room",
+            response=Response.WAIT,
+            first_s=300,
+            most_s=1800,
+        ),
+    )
 }
 
 
-def reason_of(name: str) -> Reason:
-    """Return what to do about a reason; for one that is not in the table: join again."""
-    return _TABLE.get(name) or Reason(response=Response.RETRY, text=f"the connection ended ({name})")
+def delivery_stalled(*, culprit: str, age_s: float) -> Reason:
+    """Return the reason for a session whose `culprit` (the transport, or a stream) has stood still for `age_s`."""
+    return replace(DELIVERY_STALLED, culprit=culprit, age_s=age_s)
+
+
+def reason_named(name: str) -> Reason:
+    """Return the reason with a name of the SDK or of ours; for an unknown name, one that joins again."""
+    return _TABLE.get(name) or Reason(name=name, text=f"the connection ended ({name})")

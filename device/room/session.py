@@ -1,9 +1,8 @@
-"""One session in a room: connect → publish → wait until it ends → say why. Never used twice."""
+"""One session in a room: connect → publish → wait until it ends → leave. It is used once."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,40 +11,41 @@ import structlog
 from livekit import rtc
 
 from device.errors import JoinError
+from device.room.attribute_writer import AttributeWriter
 from device.room.connect_errors import connect_error_text
-from device.room.publications import Permission, Publications, Track, kind_of
-from device.telemetry.transport_stats import sample
+from device.room.publications import Permission, Publications
+from device.room.reasons import LEFT, Reason, reason_named
+from device.telemetry.sampler import Sample, Sampler
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
-    from device.room.liveness import TransportStats
-    from device.room.state import PublishState
     from device.telemetry.attributes import Attributes
+    from device.telemetry.room_state import PublishState
     from device.tokens.join_token import JoinToken
+    from device.tracks.track import Track
 
 log = structlog.get_logger()
 
-_ATTRIBUTES_S = 0.5  # an answer takes 10 ms
 _LEAVE_S = 1.0
-# A join that is under way cannot be cancelled: the SDK would carry on with it without us.
+# A join cannot be cancelled: the SDK completes it in the background.
 _PENDING_JOIN_S = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionEnd:
-    """Why a session ended, by the SDK's name of the reason or ours, and for how long it had published, in seconds.
+    """Why a session ended, and for how long it had published, in seconds.
 
     `clean`: the server knows that this device has left.
     """
 
-    reason: str
+    reason: Reason
     published_for_s: float
     clean: bool
 
 
 class Session:
-    """Owns one Room; events that it still emits after its end go nowhere."""
+    """Owns one Room. Events that the Room emits after the end of the session are ignored."""
 
     def __init__(
         self,
@@ -56,15 +56,14 @@ class Session:
         on_publication: Callable[[str, PublishState], None] = lambda _name, _state: None,
     ) -> None:
         self.url = join_token.url
-        self.joined = asyncio.Event()  # connected; publishing has limits of its own
+        self.joined = asyncio.Event()  # connected, but nothing is published yet
         self.live = asyncio.Event()  # published for the first time
-        self.changed = asyncio.Event()  # one of the two below has changed; for the session's monitor
+        self.changed = asyncio.Event()  # the SDK's state or a permission; for the session's monitor
         self.reconnecting = False
         self._join_token = join_token
         self._tracks = tracks
-        self._attributes = attributes
         self._room = rtc.Room()
-        self._ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._ended: asyncio.Future[Reason] = asyncio.get_running_loop().create_future()
         grants = join_token.grants
         self._publications = Publications(
             tracks,
@@ -79,7 +78,9 @@ class Session:
             ),
             on_state=on_publication,
         )
-        self._may_write = asyncio.Event()
+        self._attributes = AttributeWriter(self._room, attributes, permitted=grants.can_update_own_metadata)
+        self.sampler = Sampler(self._room, self._publications.active)
+        self.sampler.listeners.append(self._on_sample)
         self._clean = True
 
     @property
@@ -94,7 +95,7 @@ class Session:
         """
         self._room.on("disconnected", self._on_disconnected)
         self._room.on("connection_state_changed", self._on_state)
-        self._room.on("reconnected", self._attributes.repeat)
+        self._room.on("reconnected", self._attributes.write_again)
         self._room.on("participant_permissions_changed", self._on_permissions)
         self._room.on("participant_connected", self._on_viewer)
         self._room.on("local_track_subscribed", self._on_viewer)
@@ -111,25 +112,11 @@ class Session:
         finally:
             await self._leave()
 
-    def give_up(self, reason: str) -> None:
-        """End the session for a reason of our own; the server may not hear of it."""
+    def give_up(self, reason: Reason) -> None:
+        """End the session for a reason of our own; the server may not notice."""
         if not self._ended.done():
             self._clean = False
             self._ended.set_result(reason)
-
-    async def transport_stats(self) -> TransportStats | None:
-        """Return what the SDK's statistics show, if they can be had; tell the tracks what was sent of theirs."""
-        active = self._publications.active()
-        fed = [each.fed for each in active]
-        transport_stats = await sample(self._room)
-        for each, count in zip(active, fed, strict=True):
-            if transport_stats is not None and (frames := transport_stats.sent.get(kind_of(each))) is not None:
-                each.sent(frames, of=count, lost=transport_stats.lost.get(kind_of(each), 0.0))
-        return transport_stats
-
-    def fed(self) -> Mapping[str, int]:
-        """Return how many units and blocks the tracks that viewers receive were fed with."""
-        return self._publications.fed()
 
     async def _connect(self) -> None:
         options = rtc.RoomOptions(auto_subscribe=False, dynacast=False)
@@ -145,9 +132,10 @@ class Session:
             join.cancel()
             raise
 
-    async def _until_ended(self) -> str:
+    async def _until_ended(self) -> Reason:
         tasks = [
-            asyncio.create_task(self._write_attributes(), name="attributes"),
+            asyncio.create_task(self._attributes.run(), name="attributes"),
+            asyncio.create_task(self.sampler.run(), name="sampler"),
             asyncio.create_task(self._publications.keep_published(self._room, self._ended), name="publications"),
         ]
         try:
@@ -158,52 +146,30 @@ class Session:
             for each in tasks:
                 each.cancel()
 
-    async def _write_attributes(self) -> None:
-        """Keep the participant's attributes equal to ours, while the room allows it."""
-        self._metadata_permitted(granted=self._join_token.grants.can_update_own_metadata)
-        async for values in self._attributes.changes():
-            await self._may_write.wait()
-            # It hangs for 5 s in one call of 70, although the server has it at once; while the SDK reconnects it says
-            # ok and fails. What the server has confirmed is what counts.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_ATTRIBUTES_S):
-                    await self._room.local_participant.set_attributes(values)
-            if not self._confirmed(values):
-                await asyncio.sleep(_ATTRIBUTES_S)
-            if not self._confirmed(values):
-                self._attributes.repeat()
-
-    def _confirmed(self, values: Mapping[str, str]) -> bool:
-        return values.items() <= self._room.local_participant.attributes.items()
-
-    def _metadata_permitted(self, *, granted: bool) -> None:
-        if granted and not self._may_write.is_set():
-            self._may_write.set()
-            self._attributes.repeat()
-        elif not granted:
-            self._may_write.clear()
-            log.warning(
-                "room.attributes_not_granted",
-                hint="the room does not allow it (canUpdateOwnMetadata); viewers see no state",
-            )
-
     def _on_failed(self, task: asyncio.Task[None]) -> None:
-        """Attributes and permissions are worth no disconnection: say what went wrong, and stay."""
+        """Log an error in one of the session's tasks, and stay in the room."""
         if not task.cancelled() and (error := task.exception()):
             log.error("room.task_failed", task=task.get_name(), exc_info=error)
 
     async def _leave(self) -> None:
         if not self._ended.done():
-            self._ended.set_result("CLIENT_INITIATED")
+            self._ended.set_result(LEFT)
         try:
             async with asyncio.timeout(_LEAVE_S):
                 await self._room.disconnect()
         except TimeoutError:
             log.warning("room.leave_timed_out", hint="viewers see this participant for up to 20 s more")
 
+    def _on_sample(self, sample: Sample) -> None:
+        for each in self._publications.active():
+            name = each.track.name
+            if name in sample.stats.sent and name in sample.fed:
+                lost = sample.stats.lost.get(name, 0.0)
+                each.sampled(sample.stats.sent[name], fed=sample.fed[name], lost=lost)
+
     def _on_disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
         if not self._ended.done():
-            self._ended.set_result(rtc.DisconnectReason.Name(reason))
+            self._ended.set_result(reason_named(rtc.DisconnectReason.Name(reason)))
 
     def _on_state(self, state: rtc.ConnectionState.ValueType) -> None:
         if not self._ended.done():
@@ -214,7 +180,7 @@ class Session:
     def _on_viewer(self, _who: object) -> None:
         if not self._ended.done():
             for each in self._tracks:
-                each.welcome()
+                each.viewer_joined()
 
     def _on_muted(self, who: object, publication: Any, *, muted: bool) -> None:
         if not self._ended.done() and who is self._room.local_participant:
@@ -239,7 +205,6 @@ class Session:
             ),
             can_update_metadata=permission.can_update_metadata,
         )
-        if permission.can_update_metadata != self._publications.permission.can_update_metadata:
-            self._metadata_permitted(granted=permission.can_update_metadata)
+        self._attributes.permit(permitted=permission.can_update_metadata)
         self._publications.permitted(permission)
         self.changed.set()

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from device.errors import StuckJoinError, UnreachableError
-from device.room.liveness import LivenessPolicy
-from device.room.reasons import DELIVERY_STALLED, reason_of
+from device.room.liveness.policy import LivenessPolicy
+from device.telemetry.sampler import CLOSE_INTERVAL_S, INTERVAL_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,31 +24,31 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-_LOOK_S = 1.0
-_LOOK_AGAIN_S = 0.25
 _STUCK_S = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionMonitor:
-    """`urls`: the configured servers, in order; `stall_s` and `probe_s` as in the configuration."""
+    """Watches a session from its join to its end.
+
+    `urls`: the configured servers, in order; `stall_s` and `probe_s` as in the configuration.
+    """
 
     probe: Probe
     routes: Routes
     urls: Sequence[str]
     stall_s: float
     probe_s: float
-    on_look: Callable[[], None]  # called at least every few seconds, as long as nothing hangs
+    on_step: Callable[[], None]  # called at least every few seconds, as long as nothing hangs
 
     async def until_live(self, session: Session) -> None:
         """Return once the session is published. Raises StuckJoinError 20 s after the server was last away.
 
-        A join cannot be cancelled: the SDK would carry on with it, beside the next one. Publishing has limits of its
-        own: the session ends if it fails.
+        A join cannot be cancelled: the SDK would complete it, beside the next one. Publishing has limits of its own.
         """
         well_since: float | None = time.monotonic()
         while not session.joined.is_set():
-            self.on_look()
+            self.on_step()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._soon_s()):
                     await session.joined.wait()
@@ -58,9 +58,9 @@ class SessionMonitor:
             if well_since is not None and time.monotonic() - well_since > _STUCK_S:
                 raise StuckJoinError(f"{session.url} answers, but a join has been under way for {_STUCK_S:.0f} s")
         while not session.live.is_set():
-            self.on_look()
+            self.on_step()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_S):
+                async with asyncio.timeout(INTERVAL_S):
                     await session.live.wait()
 
     async def while_live(self, session: Session, on_permitted: Callable[[bool], None]) -> None:
@@ -68,34 +68,30 @@ class SessionMonitor:
         local_route = self.routes.local_route
         liveness = LivenessPolicy(
             stall_s=self.stall_s,
-            began_at=time.monotonic(),
+            published_at=time.monotonic(),
             url=session.url,
             address=local_route.address if local_route else None,
         )
+        sampler = session.sampler
+        sampler.listeners.append(lambda sample: liveness.update(sample.stats, sample.fed, sample.at))
         while True:
-            self.on_look()
+            self.on_step()
             on_permitted(session.permitted)
-            if transport_stats := await session.transport_stats():
-                liveness.saw(transport_stats, session.fed(), time.monotonic())
-            liveness.sdk(reconnecting=session.reconnecting, now=time.monotonic())
-            liveness.local_route(self.routes.local_route.address if self.routes.local_route else None)
+            liveness.update_sdk(reconnecting=session.reconnecting, now=time.monotonic())
+            liveness.update_address(self.routes.local_route.address if self.routes.local_route else None)
             if liveness.wants_probe(time.monotonic()) and self.routes.local_route is not None:
                 liveness.probed(await self._answering((session.url, *self.urls)), time.monotonic())
             now = time.monotonic()
             if reason := liveness.reason(now):
-                if reason == DELIVERY_STALLED and (stall := liveness.stall(now)):
-                    log.warning("room.stalled", culprit=stall.culprit, age_s=round(stall.age_s, 1))
-                log.info("room.given_up", reason=reason, why=reason_of(reason).text)
+                if reason.culprit:
+                    log.warning("room.stalled", culprit=reason.culprit, age_s=round(reason.age_s, 1))
+                log.info("room.given_up", reason=reason.name, why=reason.text)
                 session.give_up(reason)
                 return
-            within_s = (
-                self._soon_s()
-                if liveness.reconnecting
-                else _LOOK_AGAIN_S
-                if liveness.wants_closer_look(now)
-                else _LOOK_S
-            )
-            await _either(session.changed, self.routes.changed, within_s=within_s)
+            is_late = liveness.is_late(now)
+            sampler.sample_closely(is_late)
+            within_s = self._soon_s() if liveness.reconnecting else CLOSE_INTERVAL_S if is_late else INTERVAL_S
+            await _either(sampler.sampled, session.changed, self.routes.changed, within_s=within_s)
 
     def _soon_s(self) -> float:
         return random.uniform(self.probe_s / 2, self.probe_s)  # noqa: S311 - no secret

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 from device import log
 from device.check.report import Report
-from device.config.environment import PREFIX
-from device.config.loading import DEFAULT_PATH
+from device.config.places import DEFAULT_PATH, PREFIX
 from device.errors import DeviceError, ExitCode
 from device.setup import options as setup_options
 from device.setup import present as before

@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from device.config.loading import DEFAULT_PATH
+from device.config.places import DEFAULT_PATH
 from device.errors import CredentialError
 from device.network.address import PORTS
 from device.setup import qr
@@ -20,7 +20,7 @@ from device.setup.present import CREDENTIALS
 from device.setup.viewer_url import viewer_url
 from device.tokens.expiry import duration
 from device.tokens.selection import ApiKey
-from device.viewer.command import sighted
+from device.viewer.command import probed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +40,7 @@ def show_viewer_url(terminal: Terminal, draft: Draft) -> str:
     server, source = draft.config.room.url[0], draft.token_source
 
     def mint(key: ApiKey) -> str:
-        return key.viewer_token(ttl=_TTL, at=asyncio.run(sighted(server)))
+        return key.viewer_token(ttl=_TTL, at=asyncio.run(probed(server)))
 
     try:
         found = viewer_url(

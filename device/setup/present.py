@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from device.config import loading
+from device.config.places import DEFAULT_PATH
 from device.config.schema import Camera, Microphone
 from device.errors import ConfigError, Problem
 from device.redaction import hide
@@ -79,7 +80,7 @@ class Present:
 
 def read(folder: Path) -> Present:
     """Return what is there. Raises ConfigError for a file that setup could not change without harm to it."""
-    path = folder / loading.DEFAULT_PATH.name
+    path = folder / DEFAULT_PATH.name
     secrets = frozenset(name for name in SECRET_FILES if _is_file(folder / CREDENTIALS / name))
     try:
         data, mode = path.read_bytes(), stat.S_IMODE(path.stat().st_mode)

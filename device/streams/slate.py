@@ -14,8 +14,7 @@ from device.clock import monotonic_us
 from device.ipc.process import fresh_interpreter, killed, to_the_end
 from device.log_throttle import LogThrottle
 from device.media.picture import AccessUnit
-from device.redaction import redacted
-from device.telemetry.attributes import public_text
+from device.redaction import public_text, redacted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -26,76 +25,88 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 _REPEAT_S = 1.0
-_DRAWING_S = 20.0  # a small board under load
+_DRAW_S = 20.0  # on a small board under load
 _MAX_BYTES = 1 << 20
-_MAX_SIZE = (640, 360)  # a trickle, even where the link is thin
-_WELCOME_S = 0.3  # who has just come may take so long to subscribe: then it is shown once more
-_AGAIN_S = 15.0
-_SPARE_AFTER_S = 10.0
+_MAX_SIZE = (640, 360)  # a few kbit/s, even on a thin link
+_SUBSCRIBE_S = 0.3  # a viewer who has just joined may take this long to subscribe
+_RETRY_S = 15.0
+_PREPARE_AFTER_S = 10.0
 
 
 class Slate:
-    """Shown and hidden as the camera goes and comes; `deliver` takes each repeat, as it takes the camera's units."""
+    """A still picture that is shown while the stream `name` delivers nothing.
 
-    def __init__(self, *, title: str, width: int, height: int, deliver: Callable[[AccessUnit], None]) -> None:
+    `deliver` takes each repetition as it takes the camera's units. Width and height are the camera's, in pixels.
+    """
+
+    def __init__(
+        self, name: str, *, title: str, width: int, height: int, deliver: Callable[[AccessUnit], None]
+    ) -> None:
         scale = min(1.0, _MAX_SIZE[0] / width, _MAX_SIZE[1] / height)
+        self._log = log.bind(stream=name)
         self._title = public_text(title)
         self._width, self._height = int(width * scale) & ~1, int(height * scale) & ~1
         self._deliver = deliver
-        self._task: asyncio.Task[None] | None = None
+        self._showing: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._spare = b""
-        self._somebody = asyncio.Event()
+        self._generic = b""
+        self._preparing = False
+        self._viewer_joined = asyncio.Event()
         self._units_sent = 0
 
     def show(self, why: str) -> None:
-        """Show from now on what is wrong; what is shown already stays, with the time when it began."""
-        if self._task is None or self._task.done():
+        """Show that there is no picture since now, and why. A slate that is shown already stays."""
+        if self._showing is None or self._showing.done():
             since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
-            self._task = self._begin(self._run([f"No picture since {since}", public_text(why)]))
+            self._showing = self._begin(self._run([f"No picture since {since}", public_text(why)]))
+        self._prepare()
 
     def hide(self) -> None:
-        """Show nothing any more: the next live unit is a key frame."""
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
-        if not self._spare and not self._tasks:
-            self._begin(self._prepare())
+        """Stop showing the slate, because the camera delivers."""
+        if self._showing is not None:
+            self._showing.cancel()
+            self._showing = None
+        self._prepare()
 
     async def aclose(self) -> None:
-        """Hide it, and wait until its tasks have ended."""
+        """Hide it, and wait until its tasks have ended. May be called twice."""
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    def welcome(self) -> None:
+    def viewer_joined(self) -> None:
         """Show it at once to a viewer who has just joined."""
-        self._somebody.set()
+        self._viewer_joined.set()
 
     async def _run(self, lines: list[str]) -> None:
-        drawing = self._begin(self._drawn_at_last(lines))
+        drawing = self._begin(self._draw_with_retries(lines))
         try:
             while not drawing.done():
-                if self._spare:
-                    self._feed(self._spare)
+                if self._generic:
+                    self._feed(self._generic)
                 await asyncio.wait({drawing}, timeout=_REPEAT_S)
         finally:
             drawing.cancel()
         payload = drawing.result()
         while True:
             self._feed(payload)
-            self._somebody.clear()
+            self._viewer_joined.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_REPEAT_S):
-                    await self._somebody.wait()
+                    await self._viewer_joined.wait()
                 self._feed(payload)
-                await asyncio.sleep(_WELCOME_S)
+                await asyncio.sleep(_SUBSCRIBE_S)
 
-    async def _prepare(self) -> None:
-        """Have one drawn for the seconds that the drawing of the right one takes, once the start is over."""
-        await asyncio.sleep(_SPARE_AFTER_S)
-        self._spare = await self._drawn_at_last(["No picture at this moment"])
+    def _prepare(self) -> None:
+        """Have a generic slate drawn, once, for the seconds in which a specific one is drawn."""
+        if not self._preparing:
+            self._preparing = True
+            self._begin(self._draw_generic())
+
+    async def _draw_generic(self) -> None:
+        await asyncio.sleep(_PREPARE_AFTER_S)  # the start has priority
+        self._generic = await self._draw_with_retries(["No picture at this moment"])
 
     def _begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.create_task(work, name="slate")
@@ -104,10 +115,10 @@ class Slate:
         return task
 
     def _done(self, task: asyncio.Task[Any]) -> None:
-        """Log a slate that failed: it is worth a line, not the process."""
+        """Log the error of a task: a slate that fails must not end the process."""
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
-            log.error("camera.slate_failed", exc_info=error)
+            self._log.error("camera.slate_failed", exc_info=error)
 
     def _feed(self, payload: bytes) -> None:
         self._units_sent += 1
@@ -122,19 +133,19 @@ class Slate:
             )
         )
 
-    async def _drawn_at_last(self, lines: list[str]) -> bytes:
-        """Have it drawn; where that fails, as for want of memory, again and again."""
+    async def _draw_with_retries(self, lines: list[str]) -> bytes:
+        """Have it drawn; repeat that for as long as it fails."""
         throttle = LogThrottle()
         while True:
             try:
-                return await self._drawn(lines)
+                return await self._draw(lines)
             except (OSError, RuntimeError, TimeoutError) as error:
                 why = (error.strerror if isinstance(error, OSError) else str(error)) or type(error).__name__
                 if times := throttle.count_to_log(why, time.monotonic()):
-                    log.warning("camera.slate_failed", why=why, times=times)
-            await asyncio.sleep(_AGAIN_S)
+                    self._log.warning("camera.slate_failed", why=why, times=times)
+            await asyncio.sleep(_RETRY_S)
 
-    async def _drawn(self, lines: list[str]) -> bytes:
+    async def _draw(self, lines: list[str]) -> bytes:
         """Have it drawn and encoded by a process of its own."""
         process = await fresh_interpreter(
             "device.workers.slate",
@@ -143,13 +154,13 @@ class Slate:
             stderr=asyncio.subprocess.PIPE,
             limit=_MAX_BYTES,
         )
-        wanted = {"title": self._title, "lines": lines, "width": self._width, "height": self._height}
+        order = {"title": self._title, "lines": lines, "width": self._width, "height": self._height}
         try:
-            async with asyncio.timeout(_DRAWING_S):
-                unit, complaint = await process.communicate(json.dumps(wanted).encode())
+            async with asyncio.timeout(_DRAW_S):
+                unit, stderr = await process.communicate(json.dumps(order).encode())
         finally:
             await to_the_end(killed(process))
         if process.returncode or not unit.startswith(b"\0\0"):
-            words = redacted(complaint.decode(errors="replace").strip().rpartition("\n")[2])
-            raise RuntimeError(f"the slate could not be drawn: {words[:200]}")
+            last_line = redacted(stderr.decode(errors="replace").strip().rpartition("\n")[2])
+            raise RuntimeError(f"the slate could not be drawn: {last_line[:200]}")
         return unit

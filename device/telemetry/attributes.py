@@ -5,23 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from device.redaction import redacted
+from device.redaction import public_text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 
-_MAX_CHARACTERS = 200
-
-
-def public_text(text: str) -> str:
-    """Return a text that everybody may read: one line of printable characters, of bounded length, without secrets."""
-    shown = "".join(each if each.isprintable() else " " for each in redacted(text))
-    return " ".join(shown.split())[:_MAX_CHARACTERS]
-
-
 class Attributes:
-    """A few short texts. Setting them never blocks."""
+    """A few short texts, by name. Setting them never blocks."""
 
     def __init__(self, **initial: str) -> None:
         self._values = {f"device.{key}": public_text(value) for key, value in initial.items()}
@@ -36,7 +27,7 @@ class Attributes:
             self._changed.set()
 
     def repeat(self) -> None:
-        """Have them written again, as after a connection in which a change may have been lost."""
+        """Yield all of them again, because a change may have been lost."""
         self._again = True
         self._changed.set()
 
@@ -46,12 +37,12 @@ class Attributes:
     async def changes(self) -> AsyncIterator[dict[str, str]]:
         """Yield all of them now, and again after each change.
 
-        What changed and changed back meanwhile is no change: the SDK waits for seconds for the echo of one.
+        A value that changed back is no change: the SDK would wait for seconds for the server's confirmation.
         """
-        told: dict[str, str] = {}
+        yielded: dict[str, str] = {}
         while True:
             self._changed.clear()
-            if self._again or self._values != told:
-                told, self._again = dict(self._values), False
-                yield dict(told)
+            if self._again or self._values != yielded:
+                yielded, self._again = dict(self._values), False
+                yield dict(yielded)
             await self._changed.wait()

@@ -1,4 +1,4 @@
-"""What the running service says of itself in /run, for `livekit-device check` and for operators."""
+"""The state of the running service, as a file in /run, for `livekit-device check` and for operators."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _READABLE = 0o644  # it holds no secret
 
 
 class StateFile:
-    """Written whole after each change; nothing is written where systemd made no RuntimeDirectory."""
+    """Written whole after each change; nothing is written if there is no RuntimeDirectory."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
@@ -32,7 +32,7 @@ class StateFile:
         return cls(Path(folder) / SERVICE_PATH.name if folder else None)
 
     def write(self, state: Mapping[str, object]) -> None:
-        """Replace the file; a full or read-only disk is no reason to stop publishing."""
+        """Replace the file; a full or read-only disk does not stop publishing."""
         if self._path is None:
             return
         fresh = self._path.with_suffix(".new")
@@ -51,7 +51,7 @@ class StateFile:
 def read(path: Path = SERVICE_PATH) -> dict[str, Any]:
     """Return the state of a service that is running now; empty if none is, or if its file cannot be read."""
     try:
-        # Not to wait for whatever may be there instead of a file.
+        # O_NONBLOCK: there may be a FIFO under this name.
         with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 return {}

@@ -1,4 +1,4 @@
-"""The device's state for viewers and operators, made of the states of room, workers and publications."""
+"""The device's state for viewers and operators, from the states of room, workers and publications."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from device.ipc.supervisor import WorkerState
-from device.room.state import PublishState, RoomState
-from device.telemetry.attributes import public_text
+from device.redaction import public_text
+from device.telemetry.room_state import PublishState, RoomState
 
 if TYPE_CHECKING:
     from device.lifecycle.sd_notify import Notifier
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-_AWAY = frozenset({WorkerState.STALLED, WorkerState.ABSENT})
-# Viewers do not receive such a track, whatever its source does.
+_NOT_DELIVERING = frozenset({WorkerState.STALLED, WorkerState.ABSENT})
+# Viewers do not receive such a track, whatever the state of its source.
 _HIDDEN = frozenset({PublishState.MUTED, PublishState.FORBIDDEN, PublishState.FAILED})
 
 
@@ -27,7 +27,7 @@ class DeviceState(enum.Enum):
     """The attribute `device.state`."""
 
     CONNECTING = "connecting"
-    STARTING = "starting"  # in the room, but a source has not begun yet
+    STARTING = "starting"  # in the room, but a source has not delivered yet
     LIVE = "live"
     MUTED = "muted"  # in the room, but the room has muted a track
     FORBIDDEN = "forbidden"  # in the room, but a track may not be published
@@ -49,10 +49,6 @@ class Status:
         self._worker_texts: dict[str, str] = {}
         self._state = DeviceState.CONNECTING
 
-    def expect(self, name: str) -> None:
-        """Count a worker from its beginning: a device is live when all of them are."""
-        self.worker(name, WorkerState.STARTING, "")
-
     def room(self, state: RoomState, why: str) -> None:
         self._room_state = state
         self._room = _with_reason(state.value, why)
@@ -73,9 +69,15 @@ class Status:
         self._clock = f"{abs(offset_s):.0f} s {'ahead of' if offset_s > 0 else 'behind'} the server" if offset_s else ""
         self._update()
 
-    def video(self, text: str) -> None:
-        """Report size, rate and bitrate of the video that is sent."""
-        self._attributes.set(video=text)
+    def sending(self, name: str, text: str) -> None:
+        """Report size, rate and bitrate of a video stream as the attribute `device.video`.
+
+        A stream that is not named `camera` has an attribute of its own, `device.video.NAME`.
+        """
+        self._attributes.set(**{"video" if name == "camera" else f"video.{name}": text})
+
+    def failed(self, name: str, why: str) -> None:
+        """Do nothing: the supervisor logs why a worker ended."""
 
     def _device_state(self) -> DeviceState:
         publications, workers = set(self._publications.values()), set(self._workers.values())
@@ -83,16 +85,16 @@ class Status:
             (self._room_state is RoomState.FORBIDDEN, DeviceState.FORBIDDEN),
             (self._room_state is not RoomState.LIVE, DeviceState.CONNECTING),
             (PublishState.FORBIDDEN in publications, DeviceState.FORBIDDEN),
-            (workers & _AWAY or PublishState.FAILED in publications, DeviceState.RECOVERING),
+            (workers & _NOT_DELIVERING or PublishState.FAILED in publications, DeviceState.RECOVERING),
             (PublishState.MUTED in publications, DeviceState.MUTED),
             (workers - {WorkerState.LIVE} or PublishState.STARTING in publications, DeviceState.STARTING),
         )
         return next((state for holds, state in by_precedence if holds), DeviceState.LIVE)
 
     def _text(self, name: str) -> str:
-        """Return how one source is for viewers: what keeps it from them comes first."""
+        """Return the state of one stream for viewers; what keeps it from them has precedence."""
         publication = self._publications.get(name, PublishState.PUBLISHED)
-        if self._workers[name] in _AWAY or publication not in _HIDDEN:
+        if self._workers[name] in _NOT_DELIVERING or publication not in _HIDDEN:
             return self._worker_texts[name]
         return publication.value
 

@@ -1,51 +1,81 @@
-"""The SDK's statistics, as far as the liveness policy and the tracks need them."""
+"""The SDK's statistics of a Room, as far as the liveness policy and the tracks need them, by the name of the stream."""
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING
-
-from device.room.liveness import Report, TransportStats
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from livekit import rtc
+    from collections.abc import Iterable, Mapping
 
-_LIMIT_S = 1.0
+    from livekit.rtc._proto.stats_pb2 import RtcStats
 
 
-async def sample(room: rtc.Room) -> TransportStats | None:
-    """Ask the SDK; None where it does not answer, which is no evidence at all."""
-    try:
-        async with asyncio.timeout(_LIMIT_S):
-            statistics = await room.get_rtc_stats()
-    except (TimeoutError, RuntimeError):
-        return None
+class Report(NamedTuple):
+    """The newest receiver report: when it came, in microseconds of a clock that may jump, and its age in seconds."""
+
+    at_us: int
+    age_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransportStats:
+    """One sample. Values mean nothing but that they change while all is well.
+
+    `responses`: STUN responses on the selected candidate pair. By the name of the stream: `reports`, the newest
+    receiver report; `sent`, frames of a video track or packets of an audio track; `lost`, the share of packets, 0 to 1,
+    that the newest report misses.
+    """
+
+    responses: object
+    reports: Mapping[str, Report] = field(default_factory=dict)
+    sent: Mapping[str, int] = field(default_factory=dict)
+    lost: Mapping[str, float] = field(default_factory=dict)
+
+
+def track_identifiers(statistics: Iterable[RtcStats]) -> set[str]:
+    """Return the identifiers of the WebRTC tracks that are sent."""
+    return {
+        each.media_source.source.track_identifier for each in statistics if each.WhichOneof("stats") == "media_source"
+    }
+
+
+def read_stats(statistics: Iterable[RtcStats], names: Mapping[str, str]) -> TransportStats:
+    """Return a sample of a Room's publisher statistics; `names` has the stream of each WebRTC track identifier.
+
+    Sources, senders and reports refer to each other by ids: report → outbound → media source → track.
+    """
     pairs, selected, taken_at_us = {}, "", 0
-    reported_at_us: dict[str, int] = {}
-    sent: dict[str, int] = {}
-    lost: dict[str, float] = {}
-    for each in statistics.publisher_stats:
+    sources, outbounds, inbounds = {}, {}, []
+    for each in statistics:
         match each.WhichOneof("stats"):
             case "transport":
                 selected = each.transport.transport.selected_candidate_pair_id
                 taken_at_us = each.transport.rtc.timestamp
             case "candidate_pair":
-                pair = each.candidate_pair
-                pairs[pair.rtc.id] = pair.candidate_pair
-            case "remote_inbound_rtp":
-                inbound = each.remote_inbound_rtp
-                reported_at_us[inbound.stream.kind] = inbound.rtc.timestamp
-                lost[inbound.stream.kind] = inbound.remote_inbound.fraction_lost
+                pairs[each.candidate_pair.rtc.id] = each.candidate_pair.candidate_pair
+            case "media_source":
+                sources[each.media_source.rtc.id] = each.media_source.source.track_identifier
             case "outbound_rtp":
-                outbound = each.outbound_rtp
-                kind = outbound.stream.kind
-                sent[kind] = outbound.outbound.frames_sent if kind == "video" else outbound.sent.packets_sent
+                outbounds[each.outbound_rtp.rtc.id] = each.outbound_rtp
+            case "remote_inbound_rtp":
+                inbounds.append(each.remote_inbound_rtp)
             case _:
                 continue
+    streams = {
+        number: name
+        for number, each in outbounds.items()
+        if (name := names.get(sources.get(each.outbound.media_source_id, "")))
+    }
+    reported = [(name, each) for each in inbounds if (name := streams.get(each.remote_inbound.local_id))]
     chosen = pairs.get(selected) or next((pair for pair in pairs.values() if pair.nominated), None)
     return TransportStats(
         responses=(selected, chosen.responses_received) if chosen else None,
-        reports={kind: Report(at_us, (taken_at_us - at_us) / 1e6) for kind, at_us in reported_at_us.items()},
-        sent=sent,
-        lost=lost,
+        reports={name: Report(each.rtc.timestamp, (taken_at_us - each.rtc.timestamp) / 1e6) for name, each in reported},
+        lost={name: each.remote_inbound.fraction_lost for name, each in reported},
+        sent={
+            name: sender.outbound.frames_sent if sender.stream.kind == "video" else sender.sent.packets_sent
+            for number, name in streams.items()
+            if (sender := outbounds[number])
+        },
     )

@@ -23,25 +23,31 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-# The SDK's queue is latency that nobody asked for: enough for a late wake-up of this process, no more.
+# The SDK's queue adds latency: long enough for a late wake-up of this process, no longer.
 _QUEUE_MS = 100
 _FULL_S = 0.080
-# A sound server begins with a burst of what it has; in the first second of a worker that is cut off sooner.
+# A sound server begins with a burst of buffered sound; in the first second of a worker it is dropped sooner.
 _SETTLING_S, _SETTLING_FULL_S = 1.0, 0.040
-# What an empty queue is filled up with before the next block: it survives a late wake-up from then on.
+# Silence that fills an empty queue before the next block, so that it survives a late wake-up.
 _CUSHION_MS = 20
 _PENDING_BLOCKS = 4
 _DROP_LOG_INTERVAL_S = 10.0
-_TAKEN_S = 10.0  # it waits for room in the queue, 100 ms at most
+_ACCEPTED_S = 10.0  # capture_frame() waits for space in the queue, 100 ms at most
 _PROCESSING_MS = 10  # AudioProcessingModule takes exactly this
 
 
 class AudioTrack:
-    """One track for the life of the process; it is published again in every Room."""
+    """One track for the life of the process; it is published again in every Room.
 
-    def __init__(self, job: MicrophoneJob, *, processing: bool, send: Callable[[Request[Done]], object]) -> None:
+    `send` sends a request to the microphone's worker.
+    """
+
+    def __init__(
+        self, name: str, job: MicrophoneJob, *, processing: bool, send: Callable[[Request[Done]], object]
+    ) -> None:
         self._source = rtc.AudioSource(SAMPLE_RATE, job.channels, queue_size_ms=_QUEUE_MS)
-        self.track = rtc.LocalAudioTrack.create_audio_track("microphone", self._source)
+        self.track = rtc.LocalAudioTrack.create_audio_track(name, self._source)
+        self._log = log.bind(track=name)
         self._channels = job.channels
         self._cushion = bytes(SAMPLE_RATE * _CUSHION_MS // 1000 * job.channels * SAMPLE_BYTES)
         self._log_drops_at = 0.0
@@ -61,30 +67,30 @@ class AudioTrack:
     def options(self) -> rtc.TrackPublishOptions:
         return rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE, stream="device")
 
-    def begin(self) -> None:
-        """Get ready for a new publication: nothing that was captured before belongs into it."""
+    def start_publication(self) -> None:
+        """Get ready for a new publication: it gets nothing that was captured before."""
         self._source.clear_queue()
 
     def deliver(self, block: Block) -> None:
         """Take one block; the oldest one that still waits makes room for it."""
         if self._pending.full():
             self._pending.get_nowait()
-            if self.fed:  # else this process is still starting, and nobody could have heard it
+            if self.fed:  # else the process is still starting
                 self._drop()
         self._pending.put_nowait(block)
 
-    def resumed(self) -> None:
+    def unmuted(self) -> None:
         """Forget what was captured while viewers received nothing."""
         self._source.clear_queue()
 
-    def welcome(self) -> None:
+    def viewer_joined(self) -> None:
         """Do nothing: a new viewer hears sound at once."""
 
-    def sent(self, frames: int, *, of: int, lost: float) -> None:
-        """Do nothing: a lost packet of sound is over by itself."""
+    def sampled(self, sent: int, *, fed: int, lost: float) -> None:
+        """Do nothing: a lost packet of sound has no effect on the next ones."""
 
     def worker_started(self) -> None:
-        """Tell a worker that has just started what is in force."""
+        """Send a new worker its settings."""
         self._settled_at = time.monotonic() + _SETTLING_S
         if self._depth.ppm:
             self._send(SetPace(ppm=self._depth.ppm))
@@ -96,33 +102,33 @@ class AudioTrack:
             depth_s = self._source.queued_duration
             settling = time.monotonic() < self._settled_at
             limit_s = _SETTLING_FULL_S if settling else _FULL_S
-            if depth_s > limit_s:  # after a stall: what is too old already gets no younger
+            if depth_s > limit_s:  # after a stall
                 self._drop()
                 continue
             if not depth_s:
-                await self._capture(self._frame(self._cushion))
+                await self._feed(self._frame(self._cushion))
             elif not settling and (ppm := self._depth.measured(depth_s, time.monotonic())) is not None:
-                log.debug("microphone.pace", ppm=round(ppm))
+                self._log.debug("microphone.pace", ppm=round(ppm))
                 self._send(SetPace(ppm=ppm))
-            await self._capture(self._processed(block.samples))
+            await self._feed(self._processed(block.samples))
             self.fed += 1
 
     async def aclose(self) -> None:
         await self._source.aclose()
 
-    async def _capture(self, frame: rtc.AudioFrame) -> None:
+    async def _feed(self, frame: rtc.AudioFrame) -> None:
         try:
-            async with asyncio.timeout(_TAKEN_S):
+            async with asyncio.timeout(_ACCEPTED_S):
                 await self._source.capture_frame(frame)
         except TimeoutError:
-            raise NativePanicError(f"the SDK has not taken a block of sound for {_TAKEN_S:.0f} s") from None
+            raise NativePanicError(f"the SDK has not taken a block of sound for {_ACCEPTED_S:.0f} s") from None
 
     def _drop(self) -> None:
         self.dropped += 1
         now = time.monotonic()
         if now >= self._log_drops_at:
             self._log_drops_at = now + _DROP_LOG_INTERVAL_S
-            log.info("microphone.dropped", blocks=self.dropped)
+            self._log.info("microphone.dropped", blocks=self.dropped)
 
     def _processed(self, samples: bytes) -> rtc.AudioFrame:
         if self._processor is None:

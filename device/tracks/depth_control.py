@@ -1,13 +1,13 @@
-"""Two clocks, one queue: its depth says how much faster the microphone's is than ours. Pure.
+"""Steers a microphone's clock to ours: the depth of the queue between them shows which one is faster. Pure.
 
-The caller measures the depth before each block, in seconds, and brings the time.
+The caller measures the depth before each block, in seconds, and supplies the time.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-TARGET_S = 0.025  # survives a wake-up that comes late by a block; more would be latency
+TARGET_S = 0.025  # enough for a wake-up that is late by one block; more would add latency
 _DEAD_BAND_S = 0.010
 _WINDOW_S = 2.0
 _PPM_PER_S_OF_DEPTH = 40_000.0  # 25 ms too deep: 1000 ppm, which nobody hears and which empties 1 ms a second
@@ -18,7 +18,7 @@ _MIN_STEP_PPM = 10.0
 
 @dataclass(slots=True, kw_only=True)
 class DepthControl:
-    """A PI controller; does nothing, so that nothing is resampled, until the depth leaves the dead band."""
+    """A PI controller. Until the depth leaves the dead band it does nothing, and nothing is resampled."""
 
     ppm: float = field(default=0.0, init=False)
     _integral_ppm: float = field(default=0.0, init=False)
@@ -28,7 +28,7 @@ class DepthControl:
     _steering: bool = field(default=False, init=False)
 
     def measured(self, depth_s: float, now: float) -> float | None:
-        """Take one measurement; return the pace in ppm (positive: the source is too fast) when it has to change."""
+        """Take one measurement; return the pace in ppm (positive: the source is too fast) if it has to change."""
         if self._window_from is None:
             self._window_from = now
         self._sum_s += depth_s

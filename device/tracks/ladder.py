@@ -1,8 +1,7 @@
 """How large and how often pictures are sent at a given bitrate. Pure: the caller brings the time, in seconds.
 
-First the bitrate follows the room's target alone; where that becomes too little for the pictures, their rate is
-halved; then their size goes down in steps. Decisions are replayed from recorded targets in
-tests/unit/test_ladder_recorded.py.
+The bitrate follows the room's target. If it is too low for the pictures, their rate is halved first, then their size is
+reduced in steps. tests/unit/test_ladder_recorded.py replays decisions from recorded targets.
 """
 
 from __future__ import annotations
@@ -17,22 +16,25 @@ from device.tracks.bitrate_demand import needs_bps
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Motion is still motion at 10 to 15 fps; below, people rather look at a smaller picture.
+# At 10 to 15 fps motion still looks like motion; below that a smaller picture is better.
 SLOWEST_FPS = 10
 _SIZES = ((3, 4), (1, 2), (1, 4), (1, 8))
 _SMALLEST = (160, 90)
-# The target dips for up to a second when packets come late: down only where most of 2.5 s was too little, up only
-# where all of 5 s was enough with a margin. So two changes are at least 2.5 s apart, and a rise 5 s from any other.
+# The target falls for up to a second when packets are late. So it has to be too low for most of 2.5 s before a step
+# down, and high enough, with a margin, for all of 5 s before a step up.
 DOWN_S, UP_S = 2.5, 5.0
 _MARGIN = 1.35
-_LOOK_S = 0.25
-# A ceiling below what the pictures need is the operator's choice: they want this size all the same.
+_SAMPLE_S = 0.25
+# A ceiling below what the pictures need is the operator's choice of this size.
 _OF_CEILING_DOWN, _OF_CEILING_UP = 0.6, 0.9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rung:
-    """Bounds of the pictures: size in pixels, pictures a second. Left below `down_bps`, reached from `up_bps` on."""
+    """Bounds of the pictures: size in pixels, pictures a second.
+
+    The ladder leaves it below `down_bps`, and reaches it from `up_bps` on.
+    """
 
     width: int
     height: int
@@ -42,7 +44,7 @@ class Rung:
 
 
 def rungs(*, width: int, height: int, fps: int, floor_bps: int, ceiling_bps: int) -> tuple[Rung, ...]:
-    """Return the ladder from its top, which is what was configured; none that the floor makes needless."""
+    """Return the rungs from the top, the configured size and rate, down to the last one that the floor needs."""
     found: list[Rung] = []
     for each_width, each_height, each_fps in _bounds(width, height, fps):
         if found and found[-1].down_bps <= floor_bps:
@@ -77,47 +79,47 @@ class Ladder:
 
     rungs: tuple[Rung, ...]
     rung: Rung = field(init=False)
-    _looks: deque[tuple[float, int]] = field(default_factory=deque, init=False)  # time, target; of UP_S at most
+    _targets: deque[tuple[float, int]] = field(default_factory=deque, init=False)  # time, target; of UP_S at most
     _since: float = field(default=0.0, init=False)
-    _news: bool = field(default=False, init=False)
+    _updated: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self.rung = self.rungs[0]
 
-    def forget(self) -> None:
-        """Wait for new evidence, as after a change, or in a new connection."""
-        self._looks.clear()
-        self._news = False
+    def reset(self) -> None:
+        """Forget all targets, as after a change of the rung, or in a new connection."""
+        self._targets.clear()
+        self._updated = False
 
-    def saw(self, target_bps: int, now: float) -> None:
-        """Note the target in force."""
-        passed_s = now - self._looks[-1][0] if self._looks else 0.0
-        if self._looks and passed_s < _LOOK_S:
+    def update(self, target_bps: int, now: float) -> None:
+        """Note the room's present target."""
+        passed_s = now - self._targets[-1][0] if self._targets else 0.0
+        if self._targets and passed_s < _SAMPLE_S:
             return
         if passed_s > DOWN_S:
-            self.forget()  # nothing was sent meanwhile: older targets do not count
-        if not self._looks:
+            self.reset()  # nothing was sent in between: older targets do not count
+        if not self._targets:
             self._since = now
-        self._looks.append((now, target_bps))
-        self._news = True
-        while now - self._looks[0][0] > UP_S:
-            self._looks.popleft()
+        self._targets.append((now, target_bps))
+        self._updated = True
+        while now - self._targets[0][0] > UP_S:
+            self._targets.popleft()
 
     def step(self, now: float) -> Rung | None:
-        """Return another rung to go to, if it is time for that."""
-        if not self._news:
+        """Return the rung to change to, if any."""
+        if not self._updated:
             return None
-        self._news = False
+        self._updated = False
         rung = self._down(now) or self._up(now)
         if rung is not None:
             self.rung = rung
-            self.forget()
+            self.reset()
         return rung
 
     def _down(self, now: float) -> Rung | None:
         if now - self._since < DOWN_S:
             return None
-        usual = median_low([target for at, target in self._looks if now - at <= DOWN_S])
+        usual = median_low([target for at, target in self._targets if now - at <= DOWN_S])
         if usual >= self.rung.down_bps:
             return None
         lower = self.rungs[self.rungs.index(self.rung) + 1 :]
@@ -126,6 +128,6 @@ class Ladder:
     def _up(self, now: float) -> Rung | None:
         if now - self._since < UP_S:
             return None
-        least = min(target for _, target in self._looks)
+        least = min(target for _, target in self._targets)
         higher = self.rungs[: self.rungs.index(self.rung)]
         return next((each for each in higher if least >= each.up_bps), None)

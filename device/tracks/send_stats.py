@@ -1,4 +1,4 @@
-"""What is sent, in words: for the attribute that viewers read, and for the log. Pure; times in seconds."""
+"""What is sent, as text: for the attribute that viewers read, and for the log. Pure; times in seconds."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 _NOTABLE_CHANGE = 0.25
 _REPORT_S = 10.0
 _MEGA = 1_000_000
-_LEAST_S = 0.9  # too few pictures to tell their rate by
+_LEAST_S = 0.9  # in less time there are too few pictures to compute a rate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """What was sent lately: size in pixels, pictures a second, bits a second (of the pictures themselves)."""
+    """What was sent since the last measurement: size in pixels, pictures and bits per second (of pictures alone)."""
 
     width: int
     height: int
@@ -27,8 +27,8 @@ class Sent:
 
 
 @dataclass(slots=True)
-class Meter:
-    """Counts units and their bytes. A look begins a new count, and so does another size."""
+class SendMeter:
+    """Counts units and their bytes. A measurement starts a new count, and so does another size."""
 
     _size: tuple[int, int] = field(default=(0, 0), init=False)
     _since: float = field(default=0.0, init=False)
@@ -42,8 +42,8 @@ class Meter:
         self._units += 1
         self._bytes += size_bytes
 
-    def look(self, now: float) -> Sent | None:
-        """Return what was sent since the last look; None: that is too short ago, the same count goes on."""
+    def measure(self, now: float) -> Sent | None:
+        """Return what was sent since the last measurement; None if that is less than 0.9 s ago."""
         passed_s = now - self._since
         if passed_s < _LEAST_S or not self._units:
             return None
@@ -61,17 +61,17 @@ class Meter:
 
 
 @dataclass(slots=True)
-class News:
+class SendSummary:
     """Decides what is reported: another size at once, other rates now and then."""
 
     _reported: Sent | None = field(default=None, init=False)
     _reported_at: float = field(default=float("-inf"), init=False)
 
-    def of(self, sent: Sent, now: float) -> str | None:
+    def update(self, sent: Sent, now: float) -> str | None:
         """Return the text to report, if what is sent has changed by enough."""
-        told = self._reported
-        if told is not None and (sent.width, sent.height) == (told.width, told.height):
-            alike = not (_differ(sent.fps, told.fps) or _differ(sent.bitrate_bps, told.bitrate_bps))
+        last = self._reported
+        if last is not None and (sent.width, sent.height) == (last.width, last.height):
+            alike = not (_differ(sent.fps, last.fps) or _differ(sent.bitrate_bps, last.bitrate_bps))
             if alike or now - self._reported_at < _REPORT_S:
                 return None
         self._reported, self._reported_at = sent, now

@@ -12,9 +12,9 @@ from livekit import rtc
 
 from device.clock import epoch_of_us
 from device.ipc.messages import Done, ForceKeyFrame, SetBitrate, SetKeyFramesOnly, SetPictureLimits
-from device.tracks.encoder_control import EncoderCommands, EncoderControl, Losses
+from device.tracks.encoder_control import EncoderCommands, EncoderControl, MissingUnits
 from device.tracks.ladder import Ladder, rungs
-from device.tracks.send_stats import Meter, News
+from device.tracks.send_stats import SendMeter, SendSummary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,8 +27,8 @@ log = structlog.get_logger()
 
 _KEY = rtc.EncodedFrameType.ENCODED_FRAME_KEY
 _DELTA = rtc.EncodedFrameType.ENCODED_FRAME_DELTA
-# libwebrtc drops one of two frames that wait for its encoder's thread (VideoStreamEncoder::OnFrame), and says nothing;
-# all that build on it are garbage until the next key frame. So units that come in a burst are fed one by one.
+# libwebrtc drops one of two frames that wait for its encoder's thread (VideoStreamEncoder::OnFrame) without an error;
+# the frames that depend on it cannot be decoded until the next key frame. So the units of a burst are fed one by one.
 _SPACING_S = 0.008
 _MAX_WAITING = 30
 _DROPS_LOG_INTERVAL_S = 10.0
@@ -36,31 +36,43 @@ _LOSSY = 0.02
 
 
 class VideoTrack:
-    """One track for the life of the process; it is published again in every Room."""
+    """One track for the life of the process; it is published again in every Room.
 
-    def __init__(self, job: CameraJob, *, send: Callable[[Request[Done]], object]) -> None:
+    `send` sends a request to the camera's worker. `on_viewer` is called when a viewer joins, `on_summary` gets a
+    text about what is sent, when that changes by much.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        job: CameraJob,
+        *,
+        send: Callable[[Request[Done]], object],
+        on_viewer: Callable[[], None] = lambda: None,
+        on_summary: Callable[[str], None] = lambda _text: None,
+    ) -> None:
         self._source = rtc.EncodedVideoSource(job.width, job.height)
-        self.track = rtc.LocalVideoTrack.create_video_track("camera", self._source)
+        self.track = rtc.LocalVideoTrack.create_video_track(name, self._source)
+        self._log = log.bind(track=name)
         self.fed = 0
         self.muted = False  # by the room
         self._waiting: deque[AccessUnit] = deque()
         self._next_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        # Half a period, or a burst at 120 fps would never be worked off.
+        # Half a period, or a burst at 120 fps would never end.
         self._spacing_s = min(_SPACING_S, 0.5 / job.fps)
         self._dropped, self._log_drops_at = 0, 0.0
-        self._losses, self._fed_before = Losses(), 0
+        self._missing, self._fed_before = MissingUnits(), 0
         self._key_wanted_at: float | None = None
-        self.on_viewer: Callable[[], None] | None = None
-        self.on_news: Callable[[str], None] | None = None  # what is sent, in words
-        self._meter, self._news = Meter(), News()
+        self._on_viewer, self._on_summary = on_viewer, on_summary
+        self._meter, self._summary = SendMeter(), SendSummary()
         self._target_bps = 0
         self._job = job
         self._send = send
         bounds = {"floor_bps": job.bitrate_min_bps, "ceiling_bps": job.bitrate_max_bps}
         steps = rungs(width=job.width, height=job.height, fps=job.fps, **bounds)
         if job.encoder == "copy":
-            steps = steps[:1]  # a file that is passed through is as it is
+            steps = steps[:1]  # what is passed through cannot be made smaller
         self._control = EncoderControl(**bounds, ladder=Ladder(rungs=steps))
 
     def options(self) -> rtc.TrackPublishOptions:
@@ -77,50 +89,52 @@ class VideoTrack:
             ],
         )
 
-    def begin(self) -> None:
-        """Get ready for a new publication; what the old one still wanted is forgotten."""
+    def start_publication(self) -> None:
+        """Get ready for a new publication; requests of the old one are forgotten."""
         self._source.take_feedback()
-        self._losses, self._fed_before = Losses(), self.fed
-        self._carry_out(self._control.restarted())
+        self._missing, self._fed_before = MissingUnits(), self.fed
+        self._apply(self._control.restarted())
 
-    def resumed(self) -> None:
-        """Send a key frame, because viewers receive this track again after a mute."""
-        self._losses, self._fed_before = Losses(), self.fed
-        self._carry_out(self._control.lost(time.monotonic()))
+    def unmuted(self) -> None:
+        """Send a key frame, because viewers receive this track again."""
+        self._missing, self._fed_before = MissingUnits(), self.fed
+        self._apply(self._control.units_lost(time.monotonic()))
 
-    def welcome(self) -> None:
-        """Note that a viewer has joined who sees nothing yet."""
-        if self.on_viewer is not None:
-            self.on_viewer()
+    def viewer_joined(self) -> None:
+        """Note that a viewer has joined who has not received a picture yet."""
+        self._on_viewer()
 
     def worker_started(self) -> None:
-        """Tell an encoder that has just started what is in force."""
-        self._carry_out(self._control.current())
+        """Send a new encoder its settings."""
+        self._apply(self._control.settings())
+
+    async def run(self) -> None:
+        """Do nothing: units are fed as they are delivered."""
 
     def deliver(self, unit: AccessUnit) -> None:
-        """Take one access unit; those that come in a burst are fed a few milliseconds apart."""
+        """Take one access unit; the units of a burst are fed a few milliseconds apart."""
         if len(self._waiting) >= _MAX_WAITING:
             self._drop_waiting(time.monotonic())
         self._waiting.append(unit)
         if self._timer is None:
             self._feed_waiting()
 
-    def sent(self, frames: int, *, of: int, lost: float) -> None:
-        """Note how many units the SDK has sent `of` those that it was fed, and which share of the packets got lost.
+    def sampled(self, sent: int, *, fed: int, lost: float) -> None:
+        """Note how many of the `fed` units the SDK has sent, and which share of the packets was lost.
 
-        What is missing takes a key frame to mend. A viewer's decoder asks for one only after 3 s of waiting
-        (libwebrtc: VideoReceiveStream2), so a link that loses packets gets them unasked.
+        A missing unit spoils the picture until the next key frame. A viewer's decoder asks for one only after 3 s
+        (libwebrtc: VideoReceiveStream2), so on a link that loses packets it gets them unasked.
         """
-        if units := self._losses.look(fed=of - self._fed_before, sent=frames):
-            log.info("camera.units_lost", units=units)
+        if units := self._missing.update(fed=fed - self._fed_before, sent=sent):
+            self._log.info("camera.units_lost", units=units)
         if units or lost > _LOSSY:
-            self._carry_out(self._control.lost(time.monotonic()))
-        self._tell(time.monotonic(), lost)
+            self._apply(self._control.units_lost(time.monotonic()))
+        self._log_sent(time.monotonic(), lost)
 
-    def _tell(self, now: float, lost: float) -> None:
-        if (sent := self._meter.look(now)) is None:
+    def _log_sent(self, now: float, lost: float) -> None:
+        if (sent := self._meter.measure(now)) is None:
             return
-        log.debug(
+        self._log.debug(
             "camera.sent",
             width=sent.width,
             height=sent.height,
@@ -130,17 +144,17 @@ class VideoTrack:
             target_bps=self._target_bps,
             lost=round(lost, 3),
         )
-        if self.on_news is not None and (news := self._news.of(sent, now)):
-            self.on_news(news)
+        if text := self._summary.update(sent, now):
+            self._on_summary(text)
 
     def _drop_waiting(self, now: float) -> None:
         self._dropped += len(self._waiting)
         self._waiting.clear()
         if now >= self._log_drops_at:
             self._log_drops_at = now + _DROPS_LOG_INTERVAL_S
-            log.info("camera.units_dropped", units=self._dropped, cause="more units than the SDK can be fed with")
+            self._log.info("camera.units_dropped", units=self._dropped, cause="more units than the SDK can be fed with")
             self._dropped = 0
-        self._carry_out(self._control.lost(now))
+        self._apply(self._control.units_lost(now))
 
     def _feed_waiting(self) -> None:
         self._timer = None
@@ -168,7 +182,7 @@ class VideoTrack:
         self.fed += 1
         self._meter.count(len(unit.payload), width=unit.width, height=unit.height, now=now)
         if unit.key and self._key_wanted_at is not None:
-            log.debug("camera.key_frame", after_s=round(now - self._key_wanted_at, 3))
+            self._log.debug("camera.key_frame", after_s=round(now - self._key_wanted_at, 3))
             self._key_wanted_at = None
         feedback = self._source.take_feedback()
         if feedback.keyframe_requested and self._key_wanted_at is None:
@@ -176,29 +190,29 @@ class VideoTrack:
         rate = feedback.rate_control
         if rate and rate.target_bitrate_bps != self._target_bps:
             self._target_bps = rate.target_bitrate_bps
-            log.debug("camera.target", target_bps=self._target_bps)
-        orders = self._control.feedback(
-            # What the SDK did not take is missing for the next ones.
-            key_frame_requested=feedback.keyframe_requested or (self._control.heard and not accepted),
+            self._log.debug("camera.target", target_bps=self._target_bps)
+        commands = self._control.feedback(
+            # The next units depend on one that the SDK did not take.
+            key_frame_requested=feedback.keyframe_requested or (self._control.has_feedback and not accepted),
             target_bps=rate.target_bitrate_bps if rate else None,
             now=now,
         )
-        self._carry_out(orders)
+        self._apply(commands)
 
     async def aclose(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         await self._source.aclose()
 
-    def _carry_out(self, orders: EncoderCommands) -> None:
-        if orders.all_key_frames is not None:
-            self._send(SetKeyFramesOnly(enabled=orders.all_key_frames))
-        if orders.bitrate_bps is not None:
-            self._send(SetBitrate(bitrate_bps=orders.bitrate_bps))
-            log.debug("camera.bitrate", bitrate_bps=orders.bitrate_bps)
-        if (rung := orders.rung) is not None:
+    def _apply(self, commands: EncoderCommands) -> None:
+        if commands.all_key_frames is not None:
+            self._send(SetKeyFramesOnly(enabled=commands.all_key_frames))
+        if commands.bitrate_bps is not None:
+            self._send(SetBitrate(bitrate_bps=commands.bitrate_bps))
+            self._log.debug("camera.bitrate", bitrate_bps=commands.bitrate_bps)
+        if (rung := commands.rung) is not None:
             self._send(SetPictureLimits(width=rung.width, height=rung.height, fps=rung.fps))
             why = f"the room's target is {self._target_bps // 1000} kbit/s"
-            log.info("camera.rung", width=rung.width, height=rung.height, fps=rung.fps, why=why)
-        if orders.key_frame:
+            self._log.info("camera.rung", width=rung.width, height=rung.height, fps=rung.fps, why=why)
+        if commands.key_frame:
             self._send(ForceKeyFrame())

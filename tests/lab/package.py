@@ -12,6 +12,7 @@ from tests.lab.machine import Machine
 from tests.lab.root import VENV, LabError
 
 CHECKOUT = Path(__file__).parents[2]
+COMMAND = "/usr/bin/livekit-device"
 UNITS = {
     "livekit-device.service": "/usr/lib/systemd/system/livekit-device.service",
     "livekit-device.sysusers": "/usr/lib/sysusers.d/livekit-device.conf",
@@ -37,6 +38,7 @@ def install_package(machine: Machine, wheel: Path) -> None:
     machine.install({inside: wheel.read_bytes()})
     pip = (f"{VENV}/bin/pip", "--disable-pip-version-check", "install")
     machine.run((*pip, "--no-index", "--no-deps", "--force-reinstall", inside), timeout_s=120)
+    machine.run(("ln", "-sfn", f"{VENV}/bin/livekit-device", COMMAND))  # where the unit looks for it
 
 
 def install_units(machine: Machine, checkout: Path = CHECKOUT) -> None:

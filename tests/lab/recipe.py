@@ -62,7 +62,7 @@ RECIPE = Recipe(
         "libx264-dev",
         "python3-dev",
     ),
-    # Debian has none of these. livekit-api 1.2.2 wants a newer aiohttp and pyjwt than Debian has.
-    pypi=("livekit==1.2.1", "livekit-api==1.2.0", "picamera2==0.3.38"),
+    # Debian has neither of these.
+    pypi=("livekit==1.2.1", "picamera2==0.3.38"),
     steps=2,
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from device.lifecycle.not_set_up import STATUS
 from tests.lab.conftest import Record
 from tests.lab.machine import processes_of
 from tests.lab.meter import metering
@@ -148,14 +149,12 @@ def test_comes_back(service: Service, record: Record, signal: str) -> None:
             '[room]\nurl = "ws://127.0.0.1:9"\nname = "x"\n[camera]\nfps = 0\n',
             "camera.fps: is too small",
         ),
-        ("no configuration", None, "device.toml"),
         ("no credential", '[room]\nurl = "ws://127.0.0.1:9"\nname = "x"\n', "no way to a token is named"),
     ),
-    ids=("value", "configuration", "credential"),
+    ids=("value", "credential"),
 )
-def test_exit_78_stays_down(service: Service, record: Record, what: str, config: str | None, words: str) -> None:
-    if config is not None:
-        service.machine.install({CONFIG: config})
+def test_exit_78_stays_down(service: Service, record: Record, what: str, config: str, words: str) -> None:
+    service.machine.install({CONFIG: config})
     with service.following() as journal:
         service.machine.systemctl("start", UNIT, check=False)
         journal.until(lambda line: "Failed with result 'exit-code'" in line["text"])
@@ -167,6 +166,20 @@ def test_exit_78_stays_down(service: Service, record: Record, what: str, config:
             must=f"failed (no restart), 78; … {words} … at 3",
             ok=state == ("failed", "78") and line["priority"] == 3,
         )
+
+
+def test_without_a_configuration_the_service_waits_for_setup(service: Service, record: Record) -> None:
+    service.machine.systemctl("start", UNIT)
+    state, status = service.machine.show(UNIT, "SubState"), service.machine.show(UNIT, "StatusText")
+    processes = processes_of(service.machine, UNIT)
+    service.machine.systemctl("stop", UNIT)
+    result = service.machine.show(UNIT, "Result"), service.machine.show(UNIT, "ExecMainStatus")
+    record(
+        "no configuration: the unit's state and status; processes; how it ends",
+        f"{state}, {status}; {len(processes)}; {', '.join(result)}",
+        must="running, not set up; 1; success, 0",
+        ok=(state, status, len(processes), result) == ("running", STATUS, 1, ("success", "0")),
+    )
 
 
 def test_a_secret_without_its_key_is_told(service: Service, record: Record) -> None:

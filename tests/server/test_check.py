@@ -74,7 +74,7 @@ def test_fixed_token_never_evicts_the_running_device(server: Server, room: str, 
         rows = _rows(done)
         assert rows["token"] == "✓"
         assert rows["room"] == "-"
-        assert "put out a running device" in done.stdout
+        assert "disconnect a running device" in done.stdout
         assert (tmp_path / "token").read_text() not in done.stdout + done.stderr
         assert not [line for line in daemon.lines if line["event"] == "room.left"]
 

@@ -23,7 +23,7 @@ def steady(policy: Ladder, target_bps: int, begin: float, end: float) -> list[tu
     changes = []
     for tick in range(round((end - begin) / TICK_S)):
         now = begin + tick * TICK_S
-        policy.saw(target_bps, now)
+        policy.update(target_bps, now)
         if rung := policy.step(now):
             changes.append((now, rung))
     return changes

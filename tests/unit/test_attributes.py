@@ -10,9 +10,9 @@ import pytest
 
 from device.ipc.supervisor import WorkerState
 from device.lifecycle.sd_notify import Notifier
-from device.room.state import RoomState
 from device.telemetry import state_file
 from device.telemetry.attributes import Attributes
+from device.telemetry.room_state import RoomState
 from device.telemetry.state_file import StateFile
 from device.telemetry.status import DeviceState, Status
 
@@ -36,7 +36,7 @@ def test_what_everybody_reads_is_one_printable_line_without_secrets(tmp_path: Pa
     status = Status(attributes, Notifier(), StateFile(tmp_path / "state.json"))
     status.worker("camera", WorkerState.STALLED, text)
     status.room(RoomState.WAITING, text)
-    status.video(text)
+    status.sending("camera", text)
     for shown in (*attributes.snapshot().values(), (tmp_path / "state.json").read_text()):
         assert "hunter2" not in shown
         assert "\\n" not in shown
@@ -117,7 +117,7 @@ def test_the_state_is_made_of_room_and_workers(
     attributes = Attributes(state="connecting")
     status = Status(attributes, Notifier(), StateFile(None))
     for name in ("camera", "microphone"):
-        status.expect(name)
+        status.worker(name, WorkerState.STARTING, "")
     for name, worker in zip(("camera", "microphone"), workers, strict=True):
         status.worker(name, worker, "why " * 100 if worker in (WorkerState.STALLED, WorkerState.ABSENT) else "")
     status.room(room, "")
@@ -131,7 +131,7 @@ def test_what_is_odd_about_a_living_source_is_said_and_the_device_lives() -> Non
     attributes = Attributes(state="connecting")
     status = Status(attributes, Notifier(), StateFile(None))
     for name in ("camera", "microphone"):
-        status.expect(name)
+        status.worker(name, WorkerState.STARTING, "")
     status.room(RoomState.LIVE, "")
     status.worker("microphone", WorkerState.LIVE, "nothing but zeros for 10 s")
     assert attributes.snapshot() == {
@@ -154,7 +154,7 @@ def test_what_is_odd_about_a_living_source_is_said_and_the_device_lives() -> Non
 def test_a_device_that_may_not_publish_says_so(tmp_path: Path) -> None:
     attributes, file = Attributes(state="connecting"), tmp_path / "state.json"
     status = Status(attributes, Notifier(), StateFile(file))
-    status.expect("camera")
+    status.worker("camera", WorkerState.STARTING, "")
     status.worker("camera", WorkerState.LIVE, "")
     status.room(RoomState.FORBIDDEN, "the right to publish was taken away")
     assert attributes.snapshot()["device.state"] == "forbidden"

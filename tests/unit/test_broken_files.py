@@ -13,13 +13,12 @@ import pytest
 from av.video.frame import VideoFrame
 
 from device.clock import monotonic_us
-from device.ipc.worker_process import running
 from device.media.block import Block
 from device.media.picture import AccessUnit
 from device.sources.encoded_clip import EncodedClip
 from device.sources.sound_clip import SoundClip
 from device.sources.video_clip import VideoClip
-from tests.unit.workers.watched import CAMERA, LIMIT_S, MICROPHONE
+from tests.unit.workers.watched import CAMERA, LIMIT_S, MICROPHONE, run_worker
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +50,7 @@ def failure(module: str, job: Job) -> tuple[str, str]:
             if isinstance(received.message, AccessUnit | Block):
                 media.set()
 
-        async with running(name="worker", module=module, job=job, on_message=on_message) as child:
+        async with run_worker(module, job, on_message) as child:
             delivered = asyncio.create_task(media.wait())
             waits: set[asyncio.Future[Any]] = {child.gone, delivered}
             async with asyncio.timeout(LIMIT_S):

@@ -22,7 +22,7 @@ CONFIG = Config.model_validate(
 def rows(**service: object) -> tuple[dict[str, str], bool]:
     """Return the rows by name, and whether one failed."""
     report = Report(stream=io.StringIO())
-    hardware.look(report, CONFIG, dict(service))
+    hardware.check(report, CONFIG, dict(service))
     assert isinstance(report.stream, io.StringIO)
     return {line.split()[1]: line for line in report.stream.getvalue().splitlines()}, report.failed
 
@@ -39,7 +39,7 @@ def test_what_the_service_holds_is_not_asked() -> None:
     assert {name: line.split()[0] for name, line in found.items()} == dict.fromkeys(
         ("camera", "encoder", "microphone"), "✓"
     )
-    assert all("held by the running service (pid 7), which says: live" in line for line in found.values())
+    assert all("held by the running service (pid 7), whose state is: live" in line for line in found.values())
 
 
 @pytest.mark.parametrize("said", ("starting", "restarting: the board's encoder failed"))

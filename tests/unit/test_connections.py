@@ -126,7 +126,7 @@ def test_no_proxy_is_honoured(through: Through, monkeypatch: pytest.MonkeyPatch,
     (
         ("407 X", "refuses (HTTP 407): set its user and password: http://USER:PASSWORD@HOST:PORT"),
         ("403 X", "refuses (HTTP 403): it does not allow this host or port"),
-        ("405 X", "refuses (HTTP 405): it is not made for tunnels (CONNECT)"),
+        ("405 X", "refuses (HTTP 405): it does not support tunnels (CONNECT)"),
         ("502 X", "refuses (HTTP 502): it does not reach the server"),
         ("504 X", "refuses (HTTP 504): it does not reach the server"),
         ("302 X", "refuses (HTTP 302)"),
@@ -165,7 +165,7 @@ def test_a_proxy_that_is_away_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://u:zq@does-not-exist.invalid:9")
     assert "the proxy does-not-exist.invalid:9 (of HTTP_PROXY) does not resolve" in asyncio.run(refusal("ws://h"))
     monkeypatch.setenv("HTTP_PROXY", "socks5://u:zq@127.0.0.1:9")
-    assert "HTTP_PROXY names a proxy that is no HTTP proxy; allowed is http://" in asyncio.run(refusal("ws://h"))
+    assert "HTTP_PROXY is not an HTTP proxy; allowed is http://" in asyncio.run(refusal("ws://h"))
 
 
 @pytest.mark.parametrize("raw", (b"\x15\x03\x01\x00\x02\x02\x46", b"SSH-2.0\r\n", b""))
@@ -215,7 +215,7 @@ def test_the_token_endpoint_is_asked_through_the_same_proxy(through: Through, mo
 
 @pytest.mark.parametrize("status", ("302 X", "308 X"))
 def test_no_request_of_ours_follows_a_redirect(status: str) -> None:
-    """Not even one of livekit-api's, which would send its token along."""
+    """It would send its token along."""
 
     async def main() -> None:
         async with reverse_proxy({"": OK}) as other:
@@ -323,7 +323,7 @@ def test_an_authority_that_is_added_later_is_used_at_once(
 def test_what_tls_says_is_in_known_words(reason: str | None, said: str) -> None:
     error: Any = ssl.SSLError(1, "zq")
     error.reason = reason
-    assert tls.words(error, host="h") == said
+    assert tls.error_text(error, host="h") == said
 
 
 def test_the_connected_address_of_several_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:

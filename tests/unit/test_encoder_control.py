@@ -29,11 +29,11 @@ def tell(
 def test_until_the_room_is_heard_every_unit_is_a_key_frame() -> None:
     policy = control()
     assert policy.restarted() == EncoderCommands(all_key_frames=True)
-    assert policy.current() == EncoderCommands(all_key_frames=True)
+    assert policy.settings() == EncoderCommands(all_key_frames=True)
     assert tell(policy, 0) == EncoderCommands()
     assert tell(policy, 1, 500_000) == EncoderCommands(key_frame=True, all_key_frames=False, bitrate_bps=500_000)
     assert tell(policy, 2, 500_000) == EncoderCommands()
-    assert policy.current() == EncoderCommands(all_key_frames=False, bitrate_bps=500_000)
+    assert policy.settings() == EncoderCommands(all_key_frames=False, bitrate_bps=500_000)
 
 
 def test_a_request_for_a_key_frame_is_a_sign_of_the_room_too() -> None:
@@ -46,7 +46,7 @@ def test_a_new_publication_begins_anew_and_keeps_the_bitrate() -> None:
     policy = control()
     tell(policy, 0, 500_000)
     assert policy.restarted() == EncoderCommands(all_key_frames=True)
-    assert policy.current() == EncoderCommands(all_key_frames=True, bitrate_bps=500_000)
+    assert policy.settings() == EncoderCommands(all_key_frames=True, bitrate_bps=500_000)
 
 
 @pytest.mark.parametrize(("target", "bitrate"), ((1, FLOOR), (0, FLOOR), (400_000, 400_000), (10**9, 500_000)))
@@ -78,7 +78,7 @@ def test_a_target_that_is_told_once_holds_until_the_next() -> None:
     orders = [tell(policy, 3 + step / 30) for step in range(1, 300)]
     assert policy.bitrate_bps == 2_400_000
     assert sum(each.rung is not None for each in orders) == 1
-    assert policy.current().rung is None
+    assert policy.settings().rung is None
 
 
 def test_the_last_bit_up_to_the_ceiling_and_down_to_the_floor_is_taken() -> None:
@@ -141,7 +141,7 @@ def test_another_size_waits_for_its_key_frame_and_is_told_to_a_new_encoder() -> 
     rung = orders[85].rung
     assert rung is not None
     assert (rung.width, rung.height, rung.fps) == (640, 360, 15)
-    assert policy.current() == EncoderCommands(all_key_frames=False, bitrate_bps=120_000, rung=rung)
+    assert policy.settings() == EncoderCommands(all_key_frames=False, bitrate_bps=120_000, rung=rung)
 
 
 def test_an_encoder_whose_bitrate_has_moved_far_gets_a_key_frame_to_begin_anew_with() -> None:
@@ -160,14 +160,14 @@ def test_in_a_new_room_the_size_stays_until_there_is_new_evidence() -> None:
     policy = control()
     for step in range(120):
         tell(policy, step / 30, 120_000)
-    small = policy.current().rung
+    small = policy.settings().rung
     policy.restarted()
     for step in range(140):
         assert tell(policy, 4 + step / 30, 2_000_000).rung is None
-    assert policy.current().rung is small
+    assert policy.settings().rung is small
     later = [tell(policy, 9 + step / 30, 2_000_000).rung for step in range(30)]
     assert policy.ladder.rungs[0] in later
-    assert policy.current().rung is None
+    assert policy.settings().rung is None
 
 
 @dataclass(frozen=True)
@@ -208,11 +208,11 @@ def test_any_feedback(steps: list[Step], floor: int, above: int) -> None:
             if bitrate is not None and orders.bitrate_bps > bitrate:
                 rises.append(now)
             bitrate = orders.bitrate_bps
-        assert policy.current().bitrate_bps == bitrate
+        assert policy.settings().bitrate_bps == bitrate
         assert orders.all_key_frames is not True
         if orders.rung is not None:
             assert orders.key_frame
-            assert policy.current().rung in (orders.rung, None)
+            assert policy.settings().rung in (orders.rung, None)
         # Never far above what the link bears.
         if step.target_bps is not None and bitrate is not None:
             assert bitrate <= max(floor, min(step.target_bps, floor + above) / 0.97 + 1)

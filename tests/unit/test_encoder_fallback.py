@@ -279,6 +279,6 @@ def test_the_boards_encoder_by_name_has_no_substitute() -> None:
     [fake] = FakeH264Encoder.made
     assert not ears.thread_owner(fake.thread)
     fail(fake)
-    with pytest.raises(EncoderError, match="the board's encoder's thread") as caught:
+    with pytest.raises(EncoderError, match="the thread of the board's encoder") as caught:
         encoding.encode(BoardPicture(0))
     assert "hunter2" not in str(caught.value)

@@ -169,5 +169,5 @@ def test_the_bitrate_in_force_goes_over_to_the_next_size() -> None:
 )
 def test_what_a_camera_cannot_do_is_refused(request_: object) -> None:
     worker = Worker(Camera())
-    assert worker.carry_out(request_) == "a camera does not know this request, or its value"
+    assert worker.carry_out(request_) == "a camera does not support this request or its value"
     assert size_of(worker.feed(1)[0]) == (1280, 720)

@@ -16,10 +16,9 @@ from aiohttp import web
 from device.errors import CredentialError
 from device.network.probe import ProbeResult
 from device.network.resolver import Resolver
-from device.room.join_policy import IdentityHolder
 from device.telemetry.attributes import Attributes
 from device.tokens.endpoint import Endpoint
-from device.tokens.join_token import TokenRequest
+from device.tokens.join_token import IdentityHolder, TokenRequest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -13,14 +13,14 @@ import device
 from device.errors import system_text
 from device.sources.loop import error_text
 from device.sources.picamera2 import _cause
-from device.sources.pyaudio import _words
+from device.sources.pyaudio import _error_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ERRORS = {"SourceError", "SourceAbsentError", "EncoderError", "unfit"}
+ERRORS = {"SourceError", "SourceAbsentError", "EncoderError", "unsupported"}
 # They return words from a table, or the type's name.
-IN_WORDS = {"system_text", "_words", "_cause", "error_text", "type"}
+IN_WORDS = {"system_text", "_error_text", "_cause", "error_text", "type"}
 PLACES = ("sources/*.py", "encoders/*.py", "media/*.py", "workers/[cem]*.py", "workers/named.py")
 SECRET = "rtsp://admin:hunter2@192.0.2.7/"
 
@@ -74,7 +74,7 @@ def test_viewers_read_words_of_our_own(where: str) -> None:
     call, _ = RAISED[where]
     name = call.func.id if isinstance(call.func, ast.Name) else ""
     words = next((keyword.value for keyword in call.keywords if keyword.arg == "for_viewers"), None)
-    if name == "unfit":
+    if name == "unsupported":
         words = call.args[1]
     assert words is not None or name == "EncoderError", "the type's own words are too vague"
     for part in ast.walk(words) if words is not None else ():
@@ -84,13 +84,13 @@ def test_viewers_read_words_of_our_own(where: str) -> None:
             assert ast.unparse(part.value) in ("self._kind", "what")
 
 
-@pytest.mark.parametrize("in_words", (system_text, _words, _cause, error_text))
+@pytest.mark.parametrize("in_words", (system_text, _error_text, _cause, error_text))
 def test_an_exception_in_words_is_the_systems_text_or_its_type(in_words: object) -> None:
     assert callable(in_words)
     for error in (OSError(19, SECRET), RuntimeError(SECRET), OSError(SECRET), ValueError(19, SECRET), KeyError(SECRET)):
         assert "hunter2" not in in_words(error)
         assert in_words(error)
-    if in_words is not _words:
+    if in_words is not _error_text:
         assert in_words(OSError(19, SECRET)) == "No such device"
     with pytest.raises(av.error.FFmpegError) as caught:
         av.open("/none/hunter2.mp4")

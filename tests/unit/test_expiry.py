@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.tokens.expiry import LOOK_AGAIN_S, next_look_s, notice_of
+from device.tokens.expiry import CHECK_INTERVAL_S, next_check_s, notice_of
 
 HOUR_S, DAY_S = 3600.0, 86_400.0
 
@@ -35,7 +35,7 @@ def test_a_token_of_a_week_is_announced_at_once_a_day_before_an_hour_before_and_
         level = notice_of(expires_at, now).level
         if not announced or announced[-1][0] != level:
             announced.append((level, now))
-        now += min(LOOK_AGAIN_S, next_look_s(expires_at, now) + 1)
+        now += min(CHECK_INTERVAL_S, next_check_s(expires_at, now) + 1)
     assert [level for level, _ in announced] == [0, 1, 2, 3]
     for (_, at), due in zip(announced, (0, expires_at - DAY_S, expires_at - HOUR_S, expires_at), strict=True):
         assert 0 <= at - due <= 2
@@ -43,5 +43,5 @@ def test_a_token_of_a_week_is_announced_at_once_a_day_before_an_hour_before_and_
 
 @given(st.floats(0, 4e9), st.floats(0, 4e9))
 def test_there_is_always_a_next_look(expires_at: float, now: float) -> None:
-    assert next_look_s(expires_at, now) > 0
+    assert next_check_s(expires_at, now) > 0
     assert notice_of(expires_at, now).text

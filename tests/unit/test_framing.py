@@ -157,5 +157,5 @@ def test_an_access_unit_that_no_decoder_could_take_is_refused(unit: dict[str, An
 
 @pytest.mark.parametrize("samples", (b"", b"123"), ids=["empty", "odd"])
 def test_a_block_without_whole_samples_is_refused(samples: bytes) -> None:
-    with pytest.raises(WireError, match="holds no whole samples"):
+    with pytest.raises(WireError, match="has incomplete samples"):
         decoded(encode(Block(samples=samples, captured_at_us=0)))

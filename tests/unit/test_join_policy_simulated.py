@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from livekit import rtc
 
-from device.room.join_policy import Action, IdentityHolder, Joining
+from device.room.join_policy import Action, Joining
+from device.room.reasons import reason_named
+from device.tokens.join_token import IdentityHolder
 
 HOUR_S, DAY_S = 3600.0, 86400.0
 # What the caller's own limits are: one probe, one look at the participants, one join.
@@ -53,7 +55,7 @@ class World:
     ready_at: float = 0.0  # nothing of our own making holds us up from here on
     not_before: float = 0.0
     answered: bool = False
-    linked: bool = True
+    has_route: bool = True
     excused: bool = True  # the next probe may come sooner than probe_s / 2 after the last
     probes: list[float] = field(default_factory=list)
     joins: list[float] = field(default_factory=list)
@@ -63,30 +65,30 @@ class World:
     def run(self, horizon_s: float) -> None:
         while self.now < horizon_s:
             linked = self.link.at(self.now)
-            if linked and not self.linked:
+            if linked and not self.has_route:
                 self.excused = True
                 self.links[int(self.now // HOUR_S)] += 1
-            self.linked = linked
+            self.has_route = linked
             self.answered &= linked
-            self.policy.link(up=linked, now=self.now)
+            self.policy.route(up=linked, now=self.now)
             step = self.policy.next(self.now)
             self.steps[int(self.now // HOUR_S)] += 1
-            assert linked or step.act is Action.REST
-            match step.act:
-                case Action.REST:
+            assert linked or step.action is Action.WAIT
+            match step.action:
+                case Action.WAIT:
                     assert step.until > self.now
                     self.check_that_it_goes_on(min(step.until, self.link.until))
                     self.now = min(step.until, self.link.until)
                 case Action.PROBE:
                     self.probe()
-                case Action.LOOK:
+                case Action.CHECK_IDENTITY:
                     self.look()
                 case Action.JOIN:
                     self.join()
 
     def check_that_it_goes_on(self, until: float) -> None:
         """With server and link up and no wait of its own, a rest ends in time."""
-        if self.linked and self.server.at(self.now):
+        if self.has_route and self.server.at(self.now):
             well_since = max(self.ready_at, self.server.since, self.link.since)
             policy = self.policy
             in_time = policy.probe_s + PROBE_TOOK_S + policy.spread_s + MIN_BETWEEN_JOINS_S + LOOK_TOOK_S
@@ -106,7 +108,7 @@ class World:
         assert self.answered
         self.now += self.chance.choice((0.0, LOOK_TOOK_S * self.chance.random()))
         identity_holder = self.chance.choice(tuple(IdentityHolder))
-        hold_s = self.policy.looked(identity_holder, self.now)
+        hold_s = self.policy.identity_checked(identity_holder, self.now)
         assert hold_s <= 4500
         assert (hold_s == 0) == (identity_holder is IdentityHolder.ABSENT)
         if hold_s:
@@ -124,12 +126,14 @@ class World:
             assert 0 <= delay_s <= self.policy.max_s
             self.link_may_end_it(delay_s)
         else:
-            stayed_s = DAY_S * self.chance.random() ** self.chance.choice((2, 40, 200, 2000))
+            published_for_s = DAY_S * self.chance.random() ** self.chance.choice((2, 40, 200, 2000))
             if self.chance.random() < 0.8:  # trouble is noticed
-                stayed_s = min(stayed_s, min(self.server.until, self.link.until) - self.now + 4)
-            self.now += stayed_s
+                published_for_s = min(published_for_s, min(self.server.until, self.link.until) - self.now + 4)
+            self.now += published_for_s
             name = self.chance.choice(REASONS)
-            delay_s = self.policy.ended(name, stayed_s=stayed_s, clean=self.chance.random() < 0.5, now=self.now)
+            delay_s = self.policy.ended(
+                reason_named(name), published_for_s=published_for_s, clean=self.chance.random() < 0.5, now=self.now
+            )
             least_s, most_s = WAITS.get(name, (0, 2))
             assert least_s <= delay_s <= most_s
             self.hold(delay_s)
@@ -197,21 +201,23 @@ class Twins:
             if leaves[0] in self.inside and now >= leaves[1]:
                 del self.inside[leaves[0]]
             step = self.devices[me].next(now)
-            match step.act:
-                case Action.REST:
+            match step.action:
+                case Action.WAIT:
                     heapq.heappush(agenda, (step.until, me))
                     continue
                 case Action.PROBE:
                     now += 0.01
                     self.devices[me].probed(answered=True, now=now)
-                case Action.LOOK:
+                case Action.CHECK_IDENTITY:
                     self.looked.append(now)
                     there = IdentityHolder.PRESENT if self.inside else IdentityHolder.ABSENT
-                    self.devices[me].looked(there if self.looks else IdentityHolder.UNKNOWN, now)
+                    self.devices[me].identity_checked(there if self.looks else IdentityHolder.UNKNOWN, now)
                 case Action.JOIN:
                     self.joins.append((now, me))
                     for other, since in self.inside.items():
-                        self.devices[other].ended("DUPLICATE_IDENTITY", stayed_s=now - since, clean=True, now=now)
+                        self.devices[other].ended(
+                            reason_named("DUPLICATE_IDENTITY"), published_for_s=now - since, clean=True, now=now
+                        )
                         heapq.heappush(agenda, (now, other))
                     self.inside = {me: now}
                     continue
@@ -267,8 +273,8 @@ def fleet(*, devices: int, spread_s: float, probe_s: float = 2.0, away_s: float 
             probe_s=probe_s, spread_s=spread_s, max_s=30.0, uniform=random.Random(f"device {number}").uniform
         )
         now = -away_s
-        while (step := policy.next(now)).act is not Action.JOIN:
-            if step.act is Action.PROBE:
+        while (step := policy.next(now)).action is not Action.JOIN:
+            if step.action is Action.PROBE:
                 policy.probed(answered=now >= 0, now=now)
             else:
                 now = step.until

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import json
 import time
@@ -19,9 +20,8 @@ from device import clock
 from device.errors import CredentialError
 from device.network.probe import ProbeResult
 from device.network.resolver import Resolver
-from device.room.join_policy import IdentityHolder
 from device.telemetry.attributes import Attributes
-from device.tokens.join_token import JoinToken, TokenRequest
+from device.tokens.join_token import IdentityHolder, JoinToken, TokenRequest
 from device.tokens.minting import ApiKey
 
 if TYPE_CHECKING:
@@ -165,6 +165,37 @@ def test_the_participants_tell_whether_our_identity_is_taken(
     assert (path, room) == ("/twirp/livekit.RoomService/ListParticipants", "front-door")
     assert grants["roomAdmin"] is True
     assert "roomJoin" not in grants or not grants["roomJoin"]
+
+
+def test_a_long_list_that_arrives_in_parts_is_read_to_its_end() -> None:
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        there = [{"identity": f"viewer-{number}"} for number in range(5000)] + [{"identity": "device-1"}]
+        body = json.dumps({"participants": there}).encode()
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for start in range(0, len(body), 10_000):
+            await response.write(body[start : start + 10_000])
+            await asyncio.sleep(0)
+        return response
+
+    assert identity_holder(answer) is IdentityHolder.PRESENT
+
+
+def test_a_list_without_end_cannot_tell() -> None:
+    written: list[int] = []
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b'{"participants": [')
+        with contextlib.suppress(ConnectionError):
+            while len(written) < 1000:
+                await response.write(b'{"identity": "zq"},' * 5000)
+                written.append(1)
+        return response
+
+    assert "no JSON" in unknown(answer)
+    assert len(written) < 1000
 
 
 def test_in_a_room_that_does_not_exist_there_is_nobody() -> None:

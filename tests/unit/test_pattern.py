@@ -11,7 +11,7 @@ import pytest
 
 from device.clock import epoch_of_us, monotonic_us
 from device.encoders.x264 import X264Encoder
-from device.media.colour import customary
+from device.media.colour import default_colour
 from device.media.picture import FramePicture
 from device.sources import strip
 from device.sources.lettering import Lettering
@@ -125,7 +125,7 @@ def test_drawing_costs_a_small_part_of_encoding() -> None:
         bitrate_bps=1_000_000,
         bitrate_max_bps=2_500_000,
         keyframe_interval_s=10,
-        colour=customary(720),
+        colour=default_colour(720),
         sink=lambda _unit: None,
     )
     moment_us = monotonic_us()

@@ -1,14 +1,18 @@
 """One track after the other is published: see `Publications`."""
 
 import asyncio
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from livekit import rtc
 
 from device.errors import JoinError
-from device.room.publications import Permission, Publications, Track
-from device.room.state import PublishState
+from device.room.publications import Permission, Publications
+from device.room.reasons import Reason, reason_named
+from device.telemetry.room_state import PublishState
+
+if TYPE_CHECKING:
+    from device.tracks.track import Track
 
 ALL = Permission(can_publish=True, sources=frozenset(), can_update_metadata=True)
 NOTHING = Permission(can_publish=False, sources=frozenset(), can_update_metadata=True)
@@ -25,7 +29,7 @@ class FakeTrack:
     def options(self) -> rtc.TrackPublishOptions:
         return rtc.TrackPublishOptions()
 
-    def begin(self) -> None: ...
+    def start_publication(self) -> None: ...
 
 
 class FakeRoom:
@@ -111,8 +115,8 @@ def test_the_end_of_the_room_ends_all_of_it() -> None:
     async def run() -> None:
         room: Any = FakeRoom(hung=("camera", "microphone"))
         publications, states = _publications()
-        ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        asyncio.get_running_loop().call_soon(ended.set_result, "ROOM_CLOSED")
+        ended: asyncio.Future[Reason] = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(ended.set_result, reason_named("ROOM_CLOSED"))
         async with asyncio.timeout(5):
             with pytest.raises(JoinError, match="ROOM_CLOSED"):
                 await publications.publish_all(room, ended)

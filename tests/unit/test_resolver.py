@@ -110,7 +110,7 @@ def test_a_name_that_hangs_holds_up_nobody_else(server: NameServer) -> None:
         for name in ("one.example", "two.example", "127.0.0.1"):
             assert await resolver.resolve(name, within_s=SOON_S)
         assert not hanging.done()
-        with pytest.raises(UnreachableError, match=r"no name server tells the address of hang\.example"):
+        with pytest.raises(UnreachableError, match=r"hang\.example does not resolve within"):
             await resolver.resolve("hang.example", within_s=0.01)
         server.hangs.set()
         assert await hanging == ["192.0.2.1"]  # late is better than never, for who still waits
@@ -127,7 +127,7 @@ def test_a_thousand_that_gave_up_leave_nothing(server: NameServer) -> None:
                 await resolver.resolve(f"hang-{number % 3}.example", within_s=0)
         assert len(at_work()) == 3
         assert sorted(server.asked) == [f"hang-{number}.example" for number in range(3)]
-        assert not any(resolver._askers.values())
+        assert not any(resolver._waiting.values())
         server.hangs.set()
         for thread in at_work():
             await asyncio.to_thread(thread.join, SOON_S)
@@ -135,7 +135,7 @@ def test_a_thousand_that_gave_up_leave_nothing(server: NameServer) -> None:
         # Asked anew, not answered by what was asked before.
         server.addresses = ["192.0.2.9"]
         assert await resolver.resolve("hang-0.example", within_s=SOON_S) == ["192.0.2.9"]
-        assert not resolver._askers
+        assert not resolver._waiting
 
     asyncio.run(main())
     for thread in at_work():

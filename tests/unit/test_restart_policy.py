@@ -153,5 +153,5 @@ def test_a_source_is_dead_exactly_one_stall_after_its_last_sign(moments: list[fl
     dead_at = moments[-1] + stall_s
     assert policy.next(dead_at) == Step(Action.END)
     step = policy.next(math.nextafter(dead_at, 0))
-    assert step.act is Action.WATCH
+    assert step.action is Action.WATCH
     assert step.until == dead_at

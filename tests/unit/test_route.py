@@ -15,7 +15,7 @@ import pytest
 import structlog
 from pyroute2 import NetlinkDumpInterrupted, NetlinkError
 
-from device.network.local_route import UNKNOWN, LocalRoute, way_to
+from device.network.local_route import UNKNOWN, LocalRoute, local_route_to
 from device.network.route import Routes, watching
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ THERE = "203.0.113.5"
     ),
 )
 def test_the_way_to_an_address(netlink: Netlink, local_route: LocalRoute | None) -> None:
-    assert way_to(netlink, THERE) == local_route
+    assert local_route_to(netlink, THERE) == local_route
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_the_way_to_an_address(netlink: Netlink, local_route: LocalRoute | None)
     ),
 )
 def test_before_a_name_is_resolved_any_way_will_do(netlink: Netlink, local_route: LocalRoute | None) -> None:
-    assert way_to(netlink, "") == local_route
+    assert local_route_to(netlink, "") == local_route
 
 
 def threads() -> list[threading.Thread]:
@@ -142,7 +142,7 @@ def test_a_change_is_told_once() -> None:
             await until(routes, LocalRoute("lo", "127.0.0.1"))
             for _ in range(100):
                 routes.aim("localhost")
-            routes._become(routes.local_route)
+            routes._update(routes.local_route)
             assert not routes.changed.is_set()
 
     asyncio.run(main())
@@ -160,7 +160,7 @@ def test_what_the_kernel_tells_is_logged_where_it_is_known() -> None:
             UNKNOWN,
         ):
             routes.changed.clear()
-            routes._become(local_route)
+            routes._update(local_route)
             assert routes.local_route == local_route
             assert routes.changed.is_set()
 
@@ -206,7 +206,7 @@ def test_while_netlink_fails_nothing_is_held_back_and_it_is_tried_again() -> Non
 
     async def main() -> None:
         routes = Failing(*errors)
-        routes._become(None)
+        routes._update(None)
         routes.changed.clear()
         routes.aim("127.0.0.1")
         seen = []
@@ -269,7 +269,7 @@ class Interrupted(Netlink):
 def asked(netlink: Netlink, target: str = "") -> tuple[LocalRoute | None, list[float | None]]:
     async def main() -> tuple[LocalRoute | None, list[float | None]]:
         routes = Failing()
-        return routes._asked(netlink, target, None), routes.pauses_s
+        return routes._query_with_retries(netlink, target, None), routes.pauses_s
 
     return asyncio.run(main())
 
@@ -299,7 +299,7 @@ def test_an_error_that_is_no_answer_is_not_taken_for_no_way(code: int) -> None:
             raise NetlinkError(code, "zq")
 
     with pytest.raises(NetlinkError):
-        way_to(Busy({2: ETH}), THERE)
+        local_route_to(Busy({2: ETH}), THERE)
 
 
 OLD, NEW = "2001:db8::1", "2001:db8::2"
@@ -338,15 +338,15 @@ class Addressed(Netlink):
     ),
 )
 def test_an_address_is_held_for_as_long_as_it_is_valid(netlink: Netlink, address: str) -> None:
-    assert way_to(netlink, THERE, held=LocalRoute("eth0", OLD)) == LocalRoute("eth0", address)
+    assert local_route_to(netlink, THERE, current=LocalRoute("eth0", OLD)) == LocalRoute("eth0", address)
 
 
 def test_an_address_is_not_held_on_another_interface_nor_without_a_carrier() -> None:
     netlink = Addressed(NEW, (2, OLD, 0), (2, NEW, 0))
-    assert way_to(netlink, THERE, held=LocalRoute("wlan0", OLD)) == LocalRoute("eth0", NEW)
-    assert way_to(netlink, THERE, held=UNKNOWN) == LocalRoute("eth0", NEW)
+    assert local_route_to(netlink, THERE, current=LocalRoute("wlan0", OLD)) == LocalRoute("eth0", NEW)
+    assert local_route_to(netlink, THERE, current=UNKNOWN) == LocalRoute("eth0", NEW)
     netlink._links[2] = UNPLUGGED
-    assert way_to(netlink, THERE, held=LocalRoute("eth0", OLD)) is None
+    assert local_route_to(netlink, THERE, current=LocalRoute("eth0", OLD)) is None
 
 
 def test_a_second_ipv4_address_holds_by_its_local_one() -> None:
@@ -358,8 +358,8 @@ def test_a_second_ipv4_address_holds_by_its_local_one() -> None:
             ]
 
     netlink = PointToPoint({2: ETH}, routes={THERE: (2, "192.0.2.8")})
-    assert way_to(netlink, THERE, held=LocalRoute("eth0", "192.0.2.7")) == LocalRoute("eth0", "192.0.2.7")
-    assert way_to(netlink, THERE, held=LocalRoute("eth0", "192.0.2.1")) == LocalRoute("eth0", "192.0.2.8")
+    assert local_route_to(netlink, THERE, current=LocalRoute("eth0", "192.0.2.7")) == LocalRoute("eth0", "192.0.2.7")
+    assert local_route_to(netlink, THERE, current=LocalRoute("eth0", "192.0.2.1")) == LocalRoute("eth0", "192.0.2.8")
 
 
 class Changes:
@@ -390,7 +390,7 @@ def followed(netlink: Netlink, *changes: Callable[[Routes], None]) -> list[Local
         told: list[LocalRoute | None] = []
 
         class Recorded(Routes):
-            def _tell(self, local_route: LocalRoute | None) -> None:
+            def _publish(self, local_route: LocalRoute | None) -> None:
                 told.append(local_route)
 
         routes = Recorded()

@@ -18,9 +18,9 @@ from structlog.testing import capture_logs
 from device.ipc.supervisor import WorkerState
 from device.lifecycle.deadlines import Deadlines
 from device.lifecycle.sd_notify import Notifier
-from device.room.state import RoomState
 from device.telemetry import state_file
 from device.telemetry.attributes import Attributes
+from device.telemetry.room_state import RoomState
 from device.telemetry.state_file import StateFile
 from device.telemetry.status import Status
 
@@ -138,7 +138,7 @@ def test_status_says_in_words_what_is_going_on(tmp_path: Path) -> None:
         attributes = Attributes()
         file = StateFile(tmp_path / "state.json")
         status = Status(attributes, Notifier(address=str(tmp_path / "notify")), file)
-        status.expect("camera")
+        status.worker("camera", WorkerState.STARTING, "")
         status.room(RoomState.LIVE, "")
         assert attributes.snapshot()["device.state"] == "starting"
         status.worker("camera", WorkerState.LIVE, "")

@@ -1,4 +1,4 @@
-"""Whoever looks after a stay has to let go of it at once."""
+"""A session's monitor and sampler end at once when they are cancelled."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from device.room.session_monitor import SessionMonitor
-from device.telemetry.transport_stats import sample
+from device.telemetry.sampler import Sampler
 
 if TYPE_CHECKING:
+    from livekit import rtc
+
     from device.network.probe import Probe
     from device.network.route import Routes
-    from device.room.liveness import TransportStats
     from device.room.session import Session
 
 _SOON_S = 5.0
@@ -32,14 +33,18 @@ class FakeRoom:
         return await self.answer
 
 
-class FakeSession(SimpleNamespace):
-    async def transport_stats(self) -> TransportStats | None:
-        return await sample(self.room)
+def sampled_track() -> Any:
+    async def get_stats() -> list[object]:
+        return []
+
+    return SimpleNamespace(fed=0, track=SimpleNamespace(name="camera", get_stats=get_stats))
 
 
-def looking_after(room: FakeRoom) -> asyncio.Task[None]:
-    session = FakeSession(
-        room=room, url="ws://x", permitted=True, reconnecting=False, fed=dict, changed=asyncio.Event()
+async def monitored(room: FakeRoom) -> None:
+    """Sample a room's statistics and watch the session, as a session does."""
+    sampler = Sampler(cast("rtc.Room", room), lambda: [sampled_track()])
+    session = SimpleNamespace(
+        sampler=sampler, url="ws://x", permitted=True, reconnecting=False, changed=asyncio.Event()
     )
     routes = SimpleNamespace(local_route=None, changed=asyncio.Event())
     monitor = SessionMonitor(
@@ -48,26 +53,28 @@ def looking_after(room: FakeRoom) -> asyncio.Task[None]:
         urls=(),
         stall_s=4.0,
         probe_s=2.0,
-        on_look=lambda: None,
+        on_step=lambda: None,
     )
-    return asyncio.create_task(monitor.while_live(cast("Session", session), lambda _: None))
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(sampler.run())
+        tasks.create_task(monitor.while_live(cast("Session", session), lambda _: None))
 
 
 @pytest.mark.parametrize("turns", range(8))
 def test_a_cancellation_that_comes_with_the_statistics_is_not_lost(turns: int) -> None:
-    """A room that ends answers the last question and ends the vigil in the same moment."""
+    """A room that ends answers the last query and ends the session in the same moment."""
 
     async def main() -> None:
         room = FakeRoom()
-        looking = looking_after(room)
+        watching = asyncio.create_task(monitored(room))
         await room.asked.wait()
         room.answer.set_result(SimpleNamespace(publisher_stats=()))
         for _ in range(turns):
             await asyncio.sleep(0)
-        assert looking.cancel()
+        assert watching.cancel()
         async with asyncio.timeout(_SOON_S):
-            await asyncio.wait({looking})
-        assert looking.cancelled()
-        assert asyncio.all_tasks() == {asyncio.current_task()}  # or the loop tells of each that is destroyed
+            await asyncio.wait({watching})
+        assert watching.cancelled()
+        assert asyncio.all_tasks() == {asyncio.current_task()}  # or the loop logs each that is destroyed
 
     asyncio.run(main())

@@ -39,7 +39,7 @@ def test_the_real_process_draws_it() -> None:
     fed: list[AccessUnit] = []
 
     async def main() -> None:
-        real = Slate(title="Porch", width=640, height=480, deliver=fed.append)
+        real = Slate("camera", title="Porch", width=640, height=480, deliver=fed.append)
         real.show("nothing came for 2 s")
         await _until(lambda: len(fed) >= 2)
         real.hide()
@@ -62,7 +62,7 @@ def test_hiding_ends_a_process_that_still_draws(tmp_path: Path, monkeypatch: pyt
     stand_in(tmp_path / "python", "exec sleep 1000", monkeypatch)
 
     async def main() -> None:
-        real = Slate(title="Porch", width=640, height=480, deliver=lambda _: None)
+        real = Slate("camera", title="Porch", width=640, height=480, deliver=lambda _: None)
         for _ in range(3):
             real.show("x")
             await _until(lambda: living_descendants(os.getpid()))
@@ -80,7 +80,7 @@ def test_hiding_at_any_moment_of_its_start_leaves_nothing(tmp_path: Path, monkey
     stand_in(tmp_path / "python", "exec sleep 1000", monkeypatch)
 
     async def main() -> None:
-        real = Slate(title="Porch", width=640, height=480, deliver=lambda _: None)
+        real = Slate("camera", title="Porch", width=640, height=480, deliver=lambda _: None)
         for turns in range(40):
             real.show("x")
             for _ in range(turns):
@@ -99,7 +99,7 @@ def test_closing_at_any_moment_of_its_start_leaves_nothing(
     stand_in(tmp_path / "python", "exec sleep 1000", monkeypatch)
 
     async def main() -> None:
-        real = Slate(title="Porch", width=640, height=480, deliver=lambda _: None)
+        real = Slate("camera", title="Porch", width=640, height=480, deliver=lambda _: None)
         real.show("x")
         for _ in range(turns):
             await asyncio.sleep(0)
@@ -124,11 +124,11 @@ def test_a_process_that_fails_is_a_log_line(
     script: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stand_in(tmp_path / "python", script, monkeypatch)
-    monkeypatch.setattr(slate, "_DRAWING_S", 1.0 if "sleep" in script else LIMIT_S)
+    monkeypatch.setattr(slate, "_DRAW_S", 1.0 if "sleep" in script else LIMIT_S)
     fed: list[AccessUnit] = []
 
     async def main(lines: list[EventDict]) -> None:
-        real = Slate(title="Porch", width=640, height=480, deliver=fed.append)
+        real = Slate("camera", title="Porch", width=640, height=480, deliver=fed.append)
         real.show("x")
         await _until(lambda: _failures(lines))
         real.hide()
@@ -144,7 +144,7 @@ def test_no_interpreter_at_all_is_a_log_line(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(sys, "executable", str(tmp_path / "none"))
 
     async def main(lines: list[EventDict]) -> None:
-        real = Slate(title="Porch", width=640, height=480, deliver=lambda _: None)
+        real = Slate("camera", title="Porch", width=640, height=480, deliver=lambda _: None)
         real.show("x")
         await _until(lambda: _failures(lines))
         real.hide()

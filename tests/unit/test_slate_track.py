@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from device.media.picture import AccessUnit
 
-UNIT = b"\0\0\0\1\x67"
+UNIT, GENERIC = b"\0\0\0\1\x67", b"\0\0\0\1\x68"
 DRAWING_S = 0.5
 
 
@@ -31,7 +31,7 @@ class Quick(Slate):
         self.fed: list[tuple[float, AccessUnit]] = []
         self.drawn: list[list[str]] = []
         self._failures = failures
-        super().__init__(title=title, width=1280, height=720, deliver=self._deliver_at)
+        super().__init__("camera", title=title, width=1280, height=720, deliver=self._deliver_at)
 
     def _deliver_at(self, unit: AccessUnit) -> None:
         self.fed.append((asyncio.get_running_loop().time() - 1000, unit))
@@ -40,9 +40,11 @@ class Quick(Slate):
     def moments(self) -> list[float]:
         return [round(moment, 2) for moment, _ in self.fed]
 
-    async def _drawn(self, lines: list[str]) -> bytes:
-        self.drawn.append(lines)
+    async def _draw(self, lines: list[str]) -> bytes:
         await asyncio.sleep(DRAWING_S)
+        if lines == ["No picture at this moment"]:
+            return GENERIC
+        self.drawn.append(lines)
         if len(self.drawn) <= self._failures:
             raise RuntimeError("the slate could not be drawn: MemoryError")
         return UNIT
@@ -79,7 +81,7 @@ def test_each_repeat_is_a_key_frame_of_its_own_time_and_number() -> None:
 
 def test_who_comes_sees_it_at_once_and_once_more_when_the_subscription_stands() -> None:
     quick = Quick()
-    moments = played(quick, (0, lambda: quick.show("x")), (2.2, quick.welcome), until_s=5)
+    moments = played(quick, (0, lambda: quick.show("x")), (2.2, quick.viewer_joined), until_s=5)
     assert moments[:3] == [0.5, 1.5, 2.2]
     assert 2.4 <= moments[3] <= 2.8
     assert moments[4:] == [pytest.approx(moments[3] + 1), pytest.approx(moments[3] + 2)]
@@ -87,7 +89,7 @@ def test_who_comes_sees_it_at_once_and_once_more_when_the_subscription_stands() 
 
 def test_a_crowd_makes_no_flood_and_nothing_comes_twice_at_once() -> None:
     quick = Quick()
-    crowd = [(1 + each / 50, quick.welcome) for each in range(500)]
+    crowd = [(1 + each / 50, quick.viewer_joined) for each in range(500)]
     moments = played(quick, (0, lambda: quick.show("x")), *crowd, until_s=20)
     gaps_s = [later - sooner for sooner, later in pairwise(moments)]
     assert max(gaps_s) <= 1.01
@@ -100,7 +102,13 @@ def test_a_crowd_makes_no_flood_and_nothing_comes_twice_at_once() -> None:
 
 def test_nobody_is_welcomed_before_it_is_drawn_or_after_it_is_hidden() -> None:
     quick = Quick()
-    acts = ((0, quick.welcome), (1, lambda: quick.show("x")), (1.1, quick.welcome), (4, quick.hide), (5, quick.welcome))
+    acts = (
+        (0, quick.viewer_joined),
+        (1, lambda: quick.show("x")),
+        (1.1, quick.viewer_joined),
+        (4, quick.hide),
+        (5, quick.viewer_joined),
+    )
     moments = played(quick, *acts, until_s=10)
     assert moments[0] == 1.5
     assert max(moments) < 4
@@ -129,18 +137,28 @@ def test_the_next_time_it_says_what_is_wrong_then() -> None:
     assert [why for _, why in quick.drawn] == ["a", "b"]
 
 
+def test_a_generic_slate_is_shown_while_the_specific_one_cannot_be_drawn() -> None:
+    """Also if the camera has never delivered: nothing had it drawn before then."""
+    quick = Quick(failures=10)
+    moments = played(quick, (0, lambda: quick.show("x")), until_s=60)
+    assert moments[0] < 12
+    assert {unit.payload for _, unit in quick.fed} == {GENERIC}
+    assert max(later - sooner for sooner, later in pairwise(moments)) < 1.1
+
+
 def test_a_picture_that_is_back_before_it_is_drawn_is_not_covered() -> None:
     quick = Quick()
     assert played(quick, (0, lambda: quick.show("x")), (0.49, quick.hide), until_s=10) == []
 
 
-def test_a_drawing_that_fails_is_a_log_line_and_tried_again() -> None:
+def test_a_drawing_that_fails_is_logged_and_repeated() -> None:
     quick = Quick(failures=3)
     with capture_logs() as lines:
-        moments = played(quick, (0, lambda: quick.show("x")), until_s=120)
+        played(quick, (0, lambda: quick.show("x")), until_s=120)
     assert len(quick.drawn) == 4
-    assert moments[0] == pytest.approx(3 * 15 + 4 * DRAWING_S)
-    assert len(moments) > 60
+    specific = [moment for moment, unit in quick.fed if unit.payload == UNIT]
+    assert specific[0] == pytest.approx(3 * 15 + 4 * DRAWING_S)
+    assert len(specific) > 60
     told = _failures(lines)
     assert [line["why"] for line in told] == ["the slate could not be drawn: MemoryError"] * 2
     assert [line["times"] for line in told] == [1, 2]
@@ -160,7 +178,7 @@ def test_a_drawing_that_fails_is_a_log_line_and_tried_again() -> None:
     ),
 )
 def test_it_has_the_shape_of_the_picture_and_is_never_large(size: tuple[int, int], shown: tuple[int, int]) -> None:
-    stand_in = Slate(title="x", width=size[0], height=size[1], deliver=lambda _: None)
+    stand_in = Slate("camera", title="x", width=size[0], height=size[1], deliver=lambda _: None)
     assert (stand_in._width, stand_in._height) == shown
 
 

@@ -16,6 +16,7 @@ from device.config.schema import Microphone
 from device.lifecycle.deadlines import Deadlines
 from device.lifecycle.sd_notify import Notifier
 from device.streams.capture import capturing
+from device.streams.plan import plan_streams
 from device.telemetry.attributes import Attributes
 from device.telemetry.state_file import StateFile
 from device.telemetry.status import Status
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from device.media.picture import AccessUnit
-    from device.room.publications import Track
+    from device.tracks.track import Track
 
 pytestmark = pytest.mark.usefixtures("no_orphans")
 
@@ -78,11 +79,14 @@ class Scene:
         """Capture; wait for each condition, and do then what belongs to it."""
 
         async def main() -> None:
-            async with capturing(self.config, self.status, self.deadlines) as tracks, asyncio.timeout(LIMIT_S):
+            async with (
+                capturing(plan_streams(self.config), observer=self.status, deadlines=self.deadlines) as streams,
+                asyncio.timeout(LIMIT_S),
+            ):
                 for condition, act in scenes:
                     while not condition():  # of what other processes do  # noqa: ASYNC110
                         await asyncio.sleep(0.01)
-                    act(tracks)
+                    act([each.track for each in streams])
 
         asyncio.run(main())
 
@@ -163,7 +167,7 @@ def test_who_comes_while_the_camera_is_away_sees_the_slate_at_once(
 
     def welcome(tracks: list[Track]) -> None:
         for track in tracks:
-            track.welcome()
+            track.viewer_joined()
 
     scene.play((lambda: scene.delivered, welcome), (lambda: len(scene.delivered) >= 3, nothing))
     [first, second, third] = [unit.captured_at_us / 1e6 for unit in scene.delivered[:3]]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from device.clock import epoch_of_us, monotonic_us
 from device.encoders.x264 import X264Encoder
-from device.media.colour import customary
+from device.media.colour import default_colour
 from device.media.picture import AccessUnit, FramePicture
 from device.sources import strip
 from device.sources.pattern import PatternSource
@@ -83,7 +83,7 @@ def test_it_survives_strong_compression(width: int, height: int, fps: int, bitra
         bitrate_bps=bitrate_bps,
         bitrate_max_bps=2_500_000,
         keyframe_interval_s=10,
-        colour=customary(height),
+        colour=default_colour(height),
         sink=units.append,
     )
     decoder = av.CodecContext.create("h264", "r")

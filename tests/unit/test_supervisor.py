@@ -170,7 +170,7 @@ def test_a_worker_that_nothing_kills_is_left_alone_and_said_to_need_a_reboot() -
         stalled = WorkerProcess(name="camera", on_message=lambda _: None)
         chatter = asyncio.create_task(asyncio.Event().wait())
         began = time.monotonic()
-        await child._ended(Immortal(process), stalled, chatter, fell=False)  # type: ignore[arg-type]
+        await child._ended(Immortal(process), stalled, chatter, gone=False)  # type: ignore[arg-type]
         took_s = time.monotonic() - began
         await process.wait()
         return stalled.last_words, took_s

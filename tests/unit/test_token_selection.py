@@ -18,10 +18,10 @@ from device.identity import derived_identity
 from device.network.probe import ProbeResult
 from device.network.resolver import Resolver
 from device.redaction import redacted
-from device.room.join_policy import IdentityHolder
 from device.telemetry.attributes import Attributes
 from device.tokens import selection as credentials
 from device.tokens.endpoint import read_headers
+from device.tokens.join_token import IdentityHolder
 from device.tokens.selection import ApiKey, Endpoint, TokenFile
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def test_the_file_comes_before_systemd(tmp_path: Path, systemd: Path) -> None:
 def test_several_in_the_directory_of_systemd(tmp_path: Path, systemd: Path) -> None:
     (systemd / "token").write_text(token())
     (systemd / "api_key").write_text("k")
-    assert "token and api_key both" in refusal(tmp_path, directory=systemd)
+    assert "token and api_key are both" in refusal(tmp_path, directory=systemd)
 
 
 def failure(local_route: TokenFile | Endpoint | ApiKey) -> str:
@@ -190,7 +190,7 @@ NOT_TOKENS: tuple[tuple[bytes | None, str], ...] = (
     (b"", "is empty"),
     (b" \n\n", "is empty"),
     (b"\xef\xbb\xbf\r\n", "is empty"),
-    (b"\x00\xff\xfe\x80" * 9, "bytes beyond ASCII"),
+    (b"\x00\xff\xfe\x80" * 9, "bytes that are not ASCII"),
     ("a.b.c".encode("utf-16"), "is UTF-16 text; save it as UTF-8"),
     (SECRET.encode(), "is not a LiveKit access token"),
     (b"\0\1\2\3", "is not a LiveKit access token"),
@@ -237,7 +237,7 @@ def test_what_editors_leave_around_a_token_or_a_secret_is_no_part_of_it(tmp_path
     (
         (None, "cannot be read: No such file"),
         (b"", "is empty"),
-        (b"\xff\xfe\x80", "bytes beyond ASCII"),
+        (b"\xff\xfe\x80", "bytes that are not ASCII"),
         (f"LIVEKIT_API_SECRET={SECRET}".encode(), "holds LIVEKIT_API_SECRET=..."),
         (f'api_secret = "{SECRET}"'.encode(), "holds api_secret=..."),
         (f'"{SECRET}"'.encode(), "in quotes"),
@@ -268,7 +268,7 @@ def test_a_headers_file_that_is_none_is_named_with_its_line(tmp_path: Path, cont
 def test_a_headers_file_that_is_binary_or_missing(tmp_path: Path) -> None:
     (tmp_path / "headers").write_bytes(b"\xff\x80")
     local_route = select(tmp_path, endpoint="http://127.0.0.1:1/", endpoint_headers_file="headers")
-    assert "bytes beyond ASCII" in failure(local_route)
+    assert "bytes that are not ASCII" in failure(local_route)
     (tmp_path / "headers").unlink()
     assert "No such file" in failure(local_route)
 
@@ -377,7 +377,7 @@ def test_a_minted_token_has_the_grants_needed_and_no_more(tmp_path: Path) -> Non
         "metadata",
         "sha256",
     }
-    assert join_token.grants.lacking(("camera", "microphone")) == []
+    assert join_token.grants.missing_for(("camera", "microphone")) == []
 
 
 def test_each_minted_token_is_fresh_and_says_the_state_of_now(tmp_path: Path) -> None:

@@ -53,13 +53,13 @@ class WorkerLink:
 
 def test_told_once_at_the_limit_and_once_at_the_end() -> None:
     stillness = UnchangedDetector(limit_s=10)
-    looks = [(float(second), stillness.saw(second, same=5 <= second <= 20)) for second in range(30)]
+    looks = [(float(second), stillness.update(second, same=5 <= second <= 20)) for second in range(30)]
     assert [look for look in looks if look[1] is not None] == [(15, True), (21, False)]
 
 
 def test_one_change_begins_the_wait_anew_and_nothing_untold_is_over() -> None:
     stillness = UnchangedDetector(limit_s=10)
-    assert [stillness.saw(second, same=second % 9 != 0) for second in range(100)] == [None] * 100
+    assert [stillness.update(second, same=second % 9 != 0) for second in range(100)] == [None] * 100
 
 
 @given(st.lists(st.tuples(st.floats(0, 30), st.booleans()), max_size=80), st.floats(0.5, 60))
@@ -69,7 +69,7 @@ def test_it_is_told_when_and_only_when_it_is_so(looks: list[tuple[float, bool]],
         now += pause_s
         same_since = (now if same_since is None else same_since) if same else None
         still = same_since is not None and now - same_since >= limit_s
-        assert stillness.saw(now, same=same) == (None if still == told else still)
+        assert stillness.update(now, same=same) == (None if still == told else still)
         told = still
 
 
@@ -113,7 +113,7 @@ class Sensor:
     def run(self, seconds: float, luma: int, *, noisy: bool = False) -> None:
         for _ in range(round(seconds * 10)):
             self.link.now += 0.1
-            self.freeze_detector.look(FramePicture(frame=self._frame(luma, noisy=noisy), number=0, captured_at_us=0))
+            self.freeze_detector.check(FramePicture(frame=self._frame(luma, noisy=noisy), number=0, captured_at_us=0))
 
     def _frame(self, luma: int, *, noisy: bool) -> av.VideoFrame:
         frame = av.VideoFrame(self._width, 120, "yuv420p")

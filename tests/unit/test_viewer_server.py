@@ -138,7 +138,7 @@ def test_failing_mint_is_reported_shortly() -> None:
 
     with capture_logs() as logs:
         ((status, headers, text),) = ask(("/token", {}), mint=mint)
-    assert (status, text) == (503, "No token can be had right now.")
+    assert (status, text) == (503, "No token is available now.")
     assert headers["Cache-Control"] == "no-store"
     failed = {"event": "viewer.token_failed", "peer": "127.0.0.1", "error": ANY, "log_level": "warning"}
     assert failed in logs

@@ -23,12 +23,21 @@ from device.errors import InternalError, WorkerRequestError
 from device.ipc import requests
 from device.ipc.messages import Capturing, Done, Job, SetPace
 from device.ipc.supervisor import WorkerState
-from device.ipc.worker_process import running
 from device.media.block import Block
 from device.media.picture import AccessUnit
 from tests.support.children import living_descendants
 from tests.unit.workers.rogue import WRONG_PPM
-from tests.unit.workers.watched import CAMERA, LIMIT_S, MICROPHONE, REAL, ROGUE, Watcher, rogue_job, supervised
+from tests.unit.workers.watched import (
+    CAMERA,
+    LIMIT_S,
+    MICROPHONE,
+    REAL,
+    ROGUE,
+    Watcher,
+    rogue_job,
+    run_worker,
+    supervised,
+)
 
 if TYPE_CHECKING:
     from device.ipc.framing import Received
@@ -185,8 +194,8 @@ def test_a_reply_is_not_due_before_the_worker_has_started(monkeypatch: pytest.Mo
         return [line["request"] for line in lines if line["event"] == "worker.request_unanswered"]
 
     async def act(watcher: Watcher) -> None:
-        await watcher.supervisor.begun.wait()
-        assert watcher.supervisor.requests.post(SetPace(ppm=5.0))
+        while not watcher.supervisor.requests.post(SetPace(ppm=5.0)):  # until the process is there  # noqa: ASYNC110
+            await asyncio.sleep(0)
         await watcher.until(lambda: watcher.media)
         assert unanswered() == []  # the worker took longer to start than a reply may take
         await watcher.until(unanswered)
@@ -282,7 +291,7 @@ def test_odd_log_lines_of_a_worker_do_no_harm() -> None:
 def test_commands_are_answered_failures_logged_and_without_a_worker_dropped() -> None:
     async def act(watcher: Watcher) -> None:
         fine, wrong = SetPace(ppm=5.0), SetPace(ppm=WRONG_PPM)
-        with pytest.raises(WorkerRequestError, match=r"cannot be asked now \(SetPace\)"):
+        with pytest.raises(WorkerRequestError, match=r"cannot take a request now \(SetPace\)"):
             await watcher.supervisor.requests.request(fine)
         await watcher.until(lambda: watcher.pids)
         assert watcher.supervisor.requests.post(fine)
@@ -328,7 +337,7 @@ def test_a_worker_that_reads_nothing_is_sent_a_bounded_amount() -> None:
         heard = asyncio.Event()
         async with (
             asyncio.timeout(LIMIT_S),
-            running(name="rogue", module=ROGUE, job=rogue_job("live"), on_message=lambda _: heard.set()) as child,
+            run_worker(ROGUE, rogue_job("live"), lambda _: heard.set()) as child,
         ):
             await heard.wait()
             [pid] = living_descendants(os.getpid())
@@ -369,7 +378,7 @@ def test_leaving_may_happen_at_any_moment_of_a_start() -> None:
 def test_even_a_deaf_worker_is_gone_within_its_second() -> None:
     async def main() -> float:
         heard = asyncio.Event()
-        async with running(name="rogue", module=ROGUE, job=rogue_job("deaf"), on_message=lambda _: heard.set()):
+        async with run_worker(ROGUE, rogue_job("deaf"), lambda _: heard.set()):
             async with asyncio.timeout(LIMIT_S):
                 await heard.wait()
             begin = time.monotonic()
@@ -389,7 +398,7 @@ def test_the_real_workers_deliver(module: str) -> None:
             if len(messages) >= 15:
                 enough.set()
 
-        async with running(name="worker", module=module, job=REAL[module], on_message=on_message) as child:
+        async with run_worker(module, REAL[module], on_message) as child:
             async with asyncio.timeout(LIMIT_S):
                 await enough.wait()
             assert not child.gone.done()
@@ -427,7 +436,7 @@ def test_the_real_workers_deliver(module: str) -> None:
 )
 def test_a_real_worker_that_cannot_says_why(module: str, job: Job, said: str) -> None:
     async def main() -> str:
-        async with running(name="worker", module=module, job=job, on_message=lambda _: None) as child:
+        async with run_worker(module, job, lambda _: None) as child:
             async with asyncio.timeout(LIMIT_S):
                 await child.gone
         return child.gone.result()

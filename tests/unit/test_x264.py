@@ -208,5 +208,5 @@ def test_no_burst_is_longer_than_a_second_at_a_low_rate(bitrate_bps: int) -> Non
 
 
 def test_a_size_that_cannot_be_is_said() -> None:
-    with pytest.raises(EncoderError, match="x264 refuses 321x241"):
+    with pytest.raises(EncoderError, match="x264 does not accept 321x241"):
         Encoding(width=321, height=241)

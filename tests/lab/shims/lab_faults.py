@@ -42,9 +42,8 @@ async def _never(*_: object, **__: object) -> None:
 
 
 def _unanswered() -> None:
-    """Let the room's next look at its statistics have no end, not even the one that is set to it."""
-    session: Any = sys.modules["device.room.session"].Session
-    session.transport_stats = _never
+    """Let the session's monitor wait for ever, without the limit that its waits have."""
+    sys.modules["device.room.session_monitor"]._either = _never  # type: ignore[attr-defined]
 
 
 def _untaken() -> None:

@@ -100,12 +100,12 @@ class World:
         dead_at = self.sign_at + self.patience_s
         while True:
             step = self.policy.next(self.now)
-            if step.act is Action.END:
+            if step.action is Action.END:
                 assert self.now == dead_at
                 assert self.policy.silence() == f"nothing came for {self.patience_s:g} s"
                 self.deaths += 1
                 return False
-            assert step.act is Action.WATCH  # never a second worker beside the first
+            assert step.action is Action.WATCH  # never a second worker beside the first
             assert self.now < step.until <= dead_at
             assert step.until - self.now <= self.policy.stall_s / 4 + 1e-6
             if moment < step.until:
@@ -121,14 +121,14 @@ class World:
         assert MIN_DELAY_S <= delay_s <= CAP_S
         self.failures = min(self.failures + 1, 16)
         self.delays_s.append(delay_s)
-        assert self.policy.next(self.now) == Step(Action.REST, self.now + delay_s)
+        assert self.policy.next(self.now) == Step(Action.WAIT, self.now + delay_s)
         if life.appears_after_s is not None and life.appears_after_s < delay_s:
             self.now += life.appears_after_s
-            assert self.policy.next(self.now).act is Action.REST
+            assert self.policy.next(self.now).action is Action.WAIT
             self.policy.appeared(self.now)
             self.failures = 0
             return
-        assert self.policy.next(self.now + delay_s * 0.999).act is Action.REST
+        assert self.policy.next(self.now + delay_s * 0.999).action is Action.WAIT
         self.now += delay_s
 
     def expect(self, within_s: float) -> None:

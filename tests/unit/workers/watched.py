@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from device.ipc.messages import CameraJob, Job, MicrophoneJob
 from device.ipc.supervisor import Supervisor, WorkerPlan, WorkerState
+from device.ipc.worker_process import WorkerProcess, running, spawn
 from device.lifecycle.deadlines import Deadlines
 from device.media.block import Block
 from tests.support.children import alive
 from tests.unit.workers.rogue import POISON_US, SILENT
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from device.ipc.framing import Received
     from device.media.picture import AccessUnit
 
 ROGUE = "tests.unit.workers.rogue"
@@ -48,6 +51,13 @@ REAL: dict[str, Job] = {
 def rogue_job(mode: str, *, first: bool = True) -> MicrophoneJob:
     """Return what the rogue is to do; without `first` it does not say who it is."""
     return replace(MICROPHONE, source=mode, path="" if first else SILENT)
+
+
+@asynccontextmanager
+async def run_worker(module: str, job: Job, on_message: Callable[[Received], None]) -> AsyncIterator[WorkerProcess]:
+    """Run one worker without a supervisor."""
+    async with running(await spawn(name="worker", module=module, job=job), on_message=on_message) as child:
+        yield child
 
 
 class Watcher:

@@ -1,0 +1,69 @@
+"""Completion for bash, from the command line's own parser."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from debian.manual import arguments, commands, value_of
+from device import cli
+
+if TYPE_CHECKING:
+    import argparse
+
+_SCRIPT = """# bash completion for livekit-device; made from its own parser when the package is built
+
+_livekit_device() {{
+    local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD - 1]}} command= word words=
+    for word in "${{COMP_WORDS[@]:1:COMP_CWORD - 1}}"; do
+        case $word in
+            {names}) command=$word; break ;;
+        esac
+    done
+    case $command:$previous in
+{values}
+    esac
+    case $command in
+{options}
+        *) words="{commands} {own}" ;;
+    esac
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+}}
+
+complete -F _livekit_device livekit-device
+"""
+_PATHS = ("FILE", "PATH")
+
+
+def completion() -> str:
+    """Return the script: commands, each one's options, and files or choices where an option takes them."""
+    parser = cli._parser()  # noqa: SLF001
+    known = commands(parser)
+    values = [line for name, command in known.items() for line in _values(name, command)]
+    options = [f'        {name}) words="{_options(command)}" ;;' for name, command in known.items()]
+    return _SCRIPT.format(
+        names="|".join(known),
+        values="\n".join(values),
+        options="\n".join(options),
+        commands=" ".join(known),
+        own=_options(parser),
+    )
+
+
+def _options(parser: argparse.ArgumentParser) -> str:
+    return " ".join(option for action in arguments(parser) for option in action.option_strings)
+
+
+def _values(name: str, parser: argparse.ArgumentParser) -> list[str]:
+    lines = []
+    for action in arguments(parser):
+        if not action.option_strings or not (value := value_of(action)):
+            continue
+        options = "|".join(f"{name}:{option}" for option in action.option_strings)
+        if value in _PATHS:
+            reply = 'compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$current")'
+        elif action.choices:
+            reply = f'mapfile -t COMPREPLY < <(compgen -W "{" ".join(map(str, action.choices))}" -- "$current")'
+        else:
+            reply = "COMPREPLY=()"  # anything
+        lines.append(f"        {options}) {reply}; return ;;")
+    return lines

@@ -1,0 +1,62 @@
+"""What each stream captures, and the interface that gets its state. Importable without the SDK."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from device.clock import monotonic_us
+from device.config.schema import least_camera_stall_s
+from device.identity import derived_identity
+from device.ipc.messages import CameraJob, MicrophoneJob
+from device.ipc.supervisor import WorkerPlan
+
+if TYPE_CHECKING:
+    from device.config.schema import Config
+    from device.ipc.supervisor import WorkerState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamPlan:
+    """A worker (its name is the stream's), the title of the slate, and whether sound is processed by the SDK."""
+
+    worker: WorkerPlan
+    title: str = ""
+    processing: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.worker.name
+
+
+class StreamObserver(Protocol):
+    """Gets the state of each stream, by its name."""
+
+    def worker(self, name: str, state: WorkerState, why: str) -> None:
+        """Note the state of the stream's worker; `why` is for viewers."""
+
+    def failed(self, name: str, why: str) -> None:
+        """Note why the stream's worker ended; `why` is for operators."""
+
+    def sending(self, name: str, text: str) -> None:
+        """Note size, rate and bitrate of a video stream, as text."""
+
+
+def plan_streams(config: Config) -> list[StreamPlan]:
+    """Return a plan for each source that is not off, in the order in which they are started."""
+    plans = []
+    epoch_us = monotonic_us()
+    identity = config.room.identity or config.room.display_name or derived_identity()
+    if (camera := config.camera).source != "off":
+        job = CameraJob(**camera.model_dump(), identity=identity, epoch_us=epoch_us)
+        stall_s = max(config.watch.camera_stall_s, least_camera_stall_s(camera))
+        worker = WorkerPlan(name="camera", module="device.workers.camera", job=job, stall_s=stall_s)
+        plans.append(StreamPlan(worker=worker, title=config.room.display_name or identity))
+    if (microphone := config.microphone).source != "off":
+        sound = MicrophoneJob(**microphone.model_dump(exclude={"processing"}), epoch_us=epoch_us)
+        stall_s = config.watch.microphone_stall_s
+        worker = WorkerPlan(name="microphone", module="device.workers.microphone", job=sound, stall_s=stall_s)
+        # Noise suppression would remove a steady tone, and a file is published as it was made.
+        processing = microphone.processing and microphone.source == "pyaudio"
+        plans.append(StreamPlan(worker=worker, processing=processing))
+    return plans

@@ -1,0 +1,86 @@
+"""A stream: one capture with a name, a worker that produces units, and the consumers of the units."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from device.ipc.messages import CameraJob, MicrophoneJob
+from device.ipc.requester import Requester
+from device.ipc.supervisor import Supervisor, WorkerState
+from device.streams.fanout import Fanout
+from device.streams.slate import Slate
+from device.tracks.audio import AudioTrack
+from device.tracks.video import VideoTrack
+
+if TYPE_CHECKING:
+    from device.ipc.worker_process import SpawnedWorker
+    from device.lifecycle.deadlines import Deadlines
+    from device.streams.plan import StreamObserver, StreamPlan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """One complete stream. `slate` substitutes for the worker in front of the consumers; video streams have one."""
+
+    name: str
+    supervisor: Supervisor
+    consumers: Fanout[Any]
+    track: VideoTrack | AudioTrack
+    slate: Slate | None = None
+
+    async def run(self) -> None:
+        """Capture and publish until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.supervisor.run(), name=f"{self.name}-worker")
+            tasks.create_task(self.track.run(), name=f"{self.name}-track")
+
+    async def aclose(self) -> None:
+        """Free the slate and the track, after `run` has ended."""
+        if self.slate is not None:
+            await self.slate.aclose()
+        await self.track.aclose()
+
+
+def build_stream(
+    plan: StreamPlan, *, spawned: SpawnedWorker | None, observer: StreamObserver, deadlines: Deadlines
+) -> Stream:
+    """Return the stream of a plan, around a worker that was started ahead, if any."""
+    name, slate = plan.name, None
+    requests, consumers = Requester(name), Fanout[Any](name)
+    track: VideoTrack | AudioTrack
+    match plan.worker.job:
+        case CameraJob() as job:
+            slate = Slate(name, title=plan.title, width=job.width, height=job.height, deliver=consumers.deliver)
+            track = VideoTrack(
+                name,
+                job,
+                send=requests.post,
+                on_viewer=slate.viewer_joined,
+                on_summary=lambda text: observer.sending(name, text),
+            )
+        case MicrophoneJob() as job:
+            track = AudioTrack(name, job, processing=plan.processing, send=requests.post)
+    consumers.add(track, essential=True)
+
+    def on_state(state: WorkerState, why: str) -> None:
+        if state is WorkerState.LIVE:
+            if slate is not None:
+                slate.hide()
+            consumers.worker_started()
+        elif state is not WorkerState.STARTING and slate is not None:
+            slate.show(why)
+        observer.worker(name, state, why)
+
+    supervisor = Supervisor(
+        plan.worker,
+        requests=requests,
+        spawned=spawned,
+        on_media=consumers.deliver,
+        on_state=on_state,
+        on_notice=lambda text: observer.worker(name, WorkerState.LIVE, text),
+        on_failure=lambda why: observer.failed(name, why),
+        deadlines=deadlines,
+    )
+    return Stream(name=name, supervisor=supervisor, consumers=consumers, track=track, slate=slate)

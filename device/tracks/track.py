@@ -1,0 +1,41 @@
+"""What a session needs of a track."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from livekit import rtc
+
+
+class Track(Protocol):
+    """One track of the device; it lives as long as the process, and is published again in every Room.
+
+    `fed` counts the units or blocks that the SDK was given. `muted` lasts as long as the process: what the room has
+    muted stays muted in the next session.
+    """
+
+    fed: int
+    muted: bool
+
+    @property
+    def track(self) -> rtc.LocalVideoTrack | rtc.LocalAudioTrack: ...
+
+    def options(self) -> rtc.TrackPublishOptions: ...
+
+    def start_publication(self) -> None:
+        """Get ready for a new publication."""
+
+    def unmuted(self) -> None:
+        """Note that viewers receive this track again."""
+
+    def viewer_joined(self) -> None:
+        """Note that a viewer has joined who has not received anything yet."""
+
+    def sampled(self, sent: int, *, fed: int, lost: float) -> None:
+        """Note how many frames or packets the SDK has sent.
+
+        `fed` is how many units or blocks it had been given by then, `lost` which share of the packets was lost, 0 to 1.
+        """
+
+    async def aclose(self) -> None: ...

@@ -1,0 +1,162 @@
+"""Two cameras and two microphones through one session: one of each fails, the others are unaffected."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections import Counter
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from livekit import rtc
+from structlog.testing import capture_logs
+
+from device.ipc.supervisor import WorkerPlan, WorkerState
+from device.lifecycle.deadlines import Deadlines
+from device.room.session import Session
+from device.streams.capture import capturing
+from device.streams.plan import StreamPlan
+from device.telemetry.attributes import Attributes
+from device.telemetry.room_state import PublishState
+from device.tokens.grants import read_grants
+from device.tokens.join_token import JoinToken
+from tests.support.tokens import token
+from tests.unit.workers.watched import CAMERA, MICROPHONE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, MutableMapping, Sequence
+
+    from device.ipc.messages import Job
+    from device.telemetry.sampler import Sample
+    from tests.support.livekit_server import Server
+
+LIMIT_S = 60.0
+STALL_S = 2.0
+SLATE = (480, 360)
+JOBS: dict[str, Job] = {
+    "front": replace(CAMERA, width=640, height=360),
+    "back": replace(CAMERA, width=640, height=480),
+    "hall": MICROPHONE,
+    "cellar": MICROPHONE,
+}
+
+
+@dataclass
+class Observer:
+    """What the streams report, by name."""
+
+    states: dict[str, list[WorkerState]] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+    texts: dict[str, str] = field(default_factory=dict)
+
+    def worker(self, name: str, state: WorkerState, _why: str) -> None:
+        self.states.setdefault(name, []).append(state)
+
+    def failed(self, name: str, _why: str) -> None:
+        self.failures.append(name)
+
+    def sending(self, name: str, text: str) -> None:
+        self.texts[name] = text
+
+
+@dataclass
+class Received:
+    """What a subscriber decodes, by the name of the track."""
+
+    sizes: dict[str, Counter[tuple[int, int]]] = field(default_factory=dict)
+    blocks: Counter[str] = field(default_factory=Counter)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def on_track(self, track: rtc.RemoteTrack, *_: object) -> None:
+        self.tasks.add(asyncio.create_task(self._decode(track)))
+
+    async def _decode(self, track: rtc.RemoteTrack) -> None:
+        if isinstance(track, rtc.RemoteVideoTrack):
+            async with aclosing(rtc.VideoStream(track)) as pictures:
+                async for each in pictures:
+                    self.sizes.setdefault(track.name, Counter())[each.frame.width, each.frame.height] += 1
+        else:
+            async with aclosing(rtc.AudioStream(track)) as blocks:
+                async for _ in blocks:
+                    self.blocks[track.name] += 1
+
+
+def plan(name: str, job: Job) -> StreamPlan:
+    kind = "camera" if name in ("front", "back") else "microphone"
+    worker = WorkerPlan(name=name, module=f"device.workers.{kind}", job=job, stall_s=STALL_S)
+    return StreamPlan(worker=worker, title=name)
+
+
+async def until(holds: Callable[[], object]) -> None:
+    while not holds():  # what other processes do  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+
+
+def test_one_camera_and_one_microphone_fail_alone(server: Server, room: str) -> None:
+    with capture_logs() as lines:
+        asyncio.run(scenario(server, room, lines))
+
+
+async def scenario(server: Server, room: str, lines: Sequence[MutableMapping[str, Any]]) -> None:
+    observer, received = Observer(), Received()
+    publications: dict[str, PublishState] = {}
+    samples: list[Sample] = []
+    jwt = token(server, room, identity="device", publish=True)
+    subscriber = rtc.Room()
+    subscriber.on("track_subscribed", received.on_track)
+    await subscriber.connect(server.url, token(server, room), rtc.RoomOptions(auto_subscribe=True))
+    plans = [plan(name, job) for name, job in JOBS.items()]
+    try:
+        async with (
+            asyncio.timeout(LIMIT_S),
+            capturing(plans, observer=observer, deadlines=Deadlines()) as streams,
+            asyncio.TaskGroup() as tasks,
+        ):
+            assert [each.name for each in streams] == list(JOBS)
+            session = Session(
+                JoinToken(url=server.url, token=jwt, grants=read_grants(jwt)),
+                tracks=[each.track for each in streams],
+                attributes=Attributes(),
+                on_publication=publications.__setitem__,
+            )
+            session.sampler.listeners.append(samples.append)
+            running = tasks.create_task(session.run())
+            await until(
+                lambda: (
+                    received.sizes.get("front", Counter())[640, 360] > 30
+                    and received.sizes.get("back", Counter())[640, 480] > 30
+                    and received.blocks["hall"] > 30
+                    and received.blocks["cellar"] > 30
+                )
+            )
+            assert publications == dict.fromkeys(JOBS, PublishState.PUBLISHED)
+            assert {name: states[-1] for name, states in observer.states.items()} == dict.fromkeys(
+                JOBS, WorkerState.LIVE
+            )
+            await until(lambda: samples and samples[-1].stats.reports.keys() == JOBS.keys())
+            pids = {line["worker"]: line["pid"] for line in lines if line["event"] == "worker.spawned"}
+            for name in ("back", "cellar"):
+                os.kill(pids[name], signal.SIGSTOP)
+            struck_at = len(samples)
+            await until(lambda: WorkerState.STALLED in observer.states["back"] + observer.states["cellar"])
+            await until(lambda: received.sizes["back"][SLATE] > 0)
+            await until(lambda: observer.states["back"][-1] is observer.states["cellar"][-1] is WorkerState.LIVE)
+            # The two others never left their state, and their counts rise in every sample.
+            for name in ("front", "hall"):
+                assert observer.states[name] == [WorkerState.STARTING, WorkerState.LIVE]
+                sent = [each.stats.sent[name] for each in samples[struck_at:]]
+                assert len(sent) >= STALL_S
+                assert all(later > earlier for earlier, later in pairwise(sent))
+            assert set(observer.failures) == {"back", "cellar"}
+            assert received.sizes["front"].keys() == {(640, 360)}
+            seen = received.sizes["back"][640, 480]
+            await until(lambda: received.sizes["back"][640, 480] > seen + 30)
+            assert observer.texts["front"].startswith("640x360 at ")
+            running.cancel()
+    finally:
+        for task in received.tasks:
+            task.cancel()
+        await subscriber.disconnect()
