@@ -188,7 +188,7 @@ def test_an_end_at_any_moment_leaves_the_old_state(
     assert [path.name for path in (box.root / "etc").iterdir()] == ["livekit-device"]
 
 
-def test_an_end_amid_a_try_leaves_no_worker(box: Installed, server: Server, room: str) -> None:
+def test_an_end_during_a_try_leaves_no_worker(box: Installed, server: Server, room: str) -> None:
     before = box.tree()
     secret = box.root / "secret"
     secret.write_text(server.api_secret)
@@ -282,7 +282,7 @@ def test_a_page_is_served_until_ctrl_c(box: Installed, server: Server, room: str
     (box.etc / "device.toml").write_text(f'[room]\nurl = "{server.url}"\nname = "{room}"\n')
     (box.etc / "credentials/api_key").write_text(server.api_key)
     (box.etc / "credentials/api_secret").write_text(server.api_secret)
-    program = "import sys; from pathlib import Path; from device.setup.farewell import serve_page;"
+    program = "import sys; from pathlib import Path; from device.setup.how_to_watch import serve_page;"
     program += "serve_page(Path(sys.argv[1]), '127.0.0.1:0'); print('it ended')"
     with conversation(sys.executable, "-c", program, str(box.etc), variables=box.variables) as talk:
         talk.expect("http://127.0.0.1:")
@@ -415,7 +415,7 @@ def test_a_service_that_does_not_get_live_is_explained(box: Installed, server: S
     assert "the last words of the service" in done.stdout
 
 
-def test_who_may_not_write_is_told_of_sudo(box: Installed) -> None:
+def test_a_user_without_write_permission_gets_a_hint_to_sudo(box: Installed) -> None:
     (box.root / "etc").chmod(0o555)
     # Root without the capabilities that let it write everywhere.
     mere = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []

@@ -17,7 +17,7 @@ import device
 from debian import places
 from debian.completion import completion
 from debian.elf import check_libraries, read_elf
-from debian.manual import EXIT_CODES, Stamp, command_page, arguments, commands, configuration_page
+from debian.manual import EXIT_CODES, Stamp, arguments, command_page, commands, configuration_page
 from debian.places import BuildError
 from debian.repository import sources_file
 from debian.wheels import LOCK, PYTHON, VENDORED, pinned
