@@ -1,1 +1,1 @@
-"""`livekit-device report`: one text file for whoever helps, without secrets."""
+"""`livekit-device report`: one text file for support, without secrets."""

@@ -36,7 +36,7 @@ def run(config: Path | None, output: str | None) -> int:
         return ExitCode.OK
     target = Path(output or f"livekit-device-report-{now:%Y-%m-%d-%H%M%S}.txt")
     try:
-        # Never another file's name: what lies in a public folder may be a link of somebody else's.
+        # A new file only: in a shared folder an existing name may be a link of another user.
         descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, _SECRET_MODE)
     except FileExistsError:
         raise DeviceError(f"{target} exists already; name another file with --output") from None
@@ -85,7 +85,7 @@ def _text(make: Callable[[], str]) -> str:
         return redacted(f"[not to be had: {error}]")
     except OSError as error:
         return f"[not to be had: {system_text(error)}]"
-    except Exception as error:  # a mistake of ours: its text may hold anything  # noqa: BLE001
+    except Exception as error:  # a bug; its text may contain secrets  # noqa: BLE001
         return f"[not to be had: an internal error ({type(error).__name__})]"
 
 

@@ -26,7 +26,7 @@ class KeyPair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadyToken:
-    """A token that somebody else has made."""
+    """A token that was made elsewhere."""
 
     token: str = field(repr=False)
 

@@ -5,34 +5,23 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from device.clock import monotonic_us
 from device.errors import SourceError
 from device.ipc import worker_process
-from device.ipc.messages import CameraJob, Capturing, MicrophoneJob
+from device.ipc.messages import Capturing
 from device.media.block import Block
 from device.media.picture import AccessUnit
+from device.streams.plan import plan_streams
 
 if TYPE_CHECKING:
     from device.config.schema import Config
     from device.ipc.framing import Received
-    from device.ipc.messages import Job
 
 _FIRST_S = 20.0
 
 
-async def camera(config: Config) -> str:
-    """Return in words what delivers. Raises SourceError."""
-    job = CameraJob(**config.camera.model_dump(), identity="setup", epoch_us=monotonic_us())
-    return await _first("camera", "device.workers.camera", job)
-
-
-async def microphone(config: Config) -> str:
-    """Return in words what delivers. Raises SourceError."""
-    job = MicrophoneJob(**config.microphone.model_dump(exclude={"processing"}), epoch_us=monotonic_us())
-    return await _first("microphone", "device.workers.microphone", job)
-
-
-async def _first(name: str, module: str, job: Job) -> str:
+async def first_media(name: str, config: Config) -> str:
+    """Return in words what the stream of this name delivers. Raises SourceError."""
+    [worker] = [plan.worker for plan in plan_streams(config) if plan.name == name]
     arrived: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     opened: list[Capturing] = []
 
@@ -43,7 +32,10 @@ async def _first(name: str, module: str, job: Job) -> str:
             case AccessUnit() | Block() if not arrived.done():
                 arrived.set_result(None)
 
-    spawned = await worker_process.spawn(name=name, module=module, job=job)
+    try:
+        spawned = await worker_process.spawn(name=name, module=worker.module, job=worker.job)
+    except OSError as error:
+        raise SourceError(f"its worker cannot be started: {error.strerror}") from None
     async with worker_process.running(spawned, on_message=on_message) as child:
         either: set[asyncio.Future[Any]] = {arrived, child.gone}
         await asyncio.wait(either, timeout=_FIRST_S, return_when=asyncio.FIRST_COMPLETED)

@@ -17,7 +17,7 @@ from device.errors import DeviceError, ExitCode
 from device.setup import options as setup_options
 from device.setup import present as before
 from device.setup.draft import loaded
-from device.setup.farewell import serve_page, show_viewer_url
+from device.setup.how_to_watch import serve_page, show_viewer_url
 from device.setup.questions import Questions
 from device.setup.service import Service
 from device.setup.terminal import Terminal
@@ -41,7 +41,7 @@ class Stopped(KeyboardInterrupt):
 
 
 def run(options: argparse.Namespace, *, on_step: Callable[[str], None] = lambda _step: None) -> int:
-    """Return the exit code. `on_step` hears of each step that changes files, for tests."""
+    """Return the exit code. `on_step` is called after each step that changes files, for tests."""
     written = False
 
     def note(step: str) -> None:
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace, *, on_step: Callable[[str], None] = lambda 
         return error.exit_code
     except DeviceError:
         raise
-    except Exception as error:  # a mistake of ours, or a terminal that is gone: no text of it is shown  # noqa: BLE001
+    except Exception as error:  # a bug, or a terminal that is gone; its text may contain secrets  # noqa: BLE001
         _tell(f"An internal error ({type(error).__name__}); please report it. {said()}")
         return ExitCode.INTERNAL
     except KeyboardInterrupt as stopped:
@@ -106,9 +106,9 @@ def _run(options: argparse.Namespace, on_step: Callable[[str], None]) -> int:
 
 
 def _start(options: argparse.Namespace, service: Service, terminal: Terminal, target: Path, *, patient: bool) -> int:
-    """Start the service where it is wanted and there; say how to watch.
+    """Start the service if that is wanted and possible; print how to watch.
 
-    A service that is not live fails setup only if it is `patient`: if all answers have stood their tries.
+    A service that does not become live is a failure only with `patient`: if all answers passed their tries.
     """
     if options.no_start:
         terminal.say("The service was not started (--no-start).")
@@ -118,7 +118,7 @@ def _start(options: argparse.Namespace, service: Service, terminal: Terminal, ta
         return ExitCode.FAILED
     elif not patient:
         terminal.say(
-            "The service runs, and goes live when what was not proven works: `livekit-device check` says how it is."
+            "The service runs, and goes live when the answers that failed their try work: see `livekit-device check`."
         )
     elif not service.wait_live():
         return ExitCode.FAILED
@@ -144,7 +144,7 @@ def _forget_environment() -> None:
 
 @contextmanager
 def _signals_raise() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end this as Ctrl-C does, with all that has to be put back."""
+    """Let SIGTERM and SIGHUP raise an exception as Ctrl-C does, so that all resources are released."""
 
     def stop(number: int, _frame: object) -> None:
         raise Stopped(number)

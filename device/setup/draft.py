@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from device.app import first_attributes
 from device.config import loading
 from device.config.places import DEFAULT_PATH
 from device.errors import ConfigError, Problem
@@ -13,6 +12,7 @@ from device.setup import answers as answered
 from device.setup import toml_edit
 from device.setup.present import CREDENTIALS
 from device.setup.transaction import PUBLIC_MODE, SECRET_MODE, TransactionError
+from device.telemetry.attributes import Attributes
 from device.tokens import selection
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def loaded(folder: Path, target: Path) -> Draft:
     """Load a folder of configuration as the service would. Raises ConfigError, with `target` as the place."""
     try:
         config = loading.load(folder / _NAME)
-        source = selection.select(config, attributes=first_attributes(), directory=folder / CREDENTIALS)
+        source = selection.select(config, attributes=Attributes(), directory=folder / CREDENTIALS)
     except ConfigError as error:
         raise ConfigError(
             *(

@@ -1,4 +1,4 @@
-"""The configuration that is there before: what a second run offers, and what it must not lose."""
+"""The present configuration: what a second run offers, and must not lose."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Present:
 
 
 def read(folder: Path) -> Present:
-    """Return what is there. Raises ConfigError for a file that setup could not change without harm to it."""
+    """Return what is there. Raises ConfigError for a file with mistakes in what setup does not ask about."""
     path = folder / DEFAULT_PATH.name
     secrets = frozenset(name for name in SECRET_FILES if _is_file(folder / CREDENTIALS / name))
     try:

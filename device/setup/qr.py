@@ -13,7 +13,7 @@ def lines(text: str, *, colours: bool) -> list[str]:
     """Return the lines of a code.
 
     With `colours` it is black on white on any terminal; without, what is dark in the code is the terminal's background,
-    which most terminals have dark, and readers take the reverse as well.
+    which is dark on most terminals; readers also decode the inverse.
     """
     code = segno.make(text, error="l", boost_error=False, micro=False)
     rows = [[bool(module) for module in row] for row in code.matrix_iter(border=_QUIET)]

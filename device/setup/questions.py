@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class AnswerRefusedError(DeviceError):
-    """An answer from the options did not stand its try, and nobody may be asked."""
+    """An answer from the options failed its try, and there is no terminal to ask for another."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"{what}: see above; nothing was changed. --no-check writes the answers without a try")
@@ -55,7 +55,7 @@ class Questions:
         self.unproven: list[str] = []  # answers that were kept although their try failed
 
     def ask(self) -> Answers:
-        """Return all answers. Raises DeviceError where an answer is refused and nobody is there to correct it."""
+        """Return all answers. Raises DeviceError if an answer is refused and there is no terminal to correct it."""
         answers = Answers(url=self._url())
         answers = self._token(answers)
         answers = self._names(answers)
@@ -166,7 +166,7 @@ class Questions:
         return drafted(self._stage, self._target, self._present, answers)
 
     def _keeps(self, what: str) -> bool:
-        """Ask whether an answer stays although its try failed. Raises AnswerRefusedError where nobody can be asked."""
+        """Ask whether an answer stays although its try failed. Raises AnswerRefusedError without a terminal."""
         if self._terminal is None:
             raise AnswerRefusedError(what)
         if self._terminal.confirm("Keep this answer anyway, because it will work later?"):
@@ -175,7 +175,7 @@ class Questions:
         return False
 
     def _show_problems(self, row: str, error: ConfigError) -> None:
-        """Show what the loader refuses: such an answer cannot be kept. Raises it where nobody can be asked."""
+        """Show what the loader refuses: such an answer cannot be kept. Raises it without a terminal."""
         if self._terminal is None:
             raise error
         for problem in error.problems:

@@ -1,4 +1,4 @@
-"""Starts the service, and waits until it is live or until it is clear what keeps it from that."""
+"""Starts the service, waits until it is live, and reports what is missing if it does not become live in time."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Service:
         return (self._root / _BOOTED).is_dir() and bool(shutil.which("systemctl")) and self._ask("cat", UNIT)[0]
 
     def start(self) -> bool:
-        """Restart the service; say whether it is up. Tells what went wrong."""
+        """Restart the service; return whether it is up. Prints what went wrong."""
         self._terminal.say("Starting the service.")
         started, text = self._ask("restart", UNIT, within_s=_START_S)
         if not started:
@@ -53,7 +53,7 @@ class Service:
         return True
 
     def wait_live(self, *, within_s: float = _LIVE_S) -> bool:
-        """Show each change of its state until it is live; after `within_s` tell what is missing."""
+        """Show each change of its state until it is live; after `within_s` print what is missing."""
         give_up_at = time.monotonic() + within_s
         shown, state = "", self.state()
         while state.get("state") != _LIVE and time.monotonic() < give_up_at:
@@ -70,7 +70,7 @@ class Service:
             if name not in _PARTS_NOT_SHOWN and text != _LIVE:
                 self._terminal.say(f"  {name}: {text}")
         if not state:
-            self._terminal.say("  The service is not running, or does not say how it is.")
+            self._terminal.say("  The service is not running, or has no state file.")
             self._tell_log()
         self._terminal.say("It goes on trying. `livekit-device check` says more about each step, and so does")
         self._terminal.say("`journalctl -u livekit-device`.")

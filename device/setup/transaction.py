@@ -98,10 +98,10 @@ class Staging:
 
 @contextmanager
 def staging(target: Path, *, on_step: Callable[[str], None] = lambda _step: None) -> Iterator[Staging]:
-    """Yield where to make the new state of a folder; what is not committed vanishes.
+    """Yield where to make the new state of a folder; what is not committed is removed.
 
     Completes or clears what a killed run has left behind. Raises TransactionError if another run is under way, or the
-    place cannot be written. `on_step` hears of each step, for tests.
+    place cannot be written. `on_step` is called after each step, for tests.
     """
     target = target.resolve()  # a link stays a link
     area = _area_of(target)

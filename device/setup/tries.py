@@ -16,8 +16,6 @@ from device.network.resolver import Resolver
 from device.setup import capture_try
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-
     from device.config.schema import Config
     from device.network.probe import ProbeResult
     from device.setup.answers import Source
@@ -43,10 +41,10 @@ class Tries:
         return self.skip or asyncio.run(self._token(draft))
 
     def camera(self, config: Config, before: Source) -> bool:
-        return self._source("camera", config, before, capture_try.camera)
+        return self._source("camera", config, before)
 
     def microphone(self, config: Config, before: Source) -> bool:
-        return self._source("microphone", config, before, capture_try.microphone)
+        return self._source("microphone", config, before)
 
     async def _server(self, url: str) -> bool:
         with self.report.busy("server", "asking it"):
@@ -67,13 +65,7 @@ class Tries:
         with self.report.busy("token", "asking the server"):
             return await network.validate(self.report, join_token, resolver)
 
-    def _source(
-        self,
-        name: str,
-        config: Config,
-        before: Source,
-        opens: Callable[[Config], Coroutine[Any, Any, str]],
-    ) -> bool:
+    def _source(self, name: str, config: Config, before: Source) -> bool:
         table = getattr(config, name)
         if self.skip or table.source == "off":
             return True
@@ -88,7 +80,7 @@ class Tries:
             return True
         try:
             with self.report.busy(name, "opening it"):
-                found = asyncio.run(opens(config))
+                found = asyncio.run(capture_try.first_media(name, config))
         except DeviceError as error:
             self.report.bad(name, str(error) or error.for_viewers)
             return False

@@ -17,7 +17,7 @@ from device.errors import ConfigError
 from device.setup import listing, options, present, qr
 from device.setup.answers import Answers, KeyPair, ReadyToken, Source, TokenEndpoint, changes, secret_files
 from device.setup.draft import loaded
-from device.setup.farewell import _own_address, show_viewer_url
+from device.setup.how_to_watch import _own_address, show_viewer_url
 from device.setup.present import Present
 from device.setup.terminal import InputEndedError, Terminal
 from device.setup.toml_edit import edited

@@ -1,4 +1,4 @@
-"""What setup shows last: the viewer's URL, and its QR code where the terminal can show it."""
+"""The end of setup: the viewer's URL, and its QR code if the terminal can show it."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _COLUMNS = 80  # of a serial line, which does not say
 
 
 def show_viewer_url(terminal: Terminal, draft: Draft) -> str:
-    """Tell how to watch the room from another machine.
+    """Print how to watch the room from another machine.
 
-    Return where `livekit-device viewer` has to serve the page for that; empty if it has not.
+    Return the address on which `livekit-device viewer` has to serve the page for that; empty if it is not needed.
     """
     server, source = draft.config.room.url[0], draft.token_source
 
