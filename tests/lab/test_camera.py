@@ -69,7 +69,7 @@ async def attribute(watcher: Watcher, text: str) -> None:
     ),
     ids=("name", "no-such-control", "control-range", "frame-rate-control", "size", "frame-rate"),
 )
-def test_wrong_settings_are_told(
+def test_wrong_settings_are_reported(
     service: Service, record: Record, camera: dict[str, Any], words: str, public: str
 ) -> None:
     async def watch() -> None:

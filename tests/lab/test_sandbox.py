@@ -112,7 +112,7 @@ def test_a_missing_credentials_folder_does_not_stop_the_unit(bare_machine: Machi
     install_units(bare_machine)
 
 
-def test_a_credential_encrypted_for_another_name_is_told_in_words(bare_machine: Machine, probe: Probe) -> None:
+def test_a_credential_encrypted_for_another_name_is_reported(bare_machine: Machine, probe: Probe) -> None:
     encrypted = "/etc/livekit-device/other.cred"
     bare_machine.run(("systemd-creds", "encrypt", "--name=other", "-", encrypted), stdin="T")
     with pytest.raises(LabError):

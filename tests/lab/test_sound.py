@@ -202,7 +202,7 @@ def test_unplugged_and_back(service: Service, record: Record, microphones: Micro
 
 
 @pytest.mark.parametrize("level", ("debug", "info"))
-def test_chatter_of_libraries_only_at_debug(service: Service, record: Record, level: str) -> None:
+def test_output_of_libraries_only_at_debug(service: Service, record: Record, level: str) -> None:
     def foreign(line: dict[str, Any]) -> bool:
         return "event" not in line and line["identifier"] != "systemd"
 
@@ -255,7 +255,7 @@ def test_drift(service: Service, record: Record, drifting: int) -> None:
 
 @pytest.mark.timeout(SETTLED_S + FAR_S + 120)
 @pytest.mark.parametrize("drifting", (FAR_PPM,), indirect=True)
-def test_sound_stays_in_step_with_a_clock_that_is_far_off(service: Service, record: Record, drifting: int) -> None:
+def test_sound_stays_in_sync_with_a_clock_that_is_far_off(service: Service, record: Record, drifting: int) -> None:
     """The picture is on our clock, so sound that drifts against that drifts against the picture."""
 
     async def watch() -> None:

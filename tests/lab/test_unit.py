@@ -121,7 +121,7 @@ def test_watchdog(service: Service, record: Record) -> None:
 
 
 @pytest.mark.parametrize("signal", ("TERM", "KILL"))
-def test_comes_back(service: Service, record: Record, signal: str) -> None:
+def test_restarts(service: Service, record: Record, signal: str) -> None:
     """TERM to itself is how the SDK's native library ends its process when it panics; the daemon then ends with 0."""
     with service.running(camera=SMALL) as journal:
         until_live(service)
@@ -169,7 +169,7 @@ def test_exit_78_stays_down(service: Service, record: Record, what: str, config:
         )
 
 
-def test_a_secret_without_its_key_is_told(service: Service, record: Record) -> None:
+def test_a_secret_without_its_key_is_reported(service: Service, record: Record) -> None:
     service.configure(**NOTHING)
     service.machine.install({f"{CREDENTIALS}/api_key": "K"}, mode=0o600)
     with service.following() as journal:

@@ -97,7 +97,7 @@ def test_small_clip_is_not_scaled_up(server: Server, room: str, config: Path) ->
     asyncio.run(scenario())
 
 
-def test_clip_that_is_not_there_is_named_and_tried_again(server: Server, room: str, config: Path) -> None:
+def test_a_missing_clip_is_named_and_tried_again(server: Server, room: str, config: Path) -> None:
     variables = daemons.environment(
         server, room, DEVICE_CAMERA__SOURCE="file", DEVICE_CAMERA__PATH=str(config.parent / "film.mp4")
     )

@@ -92,7 +92,7 @@ def test_sigterm_while_a_join_is_under_way(config: Path, server: Server, room: s
     asyncio.run(scenario())
 
 
-def test_sigkill_of_the_daemon_takes_the_workers_along(server: Server, room: str, config: Path) -> None:
+def test_sigkill_of_the_daemon_ends_the_workers(server: Server, room: str, config: Path) -> None:
     with daemons.running(config, daemons.environment(server, room)) as daemon:
         daemon.event("worker.state", worker="camera", new="live")
         daemon.event("worker.state", worker="microphone", new="live")
@@ -105,7 +105,9 @@ def test_sigkill_of_the_daemon_takes_the_workers_along(server: Server, room: str
         assert not [pid for pid in children if alive(pid)]
 
 
-def test_killed_and_stopped_workers_come_back_while_the_room_stays(server: Server, room: str, config: Path) -> None:
+def test_killed_and_stopped_workers_are_restarted_while_the_session_continues(
+    server: Server, room: str, config: Path
+) -> None:
     async def scenario() -> None:
         async with watching(server, room) as watcher:
             with daemons.running(config, daemons.environment(server, room)) as daemon:
@@ -145,7 +147,9 @@ def test_server_restarted_under_the_daemon(room: str, config: Path) -> None:
         asyncio.run(scenario(own))
 
 
-def test_removed_by_an_operator_stays_away_for_minutes_and_says_so(server: Server, room: str, config: Path) -> None:
+def test_after_removal_by_an_operator_the_device_waits_for_minutes_and_reports_it(
+    server: Server, room: str, config: Path
+) -> None:
     """For how long, and that it comes back: tests/unit/test_joining.py, in virtual time."""
 
     async def scenario() -> None:

@@ -19,7 +19,7 @@ _ROOT = Path(__file__).parents[2]
 _PREFERRED = (7880, 8080)
 
 
-def test_one_url_and_nothing_left(tmp_path: Path) -> None:
+def test_make_run_prints_one_url_and_leaves_nothing_behind(tmp_path: Path) -> None:
     with ExitStack() as stack:
         # The ports that it would like are in use; it must take others.
         for port in _PREFERRED:
@@ -58,7 +58,7 @@ def test_one_url_and_nothing_left(tmp_path: Path) -> None:
         assert b"Traceback" not in output.read_bytes()
 
 
-def test_wrong_configuration_ends_it_with_the_daemons_words(tmp_path: Path) -> None:
+def test_an_invalid_configuration_ends_make_run_with_the_daemons_error(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("[camera]\nfps = 0\n")
     done = subprocess.run(
         [sys.executable, "-m", "tests.support.run", tmp_path / "bad.toml"],

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _FRAMES = 2 * FPS
 
 
-def test_pictures_go_on_over_the_loop(server: Server, room: str, config: Path) -> None:
+def test_pictures_continue_across_loops(server: Server, room: str, config: Path) -> None:
     path = film(config.parent / "film.mp4", size=(640, 360), gop=FPS // 2, times=range(_FRAMES))
 
     async def scenario() -> None:
@@ -55,7 +55,7 @@ def test_pictures_go_on_over_the_loop(server: Server, room: str, config: Path) -
     asyncio.run(scenario())
 
 
-def test_what_cannot_be_passed_through_is_told(server: Server, room: str, config: Path) -> None:
+def test_a_file_that_cannot_be_passed_through_is_an_error(server: Server, room: str, config: Path) -> None:
     path = film(config.parent / "film.mp4", bframes=2)
     variables = daemons.environment(
         server, room, DEVICE_CAMERA__SOURCE="file", DEVICE_CAMERA__PATH=path, DEVICE_CAMERA__ENCODER="copy"

@@ -33,7 +33,7 @@ def _gapless_run(numbers: list[int]) -> int:
     return run
 
 
-def test_picture_arrives_right_and_without_gaps(server: Server, room: str, config: Path) -> None:
+def test_pictures_are_correct_and_without_gaps(server: Server, room: str, config: Path) -> None:
     async def scenario() -> None:
         async with watching(server, room) as watcher:
             with daemons.running(config, daemons.environment(server, room)):
@@ -98,7 +98,7 @@ def _since_beep(watcher: Watcher, block: Heard) -> float:
     return min((block.at - beep for beep in _beeps(watcher) if beep <= block.at), default=0.0)
 
 
-def test_tracks_and_attributes_say_what_they_are(server: Server, room: str, config: Path) -> None:
+def test_tracks_and_attributes_have_their_values(server: Server, room: str, config: Path) -> None:
     async def scenario() -> None:
         async with watching(server, room) as watcher:
             with daemons.running(config, daemons.environment(server, room, DEVICE_ROOM__DISPLAY_NAME="Front door")):

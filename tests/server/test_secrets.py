@@ -22,7 +22,9 @@ PIECE = "ter2zq"
 
 
 @pytest.mark.parametrize("password", PASSWORDS)
-def test_a_camera_url_with_a_password(server: Server, room: str, config: Path, tmp_path: Path, password: str) -> None:
+def test_a_camera_url_with_a_password_is_not_shown(
+    server: Server, room: str, config: Path, tmp_path: Path, password: str
+) -> None:
     """It is refused at the start, and shown to nobody."""
     variables = daemons.environment(
         server,
@@ -50,7 +52,7 @@ def test_a_camera_url_with_a_password(server: Server, room: str, config: Path, t
     assert PIECE not in done.stdout + done.stderr
 
 
-def test_a_file_whose_name_looks_like_a_url_with_a_password(
+def test_a_file_name_like_a_url_with_a_password_is_not_shown(
     server: Server, room: str, config: Path, tmp_path: Path
 ) -> None:
     """It is opened, which fails, and told in every way there is: operators read the place, viewers what is wrong."""
@@ -83,7 +85,7 @@ def test_a_file_whose_name_looks_like_a_url_with_a_password(
     asyncio.run(scenario())
 
 
-def test_a_token_that_the_server_refuses(server: Server, room: str, config: Path) -> None:
+def test_a_token_that_the_server_refuses_is_not_shown(server: Server, room: str, config: Path) -> None:
     """The SDK's own error, and its log, hold the whole token (401)."""
     variables = daemons.environment(
         server, room, DEVICE_CREDENTIALS__API_SECRET="zq-another-secret-" + 20 * "x", DEVICE_LOG__LEVEL="debug"

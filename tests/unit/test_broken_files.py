@@ -64,7 +64,7 @@ def failure(module: str, job: Job) -> tuple[str, str]:
 
 @pytest.mark.parametrize("encoder", ("x264", "copy"))
 @pytest.mark.parametrize("size", (0, 40, 406, 1200, 0.1, 0.4))
-def test_a_cut_film_plays_what_is_there_or_names_the_file(
+def test_a_truncated_film_plays_the_rest_or_raises_with_its_name(
     film: bytes, tmp_path: Path, size: float, encoder: str
 ) -> None:
     path = tmp_path / "cut film.mp4"
@@ -94,7 +94,7 @@ def noisy_film(path: Path, options: dict[str, str], *, rate: int, coding: dict[s
 @pytest.mark.parametrize("kind", ("decoded", "copied"))
 @pytest.mark.parametrize(("suffix", "options"), (("mp4", {"movflags": "faststart"}), ("mkv", {})))
 @pytest.mark.parametrize("ago_s", (1.5, 4.5))
-def test_a_film_cut_to_40_percent_plays_what_is_there_and_then_a_still(
+def test_a_film_truncated_to_40_percent_plays_and_then_shows_a_still(
     kind: str, suffix: str, options: dict[str, str], ago_s: float, tmp_path: Path
 ) -> None:
     """From within what is there, over its end; and from the part that is missing."""
@@ -118,7 +118,7 @@ def test_a_film_cut_to_40_percent_plays_what_is_there_and_then_a_still(
     assert damaged == [str(path)] or suffix == "mkv" or (kind, ago_s) == ("copied", 4.5)
 
 
-def test_a_start_behind_the_last_sound_is_silence_until_the_next_loop(tmp_path: Path) -> None:
+def test_a_start_after_the_last_sound_is_silent_until_the_next_loop(tmp_path: Path) -> None:
     path = str(tmp_path / "film.mkv")
     with av.open(path, "w") as container:
         video: Any = container.add_stream("libx264", rate=10)
@@ -140,7 +140,7 @@ def test_a_start_behind_the_last_sound_is_silence_until_the_next_loop(tmp_path: 
 
 
 @pytest.mark.parametrize("content", (b"", b"RIFF", b"no sound at all" * 100, b"\0" * 5000))
-def test_a_microphone_file_that_is_none_is_named(tmp_path: Path, content: bytes) -> None:
+def test_an_invalid_microphone_file_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "sound.wav"
     path.write_bytes(content)
     job = replace(MICROPHONE, source="file", path=str(path))

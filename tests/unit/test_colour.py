@@ -32,12 +32,12 @@ class Space:
     ),
 )
 @pytest.mark.parametrize("height", (480, 1080))
-def test_libcameras_word_counts_whatever_the_size(words: str, colour: Colour, height: int) -> None:
+def test_libcameras_colour_space_is_used_at_any_size(words: str, colour: Colour, height: int) -> None:
     assert of_libcamera(Space(words), height=height) == colour
 
 
 @pytest.mark.parametrize(("height", "colour"), ((480, BT601), (720, BT709)))
-def test_what_it_leaves_open_is_customary(height: int, colour: Colour) -> None:
+def test_unknown_parts_have_the_default(height: int, colour: Colour) -> None:
     assert of_libcamera(None, height=height) == colour
     open_range = "Rec709/Rec709/Null/Limited" if colour is BT709 else "Smpte170m/Rec709/Null/Limited"
     assert of_libcamera(Space(open_range), height=height) == colour

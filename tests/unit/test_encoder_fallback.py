@@ -175,7 +175,7 @@ def fail(encoder: FakeH264Encoder) -> None:
 
 
 @pytest.mark.usefixtures("board")
-def test_a_failure_in_picamera2s_thread_is_followed_by_software() -> None:
+def test_software_replaces_the_encoder_after_a_failure_in_picamera2s_thread() -> None:
     encoding, ears = worker()
     [fake] = FakeH264Encoder.made
     assert ears.thread_owner(fake.thread)  # so it does not end the worker
@@ -206,7 +206,7 @@ def test_late_units_of_a_replaced_encoder_do_not_reach_the_stream() -> None:
 
 
 @pytest.mark.usefixtures("board")
-def test_an_encoder_that_hangs_when_it_is_stopped_is_left_behind() -> None:
+def test_an_encoder_that_hangs_in_stop_does_not_block_the_worker() -> None:
     encoding, ears = worker()
     [fake] = FakeH264Encoder.made
     fake.hang_in_stop = True
@@ -222,7 +222,7 @@ def test_an_encoder_that_hangs_when_it_is_stopped_is_left_behind() -> None:
 
 
 @pytest.mark.usefixtures("board")
-def test_an_encoder_that_fails_when_it_is_stopped_keeps_neither_buffers_nor_files() -> None:
+def test_an_encoder_that_fails_in_stop_releases_buffers_and_files() -> None:
     encoding, _ = worker()
     [fake] = FakeH264Encoder.made
     fake.fail_in_stop = fake.refuse = True
@@ -234,7 +234,7 @@ def test_an_encoder_that_fails_when_it_is_stopped_keeps_neither_buffers_nor_file
 
 
 @pytest.mark.usefixtures("board")
-def test_an_encoder_that_cannot_be_started_is_shut_down_and_software_takes_its_place(
+def test_an_encoder_that_cannot_be_started_is_closed_and_replaced_by_software(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(FakeH264Encoder, "broken_from_the_start", True)
@@ -250,7 +250,7 @@ def test_an_encoder_that_cannot_be_started_is_shut_down_and_software_takes_its_p
 
 
 @pytest.mark.usefixtures("board")
-def test_pictures_that_a_lower_rate_leaves_out_are_counted() -> None:
+def test_pictures_dropped_by_a_lower_rate_are_counted() -> None:
     encoding, _ = worker("x264")
     encoding.carry_out(SetKeyFramesOnly(enabled=False))
     encoding.encode(BoardPicture(0))
@@ -261,7 +261,7 @@ def test_pictures_that_a_lower_rate_leaves_out_are_counted() -> None:
 
 
 @pytest.mark.usefixtures("board")
-def test_a_bitrate_that_the_board_refuses_is_followed_by_software(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_software_replaces_the_encoder_after_a_refused_bitrate(monkeypatch: pytest.MonkeyPatch) -> None:
     encoding, ears = worker()
 
     def refuse(_self: V4l2Encoder, _bitrate_bps: int) -> None:
@@ -274,7 +274,7 @@ def test_a_bitrate_that_the_board_refuses_is_followed_by_software(monkeypatch: p
 
 
 @pytest.mark.usefixtures("board")
-def test_the_boards_encoder_by_name_has_no_substitute() -> None:
+def test_an_encoder_that_is_configured_by_name_has_no_fallback() -> None:
     encoding, ears = worker("v4l2")
     [fake] = FakeH264Encoder.made
     assert not ears.thread_owner(fake.thread)

@@ -59,18 +59,18 @@ def _bare(node: ast.AST, names: set[str]) -> bool:
     return any(_bare(child, names) for child in ast.iter_child_nodes(node))
 
 
-def test_all_are_found() -> None:
+def test_all_raised_errors_are_found() -> None:
     assert len(RAISED) > 40
 
 
 @pytest.mark.parametrize("where", RAISED)
-def test_no_message_holds_the_text_of_a_library(where: str) -> None:
+def test_no_message_contains_the_text_of_a_library(where: str) -> None:
     call, names = RAISED[where]
     assert not any(_bare(argument, names | {"error"}) for argument in (*call.args, *call.keywords))
 
 
 @pytest.mark.parametrize("where", RAISED)
-def test_viewers_read_words_of_our_own(where: str) -> None:
+def test_texts_for_viewers_are_fixed(where: str) -> None:
     call, _ = RAISED[where]
     name = call.func.id if isinstance(call.func, ast.Name) else ""
     words = next((keyword.value for keyword in call.keywords if keyword.arg == "for_viewers"), None)
@@ -85,7 +85,7 @@ def test_viewers_read_words_of_our_own(where: str) -> None:
 
 
 @pytest.mark.parametrize("in_words", (system_text, _error_text, _cause, error_text))
-def test_an_exception_in_words_is_the_systems_text_or_its_type(in_words: object) -> None:
+def test_an_exceptions_text_is_the_systems_or_its_type(in_words: object) -> None:
     assert callable(in_words)
     for error in (OSError(19, SECRET), RuntimeError(SECRET), OSError(SECRET), ValueError(19, SECRET), KeyError(SECRET)):
         assert "hunter2" not in in_words(error)

@@ -42,7 +42,7 @@ def test_few_changes_each_with_a_reason(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TUNED + CHECKED)
-def test_too_little_is_borne_for_some_seconds_only(name: str) -> None:
+def test_a_target_that_is_too_low_is_followed_within_seconds(name: str) -> None:
     """Whenever the target stays below half of what the pictures need, they are others within 3 s."""
     targets = recorded(name)
     changes = [*replayed(targets, last_bps=targets[-1][1]), (targets[-1][0], None)]
@@ -55,7 +55,7 @@ def test_too_little_is_borne_for_some_seconds_only(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TUNED + CHECKED)
-def test_the_old_picture_is_back_soon_after_the_target_is(name: str) -> None:
+def test_the_old_size_returns_soon_after_the_target(name: str) -> None:
     targets = recorded(name)
     [*_, (at, rung)] = replayed(targets, last_bps=2_500_000)
     assert (rung.height, rung.fps) == (720, 30)

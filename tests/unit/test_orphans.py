@@ -50,7 +50,7 @@ ROGUES = tuple((ROGUE, mode) for mode in ("live", "flood", "hang", "stopped", "d
 
 @pytest.mark.parametrize("end", WAYS)
 @pytest.mark.parametrize(("module", "mode"), (*((module, "") for module in REAL), *ROGUES))
-def test_a_worker_goes_with_its_parent(module: str, mode: str, end: Callable[[subprocess.Popen[str]], None]) -> None:
+def test_a_worker_ends_with_its_parent(module: str, mode: str, end: Callable[[subprocess.Popen[str]], None]) -> None:
     """Neither the parent nor the worker can do anything about some of these; the kernel has to."""
     parent = subprocess.Popen(
         [sys.executable, "-m", "tests.unit.workers.parent", module, mode],

@@ -51,7 +51,7 @@ def at_work() -> list[threading.Thread]:
 
 
 @pytest.mark.parametrize("address", ("127.0.0.1", "192.0.2.7", "::1", "2001:db8::1"))
-def test_an_address_is_its_own_answer_and_takes_no_thread(server: NameServer, address: str) -> None:
+def test_an_address_resolves_to_itself_without_a_thread(server: NameServer, address: str) -> None:
     async def main() -> list[str]:
         return await Resolver().resolve(address, within_s=SOON_S)
 
@@ -70,7 +70,7 @@ def test_the_systems_own_names() -> None:
 
 
 @pytest.mark.parametrize("name", ("a..invalid", ".invalid", f"{'a' * 80}.invalid", "a\0b"))
-def test_what_is_no_name_does_not_resolve(name: str) -> None:
+def test_an_invalid_name_does_not_resolve(name: str) -> None:
     async def main() -> None:
         resolver = Resolver()
         for _ in range(2):
@@ -80,7 +80,7 @@ def test_what_is_no_name_does_not_resolve(name: str) -> None:
     asyncio.run(main())
 
 
-def test_a_name_that_is_not_known_is_said(server: NameServer) -> None:
+def test_an_unknown_name_is_an_error(server: NameServer) -> None:
     async def main() -> None:
         with pytest.raises(UnreachableError) as caught:
             await Resolver().resolve("unknown.example", within_s=SOON_S)
@@ -90,7 +90,7 @@ def test_a_name_that_is_not_known_is_said(server: NameServer) -> None:
     assert server.asked == ["unknown.example"]
 
 
-def test_each_question_is_asked_anew(server: NameServer) -> None:
+def test_each_query_is_new(server: NameServer) -> None:
     """A server that has moved is found at once: nothing is kept."""
 
     async def main() -> None:
@@ -102,7 +102,7 @@ def test_each_question_is_asked_anew(server: NameServer) -> None:
     asyncio.run(main())
 
 
-def test_a_name_that_hangs_holds_up_nobody_else(server: NameServer) -> None:
+def test_a_query_that_hangs_does_not_delay_others(server: NameServer) -> None:
     async def main() -> None:
         resolver = Resolver()
         hanging = asyncio.create_task(resolver.resolve("hang.example", within_s=SOON_S))
@@ -119,7 +119,7 @@ def test_a_name_that_hangs_holds_up_nobody_else(server: NameServer) -> None:
     assert server.asked == ["hang.example", "one.example", "two.example"]
 
 
-def test_a_thousand_that_gave_up_leave_nothing(server: NameServer) -> None:
+def test_a_thousand_timeouts_leave_nothing_behind(server: NameServer) -> None:
     async def main() -> None:
         resolver = Resolver()
         for number in range(1000):
@@ -143,7 +143,7 @@ def test_a_thousand_that_gave_up_leave_nothing(server: NameServer) -> None:
     assert not at_work()
 
 
-def test_a_thousand_at_once_share_one_question(server: NameServer) -> None:
+def test_a_thousand_concurrent_requests_share_one_query(server: NameServer) -> None:
     async def main() -> None:
         resolver = Resolver()
         asking = [asyncio.create_task(resolver.resolve("hang.example", within_s=SOON_S)) for _ in range(1000)]
@@ -159,7 +159,7 @@ def test_a_thousand_at_once_share_one_question(server: NameServer) -> None:
     assert server.asked == ["hang.example"]
 
 
-def test_an_answer_after_the_end_disturbs_nobody(server: NameServer) -> None:
+def test_an_answer_after_the_loop_is_closed_is_ignored(server: NameServer) -> None:
     async def main() -> None:
         with pytest.raises(UnreachableError):
             await Resolver().resolve("hang.example", within_s=0)
@@ -170,7 +170,7 @@ def test_an_answer_after_the_end_disturbs_nobody(server: NameServer) -> None:
         thread.join(SOON_S)  # an exception of the thread would be this test's
 
 
-def test_a_probe_whose_name_hangs_ends_in_time_and_says_so(server: NameServer) -> None:
+def test_a_probe_whose_name_hangs_ends_in_time_with_an_error(server: NameServer) -> None:
     async def main() -> str:
         began = asyncio.get_running_loop().time()
         with pytest.raises(UnreachableError) as caught:
@@ -182,7 +182,7 @@ def test_a_probe_whose_name_hangs_ends_in_time_and_says_so(server: NameServer) -
     assert server.asked == ["hang.example"]
 
 
-def test_a_probe_resolves_by_it(server: NameServer) -> None:
+def test_a_probe_uses_the_resolver(server: NameServer) -> None:
     """And by nothing else: the name exists nowhere but here."""
     server.addresses = ["127.0.0.1"]
 

@@ -63,7 +63,7 @@ def test_every_key_is_documented() -> None:
     assert "[camera.controls]" in SHIPPED.read_text()
 
 
-def test_a_comment_stands_above_every_group_of_keys() -> None:
+def test_every_group_of_keys_has_a_comment() -> None:
     """A key's unit and bounds are said in a comment, at most five keys further up without a blank line between."""
     for paragraph in SHIPPED.read_text().split("\n\n"):
         lines = paragraph.strip().splitlines()

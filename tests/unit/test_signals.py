@@ -81,7 +81,7 @@ def waiting(before: str = "pass") -> Iterator[subprocess.Popen[bytes]]:
 
 
 @pytest.mark.parametrize("number", (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
-def test_a_signal_from_outside_is_a_request(number: signal.Signals) -> None:
+def test_a_signal_from_another_process_is_a_request_to_stop(number: signal.Signals) -> None:
     with waiting() as process:
         process.send_signal(number)
         assert process.communicate(timeout=LIMIT_S) == (b"False\n", b"")
@@ -96,7 +96,7 @@ def test_a_signal_from_outside_is_a_request(number: signal.Signals) -> None:
         "threading.Timer(0.2, kill).start()",
     ),
 )
-def test_a_signal_from_within_is_a_panic(before: str) -> None:
+def test_a_signal_from_the_process_itself_is_a_panic(before: str) -> None:
     with waiting(before) as process:
         out, err = process.communicate(timeout=LIMIT_S)
         assert process.returncode == 0
@@ -105,7 +105,7 @@ def test_a_signal_from_within_is_a_panic(before: str) -> None:
         assert b"daemon.native_panic" in out + err
 
 
-def test_a_signal_from_a_child_is_a_request() -> None:
+def test_a_signal_from_a_child_is_a_request_to_stop() -> None:
     with waiting('subprocess.Popen(["sh", "-c", "sleep 0.2; kill -TERM $PPID"])') as process:
         assert process.communicate(timeout=LIMIT_S)[0] == b"False\n"
 
@@ -150,7 +150,7 @@ def strike(running: Daemon, what: str) -> tuple[int, float]:
 
 
 @pytest.mark.parametrize("what", ("panic", "hang"))
-def test_the_daemon_says_that_the_library_has_panicked_and_is_started_again(what: str, tmp_path: Path) -> None:
+def test_the_daemon_logs_a_panic_and_exits_for_a_restart(what: str, tmp_path: Path) -> None:
     with daemon(tmp_path / "device.toml") as running:
         workers = living_descendants(running.pid)
         assert len(workers) == 2
@@ -169,7 +169,7 @@ def test_the_daemon_says_that_the_library_has_panicked_and_is_started_again(what
         time.sleep(0.02)
 
 
-def test_a_daemon_that_is_told_to_stop_does_not_speak_of_panic(tmp_path: Path) -> None:
+def test_a_daemon_that_is_stopped_logs_no_panic(tmp_path: Path) -> None:
     with daemon(tmp_path / "device.toml") as running:
         code, _ = running.stop()
         assert code == 0

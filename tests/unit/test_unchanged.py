@@ -51,19 +51,19 @@ class WorkerLink:
         return []
 
 
-def test_told_once_at_the_limit_and_once_at_the_end() -> None:
+def test_it_is_reported_once_at_the_limit_and_once_at_the_end() -> None:
     stillness = UnchangedDetector(limit_s=10)
     looks = [(float(second), stillness.update(second, same=5 <= second <= 20)) for second in range(30)]
     assert [look for look in looks if look[1] is not None] == [(15, True), (21, False)]
 
 
-def test_one_change_begins_the_wait_anew_and_nothing_untold_is_over() -> None:
+def test_a_change_restarts_the_wait_and_reports_nothing() -> None:
     stillness = UnchangedDetector(limit_s=10)
     assert [stillness.update(second, same=second % 9 != 0) for second in range(100)] == [None] * 100
 
 
 @given(st.lists(st.tuples(st.floats(0, 30), st.booleans()), max_size=80), st.floats(0.5, 60))
-def test_it_is_told_when_and_only_when_it_is_so(looks: list[tuple[float, bool]], limit_s: float) -> None:
+def test_each_change_of_state_is_reported_exactly_once(looks: list[tuple[float, bool]], limit_s: float) -> None:
     stillness, now, same_since, told = UnchangedDetector(limit_s=limit_s), 0.0, None, False
     for pause_s, same in looks:
         now += pause_s
@@ -89,14 +89,14 @@ def _listen(monkeypatch: pytest.MonkeyPatch, *parts: tuple[float, bytes]) -> Wor
     return link
 
 
-def test_a_microphone_of_nothing_but_zeros_is_told_after_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_microphone_with_only_zeros_is_reported_after_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     link = _listen(monkeypatch, (1, LOUD), (30, QUIET), (1, LOUD), (9.9, QUIET), (0.02, LOUD), (11, QUIET))
     assert [text for _, text in link.notices] == ["nothing but zeros for 10 s", "", "nothing but zeros for 10 s"]
     assert [at for at, _ in link.notices] == pytest.approx([11.02, 31.02, 51.94], abs=0.03)
     assert link.blocks == round(52.92 / BLOCK_S)  # told, not acted upon
 
 
-def test_one_bit_of_noise_in_each_block_is_no_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_bit_of_noise_in_each_block_is_not_silence(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _listen(monkeypatch, (60, LOUD)).notices == []
 
 
@@ -128,7 +128,7 @@ class Sensor:
 
 @pytest.mark.parametrize("width", (160, 162, 648))
 @pytest.mark.parametrize("luma", (0, 16, 128))
-def test_a_picture_that_stands_still_is_told_after_half_a_minute(
+def test_a_frozen_picture_is_reported_after_half_a_minute(
     width: int, luma: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sensor = Sensor(width, monkeypatch)
@@ -139,7 +139,7 @@ def test_a_picture_that_stands_still_is_told_after_half_a_minute(
     assert [at for at, _ in sensor.link.notices] == pytest.approx([34.5, 64], abs=1.5)
 
 
-def test_a_dark_room_with_a_living_sensor_is_no_darkness(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dark_picture_with_noise_is_not_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
     sensor = Sensor(162, monkeypatch)
     sensor.run(90, 16, noisy=True)
     assert sensor.link.notices == []
