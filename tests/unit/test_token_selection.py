@@ -1,4 +1,4 @@
-"""The three ways to a token, systemd's credentials, and every token_source to get them wrong."""
+"""The three token sources, systemd's credentials, and errors in them."""
 
 from __future__ import annotations
 
@@ -121,9 +121,9 @@ def test_an_endpoint(tmp_path: Path) -> None:
 
 def test_no_token_source_is_an_error_that_names_the_three(tmp_path: Path, systemd: Path) -> None:
     for directory in (None, systemd, tmp_path / "none"):
-        said = refusal(tmp_path, directory=directory)
+        text = refusal(tmp_path, directory=directory)
         for key in ("token_file", "endpoint", "api_key"):
-            assert key in said
+            assert key in text
 
 
 def test_a_token_from_systemd(tmp_path: Path, systemd: Path) -> None:
@@ -202,9 +202,9 @@ NOT_TOKENS: tuple[tuple[bytes | None, str], ...] = (
 )
 
 
-@pytest.mark.parametrize(("content", "said"), NOT_TOKENS)
+@pytest.mark.parametrize(("content", "text"), NOT_TOKENS)
 def test_an_unusable_token_file_is_an_error_until_it_is_written(
-    tmp_path: Path, content: bytes | None, said: str
+    tmp_path: Path, content: bytes | None, text: str
 ) -> None:
     path = tmp_path / "token"
     if content is not None:
@@ -212,7 +212,7 @@ def test_an_unusable_token_file_is_an_error_until_it_is_written(
     token_source = select(tmp_path, token_file="token")
     message = failure(token_source)
     assert str(path) in message
-    assert said in message
+    assert text in message
     path.write_text(token())
     assert asyncio.run(token_source.obtain()).grants.identity == "porch"
 
@@ -235,7 +235,7 @@ def test_white_space_around_a_token_or_a_secret_is_removed(tmp_path: Path, wrapp
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "text"),
     (
         (None, "cannot be read: No such file"),
         (b"", "is empty"),
@@ -247,14 +247,14 @@ def test_white_space_around_a_token_or_a_secret_is_removed(tmp_path: Path, wrapp
     ),
 )
 def test_an_unusable_secret_file_is_an_error_until_it_is_written(
-    tmp_path: Path, content: bytes | None, said: str
+    tmp_path: Path, content: bytes | None, text: str
 ) -> None:
     if content is not None:
         (tmp_path / "secret").write_bytes(content)
     token_source = select(tmp_path, room={"name": "r"}, api_key="k", api_secret_file="secret")
     message = failure(token_source)
     assert str(tmp_path / "secret") in message
-    assert said in message
+    assert text in message
     (tmp_path / "secret").write_text(SECRET)
     assert asyncio.run(token_source.obtain()).grants.identity == derived_identity()
 
@@ -265,8 +265,8 @@ def test_an_unusable_secret_file_is_an_error_until_it_is_written(
 )
 def test_an_invalid_headers_file_is_an_error_with_its_line(tmp_path: Path, content: bytes, line: int) -> None:
     (tmp_path / "headers").write_bytes(content)
-    said = failure(select(tmp_path, endpoint="http://127.0.0.1:1/", endpoint_headers_file="headers"))
-    assert f"{tmp_path / 'headers'}:{line}: is not a header" in said
+    text = failure(select(tmp_path, endpoint="http://127.0.0.1:1/", endpoint_headers_file="headers"))
+    assert f"{tmp_path / 'headers'}:{line}: is not a header" in text
 
 
 def test_a_headers_file_that_is_binary_or_missing(tmp_path: Path) -> None:
@@ -318,11 +318,11 @@ def test_secrets_that_every_user_may_read_are_a_warning(open_folder: Path, mode:
 )
 def test_a_token_that_contradicts_the_file_shows_both(tmp_path: Path, key: str, ours: str, theirs: str) -> None:
     (tmp_path / "token").write_text(token())
-    said = refusal(tmp_path, token_file="token", room={key: ours})
-    assert f"room.{key}" in said
-    assert repr(ours) in said
-    assert repr(theirs) in said
-    assert (tmp_path / "token").read_text() not in said
+    text = refusal(tmp_path, token_file="token", room={key: ours})
+    assert f"room.{key}" in text
+    assert repr(ours) in text
+    assert repr(theirs) in text
+    assert (tmp_path / "token").read_text() not in text
 
 
 def test_a_token_that_agrees_with_the_file(tmp_path: Path) -> None:
@@ -335,8 +335,8 @@ def test_a_token_that_agrees_with_the_file(tmp_path: Path) -> None:
 
 def test_a_key_needs_a_secret_and_a_room(tmp_path: Path) -> None:
     assert "api_key is set without its secret" in refusal(tmp_path, room={"name": "r"}, api_key="k")
-    said = refusal(tmp_path, api_key="k", api_secret=SECRET)
-    assert said.startswith("room.name: is required")
+    text = refusal(tmp_path, api_key="k", api_secret=SECRET)
+    assert text.startswith("room.name: is required")
 
 
 def test_a_secret_without_a_key_is_an_error(tmp_path: Path) -> None:
