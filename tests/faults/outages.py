@@ -1,4 +1,4 @@
-"""A server that is away for a while."""
+"""A server that is stopped for a while."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _GIVEN_UP = ("SERVER_AWAY", "SERVER_RETURNED", "SDK_RECONNECTING", "DELIVERY_STA
 
 
 def left(*reasons: str) -> str:
-    """Return the names under which a daemon tells that it left a Room for one of these reasons."""
+    """Return the log events with which a daemon reports that it left a Room for one of these reasons."""
     return "|".join(f"room.left({reason})" for reason in reasons)
 
 
-_SDK_PATIENCE_S = 15.0  # from shorter outages it may be back by itself, before a new Room is made
+_SDK_PATIENCE_S = 15.0  # from shorter outages the SDK may recover by itself, before a new Room is made
 
 SERVER_GONE = left(*_GIVEN_UP)
 LINK_GONE = left(*_GIVEN_UP, "ADDRESS_CHANGED")

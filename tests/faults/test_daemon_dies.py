@@ -48,7 +48,7 @@ class _End:
 @dataclass(slots=True)
 class _Seen:
     video: Figures = field(default_factory=Figures)
-    orphans: Figures = field(default_factory=Figures)  # for how long the last worker outlived its daemon
+    orphans: Figures = field(default_factory=Figures)  # how long the last worker outlived its daemon
     codes: Counter[int | None] = field(default_factory=Counter)
     ghosts: list[str] = field(default_factory=list)
     slowest: str = ""
@@ -84,7 +84,7 @@ def test_daemon_dies(ground: Ground, tmp_path: Path) -> None:
     for end in _ENDS:
         try:
             _record(ground, end, seen[end.name], idle)
-        except AssertionError as error:  # the others' rows are wanted all the same
+        except AssertionError as error:  # record the other rows too
             wrong.append(str(error))
     assert not wrong, "\n".join(wrong)
 
@@ -113,7 +113,7 @@ async def _endure(ground: Ground, one: Device, inside: Rogue, end: _End, seen: _
 
 
 def _stages(one: Device, moment: Moment) -> str:
-    """Return how long after a moment the new daemon had come how far."""
+    """Return the progress of the new daemon some time after its start."""
     stages: tuple[tuple[str, str, dict[str, object]], ...] = (
         ("began", "daemon.starting", {}),
         ("in the room", "room.state", {"new": "live"}),
@@ -128,7 +128,7 @@ def _stages(one: Device, moment: Moment) -> str:
 
 
 async def _until(holds: Callable[[], bool], *, within_s: float) -> float:
-    """Wait until something holds; return the moment, at the latest that at which waiting made no sense any more."""
+    """Wait until a condition holds; return that time, or the time of giving up."""
     give_up_at = time.monotonic() + within_s
     while time.monotonic() < give_up_at:
         if holds():
@@ -138,7 +138,7 @@ async def _until(holds: Callable[[], bool], *, within_s: float) -> float:
 
 
 async def _ghosts(ground: Ground, one: Device) -> list[str]:
-    """Return what the server has of the device beyond one participant with two tracks."""
+    """Return the server's state of the device, except for one participant with two tracks."""
     server = ground.server
     async with api.LiveKitAPI(server.url, server.api_key, server.api_secret) as operator:
         listed = await operator.room.list_participants(api.ListParticipantsRequest(room=one.room))

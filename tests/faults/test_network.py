@@ -1,4 +1,4 @@
-"""What a device does when packets stay away."""
+"""Lost packets and broken links."""
 
 from __future__ import annotations
 
@@ -82,14 +82,14 @@ async def _first_after_start(each: Device) -> tuple[float, float]:
 @pytest.mark.timeout(500)
 def test_udp_blocked_in_mid_stream(ground: Ground, devices: Fleet) -> None:
     async def strike() -> Moment:
-        moment = Moment.now()  # it stays blocked: what counts is TCP in its place
+        moment = Moment.now()  # it stays blocked: TCP must replace it
         ground.network.block_udp()
         return moment
 
     async def scenario() -> Measured:
         measured = Measured()
         for _ in range(_TIMES):
-            # Only a new Room is on UDP again; what was seen before it had to be made says nothing.
+            # Only a new Room uses UDP again; earlier results do not count.
             ground.network.mend()
             ground.server.kill()
             back = await ground.server.back()
@@ -119,7 +119,7 @@ def test_link_down_for_120_s(ground: Ground, devices: Fleet) -> None:
 
 
 def _link_down(ground: Ground, devices: Fleet, *, down_s: float, times: int) -> None:
-    """By turns the carrier alone goes, and the interface with its routes."""
+    """In turns only the carrier is lost, or the interface with its routes."""
     network, strikes = ground.network, itertools.count(1)
 
     async def strike() -> Moment:
@@ -142,14 +142,14 @@ def test_own_address_changed(ground: Ground, devices: Fleet) -> None:
     async def strike() -> Moment:
         return ground.network.change_address()
 
-    # The SDK's second gap comes 15 s after the first.
+    # The SDK's second gap follows 15 s after the first.
     measured = ground.run(devices.endure(strike, times=_TIMES, within_s=30, watch_s=18, expects=[_ADDRESS]))
     ground.record(
         "own address changed",
         measured,
         must="video <= 4 s, and no second gap (<= 1 s)",
         ok=measured.video.worst <= 4 and measured.later_gap.worst <= 1,
-        audio_again=f"gaps {measured.audio_gap}",  # what was under way is heard at once
+        audio_again=f"gaps {measured.audio_gap}",  # media on its way arrives at once
         longest_gap=f"{measured.video_gap}; later {measured.later_gap}",
     )
 

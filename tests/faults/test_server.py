@@ -1,4 +1,4 @@
-"""What a device does when its server goes."""
+"""A server that is killed, stopped, or replaced by another node."""
 
 from __future__ import annotations
 
@@ -74,5 +74,5 @@ def test_second_node_takes_over(ground: Ground, tmp_path: Path) -> None:
         measured,
         must="video <= 3 s",
         ok=measured.video.worst <= 3,
-        audio_again=f"gaps {measured.audio_gap}",  # what was under way is heard at once
+        audio_again=f"gaps {measured.audio_gap}",  # media on its way arrives at once
     )

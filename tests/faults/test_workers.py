@@ -1,4 +1,4 @@
-"""What viewers notice when a camera or microphone worker goes wrong in any way that there is."""
+"""The effect of camera and microphone workers that fail, in every way."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_worker(ground: Ground, pair: list[Device], inside: Rogue, fault: Fault)
 
     ground.run(scenario())
     idle = f"{ground.meter.percent():.0f} %"
-    with contextlib.ExitStack() as rows:  # the second is noted although the first does not hold
+    with contextlib.ExitStack() as rows:  # the second is recorded even if the first does not hold
         rows.callback(_record_microphone, ground, fault, of[MICROPHONE], idle)
         _record_camera(ground, fault, of[CAMERA], idle)
 
@@ -123,7 +123,9 @@ def test_both_workers_while_the_room_reconnects(
                 camera.live.seconds.append(video_s)
                 microphone.live.seconds.append(audio_s)
             for one, mark in zip(pair, marks, strict=True):
-                await ready(one)  # its attributes say so; who comes while it recovers has not seen the others
+                await ready(
+                    one
+                )  # the attributes have it; a viewer that joins during the recovery has not seen the earlier ones
                 camera.told += one.told(mark)
 
     ground.run(scenario())

@@ -1,4 +1,4 @@
-"""`livekit-device check`, against a server that is there, and one that is not; and the viewer's commands."""
+"""`livekit-device check`, with and without a server; and the viewer commands."""
 
 from __future__ import annotations
 
@@ -192,5 +192,5 @@ def test_check_reports_the_reason_of_an_absent_source(server: Server, room: str,
     [row] = [line for line in done.stdout.splitlines() if line.split()[1] == "picture"]
     assert row.startswith("✗")
     assert f"stalled: {film}: " in row
-    # The SDK's decoder writes by itself of a picture that lacks a packet, as on a busy machine.
+    # The SDK's decoder writes a line about a picture that lacks a packet, as happens on a busy machine.
     assert [line for line in done.stderr.splitlines() if not line.startswith("[h264 @ ")] == []

@@ -1,4 +1,4 @@
-"""Each way to a token, from the configuration to the picture; and tokens that are not enough."""
+"""Each token source, from the configuration to the picture; and insufficient tokens."""
 
 from __future__ import annotations
 

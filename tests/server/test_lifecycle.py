@@ -1,4 +1,4 @@
-"""How the daemon ends, and what it survives."""
+"""How the daemon ends, and what it recovers from."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_sigterm_leaves_the_room_and_no_process(server: Server, room: str, confi
                 code, took_s = await asyncio.to_thread(daemon.stop)
                 assert code == 0
                 assert took_s < 4  # measured: 0.4 s
-                # A device that did not say goodbye would stay for 15 s.
+                # A device that does not leave the room would stay in it for 15 s.
                 await watcher.until(
                     lambda: any(event == "gone:device" for event, _ in watcher.events), within_s=4, what="goodbye"
                 )
@@ -85,7 +85,7 @@ def test_sigterm_while_a_join_is_under_way(config: Path, server: Server, room: s
                     await asked.wait()
                 code, took_s = await asyncio.to_thread(daemon.stop)
                 assert code == 0
-                assert took_s < 10  # measured: 0.9 s, of which 0.5 s for the join under way
+                assert took_s < 10  # measured: 0.9 s, including 0.5 s for the current join
         finally:
             await runner.cleanup()
 
@@ -150,7 +150,7 @@ def test_server_restarted_under_the_daemon(room: str, config: Path) -> None:
 def test_after_removal_by_an_operator_the_device_waits_for_minutes_and_reports_it(
     server: Server, room: str, config: Path
 ) -> None:
-    """For how long, and that it comes back: tests/unit/test_joining.py, in virtual time."""
+    """The duration and the rejoin are tested in virtual time."""
 
     async def scenario() -> None:
         async with watching(server, room) as watcher:

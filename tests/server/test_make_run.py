@@ -1,4 +1,4 @@
-"""`make run` as a newcomer does it: one URL, and nothing left after Ctrl-C."""
+"""`make run` for a new user: one URL, and no process left after Ctrl-C."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PREFERRED = (7880, 8080)
 
 def test_make_run_prints_one_url_and_leaves_nothing_behind(tmp_path: Path) -> None:
     with ExitStack() as stack:
-        # The ports that it would like are in use; it must take others.
+        # The preferred ports are in use; it must choose others.
         for port in _PREFERRED:
             blocker = stack.enter_context(socket.socket())
             blocker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -29,7 +29,7 @@ def test_make_run_prints_one_url_and_leaves_nothing_behind(tmp_path: Path) -> No
                 blocker.bind(("127.0.0.1", port))
                 blocker.listen()
             except OSError:
-                continue  # somebody else has it: as good
+                continue  # another program uses the port already, which is as good
         output = tmp_path / "output"
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.support.run", "config/demo.toml"],

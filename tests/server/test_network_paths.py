@@ -1,4 +1,4 @@
-"""From the daemon and `check` to a real server by the ways that networks have: a path, a proxy, TLS, a redirect."""
+"""The daemon and `check` with a real server behind a path, a proxy, TLS or a redirect."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.support.livekit_server import Server
 
-# No picture is looked at here: the least to publish, and no camera to wait for.
+# No picture is checked here, so publish the minimum, without a camera.
 _SOUND = {"DEVICE_CAMERA__SOURCE": "off"}
 _LIVE_S = 30.0
 
@@ -32,7 +32,7 @@ async def _until_live(config: Path, variables: dict[str, str]) -> list[str]:
 
 
 async def _until_waiting(config: Path, variables: dict[str, str]) -> str:
-    """Run the daemon until it says why it is not in the room; return that."""
+    """Run the daemon until it logs why it is not in the room; return that."""
     with daemons.running(config, variables) as daemon:
         return str((await asyncio.to_thread(daemon.event, "room.waiting", within_s=_LIVE_S))["why"])
 
@@ -50,7 +50,7 @@ def _checked(config: Path, variables: dict[str, str]) -> subprocess.CompletedPro
 
 
 async def _check(config: Path, variables: dict[str, str]) -> dict[str, str]:
-    """Return the rows of `check` by their names."""
+    """Return the rows of `check` by name."""
     done = await asyncio.to_thread(_checked, config, variables)
     assert "Traceback" not in done.stdout + done.stderr
     assert "TaskGroup" not in done.stdout + done.stderr
@@ -73,7 +73,7 @@ def test_a_server_whose_proxy_has_a_site_at_the_root_is_found(server: Server, ro
     port = server.ports[0]
 
     async def scenario() -> None:
-        # A proxy that forwards by a path's beginning keeps it where it is the server's own.
+        # A proxy that forwards by path prefix keeps the prefix if it belongs to the server.
         async with reverse_proxy({"": port}) as whole, reverse_proxy({"": AWAY, "/keep": whole.port}) as proxy:
             url = f"ws://127.0.0.1:{proxy.port}/keep"
             await _until_live(config, daemons.environment(server, room, **_SOUND, DEVICE_ROOM__URL=url))

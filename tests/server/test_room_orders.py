@@ -1,4 +1,4 @@
-"""An operator mutes a track, or changes what the device may publish: it stays, says so, and follows."""
+"""An operator mutes a track, or changes permissions: the session continues, and the device reports and follows it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pipes through which `make bench` feeds publishers that cannot loop a file."""
+"""The pipes with which `make bench` feeds publishers that cannot loop a file."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
     from tests.bench.material import Material
 
-_PICTURE = 100_000  # more than a pipe holds
+_PICTURE = 100_000  # more than a pipe's buffer
 
 
 @dataclass
 class Made:
-    """Material that is quick to make."""
+    """Material that is quick to create."""
 
     wav: Path
 

@@ -1,4 +1,4 @@
-"""What `make bench` makes of what it measures."""
+"""The figures that `make bench` computes from its measurements."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.bench import accounts, figures, report
 from tests.bench.profile import process_name
 
 RATE = 48_000
-# proc_pid_stat(5), with a name that tries
+# proc_pid_stat(5), with a difficult name
 STAT = "42 (a (b) 7 c) S 1 42 42 0 -1 4194304 500 0 3 0 130 20 40 10 20 0 9 0 100 1000000 500 18446744073709551615 1"
 
 
@@ -70,7 +70,7 @@ def _noise(seed: int) -> npt.NDArray[np.uint8]:
 
 
 def _ssim_by_the_book(one: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -> float:
-    """Return the mean over each window, one after the other, with population variances."""
+    """Return the mean over each window, computed one by one, with population variances."""
     found = []
     for row in range(one.shape[0] - 7):
         for column in range(one.shape[1] - 7):

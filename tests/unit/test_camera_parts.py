@@ -1,4 +1,4 @@
-"""What the virtual camera of the lab cannot show: padded strides, both layouts; and choices made of what there is."""
+"""Parts of the camera source that the lab's virtual camera does not cover: padded strides, both layouts, selection."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CONTROLS = {"AeEnable": (False, True, True), "ExposureTime": (75, 11766829, 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """As the camera would say."""
+    """As the camera would report it."""
 
     pixel_format: str
     width: int
@@ -35,7 +35,7 @@ class Layout:
 
 
 def _buffer(layout: Layout) -> tuple[np.ndarray[tuple[int], np.dtype[np.uint8]], list[np.ndarray]]:
-    """Return a camera's buffer full of padding but for random planes, and those planes."""
+    """Return a camera's buffer with padding and random planes, and those planes."""
     chance = np.random.default_rng(7)
     width, height, stride = layout.width, layout.height, layout.stride
     shapes = (
@@ -50,7 +50,7 @@ def _buffer(layout: Layout) -> tuple[np.ndarray[tuple[int], np.dtype[np.uint8]],
         piece[:, :columns] = plane
         planes.append(plane)
         pieces.append(piece.reshape(-1))
-    # A page's worth of rest behind, as allocators leave it.
+    # Extra bytes at the end, as allocators add them.
     return np.concatenate([*pieces, np.full(4096, 0xEE, np.uint8)]), planes
 
 
@@ -104,7 +104,7 @@ def test_a_number_is_only_a_number_and_an_exact_name_wins() -> None:
     assert picamera2.choose(found, "imx708") == 1
     assert picamera2.choose(found, "IMX708_wide") == 0
     assert picamera2.choose(found, "1") == 1
-    # Although both ids hold a 2 in "i2c": that is no wish for one of them.
+    # Both ids contain a 2 in "i2c", which must not match.
     with pytest.raises(SourceAbsentError, match=r"'2'; there are: 0: imx708_wide .*, 1: imx708") as caught:
         picamera2.choose(found, "2")
     assert caught.value.for_viewers == "this camera is not connected"

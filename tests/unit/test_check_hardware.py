@@ -1,4 +1,4 @@
-"""Which rows of `check` ask a device, and which the running service; there is neither camera nor picamera2 here."""
+"""Which rows of `check` query a device, and which the running service; there is neither camera nor picamera2 here."""
 
 from __future__ import annotations
 

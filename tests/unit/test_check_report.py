@@ -1,4 +1,4 @@
-"""The rows of `check`: errors in words, and what a terminal shows while a step takes its time."""
+"""The rows of `check`: error texts, and the progress of long steps on a terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Terminal(io.StringIO):
-    """What a person looks at."""
+    """A stream that is a terminal."""
 
     def isatty(self) -> bool:
         return True
@@ -34,7 +34,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
 
 
 def shown(text: str) -> list[str]:
-    """Return the lines as they stand in the end: what is erased is gone."""
+    """Return the lines that are visible at the end, without erased ones."""
     return [left for line in text.split("\n") if (left := line.rpartition("\r\033[K")[2])]
 
 

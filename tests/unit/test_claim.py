@@ -1,4 +1,4 @@
-"""One process of a machine for each identity in a room."""
+"""One process per machine for each identity in a room."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def room() -> str:
 def test_a_second_claim_is_refused_with_the_holder(room: str) -> None:
     first, second = IdentityClaim(), IdentityClaim()
     first.take([URL], room=room, identity="porch")
-    first.take([URL], room=room, identity="porch")  # again before each join
+    first.take([URL], room=room, identity="porch")  # as before each join
     with pytest.raises(
         IdentityInUseError, match=rf"'porch' is in '{room}' already, .* \(pid {os.getpid()}\)"
     ) as caught:
@@ -73,7 +73,7 @@ def test_one_claimed_server_of_several_is_enough_and_no_claim_is_kept(room: str)
         with pytest.raises(IdentityInUseError):
             second.take(urls, room=room, identity="porch")
     third.take(["wss://a.example"], room=room, identity="porch")
-    first.take([URL], room=room, identity="porch")  # the one that it no longer names is given back
+    first.take([URL], room=room, identity="porch")  # the claim of the server that is no longer listed is released
     second.take(["wss://b.example"], room=room, identity="porch")
     for each in (first, second, third):
         each.release()

@@ -1,4 +1,4 @@
-"""The command line as people meet it: exit codes, and words instead of tracebacks."""
+"""The command line: exit codes, and error texts without tracebacks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files as camera and microphone: real clips, judged by a decode of our own."""
+"""Files as camera and microphone: films, compared with an independent decode."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ DURATION_US = 5_312_000
 
 @functools.cache
 def decoded_thumbnails(path: str) -> list[tuple[int, npt.NDArray[np.float64]]]:
-    """Return (time in us, picture as 32x18 shades of grey) of each frame of a file."""
+    """Return (time in us, picture as 32x18 grey levels) of each frame of a file."""
     with av.open(path) as container:
         return [
             (int(frame.pts * frame.time_base * US), thumbnail(frame))
@@ -117,7 +117,7 @@ def test_a_lower_frame_rate_than_the_files() -> None:
 
 @pytest.mark.parametrize("loops", (0, 3, 1_000_000))
 def test_the_loop_continues_past_the_end_in_sync_with_the_epoch(loops: int) -> None:
-    """Begin 2 s before an end: the place within the file, and the join, are where the clock says."""
+    """Start 2 s before an end: the position in the file, and the loop's end, match the clock."""
     source = video(width=160, height=120, ago_us=loops * DURATION_US + DURATION_US - 2 * US)
     epoch_us = source._loop._epoch_us
     expected = decoded_thumbnails(BUNNY)
@@ -178,7 +178,7 @@ def test_the_sound_continues_past_the_end() -> None:
 
 
 def test_sound_and_picture_of_one_file_are_in_sync(tmp_path: Path) -> None:
-    """A film made here: white and loud for the first 0.2 s of each of its seconds; both are captured together."""
+    """A film that is white and loud for the first 0.2 s of each of its seconds; both are captured together."""
     path = film(tmp_path / "film.mkv", bright=235)
     epoch_us = monotonic_us() - 1_700_000
     pictures, sound = VideoClip(path=path, width=64, height=48, fps=30, epoch_us=epoch_us), None
@@ -194,7 +194,7 @@ def test_sound_and_picture_of_one_file_are_in_sync(tmp_path: Path) -> None:
         loud += [block.captured_at_us - epoch_us + int(index) * US // RATE for index in np.flatnonzero(samples > 8000)]
     assert white
     assert loud
-    # Within one picture of the second's first 0.2 s, across the join of two loops at 2 s.
+    # Within one picture of the second's first 0.2 s, across the end of a loop at 2 s.
     assert {moment % US // 10_000 < 20 for moment in white} == {True}
     assert {(moment + 10_000) % US // 10_000 <= 22 for moment in loud} == {True}
     assert min(moment % US for moment in loud) < 20_000
@@ -223,7 +223,7 @@ def film(path: Path, *, bright: int, full_range: bool = False) -> str:
 
 
 def test_full_range_pictures_are_declared_or_converted(tmp_path: Path) -> None:
-    """What white is in the stream and what the stream says of it must agree, or a viewer sees burnt-out pictures."""
+    """The level of white in the stream must match its colour description, or viewers see clipped pictures."""
     source = video(film(tmp_path / "film.mkv", bright=255, full_range=True))
     luma = next(source.pictures()).frame.to_ndarray()[:48].mean()
     assert luma == pytest.approx({1: 235, 2: 255}[source.colour.range], abs=3)

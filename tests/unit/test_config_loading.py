@@ -1,4 +1,4 @@
-"""Every way to get the configuration wrong, said at once, by place, and without a secret in it."""
+"""Errors in the configuration: reported at once, with their place, and without a secret."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def write(folder: Path, text: str) -> Path:
 
 
 def problems(path: Path) -> dict[str, list[str]]:
-    """Return what is wrong, by place; the file's own places without the file's name."""
+    """Return the problems by place, without the file's name."""
     with pytest.raises(ConfigError) as caught:
         config_file.load(path)
     assert caught.value.exit_code is ExitCode.CONFIG
@@ -443,7 +443,7 @@ def test_a_stall_limit_that_a_healthy_camera_exceeds_is_refused_with_the_minimum
             config_file.load(path)
         assert f"watch.camera_stall_s is {limit_s:g}" in str(caught.value)
         assert f"allowed: {least_s:g} or more" in str(caught.value)
-    # Nobody has to set a limit: the default is raised to what the source needs.
+    # The default is not refused; it is raised to what the source needs.
     config = config_file.load(write(tmp_path, f"{GOOD}[camera]\n{camera}\n"))
     assert max(config.watch.camera_stall_s, least_camera_stall_s(config.camera)) >= least_s
 
@@ -487,7 +487,7 @@ def test_a_wrong_table_variable_is_named(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_control_from_the_environment_keeps_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Libcamera knows AeEnable, not aeenable; a control that cannot be set so must be refused, not misnamed."""
+    """Libcamera has AeEnable, not aeenable: the exact name must be passed on."""
     monkeypatch.setenv("DEVICE_CAMERA__CONTROLS__AeEnable", "true")
     try:
         controls = config_file.load(write(tmp_path, GOOD)).camera.controls

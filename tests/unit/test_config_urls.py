@@ -1,4 +1,4 @@
-"""room.url: one server, or a list of them, from the file or from the environment; and the keys of the way back."""
+"""room.url as one server or a list, from the file or the environment; and the keys of the reconnect table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connections through proxies and by TLS, on small real servers: what works, and what is said where it does not."""
+"""Connections through proxies and with TLS, on small servers: successes, and the texts of errors."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def trusted(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Authority:
 
 
 class Through:
-    """One proxy, one server and the probe, with the proxy in the environment."""
+    """Run a proxy, a server and the probe, with the proxy in the environment."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._monkeypatch = monkeypatch
@@ -215,7 +215,7 @@ def test_the_token_endpoint_is_called_through_the_same_proxy(through: Through, m
 
 @pytest.mark.parametrize("status", ("302 X", "308 X"))
 def test_no_request_of_ours_follows_a_redirect(status: str) -> None:
-    """Not even one of livekit-api's, which would send its token along."""
+    """Not even a request of livekit-api, which would send its token along."""
 
     async def main() -> None:
         async with reverse_proxy({"": OK}) as other:
@@ -283,7 +283,7 @@ def test_a_certificate_for_another_name_is_an_error_with_its_names(
 
 
 def test_a_certificate_that_is_not_valid_yet_is_an_error_with_the_clock(trusted: Authority) -> None:
-    """As a board sees each certificate that starts with a clock of years ago."""
+    """A board whose clock is years behind gets this for every certificate."""
     said = asyncio.run(_refused_tls(trusted.context(from_days=400, to_days=800)))
     assert re.search(r"not valid yet by this clock \(\d{4}-\d\d-\d\d \d\d:\d\d UTC\); is this clock right\?", said)
 

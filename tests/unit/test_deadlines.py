@@ -1,4 +1,4 @@
-"""Is this process still worth a ping of the watchdog? Virtual time."""
+"""The deadlines of the daemon's parts, in virtual time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The depth of the audio queue steers the resampler: simulated with a source whose clock is off."""
+"""The depth of the audio queue controls the resampler: simulated with a source whose clock is off."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _BLOCK_S = 0.020
 
 
 def _simulate(*, clock_ppm: float, seconds: int, depth_s: float, jitter_s: float = 0.0) -> tuple[list[float], int]:
-    """Return the depth before each block, and how many changes of pace were ordered.
+    """Return the depth before each block, and the number of changes of the pace.
 
-    The source delivers a block each 20 ms by its own clock; the resampler makes it `pace` ppm shorter.
+    The source delivers a block every 20 ms of its own clock; the resampler makes it `pace` ppm shorter.
     """
     control = DepthControl()
     chance = random.Random(1)

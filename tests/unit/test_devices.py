@@ -1,4 +1,4 @@
-"""`livekit-device devices`: what a driver raises, or how a device names itself, is shown in our words."""
+"""`livekit-device devices`: errors of drivers and names of devices are shown safely."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures that are left out before they are encoded are counted by cause, and logged at a bounded rate."""
+"""Pictures dropped before they are encoded are counted by cause, and logged at a bounded rate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Passing a file through: what comes out is decoded again, and the strip tells which picture it is."""
+"""Passing a file through: the units are decoded again, and the strip shows the picture's number."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def clip(path: str, *, ago_us: int = 0) -> EncodedClip:
 
 
 def numbers(units: list[AccessUnit]) -> list[int]:
-    """Return the number that each unit's decoded picture bears."""
+    """Return the number in each unit's decoded picture."""
     decoder = av.CodecContext.create("h264", "r")
     decoder.flags |= av.codec.context.Flags.low_delay
     found = []
@@ -47,7 +47,7 @@ def numbers(units: list[AccessUnit]) -> list[int]:
 def test_units_match_the_file_and_continue_across_loops(tmp_path: Path, suffix: str) -> None:
     source = clip(film(tmp_path / f"film.{suffix}"))
     units = list(islice(source.units(), 2 * FRAMES + 5))
-    assert monotonic_us() >= units[-1].captured_at_us  # they come when they are due
+    assert monotonic_us() >= units[-1].captured_at_us  # units are yielded when they are due
     assert numbers(units) == [number % FRAMES for number in range(2 * FRAMES + 5)]
     assert [unit.number for unit in units] == list(range(1, 2 * FRAMES + 6))
     assert [unit.key for unit in units] == [number % FRAMES % GOP == 0 for number in range(2 * FRAMES + 5)]
@@ -68,7 +68,7 @@ def test_a_start_in_the_middle_repeats_the_last_key_frame_until_the_next_is_due(
     path = film(tmp_path / "film.mp4", gop=90, times=range(120))
     started_us = monotonic_us()
     units = list(islice(clip(path, ago_us=US).units(), 4))
-    # 1 s after the first key frame the next one is 2 s away: it stands in, and no unit that builds on others.
+    # The next key frame is 2 s away: the first one is repeated after 1 s, without units that reference other ones.
     assert [unit.key for unit in units] == [True, True, True, False]
     assert numbers(units) == [0, 0, 90, 91]
     assert units[0].captured_at_us - started_us < US
@@ -76,7 +76,7 @@ def test_a_start_in_the_middle_repeats_the_last_key_frame_until_the_next_is_due(
 
 
 def test_after_a_still_of_3_s_the_file_plays_from_that_key_frame_until_the_loop_ends(tmp_path: Path) -> None:
-    """One key frame in 12 s, started after 6.5: 3 s of it, 2.5 s of what follows it, and the next loop in time."""
+    """A file of 12 s with one key frame, started at 6.5 s: 3 s of still, 2.5 s of the file, the next loop on time."""
     path = film(tmp_path / "film.mp4", gop=10_000, times=range(12 * FPS))
     source = clip(path, ago_us=6 * US + US // 2)
     epoch_us = source._loop._epoch_us

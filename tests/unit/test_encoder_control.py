@@ -1,4 +1,4 @@
-"""What the room's feedback means for the encoder, in virtual time."""
+"""The encoder commands that follow the room's feedback, in virtual time."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_the_bitrate_falls_at_once_and_rises_in_steps() -> None:
 
 
 def test_a_target_applies_until_the_next_one() -> None:
-    """The SDK tells of changes only."""
+    """The SDK reports changes only."""
     policy = control()
     tell(policy, 0, 100_000)
     assert any(tell(policy, step / 30).rung for step in range(1, 90))
@@ -93,7 +93,7 @@ def test_the_maximum_and_the_minimum_are_reached_exactly() -> None:
 
 
 def test_a_key_frame_request_that_is_too_early_is_deferred() -> None:
-    """take_feedback() forgets a request once it is told: who drops it leaves a viewer before a grey picture."""
+    """take_feedback() returns a request once: if it is lost, a viewer sees no picture."""
     policy = control()
     tell(policy, -1, 500_000)
     assert tell(policy, 0, key_frame_requested=True).key_frame
@@ -104,7 +104,7 @@ def test_a_key_frame_request_that_is_too_early_is_deferred() -> None:
 
 
 def test_an_existing_viewers_first_key_frame_request_is_answered_at_once() -> None:
-    """The server asks when it is ready for a viewer, a moment after the first feedback has come."""
+    """The server requests a key frame when it is ready for a viewer, shortly after the first feedback."""
     policy = control()
     policy.restarted()
     assert tell(policy, 0, 500_000).key_frame
@@ -113,7 +113,7 @@ def test_an_existing_viewers_first_key_frame_request_is_answered_at_once() -> No
 
 
 def test_five_simultaneous_viewers_cause_two_key_frames() -> None:
-    """Each join is a request; the first is answered at once, all the others half a second later by one."""
+    """Each join is a request. The first is answered at once, all others together half a second later."""
     policy = control()
     policy.restarted()
     tell(policy, 0, 500_000)
@@ -149,7 +149,7 @@ def test_a_large_bitrate_change_forces_a_key_frame_for_a_new_vbv_buffer() -> Non
     tell(policy, 0, 600_000)
     keys = [step for step in range(1, 300) if tell(policy, step / 30, 600_000 if step < 60 else 1_100_000).key_frame]
     assert keys == [120]
-    # A rise of a second is no reason; a fall by half is, at once.
+    # A rise for a second has no effect; a fall by half has one at once.
     assert not any(
         tell(policy, step / 30, 1_700_000 if step < 330 else 1_100_000).key_frame for step in range(300, 600)
     )
@@ -200,7 +200,7 @@ def test_any_feedback(steps: list[Step], floor: int, above: int) -> None:
         if step.restart:
             assert policy.restarted().all_key_frames
         orders = tell(policy, now, step.target_bps, key_frame_requested=step.key)
-        if orders.key_frame and orders.all_key_frames is None:  # the first one of a publication does not count
+        if orders.key_frame and orders.all_key_frames is None:  # the first key frame of a publication does not count
             key_frames.append(now)
         if orders.bitrate_bps is not None:
             assert floor <= orders.bitrate_bps <= floor + above
@@ -213,7 +213,7 @@ def test_any_feedback(steps: list[Step], floor: int, above: int) -> None:
         if orders.rung is not None:
             assert orders.key_frame
             assert policy.current().rung in (orders.rung, None)
-        # Never far above what the link bears.
+        # Never far above the link's bandwidth.
         if step.target_bps is not None and bitrate is not None:
             assert bitrate <= max(floor, min(step.target_bps, floor + above) / 0.97 + 1)
     for moments in (key_frames, rises):
@@ -222,7 +222,7 @@ def test_any_feedback(steps: list[Step], floor: int, above: int) -> None:
 
 @given(st.integers(0, 10**8), st.integers(0, 10**8))
 def test_a_steady_target_is_reached(first: int, then: int) -> None:
-    """From the floor to the ceiling in 9 s: a quarter more each half second."""
+    """From the minimum to the maximum in 9 s: a quarter more every half second."""
     policy = control()
     tell(policy, 0, first)
     for step in range(1, 300):

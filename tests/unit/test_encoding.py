@@ -1,4 +1,4 @@
-"""The camera worker's half of rate control: sizes and rates within bounds, whatever the source has."""
+"""The camera worker's part of rate control: sizes and rates within limits, for any source."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _US = 1_000_000
 
 @dataclass(slots=True, kw_only=True)
 class Camera:
-    """A source without pictures: the test brings them."""
+    """A source without pictures: the test supplies them."""
 
     width: int = 1280
     height: int = 720
@@ -43,7 +43,7 @@ class Camera:
 
 
 class Ears(WorkerLink):
-    """Keeps what a daemon would hear, in place of a socket."""
+    """Records what the daemon would receive, in place of a socket."""
 
     def __init__(self) -> None:
         self.units: list[AccessUnit] = []
@@ -122,8 +122,12 @@ def test_each_change_of_size_begins_with_a_key_frame() -> None:
 @pytest.mark.parametrize(
     ("camera", "size", "units"),
     (
-        (Camera(width=960, height=720, fps=25), (480, 360), 13),  # a film in 4:3, 25 a second: 12.5 of them
-        (Camera(width=640, height=360, fps=10), (640, 360), 25),  # it is within the bounds as it is
+        (
+            Camera(width=960, height=720, fps=25),
+            (480, 360),
+            13,
+        ),  # a film in 4:3 with 25 frames per second: 12.5 of them
+        (Camera(width=640, height=360, fps=10), (640, 360), 25),  # within the limits already
         (Camera(width=720, height=1280, fps=24), (202, 360), 13),  # upright
     ),
 )
@@ -136,7 +140,7 @@ def test_sizes_and_rates_stay_within_the_requested_limits(camera: Camera, size: 
 
 
 def test_pictures_are_dropped_while_the_bitrate_budget_is_exceeded() -> None:
-    """Else libwebrtc leaves out units, and all that build on them are garbage."""
+    """Otherwise libwebrtc drops units, and units that reference them cannot be decoded."""
     budget = BitrateBudget()
     assert budget.allows(0)
     budget.add(5_000, bitrate_bps=100_000)  # 0.4 s
@@ -144,7 +148,7 @@ def test_pictures_are_dropped_while_the_bitrate_budget_is_exceeded() -> None:
     assert budget.allows(160_000)
     budget.add(1_000_000, bitrate_bps=50_000)
     assert not budget.allows(800_000)
-    assert budget.allows(820_000)  # never a pause that looks like the death of the camera
+    assert budget.allows(820_000)  # no pause that looks like a stalled camera
 
 
 def test_the_current_bitrate_applies_to_the_next_size() -> None:

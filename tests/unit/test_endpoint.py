@@ -1,4 +1,4 @@
-"""The token endpoint's client against a real HTTP server."""
+"""The token endpoint's client with a real HTTP server."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def serving(answer: Answering) -> AsyncIterator[str]:
 
 
 class Recorder:
-    """Answers from a list and keeps what it was asked."""
+    """Returns responses from a list and records the requests."""
 
     def __init__(self, *answers: tuple[int, Any]) -> None:
         self.answers = list(answers)
@@ -134,7 +134,7 @@ def test_without_a_server_url_the_configured_one_is_used() -> None:
 
 @pytest.mark.parametrize("status", (400, 403, 422))
 def test_an_endpoint_that_refuses_the_derived_identity_is_called_without_it(status: int) -> None:
-    """And without our attributes before that: neither is anything that the operator has named."""
+    """Before that it is called without our attributes. Configured values are always sent."""
     recorder = Recorder((status, {}), (status, {}), (201, GOOD))
     assert obtain(recorder).grants.identity == "porch"
     assert ["participant_attributes" in body for body in recorder.bodies] == [True, False, False]
@@ -280,7 +280,7 @@ def test_a_peer_that_does_not_speak_http_is_an_error() -> None:
     ),
 )
 def test_an_endpoint_that_cannot_be_reached_is_tried_again(url: str) -> None:
-    """Whatever the name is: what the configuration lets through must not end the daemon."""
+    """For any host name: a URL that the configuration accepts must not end the daemon."""
     with pytest.raises(CredentialError, match="cannot be reached") as caught:
         asyncio.run(Endpoint(wanted=wanted(), url=url).obtain())
     assert caught.value.retry

@@ -1,4 +1,4 @@
-"""A contested identity, and an endpoint that grants, refuses or ignores the wish for another."""
+"""An identity conflict, with an endpoint that grants, refuses or ignores the request for another identity."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def token(identity: str) -> str:
 
 
 class Service:
-    """Grants the identity that is asked for, or what it is told to; keeps what it was asked."""
+    """Grants the requested identity or a fixed one; records the requests."""
 
     def __init__(self, *, status: int = 201, always: str = "") -> None:
         self.status, self.always = status, always
@@ -88,7 +88,7 @@ def test_two_cloned_cards_request_different_identities() -> None:
     services = [Service() for _ in range(8)]
     for service in services:
         with_endpoint(service, use)
-    assert len({service.asked[0] for service in services}) >= 7  # of 65536: by chance two may be the same
+    assert len({service.asked[0] for service in services}) >= 7  # of 65536: two may be equal by chance
 
 
 @pytest.mark.parametrize("status", (400, 403, 422, 401, 500))
@@ -139,7 +139,7 @@ def test_without_a_server_url_the_probed_server_is_used() -> None:
 
 
 def test_the_endpoints_name_is_resolved_by_our_resolver(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And one that hangs is no more than an attempt that failed."""
+    """A query that hangs is only a failed attempt."""
     asked = []
 
     def getaddrinfo(host: str, *_rest: object, **_more: object) -> list[Any]:

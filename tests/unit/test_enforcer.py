@@ -1,4 +1,4 @@
-"""A process that hangs ends itself with exit 70, if no service manager's watchdog sees to that."""
+"""A process that hangs exits with 70, unless a service manager's watchdog ends it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_part_that_meets_its_deadline_again_gets_a_new_grace_period() -> None:
 
 
 def test_a_process_that_was_stopped_for_long_is_not_ended() -> None:
-    """SIGSTOP, a debugger, a virtual machine that is moved: all parts are late, for nothing ran."""
+    """SIGSTOP, a debugger, a moved virtual machine: all parts are late, because nothing ran."""
     overdue = Overdue(grace_s=GRACE_S)
     assert not overdue.check(0.0, [])
     assert not overdue.check(1000.0, ["room", "camera", "event loop"])
@@ -105,13 +105,13 @@ def test_a_process_that_was_stopped_and_continues_is_not_ended() -> None:
         assert process.stdout
         assert process.stdout.readline() == "runs\n"
         os.kill(process.pid, signal.SIGSTOP)
-        time.sleep(2)  # four times what it would be granted
+        time.sleep(2)  # four times the grace period
         os.kill(process.pid, signal.SIGCONT)
         _, said = process.communicate(timeout=30)
     assert (process.returncode, said) == (0, "")
 
 
-# The real command, in which one thing goes wrong a while after the start.
+# The real command, with one failure a while after the start.
 _DAEMON = """
 import asyncio, sys, threading, time
 from device import cli
@@ -144,7 +144,7 @@ _NOBODY, _HALF_A_MINUTE = "@livekit-device-test-nobody", "30000000"
     (
         ({}, _BLOCKED_CODE),
         ({"NOTIFY_SOCKET": _NOBODY}, _BLOCKED_CODE),  # a manager without WatchdogSec
-        ({"WATCHDOG_USEC": _HALF_A_MINUTE}, _BLOCKED_CODE),  # nothing to ping
+        ({"WATCHDOG_USEC": _HALF_A_MINUTE}, _BLOCKED_CODE),  # no watchdog to ping
         (
             {"NOTIFY_SOCKET": _NOBODY, "WATCHDOG_USEC": _HALF_A_MINUTE, "WATCHDOG_PID": "1"},
             _BLOCKED_CODE,

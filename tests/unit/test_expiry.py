@@ -1,4 +1,4 @@
-"""When a ready token ends, and when that is said."""
+"""When a ready token expires, and when that is logged."""
 
 from __future__ import annotations
 

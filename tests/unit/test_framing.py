@@ -1,4 +1,4 @@
-"""The byte stream between daemon and worker: what arrives is a message, a wait, or a WireError."""
+"""The byte stream between daemon and worker: data yields a message, waits for more, or raises WireError."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a token allows, in words."""
+"""A token's grants, and the texts about missing ones."""
 
 from __future__ import annotations
 

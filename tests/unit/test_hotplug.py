@@ -1,4 +1,4 @@
-"""Cameras and sound cards that come and go, in a fake /dev and /sys."""
+"""Cameras and sound cards that are connected and disconnected, in a fake /dev and /sys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NONE: dict[int, str] = {}
 
 
 class Board:
-    """A device tree to plug things into."""
+    """A device tree in which devices are connected."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -37,7 +37,7 @@ class Board:
             (self.root / "dev" / node).unlink()
 
     def cards(self, cards: dict[int, str]) -> None:
-        """Have these sound cards, by number."""
+        """Create these sound cards, by number."""
         for card in (self.root / "sys/class/sound").glob("card*"):
             shutil.rmtree(card)
         for number, name in cards.items():
@@ -53,7 +53,7 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Board:
 
 
 def appeared(board: Board, *, within_s: float = 20.0, acts: tuple[Callable[[], None], ...] = ()) -> bool:
-    """Wait for an appearance while one thing after another happens, each seen by a look of its own."""
+    """Wait for an appearance while these changes happen, one per poll."""
 
     async def main() -> bool:
         waiting = asyncio.create_task(

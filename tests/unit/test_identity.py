@@ -1,4 +1,4 @@
-"""Who a board is, read from device trees made up in a folder."""
+"""Identity and model of a board, read from fake device trees."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_a_wireless_card_has_its_permanent_address(tmp_path: Path) -> None:
     identities = set()
     for number, current in enumerate(("02:11:11:11:11:11", "02:22:22:22:22:22")):
         root = tmp_path / str(number)
-        interface(root, "wlan0", current, assigned="3")  # a network manager has made one up
+        interface(root, "wlan0", current, assigned="3")  # a network manager has set a random one
         assert identity_may_be_shared(root)
         (root / "sys/class/net/wlan0/phy80211").mkdir()
         (root / "sys/class/net/wlan0/phy80211/macaddress").write_text("dc:a6:32:00:00:08\n")

@@ -1,4 +1,4 @@
-"""The ladder of sizes and rates, in virtual time: by rule and by property."""
+"""The ladder of sizes and rates, in virtual time: by example and by property."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_the_first_target_after_a_pause_is_ignored() -> None:
 
 
 def test_oscillation_between_two_rungs_is_not_followed() -> None:
-    """The estimate of a policed link goes up and down each few seconds."""
+    """The estimate of a policed link rises and falls every few seconds."""
     policy = ladder()
     need = policy.rungs[1].down_bps
     swings = [(float(2 * turn), int(need * (0.8 if turn % 2 else 1.2))) for turn in range(60)]

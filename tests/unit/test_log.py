@@ -1,4 +1,4 @@
-"""One pipe for every line: its form, its priority, and no token in it."""
+"""The log output: format, priority, and redaction."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Terminal(io.StringIO):
 
 
 class Pipe:
-    """A configured pipe, and what came out of it."""
+    """A configured log, and its output."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Pipe:
 
     @property
     def lines(self) -> list[tuple[int, dict[str, Any]]]:
-        """Each line's priority and object."""
+        """The priority and the object of each line."""
         found = []
         for text in self.stream.getvalue().splitlines():
             line = json.loads(text)
@@ -244,7 +244,7 @@ def test_lines_carry_a_priority_only_if_standard_error_is_the_journal(
 ) -> None:
     with (tmp_path / "stderr").open("w+") as stream:
         status = os.fstat(stream.fileno())
-        # A process that the service starts inherits the variable, though its own standard error may be a file.
+        # A child process of the service inherits the variable, although its standard error may be a file.
         monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino + (0 if journal else 1)}")
         device_log.configure(level="info", format="auto", stream=stream)
         for name in ("info", "warning", "error", "critical"):

@@ -1,4 +1,4 @@
-"""A server that is away for a night fills no journal."""
+"""A server that is unreachable for a night does not fill the journal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokens of our own making: how long they last by whose clock, and who else has our identity."""
+"""Minted tokens: their validity by the server's clock, and the list of participants with our identity."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def seen(server_time_s: float | None, url: str = "wss://other.example") -> Probe
 
 
 def obtained(at: ProbeResult | None, *, now_s: float | None = None) -> tuple[JoinToken, dict[str, Any]]:
-    """Return a ticket and its claims, made with the wall clock as it is, or as it is set."""
+    """Return a join token and its claims, minted with the real or a given wall clock."""
     with pytest.MonkeyPatch.context() as patch:
         if now_s is not None:
             patch.setattr(time, "time", lambda: now_s)
@@ -76,7 +76,7 @@ def test_a_token_lasts_by_the_servers_time_and_without_it_by_ours(now_s: float, 
 
 
 def test_a_token_that_is_minted_long_after_the_probe_is_valid_then() -> None:
-    """Devices spread their joins after an outage: by up to an hour, if they are many."""
+    """Devices spread their joins after an outage, over up to an hour."""
     server_time_s = float(int(time.time()))
     at = ProbeResult(
         url="wss://other.example",

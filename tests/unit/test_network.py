@@ -1,4 +1,4 @@
-"""Is the server there? Asked of small real servers on loopback: those that answer, and every way not to."""
+"""The probe with small servers on loopback: those that answer, and all kinds of failures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.listening import listening
 if TYPE_CHECKING:
     from tests.support.listening import Serving
 
-LOADED_S = 4.0  # what a busy machine may add to a limit
+LOADED_S = 4.0  # additional time on a busy machine
 DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
 DATE_S = 784111777.0
 
@@ -83,7 +83,7 @@ async def refused_in_time(probe: Probe, *urls: str) -> str:
 
 
 def refusal(serve: Serving, scheme: str = "ws") -> str:
-    """Return what is said of a server that does not do, without its port."""
+    """Return the error text for an unusable server, without its port."""
 
     async def main() -> str:
         async with listening(serve) as port:
@@ -94,7 +94,7 @@ def refusal(serve: Serving, scheme: str = "ws") -> str:
 
 
 def site(root: str, rtc: str, asked: list[str] | None = None) -> Serving:
-    """Answer the URL's own root by one answer, and rtc/validate below it by another, each without its "HTTP/1.1"."""
+    """Answer the URL's own root with one response, and rtc/validate below it with another, each without "HTTP/1.1"."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         path = (await reader.readuntil(b"\r\n\r\n")).split()[1].decode()
@@ -343,7 +343,7 @@ def test_the_first_server_that_answers_is_used_and_the_others_are_closed() -> No
 
 
 def test_silent_servers_before_it_cost_one_timeout_in_total() -> None:
-    """They are asked at once: four silent ones one after another would take 6 s."""
+    """All are probed in parallel: four silent ones in turn would take 6 s."""
 
     async def main() -> None:
         async with listening(silent) as deaf, listening(answering("200 OK")) as well:

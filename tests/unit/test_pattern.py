@@ -1,4 +1,4 @@
-"""The test picture: what is in it, when it flashes, and what it costs."""
+"""The test picture: its content, its flash, and its cost."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def pattern(width: int = 640, height: int = 360, fps: int = 30) -> PatternSource
 
 
 def second_from_now_us() -> int:
-    """Return a moment of the monotonic clock at which a wall-clock second begins."""
+    """Return a monotonic time at which a wall-clock second begins."""
     now = monotonic_us()
     return now + US - epoch_of_us(now) % US
 
@@ -68,7 +68,7 @@ def test_the_flash_is_there_exactly_in_the_first_tenth_of_a_second(width: int, h
     ):
         luma = luma_of(source.draw(number, start_us + offset_us))
         assert (flash_brightness(luma) > 220) == (offset_us % US < 100_000), offset_us
-    # And the bars' own white moves through that place without being taken for it.
+    # The white bar moves through that area and must not count as a flash.
     brightest = max(
         flash_brightness(luma_of(source.draw(number, start_us + US // 2))) for number in range(0, width // 2, 9)
     )
@@ -131,7 +131,7 @@ def test_drawing_costs_a_small_part_of_encoding() -> None:
     moment_us = monotonic_us()
     draw_s = encode_s = 0.0
     for number in range(-10, 60):
-        if number == 0:  # what comes before warms up caches and libraries
+        if number == 0:  # warm up caches and libraries
             draw_s = encode_s = 0.0
         begin = time.thread_time()
         frame = source.draw(number + 10, moment_us + number * US // 30)

@@ -1,4 +1,4 @@
-"""Which proxy leads to a URL, by the environment: as the SDK, curl and Python read it."""
+"""The proxy for a URL by the environment, with the rules of the SDK, curl and Python."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From any rate, and any clock, to 48 kHz of ours."""
+"""Resampling from any rate and clock to 48 kHz."""
 
 from __future__ import annotations
 
@@ -43,5 +43,5 @@ def test_the_pace_changes_the_length_without_a_click(ppm: float) -> None:
     resampler.pace(ppm)
     out = _through(resampler, _sine(_RATE, 440, 60), 960)
     assert abs(len(out) - 60 * _RATE * (1 - ppm / 1e6)) < 400
-    # The steepest step of this tone is 576; a lost or doubled block would be thousands.
+    # The largest step of this tone is 576; a lost or doubled block would cause thousands.
     assert np.abs(np.diff(out.astype(int))).max() < 650

@@ -1,4 +1,4 @@
-"""Names to addresses, with name servers that are slow, wrong, or hang."""
+"""Name resolution with name servers that are slow, wrong, or hang."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from device.network.resolver import Resolver
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SOON_S = 20.0  # for an answer that is on its way
+SOON_S = 20.0  # for an answer on its way
 
 
 class NameServer:
-    """Stands in for the system's resolver, for no other can be told to hang: names that begin with "hang" do."""
+    """Replaces the system's resolver, because that cannot be made to hang: names that begin with "hang" do."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -91,7 +91,7 @@ def test_an_unknown_name_is_an_error(server: NameServer) -> None:
 
 
 def test_each_query_is_new(server: NameServer) -> None:
-    """A server that has moved is found at once: nothing is kept."""
+    """A server that has moved is found at once, because there is no cache."""
 
     async def main() -> None:
         resolver = Resolver()
@@ -113,7 +113,7 @@ def test_a_query_that_hangs_does_not_delay_others(server: NameServer) -> None:
         with pytest.raises(UnreachableError, match=r"hang\.example does not resolve within"):
             await resolver.resolve("hang.example", within_s=0.01)
         server.hangs.set()
-        assert await hanging == ["192.0.2.1"]  # late is better than never, for who still waits
+        assert await hanging == ["192.0.2.1"]  # a late answer still serves a caller that waits
 
     asyncio.run(main())
     assert server.asked == ["hang.example", "one.example", "two.example"]
@@ -132,7 +132,7 @@ def test_a_thousand_timeouts_leave_nothing_behind(server: NameServer) -> None:
         for thread in at_work():
             await asyncio.to_thread(thread.join, SOON_S)
         await asyncio.sleep(0)
-        # Asked anew, not answered by what was asked before.
+        # A new query, not the answer of the old one.
         server.addresses = ["192.0.2.9"]
         assert await resolver.resolve("hang-0.example", within_s=SOON_S) == ["192.0.2.9"]
         assert not resolver._waiting
@@ -167,7 +167,7 @@ def test_an_answer_after_the_loop_is_closed_is_ignored(server: NameServer) -> No
     asyncio.run(main())
     server.hangs.set()
     for thread in at_work():
-        thread.join(SOON_S)  # an exception of the thread would be this test's
+        thread.join(SOON_S)  # an exception in the thread would fail this test
 
 
 def test_a_probe_whose_name_hangs_ends_in_time_with_an_error(server: NameServer) -> None:
@@ -183,7 +183,7 @@ def test_a_probe_whose_name_hangs_ends_in_time_with_an_error(server: NameServer)
 
 
 def test_a_probe_uses_the_resolver(server: NameServer) -> None:
-    """And by nothing else: the name exists nowhere but here."""
+    """No other resolver is used: the name exists only here."""
     server.addresses = ["127.0.0.1"]
 
     async def main() -> None:

@@ -1,4 +1,4 @@
-"""The device's own end of the way to the server, as a netlink tells it; and as this machine's own does, on loopback."""
+"""The device's end of the route to the server, from a fake netlink and from this machine's own, on loopback."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SOON_S = 20.0
 
 
 class Message(dict[str, Any]):
-    """A netlink message as pyroute2 has it: a header by keys, attributes by name."""
+    """A netlink message in pyroute2's form: a header by keys, attributes by name."""
 
     def __init__(self, header: dict[str, Any], **attributes: Any) -> None:
         super().__init__(header)
@@ -39,7 +39,7 @@ class Message(dict[str, Any]):
 
 
 class Netlink:
-    """Answers as a kernel with these links, addresses and routes would."""
+    """Answers like a kernel with these links, addresses and routes."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ THERE = "203.0.113.5"
         (Netlink({2: ETH}, routes={THERE: (2, None)}), LocalRoute("eth0", "")),  # a route may have no source
         (Netlink({1: LO, 2: ETH}), None),
         (Netlink({1: LO, 2: UNPLUGGED}, routes={THERE: (2, "192.0.2.7")}), None),
-        (Netlink({1: LO}, routes={THERE: (2, "192.0.2.7")}), None),  # the link has gone in between
+        (Netlink({1: LO}, routes={THERE: (2, "192.0.2.7")}), None),  # the link was removed in between
     ),
 )
 def test_the_route_to_an_address(netlink: Netlink, local_route: LocalRoute | None) -> None:
@@ -175,7 +175,7 @@ def test_known_routes_are_logged() -> None:
 
 
 class Failing(Routes):
-    """Fails to open netlink a given number of times, without a pause; then watches the real one."""
+    """Fails to open netlink a given number of times, without pauses; then watches the real one."""
 
     def __init__(self, *errors: Exception) -> None:
         super().__init__()
@@ -195,7 +195,7 @@ class Failing(Routes):
 
 
 def test_while_netlink_fails_the_route_is_unknown_and_it_is_retried() -> None:
-    """Whatever its errors are: a thread that ended would leave the last state standing."""
+    """For any type of error: without the thread the last state would stay."""
     errors = (
         PermissionError(1, "zq"),
         NetlinkError(16, "zq"),
@@ -253,7 +253,7 @@ def test_the_delay_between_retries_is_at_most_half_a_minute() -> None:
 
 
 class Interrupted(Netlink):
-    """Answers with an error so many times first, as while addresses change."""
+    """Raises an error this many times first, as while addresses change."""
 
     failures = 0
     asked = 0
@@ -330,8 +330,8 @@ class Addressed(Netlink):
         (Addressed(NEW, (2, OLD, DEPRECATED), (2, NEW, 0)), OLD),  # a temporary address was replaced (RFC 8981)
         (Addressed(NEW, (2, OLD, DEPRECATED), (2, NEW, 0), wide_flags=True), OLD),
         (Addressed(NEW, (2, OLD, 0), (2, NEW, 0)), OLD),  # a second address came first
-        (Addressed(NEW, (2, NEW, 0)), NEW),  # the old one has ended
-        (Addressed(NEW, (3, OLD, 0), (2, NEW, 0)), NEW),  # it is another interface's now
+        (Addressed(NEW, (2, NEW, 0)), NEW),  # the old one has expired
+        (Addressed(NEW, (3, OLD, 0), (2, NEW, 0)), NEW),  # it belongs to another interface now
         (Addressed(NEW, (2, OLD, DAD_FAILED), (2, NEW, 0)), NEW),
         (Addressed(NEW, (2, OLD, TENTATIVE), (2, NEW, 0), wide_flags=True), NEW),
         (Addressed(OLD, (2, OLD, 0)), OLD),
@@ -363,7 +363,7 @@ def test_a_second_ipv4_address_is_compared_by_its_local_address() -> None:
 
 
 class Changes:
-    """A socket on which each event does the next of the changes."""
+    """A socket on which each read applies the next change."""
 
     def __init__(self, *changes: Callable[[], None]) -> None:
         self._changes = list(changes)
@@ -384,7 +384,7 @@ class Changes:
 
 
 def followed(netlink: Netlink, *changes: Callable[[Routes], None]) -> list[LocalRoute | None]:
-    """Return all ways that were reported, with a change at each event; the last one stops it."""
+    """Return all reported routes, with a change at each event; the last event stops the watcher."""
 
     async def main() -> list[LocalRoute | None]:
         told: list[LocalRoute | None] = []
@@ -404,7 +404,7 @@ def followed(netlink: Netlink, *changes: Callable[[Routes], None]) -> list[Local
 
 
 def test_a_new_target_uses_the_kernels_current_address() -> None:
-    """A new connection has the new address: the old one's end is then no reason to give that up."""
+    """A new connection uses the new address, so the removal of the old one is not a change."""
     netlink = Addressed(OLD, (2, OLD, 0))
 
     def replaced(_routes: Routes) -> None:

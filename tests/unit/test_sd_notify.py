@@ -1,4 +1,4 @@
-"""What systemd and `check` are told, over a real socket and in a real file."""
+"""Notifications for systemd and the state file for `check`, with a real socket and a real file."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_part_that_hangs_is_logged_once_with_or_without_a_watchdog(tmp_path: P
         task.cancel()
 
     watched = Notifier(address=str(tmp_path / "notify"), watchdog_s=30.0)
-    # Without a watchdog `device.lifecycle.enforcer` says it, and ends the process itself.
+    # Without a watchdog `device.lifecycle.enforcer` logs it and ends the process.
     for notifier, expected in ((watched, ["daemon.hangs"]), (Notifier(), [])):
         with capture_logs() as lines:
             asyncio.run(look(notifier))
@@ -177,7 +177,7 @@ def test_a_state_file_of_an_ended_service_is_ignored(tmp_path: Path) -> None:
 
 
 def test_an_unreadable_state_file_is_ignored(tmp_path: Path) -> None:
-    """Run as nobody, for root may read anything."""
+    """Run as nobody, because root may read everything."""
     path = tmp_path / "state.json"
     path.write_text(json.dumps({"pid": os.getpid()}))
     path.chmod(0o600)

@@ -1,4 +1,4 @@
-"""The strip: drawn, compressed hard, and read back."""
+"""The strip: drawn, strongly compressed, and read back."""
 
 from __future__ import annotations
 

@@ -176,7 +176,7 @@ def test_several_token_sources_from_systemd_are_an_error(tmp_path: Path, systemd
 
 
 def failure(token_source: TokenFile | Endpoint | ApiKey) -> str:
-    """Return why no token can be had now, which is no reason to end: the next join asks again."""
+    """Return the error of a join attempt without a usable token; the next join tries again."""
     with pytest.raises(CredentialError) as caught:
         asyncio.run(token_source.obtain())
     assert caught.value.retry
@@ -279,7 +279,7 @@ def test_a_headers_file_that_is_binary_or_missing(tmp_path: Path) -> None:
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """Return a folder that everybody may enter; pytest's own are closed."""
+    """Return a folder that every user may enter; pytest's own folders are closed."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
@@ -344,7 +344,7 @@ def test_a_secret_without_a_key_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_token_in_place_of_its_file_is_not_printed(tmp_path: Path) -> None:
-    """A token that is pasted instead of its file's name does not appear in the journal."""
+    """A token that is configured in place of its file's name does not appear in the journal."""
     pasted = token()
     message = redacted(failure(select(tmp_path, token_file=pasted)))
     for part in pasted.split("."):

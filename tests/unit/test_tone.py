@@ -68,7 +68,7 @@ def test_blocks_of_20_ms_are_yielded_when_complete(channels: int) -> None:
 
 
 def test_the_beep_begins_with_the_second() -> None:
-    """Over one second and a bit, the first loud sample after quiet ones is the second's first, within 2 ms."""
+    """In a little more than one second, the first loud sample after quiet ones is the second's first, within 2 ms."""
     got, _ = blocks(60)
     samples = np.concatenate([np.frombuffer(block.samples, np.int16) for block in got]).astype(float)
     starts = np.repeat([epoch_of_us(block.captured_at_us) for block in got], 960)

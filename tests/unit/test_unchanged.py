@@ -1,4 +1,4 @@
-"""Silence and darkness: told once, and once when they are over. Virtual time, fake devices, the workers' own code."""
+"""Silence and frozen pictures: reported once, and once at their end. Virtual time, fake devices, the workers' code."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ QUIET, LOUD = bytes(1920), bytes(1919) + b"\1"
 
 @dataclass(slots=True)
 class WorkerLink:
-    """The worker's end of the wire, as far as it is used here; it has the clock as well."""
+    """A stand-in for the worker's link, which also has the clock."""
 
     now: float = 1000.0
     notices: list[tuple[float, str]] = field(default_factory=list)
@@ -74,7 +74,7 @@ def test_each_change_of_state_is_reported_exactly_once(looks: list[tuple[float, 
 
 
 def _listen(monkeypatch: pytest.MonkeyPatch, *parts: tuple[float, bytes]) -> WorkerLink:
-    """Run the microphone worker on so many seconds of each kind of block, in virtual time."""
+    """Run the microphone worker with these seconds of each kind of block, in virtual time."""
     link = WorkerLink()
 
     def blocks() -> Iterator[Block]:
@@ -93,7 +93,7 @@ def test_a_microphone_with_only_zeros_is_reported_after_ten_seconds(monkeypatch:
     link = _listen(monkeypatch, (1, LOUD), (30, QUIET), (1, LOUD), (9.9, QUIET), (0.02, LOUD), (11, QUIET))
     assert [text for _, text in link.notices] == ["nothing but zeros for 10 s", "", "nothing but zeros for 10 s"]
     assert [at for at, _ in link.notices] == pytest.approx([11.02, 31.02, 51.94], abs=0.03)
-    assert link.blocks == round(52.92 / BLOCK_S)  # told, not acted upon
+    assert link.blocks == round(52.92 / BLOCK_S)  # reported, but the worker continues
 
 
 def test_one_bit_of_noise_in_each_block_is_not_silence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +101,7 @@ def test_one_bit_of_noise_in_each_block_is_not_silence(monkeypatch: pytest.Monke
 
 
 class Sensor:
-    """Pictures whose rows end in padding that never holds the same twice, as that of real buffers."""
+    """Pictures whose rows end in padding that changes each time, like real buffers."""
 
     def __init__(self, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
         self.link = WorkerLink()

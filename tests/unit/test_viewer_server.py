@@ -1,4 +1,4 @@
-"""The viewer's server over real sockets: what it gives, to whom, and how it ends."""
+"""The viewer's server over real sockets: responses, access checks, and shutdown."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Answer = tuple[int, "Mapping[str, str]", str]
 
 @pytest.fixture(autouse=True)
 def vendor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Stand in for the bundle, so that these tests need no npm."""
+    """Replace the bundle, so that these tests need no npm."""
     for name in server.VENDOR_FILES:
         (tmp_path / name).write_text(f"// {name}\n")
     monkeypatch.setattr(server, "VENDOR", tmp_path)
@@ -142,7 +142,7 @@ def test_a_failing_mint_is_a_short_error() -> None:
     assert headers["Cache-Control"] == "no-store"
     failed = {"event": "viewer.token_failed", "peer": "127.0.0.1", "error": ANY, "log_level": "warning"}
     assert failed in logs
-    assert "no key file" not in str(logs)  # the text of an exception may hold anything
+    assert "no key file" not in str(logs)  # the text of an exception may contain secrets
     assert "OSError" in str(logs)
 
 
@@ -273,7 +273,7 @@ def test_it_closes_within_a_second_with_open_connections(vendor: Path) -> None:
             port = int(url.rstrip("/").rpartition(":")[2])
             started = b"GET /vendor/" + server.VENDOR_FILES[0].encode() + b" HTTP/1.1\r\nHost: localhost\r\n"
             idle_after_answer = b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n"
-            # Silent, in the middle of a request, reading nothing of a long answer, and keep-alive.
+            # Silent, in the middle of a request, not reading a long response, and keep-alive.
             writers = []
             for data in (b"", started, started + b"\r\n", idle_after_answer):
                 _, writer = await asyncio.open_connection("127.0.0.1", port)

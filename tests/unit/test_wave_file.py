@@ -1,4 +1,4 @@
-"""WAV files played as they are, and those that are not."""
+"""WAV files that are played directly, and those that are not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real worker processes, well-behaved and not: each is replaced, says why, and leaves nothing behind."""
+"""Real worker processes, correct and faulty: each is replaced, reports why, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_failed_worker_is_replaced_and_the_reason_is_logged(mode: str, said: s
     watcher = supervised(lambda: Watcher(mode), act)
     for why in watcher.reasons:
         assert why.startswith(said), why
-    # Viewers are not told of each try: it stays stalled until it lives.
+    # Viewers get no text for each attempt: the state stays stalled until data arrives.
     states = [state for state, _ in groupby(state for state, _ in watcher.states)]
     cycle = [WorkerState.LIVE, WorkerState.STALLED]
     assert states == [cycle[index % 2] for index in range(len(states))]
@@ -188,7 +188,7 @@ def test_a_reply_is_not_due_before_the_worker_has_started(monkeypatch: pytest.Mo
         await watcher.supervisor.begun.wait()
         assert watcher.supervisor.requests.post(SetPace(ppm=5.0))
         await watcher.until(lambda: watcher.media)
-        assert unanswered() == []  # the worker took longer to start than a reply may take
+        assert unanswered() == []  # the worker took longer to start than the reply timeout
         await watcher.until(unanswered)
 
     with capture_logs() as lines:
@@ -355,7 +355,7 @@ def test_a_flood_of_messages_does_not_block_the_loop() -> None:
 
 
 def test_a_start_can_be_cancelled_at_any_time() -> None:
-    """Whenever it is cancelled, no process, no socket and no transport stays."""
+    """If it is cancelled at any time, no process, no socket and no transport is left."""
     ended = subprocess.run(
         [sys.executable, "-W", "always::ResourceWarning", "-m", "tests.unit.workers.leaver"],
         capture_output=True,
@@ -375,7 +375,7 @@ def test_a_worker_that_ignores_its_socket_ends_within_a_second() -> None:
             begin = time.monotonic()
         return time.monotonic() - begin
 
-    assert asyncio.run(main()) < 5  # 0.4 s to end by itself, then SIGKILL; measured 0.41
+    assert asyncio.run(main()) < 5  # 0.4 s to end after the socket is closed, then SIGKILL; measured 0.41
 
 
 @pytest.mark.parametrize("module", REAL)
@@ -403,7 +403,7 @@ def test_the_real_workers_deliver(module: str) -> None:
     assert times == sorted(set(times))
     if kind is AccessUnit:
         assert {(message.width, message.height) for message in media} == {(320, 240)}
-        # Until it is told otherwise every unit is a key frame.
+        # Until a request changes it, every unit is a key frame.
         assert {message.key for message in media} == {True}
     else:
         assert {len(message.samples) for message in media} == {960 * 2}

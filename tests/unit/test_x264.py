@@ -1,4 +1,4 @@
-"""The software encoder, judged by an independent look at what comes out of it."""
+"""The software encoder, checked by an independent parser and decoder."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_a_change_of_the_bitrate_takes_effect_both_ways() -> None:
 
 
 def test_most_of_the_bitrate_is_used_after_any_change() -> None:
-    """x264's buffer is as large as it was opened; a key frame after a change makes it fit."""
+    """x264's VBV buffer keeps its size; a key frame after a change adapts it."""
     encoding = Encoding(bitrate_bps=300_000)
     for bitrate_bps in (300_000, 2_400_000, 300_000):
         encoding.encoder.set_bitrate(bitrate_bps)
@@ -192,14 +192,14 @@ def test_pictures_of_another_size_are_scaled(pixel_format: str) -> None:
 
 
 def test_fractional_frame_rates() -> None:
-    """Every second picture of a film of 25 a second."""
+    """Every second picture of a film with 25 frames per second."""
     units = Encoding(fps=12.5, bitrate_bps=300_000, bitrate_max_bps=300_000).feed(100)
     assert bps(units[25:], fps=12.5) == pytest.approx(300_000, rel=0.1)
 
 
 @pytest.mark.parametrize("bitrate_bps", (90_000, 150_000))
 def test_no_burst_is_longer_than_a_second_at_a_low_rate(bitrate_bps: int) -> None:
-    """Not even one with key frames in it."""
+    """Not even a second with key frames in it."""
     encoding = Encoding(width=640, height=360, fps=15, bitrate_bps=bitrate_bps, bitrate_max_bps=2_500_000)
     encoding.feed(30)
     units = encoding.feed(90, keys=(20, 40, 41, 70))
