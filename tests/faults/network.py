@@ -1,11 +1,11 @@
-"""Three namespaces in a row, and what can go wrong between them.
+"""Three namespaces in a row, and the faults between them.
 
     here: servers and viewers          router: where the faults are          devices
     core 10.77.1.1 ────── north 10.77.1.254   south 10.77.2.254 ────── uplink 10.77.2.2
-                                              east  10.77.3.254 ────── uplink 10.77.3.2, of a neighbour: another box
+                                              east  10.77.3.254 ────── uplink 10.77.3.2, of a neighbour: another machine
 
-The router is there so that neither end sees a fault in any way but that packets stay away: a dropped packet
-is no error of sendto(), and viewers keep their carrier when a device loses its own.
+Because of the router, each end sees a fault only as lost packets: a dropped packet is no error of sendto(), and viewers
+keep their carrier when a device loses its own.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _WITHOUT_IPV6 = "echo 1 | tee /proc/sys/net/ipv6/conf/*/disable_ipv6 >/dev/null"
 
 
 class Network:
-    """The namespaces of router and devices, wired to the one of this process."""
+    """The namespaces of router and devices, connected to that of this process."""
 
     def __init__(self) -> None:
         self.router, self.devices, self.neighbour = Namespace(), Namespace(), Namespace()

@@ -1,4 +1,4 @@
-"""What remains when the daemon itself dies, in each way that it can: no worker, no ghost, and soon a picture again."""
+"""The death of the daemon, in each way: no worker and no old participant remain, and the picture returns soon."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lab itself: what the other tests stand on."""
+"""The lab itself, on which the other tests depend."""
 
 import json
 import time

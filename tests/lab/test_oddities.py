@@ -1,4 +1,4 @@
-"""A microphone that delivers only zeros, a camera that delivers one and the same picture: said, not acted upon."""
+"""A microphone that delivers only zeros, and a frozen camera: reported, without a restart."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ from tests.lab.witness import Witness, witnessing
 STEREO = MICROPHONE | {"device": LABSTEREO.name}
 STILL, SILENT = "the picture has not changed by a bit for 30 s", "nothing but zeros for 10 s"
 STILL_S, SILENT_S, OVER_S = 30.0, 10.0, 2.0
-LATE_S = 3.0  # it looks once a second; and an attribute's way
+LATE_S = 3.0  # one check per second, plus the transmission of an attribute
 DRAW = "from PIL import Image; Image.effect_noise((640, 480), 60).convert('RGB').save('/opt/lab/still.jpg')"
 CAMERAS = """\
 "Virtual0":
@@ -36,7 +36,7 @@ CAMERAS = """\
 
 @contextmanager
 def still_camera(service: Service) -> Iterator[None]:
-    """Let libcamera yield one and the same picture."""
+    """Make libcamera deliver the same picture again and again."""
     path = f"/{stand_ins.VIRTUAL_CAMERAS}"
     before = service.machine.run(("cat", path)).stdout
     service.machine.run((f"{VENV}/bin/python", "-c", DRAW))
@@ -48,7 +48,7 @@ def still_camera(service: Service) -> Iterator[None]:
 
 
 async def said(witness: Witness, name: str, text: str, *, since: float, within_s: float) -> float:
-    """Wait until an attribute says something; return the seconds since a moment."""
+    """Wait until an attribute has a text; return the seconds since a time."""
 
     def when() -> float:
         return next((at - since for at, told in witness.told if at > since and told.get(name) == text), NEVER)

@@ -1,4 +1,4 @@
-"""What the shipped unit lets its process see and do; a probe runs in a copy of it that differs in ExecStart."""
+"""The permissions of a process in the shipped unit; a probe runs in a copy of it with another ExecStart."""
 
 import errno
 import json
@@ -47,7 +47,7 @@ Probe = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def probe(bare_machine: Machine) -> Iterator[Probe]:
-    """Return what starts the probe with more lines in its unit, and returns what it saw."""
+    """Return a function that starts the probe with additional lines in its unit, and returns its output."""
     install_units(bare_machine)
     shipped = (CHECKOUT / "systemd/livekit-device.service").read_text().splitlines()
     lines = [line for line in shipped if not line.startswith(("ExecStart=", "Restart="))]

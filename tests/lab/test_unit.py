@@ -1,4 +1,4 @@
-"""The shipped unit under a real systemd: starts without anything, says how it is, ends and comes back."""
+"""The shipped unit with a real systemd: it starts without anything, reports its state, stops and restarts."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ from tests.lab.service import CONFIG, CREDENTIALS, UNIT, Service
 
 SMALL: dict[str, object] = {"width": 640, "height": 480}
 READY_S = 10  # measured 0.8
-STOP_S = 2  # the issue's own limit
+STOP_S = 2  # the project's limit
 LIVE = "room live; camera live; microphone live"
 DEAD = "ws://127.0.0.1:9"
 NOTHING: dict[str, Any] = {"camera": {"device": "none"}, "microphone": {"device": "none"}}
@@ -26,7 +26,7 @@ def live(service: Service) -> bool:
 
 
 def until_status(service: Service, holds: Callable[[str], bool], *, timeout_s: float) -> str:
-    """Return the first STATUS that `holds`; the error tells the last one that did not."""
+    """Return the first STATUS that `holds` accepts; the error has the last one that did not match."""
     status = ""
 
     def it_holds() -> bool:
@@ -122,7 +122,7 @@ def test_watchdog(service: Service, record: Record) -> None:
 
 @pytest.mark.parametrize("signal", ("TERM", "KILL"))
 def test_restarts(service: Service, record: Record, signal: str) -> None:
-    """TERM to itself is how the SDK's native library ends its process when it panics; the daemon then ends with 0."""
+    """SIGTERM from another process ends the daemon with 0; systemd restarts it because of Restart=always."""
     with service.running(camera=SMALL) as journal:
         until_live(service)
         old, mark, began = service.main_pid(), journal.mark(), time.monotonic()

@@ -1,4 +1,4 @@
-"""The daemon itself hangs or dies: systemd starts it again, nothing of the old one is left, and the picture returns."""
+"""A daemon that hangs or dies: systemd restarts it, nothing of the old one is left, and the picture returns."""
 
 import asyncio
 import re
@@ -18,10 +18,10 @@ from tests.lab.witness import Witness, witnessing
 CAMERA: dict[str, object] = {"width": 640, "height": 480}
 FPS = 30
 SHIPPED_S = 30  # WatchdogSec= of the unit
-START_S = 3.0  # to kill, RestartSec=1, to start, to join, to the first picture
+START_S = 3.0  # for kill, RestartSec=1, start, join, first picture
 ORPHAN_S, BACK_S = 1.0, 5.0
 GIVE_UP_S = 30.0
-# Prints for how many milliseconds the last of the others outlived the first process.
+# Prints for how many milliseconds the last of the other processes outlived the first one.
 OUTLIVED = """
 gone() { while [ -e /proc/$1 ]; do sleep 0.01; done; }
 gone $1; shift; since=$(date +%s%N)
@@ -30,7 +30,7 @@ for pid; do gone $pid; done; echo $(( ($(date +%s%N) - since) / 1000000 ))
 
 
 async def ghosts(service: Service) -> list[str]:
-    """Return what the server has of the device beyond one participant with two tracks."""
+    """Return the server's state of the device, except for one participant with two tracks."""
     server = service.server
     async with api.LiveKitAPI(server.url, server.api_key, server.api_secret) as operator:
         listed = await operator.room.list_participants(api.ListParticipantsRequest(room=service.room))
@@ -47,7 +47,7 @@ async def outlived(service: Service, main: int, workers: list[int]) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hang:
-    """A word for the daemon, the unit's WatchdogSec, and by when a promise is broken. Seconds."""
+    """A word for the daemon, the unit's WatchdogSec, and when a deadline is missed, in seconds."""
 
     name: str
     word: str
@@ -58,7 +58,7 @@ class Hang:
 HANGS = (
     Hang(name="the event loop blocks for ever", word="blocked", watchdog_s=SHIPPED_S),
     Hang(name="a call into the SDK never returns", word="deadlocked"),
-    # It begins within a second, and is due after 15.
+    # It begins within a second, and its deadline is 15 s.
     Hang(name="one of the room's looks, which are due after 15 s, has no end", word="unanswered", due_s=16),
 )
 
@@ -98,7 +98,7 @@ def test_hangs(service: Service, record: Record, hang: Hang) -> None:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """A way to end, the word for it (none: by a signal from outside), and what systemd and the daemon say of it."""
+    """A way to end, the word for it (none: a signal from outside), and the texts of systemd and the daemon."""
 
     name: str
     word: str
@@ -122,7 +122,7 @@ ENDS = (
 
 
 async def endure(service: Service, witness: Witness, journal: Journal, end: End, rows: Rows) -> None:
-    """Let the daemon end, and note what comes of it."""
+    """Make the daemon end, and record the results."""
     await witness.ready(fps=FPS)
     workers = [await asyncio.to_thread(service.worker, name) for name in ("camera", "microphone")]
     old, mark = await asyncio.to_thread(service.main_pid), journal.mark()
