@@ -90,7 +90,7 @@ class Device:
         self.daemon.close()
 
     def mark(self) -> Mark:
-        """Return a position in the log, for `since` and `told`."""
+        """Return a position in the log, for `since` and `events`."""
         return (len(self.daemons), len(self.daemon.lines))
 
     def since(self, mark: Mark, event: str = "", **fields: object) -> list[dict[str, Any]]:
@@ -102,12 +102,12 @@ class Device:
         ]
         return [line for line in all_lines if event in ("", line.get("event")) and fields.items() <= line.items()]
 
-    def told(self, mark: Mark = BEGINNING) -> Counter[str]:
+    def events(self, mark: Mark = BEGINNING) -> Counter[str]:
         """Count the daemon's log events about room and network, each with its reason or new state."""
-        told = Counter(_name(line) for line in self.since(mark) if _tells(line))
+        events = Counter(_name(line) for line in self.since(mark) if _is_counted(line))
         if again := len(self.daemons) - max(mark[0], 1):
-            told["daemon started again"] += again
-        return told
+            events["daemon started again"] += again
+        return events
 
     async def keep(self) -> None:
         """Restart it after an exit that requires it, like systemd (RestartSec=1), until cancelled."""
@@ -127,7 +127,7 @@ class Device:
         return pictures >= 0.8 * FPS * over_s and heard
 
 
-def _tells(line: dict[str, Any]) -> bool:
+def _is_counted(line: dict[str, Any]) -> bool:
     return str(line.get("event", "")).startswith(_TELLING)
 
 

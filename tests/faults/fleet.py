@@ -39,20 +39,20 @@ class Measured:
     video_gap: Figures = field(default_factory=Figures)
     audio_gap: Figures = field(default_factory=Figures)
     later_gap: Figures = field(default_factory=Figures)  # of video, after it had returned for a second
-    told: Counter[str] = field(default_factory=Counter)
+    events: Counter[str] = field(default_factory=Counter)
     missing: Counter[str] = field(default_factory=Counter)
     rooms: set[str] = field(default_factory=set)
 
     def add(self, other: Measured) -> None:
         for name in ("video", "audio", "video_gap", "audio_gap", "later_gap"):
             getattr(self, name).seconds.extend(getattr(other, name).seconds)
-        self.told += other.told
+        self.events += other.events
         self.missing += other.missing
         self.rooms |= other.rooms
 
-    def events(self) -> str:
+    def events_text(self) -> str:
         """Return the most frequent events, the missing expected ones, and a text of `device.room`."""
-        parts = [f"{name} {count}" for name, count in self.told.most_common(_MANY)]
+        parts = [f"{name} {count}" for name, count in self.events.most_common(_MANY)]
         parts += [f"MISSING {name} {count}" for name, count in self.missing.items()]
         return "; ".join([*parts, *(f"device.room: {text!r}" for text in sorted(self.rooms, key=len)[-1:])])
 
@@ -91,7 +91,7 @@ class Fleet:
                 each.start()
         raise AssertionError(f"not ready: {[each.daemon.text[-3:] for each in waiting]}")
 
-    async def endure(
+    async def run_fault(
         self,
         strike: Callable[[], Awaitable[Moment]],
         *,
@@ -151,12 +151,12 @@ async def _recovery(each: Device, moment: Moment, within_s: float, measured: Mea
 
 async def _hear(each: Device, mark: Mark, expects: Sequence[str], measured: Measured) -> None:
     """Record a daemon's log events, and wait for the events that it must log."""
-    told = each.told(mark)
-    measured.told += told
+    events = each.events(mark)
+    measured.events += events
     for line in each.since(mark, "daemon.unhandled"):
         measured.missing[f"silence, not {line['message']!r}"] += 1
     for names in expects:
-        if not any(told[name] for name in names.split("|")):
+        if not any(events[name] for name in names.split("|")):
             measured.missing[names] += 1
     if await each.viewer.until(lambda: each.viewer.attributes().get("device.state") == "live", within_s=_ATTRIBUTES_S):
         text = each.viewer.attributes().get("device.room", "")

@@ -52,7 +52,7 @@ class Ground:
             "audio again": measured.audio,
             "longest gap": measured.video_gap,
             "idle": f"{idle:.0f} %",
-            "events seen": measured.events(),
+            "events seen": measured.events_text(),
         }
         named = {name.replace("_", " "): cell for name, cell in cells.items()}
         self.table.record(fault, row | named, must=must, ok=ok and not measured.missing, excuse=excuse * came_back)

@@ -27,22 +27,22 @@ _LEAVE_S = 2.0
 _DEVICE = "device"
 
 
-class Audience(Protocol):
+class Receiver(Protocol):
     """The receiver of the decoded media."""
 
     def saw(self, captured_at_us: int, *, number: int | None, lines: int) -> None: ...
     def heard(self, *, noise: bool) -> None: ...
     def note(self, event: str) -> None: ...
-    def told(self, attributes: dict[str, str]) -> None: ...
+    def attributes_changed(self, attributes: dict[str, str]) -> None: ...
 
 
 class Observer:
     """Joins once. `connected` becomes False for good when the SDK reports any problem."""
 
-    def __init__(self, audience: Audience, server: Server, room: str, *, identity: str) -> None:
+    def __init__(self, audience: Receiver, server: Server, room: str, *, identity: str) -> None:
         self.connected = False
         self._closed = False
-        self._audience = audience
+        self._receiver = audience
         self._url, self._token = server.url, token(server, room, identity=identity)
         self._room = rtc.Room()
         self._joining: asyncio.Task[None] | None = None
@@ -92,12 +92,12 @@ class Observer:
 
     def _note(self, event: str) -> None:
         if not self._closed:
-            self._audience.note(event)
+            self._receiver.note(event)
 
     def _on_attributes(self, changed: dict[str, str], who: rtc.Participant) -> None:
         self._note(f"attributes:{who.identity}")
         if not self._closed and who.identity == _DEVICE:
-            self._audience.told(changed)
+            self._receiver.attributes_changed(changed)
 
     def _on_track(self, track: rtc.RemoteTrack, _: rtc.RemoteTrackPublication, who: rtc.RemoteParticipant) -> None:
         if self._closed:
@@ -129,7 +129,7 @@ class Observer:
                 if frame.height >= _SMALLEST_LINES:
                     luma = np.frombuffer(frame.data, np.uint8, frame.width * frame.height)
                     reading = strip.read(luma.reshape(frame.height, frame.width))  # a slate has no number
-                    self._audience.saw(
+                    self._receiver.saw(
                         event.metadata.user_timestamp if event.metadata else 0,
                         number=reading.number if reading else None,
                         lines=frame.height,
@@ -143,7 +143,7 @@ class Observer:
             async for event in stream:
                 samples = np.frombuffer(event.frame.data, np.int16).astype(np.float64)
                 if np.abs(samples).max() > _LOUD:
-                    self._audience.heard(noise=_tonal_share(samples) < _TONAL)
+                    self._receiver.heard(noise=_tonal_share(samples) < _TONAL)
         finally:
             await stream.aclose()
 

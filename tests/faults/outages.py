@@ -18,7 +18,7 @@ def left(*reasons: str) -> str:
     return "|".join(f"room.left({reason})" for reason in reasons)
 
 
-_SDK_PATIENCE_S = 15.0  # from shorter outages the SDK may recover by itself, before a new Room is made
+_SDK_RECONNECT_S = 15.0  # from shorter outages the SDK may recover by itself, before a new Room is made
 
 SERVER_GONE = left(*_GIVEN_UP)
 LINK_GONE = left(*_GIVEN_UP, "ADDRESS_CHANGED")
@@ -30,8 +30,8 @@ def server_killed(ground: Ground, devices: Fleet, *, away_s: float, times: int) 
         await asyncio.sleep(away_s)
         return await ground.server.back()
 
-    told = SERVER_GONE if away_s > _SDK_PATIENCE_S else f"{SERVER_GONE}|room.sdk_state(reconnecting)"
-    measured = ground.run(devices.endure(strike, times=times, within_s=40, expects=[told]))
+    events = SERVER_GONE if away_s > _SDK_RECONNECT_S else f"{SERVER_GONE}|room.sdk_state(reconnecting)"
+    measured = ground.run(devices.run_fault(strike, times=times, within_s=40, expects=[events]))
     ground.record(
         f"server SIGKILL, back after {away_s} s",
         measured,

@@ -12,8 +12,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.faults import rogue
-from tests.faults.casualty import CAMERA, MICROPHONE, pid_of, ready
 from tests.faults.footprint import Footprint
+from tests.faults.worker_outage import CAMERA, MICROPHONE, pid_of, ready
 
 if TYPE_CHECKING:
     import random

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.casualty import CAMERA, GAP_S, MICROPHONE, pid_of, slate_after
 from tests.faults.device import device
 from tests.faults.figures import NEVER, Figures, as_text, longest_gap
 from tests.faults.moments import Moment
 from tests.faults.rogue import KILLED, Rogue, rogue
+from tests.faults.worker_outage import CAMERA, GAP_S, MICROPHONE, pid_of, slate_after
 
 if TYPE_CHECKING:
     from tests.faults.device import Device

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import pytest
 from livekit import api
 
-from tests.faults.casualty import CAMERA, ready
 from tests.faults.figures import Figures
 from tests.faults.moments import Moment
 from tests.faults.recovery import picture_after
 from tests.faults.rogue import possessed
+from tests.faults.worker_outage import CAMERA, ready
 from tests.support.children import alive, living_descendants
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def test_daemon_dies(ground: Ground, tmp_path: Path) -> None:
         seen = {end.name: _Seen() for end in _ENDS}
         async with possessed(ground, tmp_path) as (one, inside):
             for end in _ENDS * _TIMES:
-                await _endure(ground, one, inside, end, seen[end.name])
+                await _run_fault(ground, one, inside, end, seen[end.name])
         return seen
 
     seen = ground.run(scenario())
@@ -89,7 +89,7 @@ def test_daemon_dies(ground: Ground, tmp_path: Path) -> None:
     assert not wrong, "\n".join(wrong)
 
 
-async def _endure(ground: Ground, one: Device, inside: Rogue, end: _End, seen: _Seen) -> None:
+async def _run_fault(ground: Ground, one: Device, inside: Rogue, end: _End, seen: _Seen) -> None:
     await ready(one)
     pid, mark = one.daemon.pid, one.mark()
     workers = living_descendants(pid)
@@ -119,12 +119,12 @@ def _stages(one: Device, moment: Moment) -> str:
         ("in the room", "room.state", {"new": "live"}),
         ("camera live", "worker.state", {"worker": CAMERA, "new": "live"}),
     )
-    told = []
+    events = []
     for name, event, fields in stages:
         for line in one.since((len(one.daemons), 0), event, **fields)[:1]:
             after_s = datetime.datetime.fromisoformat(line["time"]).timestamp() - moment.epoch_us / 1e6
-            told.append(f"{name} {after_s:.2f}")
-    return ", ".join(told)
+            events.append(f"{name} {after_s:.2f}")
+    return ", ".join(events)
 
 
 async def _until(holds: Callable[[], bool], *, within_s: float) -> float:

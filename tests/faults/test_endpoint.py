@@ -49,14 +49,14 @@ async def _endpoint(ground: Ground, folder: Path, trouble: Trouble, port: int) -
         async with device(ground.network, [ground.server], folder, **variables) as one:
             one.start()
             await asyncio.sleep(_BAD_S)
-            told = [line.get("times", 1) for line in one.since((0, 0), "room.waiting")]
-            tries = max([endpoint.requests, *told])
+            events = [line.get("times", 1) for line in one.since((0, 0), "room.waiting")]
+            tries = max([endpoint.requests, *events])
             await endpoint.heal()
             measured = Measured()
             within_s = _CAP_S + 3 * _JOIN_S
             measured.video.seconds.append(await picture_after(one, Moment.now(), within_s=within_s))
             retried = one.since((0, 0), "room.waiting")
-            return tries, measured, retried[-1]["why"] if retried else "nothing told"
+            return tries, measured, retried[-1]["why"] if retried else "nothing logged"
 
 
 @pytest.mark.usefixtures("quiet")

@@ -38,7 +38,7 @@ def test_signalling_cut_for_20_s(ground: Ground, devices: Fleet) -> None:
             await asyncio.sleep(20)
         return Moment.now()
 
-    measured = ground.run(devices.endure(strike, times=1, within_s=40, watch_s=10))
+    measured = ground.run(devices.run_fault(strike, times=1, within_s=40, watch_s=10))
     ground.record(
         "signalling cut for 20 s",
         measured,
@@ -59,7 +59,7 @@ def test_udp_blocked_from_the_start(ground: Ground, tmp_path: Path) -> None:
                     video_s, audio_s = await _first_after_start(each)
                     measured.video.seconds.append(video_s)
                     measured.audio.seconds.append(audio_s)
-                    measured.told += each.told()
+                    measured.events += each.events()
         return measured
 
     measured = ground.run(scenario())
@@ -94,7 +94,7 @@ def test_udp_blocked_in_mid_stream(ground: Ground, devices: Fleet) -> None:
             ground.server.kill()
             back = await ground.server.back()
             await devices.ready(since=back.at)
-            measured.add(await devices.endure(strike, times=1, within_s=30, watch_s=_BLOCKED_S))
+            measured.add(await devices.run_fault(strike, times=1, within_s=30, watch_s=_BLOCKED_S))
         return measured
 
     measured = ground.run(scenario())
@@ -128,7 +128,7 @@ def _link_down(ground: Ground, devices: Fleet, *, down_s: float, times: int) -> 
         await asyncio.sleep(down_s)
         return (network.plug_in if cable else network.bring_up)()
 
-    measured = ground.run(devices.endure(strike, times=times, within_s=40, expects=[LINK_GONE, *_LINK]))
+    measured = ground.run(devices.run_fault(strike, times=times, within_s=40, expects=[LINK_GONE, *_LINK]))
     ground.record(
         f"link down for {down_s} s",
         measured,
@@ -143,7 +143,7 @@ def test_own_address_changed(ground: Ground, devices: Fleet) -> None:
         return ground.network.change_address()
 
     # The SDK's second gap follows 15 s after the first.
-    measured = ground.run(devices.endure(strike, times=_TIMES, within_s=30, watch_s=18, expects=[_ADDRESS]))
+    measured = ground.run(devices.run_fault(strike, times=_TIMES, within_s=30, watch_s=18, expects=[_ADDRESS]))
     ground.record(
         "own address changed",
         measured,
@@ -179,7 +179,7 @@ def _random_loss(ground: Ground, devices: Fleet, *, percent: int, freeze_s: floa
             measured.video.seconds.append(at_full_rate(pictures, ended, fps=FPS))
             measured.video_gap.seconds.append(longest_gap(pictures, began, ended))
             measured.audio_gap.seconds.append(longest_gap(each.viewer.sound, began, ended))
-            measured.told += each.told(mark)
+            measured.events += each.events(mark)
         return measured
 
     measured = ground.run(scenario())

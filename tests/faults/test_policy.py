@@ -139,7 +139,7 @@ async def _twins(ground: Ground, folder: Path, what: str, *, most_joins: int, **
         loud = any(each.since((0, 0), "room.duplicate_identity") for each in (one, other))
         ground.table.record(
             what,
-            {"times": 1, "events seen": f"joins {joins} in 3 minutes; told: {loud}; {_events(one, (0, 0), '')}"},
+            {"times": 1, "events seen": f"joins {joins} in 3 minutes; logged: {loud}; {_events(one, (0, 0), '')}"},
             must=f"no eviction war: at most {most_joins} joins each; room.duplicate_identity",
             ok=loud and max(joins) <= most_joins,
         )
@@ -214,5 +214,5 @@ def _token(server: Server, room: str, *, ttl: datetime.timedelta) -> str:
 
 
 def _events(one: Device, mark: tuple[int, int], more: str) -> str:
-    told = counted(one.told(mark).most_common(6))
-    return f"{told}; {more}; device.room: {one.viewer.attributes(_ME).get('device.room', '')!r}"
+    events = counted(one.events(mark).most_common(6))
+    return f"{events}; {more}; device.room: {one.viewer.attributes(_ME).get('device.room', '')!r}"

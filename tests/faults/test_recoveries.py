@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests.faults.casualty import CAMERA, MICROPHONE, again, pid_of, ready
 from tests.faults.figures import NEVER, Figures
 from tests.faults.footprint import Footprint
 from tests.faults.rogue import CRASHED, GARBAGE, KILLED, possessed
+from tests.faults.worker_outage import CAMERA, MICROPHONE, again, pid_of, ready
 from tests.support.children import living_descendants
 
 if TYPE_CHECKING:

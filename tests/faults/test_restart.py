@@ -45,11 +45,11 @@ def test_daemon_killed_and_restarted(ground: Ground, tmp_path: Path) -> None:
                 # Sound on its way is heard for some 100 ms.
                 heard_s = await sound_after(one, one.started_at + _ECHO_S, within_s=10)
                 measured.audio.seconds.append(_ECHO_S + heard_s)
-                measured.told += one.told(mark)
+                measured.events += one.events(mark)
             last, pictures = one.mark(), len(one.viewer.pictures)
             await asyncio.sleep(_WATCH_S)
             assert len(one.viewer.pictures) > pictures
-            return measured, len(one.since(last, "room.left")) + measured.told["room.left(DUPLICATE_IDENTITY)"]
+            return measured, len(one.since(last, "room.left")) + measured.events["room.left(DUPLICATE_IDENTITY)"]
 
     measured, evictions = ground.run(scenario())
     ground.record(

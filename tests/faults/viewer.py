@@ -69,7 +69,7 @@ class Viewer:
             self.noise.append(self.sound[-1])
         self._changed.set()
 
-    def told(self, attributes: dict[str, str]) -> None:
+    def attributes_changed(self, attributes: dict[str, str]) -> None:
         self.attributes_seen.append((time.monotonic(), attributes))
         self._changed.set()
 

@@ -105,7 +105,7 @@ def test_stalled_camera(service: Service, record: Record) -> None:
                 record(
                     "camera stalls: first words, words after a restart, and pictures again after",
                     f"{first['why']}; {second['why']}; {time.monotonic() - mended_at:.1f} s",
-                    must=f"told; told what to look at; within {BACK_S} s, in the same room",
+                    must=f"reported; with a remedy; within {BACK_S} s, in the same room",
                     ok="nothing came for" in first["why"] and "dmesg" in second["why"] and not journal.of("room.left"),
                 )
 

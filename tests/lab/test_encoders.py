@@ -43,7 +43,7 @@ print(json.dumps([statistics.median(took_ms), max(took_ms)]))
 SPEAKING = 'Environment="LABENC_LOG=1"'  # the stand-in then prints each control that is set
 
 
-def told(journal: Journal, what: str) -> list[int]:
+def printed_values(journal: Journal, what: str) -> list[int]:
     """Return the values that the stand-in has printed so far."""
     lines = (line["line"] for line in journal.of("worker.stderr"))
     return [int(line.split()[-1]) for line in lines if line.startswith(f"labenc: {what} ")]
@@ -92,7 +92,7 @@ def test_bitrate_follows(service: Service, record: Record) -> None:
                 await journal.soon("camera.bitrate", bitrate_bps=2_500_000, within_s=60)
                 await meter.until(len(meter.shown) + 30, within_s=10)
                 wanted = [line["bitrate_bps"] for line in journal.of("camera.bitrate")]
-                applied = told(journal, "bitrate")
+                applied = printed_values(journal, "bitrate")
                 record(
                     "v4l2: bitrates the room wanted, all of them set on the device",
                     f"{wanted}; {applied}",

@@ -51,7 +51,9 @@ async def said(witness: Witness, name: str, text: str, *, since: float, within_s
     """Wait until an attribute has a text; return the seconds since a time."""
 
     def when() -> float:
-        return next((at - since for at, told in witness.told if at > since and told.get(name) == text), NEVER)
+        return next(
+            (at - since for at, seen in witness.attributes_seen if at > since and seen.get(name) == text), NEVER
+        )
 
     await witness.until_true(lambda: when() < NEVER, within_s=within_s)
     return when()
@@ -86,12 +88,12 @@ def test_silence_and_stillness(service: Service, record: Record, microphones: Mi
                     ok=STILL_S - 1 <= still_s <= STILL_S + LATE_S,
                 )
                 await journal.soon("worker.degraded", what=STILL, within_s=LATE_S)
-                told = [line["what"] for line in journal.of("worker.degraded")]
+                reports = [line["what"] for line in journal.of("worker.degraded")]
                 rows.note(
                     "what the journal says of both; workers that were started anew",
-                    f"{told}; {len(journal.of('worker.restarting'))}",
+                    f"{reports}; {len(journal.of('worker.restarting'))}",
                     must="the same, and that it is over; none",
-                    ok=told == [SILENT, "it has recovered", STILL] and not journal.of("worker.restarting"),
+                    ok=reports == [SILENT, "it has recovered", STILL] and not journal.of("worker.restarting"),
                 )
 
     with all_rows(record) as rows, still_camera(service):

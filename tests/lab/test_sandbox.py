@@ -117,6 +117,6 @@ def test_a_credential_encrypted_for_another_name_is_reported(bare_machine: Machi
     bare_machine.run(("systemd-creds", "encrypt", "--name=other", "-", encrypted), stdin="T")
     with pytest.raises(LabError):
         probe(f"LoadCredentialEncrypted=livekit_token:{encrypted}")
-    told = [entry["MESSAGE"] for entry in bare_machine.journal(UNIT)]
-    assert "Embedded credential name 'other' does not match filename 'livekit_token', refusing." in told
+    messages = [entry["MESSAGE"] for entry in bare_machine.journal(UNIT)]
+    assert "Embedded credential name 'other' does not match filename 'livekit_token', refusing." in messages
     assert bare_machine.show(UNIT, "ExecMainStatus") == "243"

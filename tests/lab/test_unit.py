@@ -175,7 +175,7 @@ def test_a_secret_without_its_key_is_reported(service: Service, record: Record) 
     with service.following() as journal:
         service.machine.systemctl("start", UNIT, check=False)
         line = journal.until(lambda line: "api_key is set without its secret" in line["text"])
-        record("credential api_secret missing", line["text"], must="told in words, at 3", ok=line["priority"] == 3)
+        record("credential api_secret missing", line["text"], must="reported, at priority 3", ok=line["priority"] == 3)
 
 
 def test_encrypted_credentials(service: Service, record: Record) -> None:

@@ -81,7 +81,7 @@ def test_hangs(service: Service, record: Record, hang: Hang) -> None:
                 live_s, left, parts = witness.live_s(at), await ghosts(service), journal.of("daemon.hangs", since=mark)
                 record(
                     f"{hang.name} (WatchdogSec={hang.watchdog_s}): killed after; picture again after; last worker "
-                    "gone after the daemon; ghosts; told",
+                    "gone after the daemon; ghosts; logged",
                     f"{killed[0] if killed else NEVER:.1f} s; {as_text(live_s)} s; {await leaving:.2f} s; "
                     f"{left or 'none'}; {[line['parts'] for line in parts]}",
                     must=f"picture <= {limit_s:g} s; {ORPHAN_S:g} s; none; the part, where one hangs",
@@ -103,7 +103,7 @@ class End:
     name: str
     word: str
     exit: str
-    told: str = ""  # an event
+    event: str = ""
     after_s: float = 0.0
 
 
@@ -138,22 +138,22 @@ async def endure(service: Service, witness: Witness, journal: Journal, end: End,
     await witness.ready(fps=FPS)
     live_s, left = witness.live_s(at), await ghosts(service)
     since = journal.lines[mark:]
-    told = [line["text"] for line in since if "Main process exited" in line["text"]]
-    words = told[0].partition("code=")[2] if told else ""
+    exits = [line["text"] for line in since if "Main process exited" in line["text"]]
+    words = exits[0].partition("code=")[2] if exits else ""
     evicted = journal.of("room.left", since=journal.lines.index(started))
-    panics = journal.of(end.told, since=mark)
+    panics = journal.of(end.event, since=mark)
     limit_s = end.after_s + BACK_S
     rows.note(
-        f"daemon: {end.name}: systemd says; last worker gone after; picture again after; ghosts, evictions; told",
+        f"daemon: {end.name}: systemd says; last worker gone after; picture again after; ghosts, evictions; logged",
         f"{words or 'nothing'}; {outlived_s:.2f} s; {as_text(live_s)} s; {left or 'none'}, {len(evicted)}; "
-        f"{len(panics)} {end.told}",
+        f"{len(panics)} {end.event}",
         must=f"{end.exit or 'nothing'}; <= {ORPHAN_S:g} s; <= {limit_s:g} s; none, 0; the event",
         ok=(re.match(end.exit, words) if end.exit else not words)
         and outlived_s <= ORPHAN_S
         and live_s <= limit_s
         and not left
         and not evicted
-        and bool(panics) == bool(end.told),
+        and bool(panics) == bool(end.event),
     )
 
 

@@ -34,7 +34,7 @@ class Witness(Meter):
         super().__init__(room)
         self.loud: list[float] = []  # of 10 ms each, without silence
         self.sound: deque[Heard] = deque(maxlen=100)
-        self.told: list[tuple[float, dict[str, str]]] = []  # each change of attributes
+        self.attributes_seen: list[tuple[float, dict[str, str]]] = []  # each change of attributes
         room.on("participant_attributes_changed", self._on_attributes)
 
     async def until_true(self, holds: Callable[[], object], *, within_s: float) -> bool:
@@ -86,7 +86,7 @@ class Witness(Meter):
 
     def story(self, name: str, at: float) -> list[str]:
         """Return the values of an attribute since a time, each value once."""
-        texts = [told[name] for when, told in self.told if when > at and name in told]
+        texts = [seen[name] for when, seen in self.attributes_seen if when > at and name in seen]
         return list(dict.fromkeys(texts))
 
     def _since(self, at: float) -> int:
@@ -103,7 +103,7 @@ class Witness(Meter):
 
     def _on_attributes(self, changed: dict[str, str], who: rtc.Participant) -> None:
         if who.identity == IDENTITY:
-            self.told.append((time.time(), dict(changed)))
+            self.attributes_seen.append((time.time(), dict(changed)))
 
     def _on_track(self, track: rtc.Track, *more: object) -> None:
         super()._on_track(track, *more)

@@ -112,7 +112,7 @@ def test_tracks_and_attributes_have_their_values(server: Server, room: str, conf
                 )
                 who = watcher.room.remote_participants["device"]
                 await watcher.until(
-                    lambda: len(who.track_publications) == 2, within_s=_FIRST_S, what="both tracks are told"
+                    lambda: len(who.track_publications) == 2, within_s=_FIRST_S, what="both tracks are announced"
                 )
                 assert who.name == "Front door"
                 assert who.attributes["device.version"] == device.__version__

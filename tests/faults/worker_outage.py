@@ -38,14 +38,14 @@ class Casualties:
     slate: Figures = field(default_factory=Figures)  # only if the picture was not back before
     live: Figures = field(default_factory=Figures)
     other_gap: Figures = field(default_factory=Figures)
-    told: Counter[str] = field(default_factory=Counter)
+    events: Counter[str] = field(default_factory=Counter)
     missing: Counter[str] = field(default_factory=Counter)
     noise: int = 0
     told_late_s: float = 0.0  # from the medium to the attribute that reports it
     late_slates: int = 0  # neither slate nor picture in time
 
-    def events(self) -> str:
-        parts = [f"{name} {count}" for name, count in self.told.most_common(3)]
+    def events_text(self) -> str:
+        parts = [f"{name} {count}" for name, count in self.events.most_common(3)]
         if self.told_late_s > _TOLD_S:
             parts.append(f"attribute live {self.told_late_s:.1f} s late")
         parts += [f"MISSING {name} {count}" for name, count in self.missing.items()]
@@ -159,7 +159,7 @@ async def hear(one: Device, worker: str, at: float, mark: Mark, into: Casualties
         into.missing[f"{name} live"] += 1
     into.told_late_s = max(into.told_late_s, time.monotonic() - began)
     reasons = [text for text in _story(one.viewer, name, at) if text.startswith(("stalled: ", "absent: "))]
-    into.told.update(reasons[-1:])
+    into.events.update(reasons[-1:])
     if not reasons:
         into.missing[f"{name} stalled with a reason"] += 1
     other = f"device.{OTHER[worker]}"
@@ -168,4 +168,4 @@ async def hear(one: Device, worker: str, at: float, mark: Mark, into: Casualties
 
 
 def _story(viewer: Viewer, name: str, since: float) -> list[str]:
-    return [told[name] for at, told in viewer.attributes_seen if at > since and name in told]
+    return [attributes[name] for at, attributes in viewer.attributes_seen if at > since and name in attributes]
