@@ -1,4 +1,4 @@
-"""`devices` and `check` in the machine, as an operator runs them; and which versions all of this ran with."""
+"""`devices` and `check` in the machine, as an operator runs them; and the versions of all packages."""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ from tests.lab.machine import Machine
 from tests.lab.root import VENV
 from tests.lab.service import COMMAND, MICROPHONE, STATE, Service
 
-# Debian's names of what a Pi has from Debian, and the modules to import.
+# Debian's package names, and the modules to import.
 DEBIAN = {
     "aiohttp": "python3-aiohttp",
     "av": "python3-av",

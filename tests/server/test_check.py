@@ -1,4 +1,4 @@
-"""`livekit-device check`, against a server that is there, and one that is not; and the viewer's commands."""
+"""`livekit-device check`, with and without a server; and the viewer commands."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_all_is_well(server: Server, room: str, config: Path) -> None:
     assert server.api_secret not in done.stdout + done.stderr
 
 
-def test_looks_at_the_running_device_instead_of_publishing(server: Server, room: str, config: Path) -> None:
+def test_check_decodes_the_running_device_instead_of_publishing(server: Server, room: str, config: Path) -> None:
     variables = daemons.environment(server, room)
     with daemons.running(config, variables) as daemon:
         daemon.event("device.state", new="live")
@@ -139,7 +139,7 @@ def test_a_worker_that_fails_is_a_row_and_not_a_task_group(server: Server, room:
     assert all(line[0] in "✓✗-!" for line in done.stdout.splitlines()), done.stdout
 
 
-def test_each_stumble_has_its_cross(server: Server, room: str, config: Path) -> None:
+def test_each_failure_has_its_row(server: Server, room: str, config: Path) -> None:
     for name, extra in {
         "server": {"DEVICE_ROOM__URL": "ws://127.0.0.1:9"},
         "name": {"DEVICE_ROOM__URL": "ws://does-not-exist.invalid"},
@@ -183,9 +183,7 @@ def test_viewer_needs_a_key(server: Server, room: str, config: Path, tmp_path: P
     assert "api_key" in done.stderr
 
 
-def test_check_says_why_a_source_is_away_in_words_for_operators(
-    server: Server, room: str, config: Path, tmp_path: Path
-) -> None:
+def test_check_reports_the_reason_of_an_absent_source(server: Server, room: str, config: Path, tmp_path: Path) -> None:
     film = tmp_path / "film.mp4"
     film.write_bytes(b"this is no film")
     variables = daemons.environment(server, room, DEVICE_CAMERA__SOURCE="file", DEVICE_CAMERA__PATH=str(film))
@@ -193,5 +191,5 @@ def test_check_says_why_a_source_is_away_in_words_for_operators(
     [row] = [line for line in done.stdout.splitlines() if line.split()[1] == "picture"]
     assert row.startswith("✗")
     assert f"stalled: {film}: " in row
-    # The SDK's decoder writes by itself of a picture that lacks a packet, as on a busy machine.
+    # The SDK's decoder writes a line about a picture that lacks a packet, as happens on a busy machine.
     assert [line for line in done.stderr.splitlines() if not line.startswith("[h264 @ ")] == []

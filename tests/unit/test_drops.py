@@ -1,4 +1,4 @@
-"""Pictures that are left out before they are encoded are counted by cause, and logged at a bounded rate."""
+"""Pictures dropped before they are encoded are counted by cause, and logged at a bounded rate."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import pairwise
 from device.workers.drops import LOG_INTERVAL_S, DropLog
 
 
-def test_each_line_holds_what_was_left_out_since_the_last_one() -> None:
+def test_each_line_has_the_drops_since_the_last_one() -> None:
     lines: list[dict[str, int]] = []
     drops = DropLog(lines.append)
     drops.update(0.0, late=0, encoder_busy=0)
@@ -21,7 +21,7 @@ def test_each_line_holds_what_was_left_out_since_the_last_one() -> None:
     assert lines == [{"late": 2}, {"late": 99, "encoder_busy": 99}]
 
 
-def test_nothing_new_is_no_line() -> None:
+def test_no_line_without_new_drops() -> None:
     lines: list[dict[str, int]] = []
     drops = DropLog(lines.append)
     for second in range(100):
@@ -29,7 +29,7 @@ def test_nothing_new_is_no_line() -> None:
     assert lines == [{"late": 5}]
 
 
-def test_while_pictures_are_left_out_all_the_time_lines_become_rare_and_after_a_pause_they_are_not() -> None:
+def test_lines_of_constant_drops_become_rare_and_a_pause_resets_that() -> None:
     at: list[float] = []
     now = 0.0
     drops = DropLog(lambda _counts: at.append(now))

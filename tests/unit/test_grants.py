@@ -1,4 +1,4 @@
-"""What a token allows, in words."""
+"""A token's grants, and the texts about missing ones."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def missing_for(video: dict[str, Any], sources: tuple[str, ...] = BOTH) -> list[
         {"canPublishSources": ["CAMERA", "Microphone", "screen_share"]},
     ),
 )
-def test_enough(video: dict[str, Any]) -> None:
+def test_sufficient_grants(video: dict[str, Any]) -> None:
     assert missing_for({"room": "r", "roomJoin": True} | video) == []
 
 
@@ -99,7 +99,7 @@ def test_any_text_that_is_no_token_is_refused(text: str) -> None:
         read_grants(text)
 
 
-def test_a_hidden_token_is_not_enough_for_nobody_would_see_the_device() -> None:
+def test_a_hidden_token_is_not_sufficient() -> None:
     [said] = missing_for({"room": "r", "roomJoin": True, "hidden": True})
     assert "video.hidden" in said
     with pytest.raises(CredentialError, match="hidden"):
