@@ -1,4 +1,4 @@
-"""Each line of the README's install section, on a fresh machine, by a user with `sudo`."""
+"""Each line of docs/install-checkout.md, on a fresh machine, by a user with `sudo`."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ from tests.lab.test_check import DEBIAN, WHERE
 from tests.support.livekit_server import Server
 from tests.support.watcher import watching
 
-HEADING = "Install on a Raspberry Pi"
+PAGE, HEADING = "docs/install-checkout.md", "Steps"
 USER, HOME = "owner", "/home/owner"
 FOLDER = f"{HOME}/livekit-device"
 ROOM = "lab-readme"
@@ -88,13 +88,13 @@ def _plug_in(machine: Machine, hardware: Path) -> None:
 
 
 @pytest.mark.timeout(1200)
-def test_every_step_of_the_readme(
+def test_every_step_of_an_install_from_a_checkout(
     fresh: Machine, bare_machine: Machine, livekit_server: Server, record: Record
 ) -> None:
-    steps = commands((CHECKOUT / "README.md").read_text(), HEADING)
+    steps = commands((CHECKOUT / PAGE).read_text(), HEADING)
     (packages,) = (step for step in steps if PI_ONLY in step)
     record(
-        f"README: the one difference on Debian, which has no {PI_ONLY}",
+        f"checkout: the one difference on Debian, which has no {PI_ONLY}",
         f"{INSTEAD}, and later pip's {PICAMERA2} with {' '.join(BUILD)}",
         must="in one step alone",
         ok="apt install" in packages,
@@ -109,7 +109,7 @@ def test_every_step_of_the_readme(
     (check,) = (text for step, text in printed.items() if step.endswith("livekit-device check"))
     signs = {line.split()[1]: line.split()[0] for line in check.splitlines()}
     record(
-        f"README: its {len(steps)} steps, each run as it stands; what its `check` says",
+        f"checkout: its {len(steps)} steps, each run as it stands; what its `check` says",
         ", ".join(f"{name} {sign}" for name, sign in signs.items()),
         must="each exits 0; ✓ for all, picture and sound among them",
         ok={"camera", "encoder", "microphone", "picture", "sound"} <= set(signs) and set(signs.values()) == {"✓"},
@@ -117,7 +117,7 @@ def test_every_step_of_the_readme(
     python = (f"{VENV}/bin/python", "-c", WHERE, *DEBIAN)
     places = json.loads(fresh.run(python).stdout)
     record(
-        "README: where its steps have the libraries from",
+        "checkout: where its steps have the libraries from",
         sorted({str(Path(place).parents[1]) for place in places.values()}),
         must="Debian's folder alone, nothing of them from pip",
         ok=all(place.startswith("/usr/lib/python3/dist-packages/") for place in places.values()),
@@ -126,7 +126,7 @@ def test_every_step_of_the_readme(
     status = fresh.show(UNIT, "StatusText")
     enabled = fresh.systemctl("is-enabled", UNIT, check=False)
     record(
-        "README: after its last step, what a viewer gets; the service",
+        "checkout: after its last step, what a viewer gets; the service",
         f"{seen}; {enabled}; {status}",
         must="picture and sound; enabled; live",
         ok=enabled == "enabled" and "camera live" in status and "microphone live" in status,
