@@ -155,7 +155,8 @@ async def spawn(*, name: str, module: str, job: Job) -> SpawnedWorker:
     spawned = SpawnedWorker(name, process, ours)  # from here on the process is ours to end
     try:
         ours.setblocking(False)  # noqa: FBT003
-        ours.sendall(encode(job))  # it fits the buffer of a fresh socket
+        with contextlib.suppress(BrokenPipeError):  # it has ended already; its exit code says why
+            ours.sendall(encode(job))  # it fits the buffer of a new socket
     except BaseException:
         await spawned.aclose()
         raise

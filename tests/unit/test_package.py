@@ -173,7 +173,7 @@ def test_the_manual_names_every_table_and_key() -> None:
         assert isinstance(field.annotation, type)
         for key in field.annotation.model_fields:
             assert f"\\fB{key}\\fR" in section or f"\\fB[{table}.{key}]\\fR" in section, (table, key)
-    assert "what this box publishes, and where\n" in page.partition(".SH SYNOPSIS")[0]
+    assert "what this device publishes, and in which room\n" in page.partition(".SH SYNOPSIS")[0]
 
 
 def test_no_line_of_a_page_is_taken_for_an_order_of_roff() -> None:
