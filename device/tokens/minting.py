@@ -1,4 +1,4 @@
-"""Tokens made here, if the device holds a project's key and secret. They are valid by the server's clock."""
+"""Mints tokens, if the device has a project's key and secret. They are valid by the server's clock."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def test_a_full_room_a_hidden_token_and_one_that_ends_soon_are_named(
     asyncio.run(one_place())
     done = _device("check", "--config", str(config), variables=daemons.environment(server, f"{room}-small"))
     assert done.returncode == 1
-    assert "the room is full (1 of 1 participants), the one that this check watches with among them" in done.stdout
+    assert "the room is full (1 of 1 participants), including the participant of this check" in done.stdout
     video = {"roomJoin": True, "room": room, "canUpdateOwnMetadata": True}
     variables = _with_fixed_token(server, room, tmp_path)
     for grants, left_s, code, said in (
