@@ -29,11 +29,11 @@ def read_secret(path: Path) -> str:
     if not text:
         raise CredentialError(f"{path}: is empty")
     if match := _NAMED.match(text):
-        raise CredentialError(f"{path}: holds {match[1]}=...; allowed: the value alone, without a name before it")
+        raise CredentialError(f"{path}: has {match[1]}=...; allowed: the value alone, without a name before it")
     if text[0] in _QUOTES or text[-1] in _QUOTES:
-        raise CredentialError(f"{path}: holds a value in quotes; allowed: the value alone, without quotes")
+        raise CredentialError(f"{path}: has a value in quotes; allowed: the value alone, without quotes")
     if len(text.split()) > 1:
-        raise CredentialError(f"{path}: holds more than one word; allowed: the value alone")
+        raise CredentialError(f"{path}: has more than one word; allowed: the value alone")
     hide(text)
     return text
 

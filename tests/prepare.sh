@@ -1,6 +1,6 @@
 #!/bin/sh
-# What the tests need of the system: a Chromium, and fonts for names in any script. Installed where we may; else said,
-# and the tests that need a Chromium are skipped.
+# Installs Chromium and fonts for the tests, as root on a system with apt. Otherwise it prints what is missing, and the
+# tests that need Chromium are skipped.
 set -eu
 missing=
 command -v chromium >/dev/null || missing="$missing chromium"

@@ -81,7 +81,7 @@ class WorkerProcess(asyncio.Protocol):
         )
 
     def _handle(self, received: Received) -> None:
-        """Handle a message. An error in the handler is the daemon's own: the message is dropped, the worker goes on."""
+        """Handle a message. An error in the handler is the daemon's own: the message is dropped."""
         try:
             self._on_message(received)
         except WireError:

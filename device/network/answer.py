@@ -112,7 +112,7 @@ def problem_of(root: Answer, rtc: Answer) -> str:
     """
     if rtc.status in _LIVEKIT_STATUSES and not _asks_for_password(rtc):
         wants_tls = rtc.status == HTTPStatus.BAD_REQUEST and _WANTS_TLS.search(rtc.start)
-        return f"{root.url} answers, but wants TLS; set room.url to wss://" if wants_tls else ""
+        return f"{root.url} answers, but requires TLS; set room.url to wss://" if wants_tls else ""
     for answer in (rtc, root):
         if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
             location = answer.headers.get("Location")
@@ -124,7 +124,7 @@ def problem_of(root: Answer, rtc: Answer) -> str:
         return f"{rtc.url} asks for a user and a password (HTTP {rtc.status}): that is not a LiveKit server"
     return (
         f"something other than a LiveKit server answers at {root.url} (HTTP {root.status}, and HTTP {rtc.status} at "
-        f"{rtc.url}); is room.url right, its path too? Does this network want a login?"
+        f"{rtc.url}); is room.url right, its path too? Does this network require a login?"
     )
 
 

@@ -73,18 +73,18 @@ def family_of(address: str) -> socket.AddressFamily:
 
 
 async def connect(
-    url: str, names: AddressResolver, factory: Callable[[], _P], *, within_s: float
+    url: str, resolver: AddressResolver, factory: Callable[[], _P], *, within_s: float
 ) -> tuple[asyncio.Transport, _P, Connection]:
     """Connect to the server of an http:// or https:// URL.
 
     Raises DialError, and UnreachableError for a name that does not resolve.
     """
     parts = urlsplit(url)
-    connection = await _open(parts, names, within_s=within_s)
+    connection = await _open(parts, resolver, within_s=within_s)
     try:
         return (*await _encrypted(connection.socket, parts, factory, tls.context()), connection)
     except ssl.SSLError as error:  # before ValueError and OSError: a certificate error is both
-        wrong = await _certificate_names(parts, names, within_s=within_s) if tls.is_wrong_name(error) else ()
+        wrong = await _certificate_names(parts, resolver, within_s=within_s) if tls.is_wrong_name(error) else ()
         tls.forget_authorities()
         text = tls.error_text(error, host=parts.hostname or "", names=wrong)
         public = "certificate is refused" if isinstance(error, ssl.SSLCertVerificationError) else "TLS fails"
@@ -109,11 +109,11 @@ async def _encrypted(
         raise
 
 
-async def _certificate_names(url: SplitResult, names: AddressResolver, *, within_s: float) -> tuple[str, ...]:
+async def _certificate_names(url: SplitResult, resolver: AddressResolver, *, within_s: float) -> tuple[str, ...]:
     """Return the names in a certificate for another host. It connects again: OpenSSL does not keep the certificate."""
     try:
         async with asyncio.timeout(_CERTIFICATE_S):
-            connection = await _open(url, names, within_s=within_s)
+            connection = await _open(url, resolver, within_s=within_s)
             transport, _ = await _encrypted(connection.socket, url, asyncio.Protocol, tls.context_without_names())
             try:
                 return tls.names_of(transport.get_extra_info("peercert") or {})
@@ -123,7 +123,7 @@ async def _certificate_names(url: SplitResult, names: AddressResolver, *, within
         return ()
 
 
-async def _open(url: SplitResult, names: AddressResolver, *, within_s: float) -> Connection:
+async def _open(url: SplitResult, resolver: AddressResolver, *, within_s: float) -> Connection:
     try:
         proxy = proxy_for(url.geturl(), os.environ)
         host, port = target_of(url)
@@ -132,24 +132,24 @@ async def _open(url: SplitResult, names: AddressResolver, *, within_s: float) ->
     except UnicodeError:
         raise DialError("cannot be reached: its name is not a valid host name") from None
     if proxy is None:
-        addresses = await names.resolve(url.hostname or "", within_s=within_s)
+        addresses = await resolver.resolve(url.hostname or "", within_s=within_s)
         try:
             connected = await _connected(addresses, port)
         except OSError as error:
             raise DialError(f"cannot be reached: {error_text(error)}") from None
         return Connection(socket=connected, address=_peer(connected), proxy=None)
     try:
-        connected = await _connect_through(proxy, host_and_port(host, port), names, within_s=within_s)
+        connected = await _connect_through(proxy, host_and_port(host, port), resolver, within_s=within_s)
     except DialError as error:
         raise DialError(str(error), for_viewers="the proxy does not connect to the server") from None
     return Connection(socket=connected, address=_peer(connected), proxy=proxy)
 
 
-async def _connect_through(proxy: Proxy, target: str, names: AddressResolver, *, within_s: float) -> socket.socket:
+async def _connect_through(proxy: Proxy, target: str, resolver: AddressResolver, *, within_s: float) -> socket.socket:
     """Open a tunnel through a proxy, which resolves the server's name."""
     prefix = f"cannot be reached: the proxy {proxy} (of {proxy.variable})"
     try:
-        addresses = await names.resolve(proxy.host, within_s=within_s)
+        addresses = await resolver.resolve(proxy.host, within_s=within_s)
         connected = await _connected(addresses, proxy.port)
     except UnreachableError:
         raise DialError(f"{prefix} does not resolve") from None

@@ -122,10 +122,10 @@ def _proxy(variable: str, value: str) -> Proxy:
     except KeyError:
         raise ProxyError(f"{variable} is not an HTTP proxy; {allowed}") from None
     except ValueError:
-        raise ProxyError(f"{variable} holds no URL; {allowed}") from None
+        raise ProxyError(f"{variable} is not a URL; {allowed}") from None
     hide(proxy.password)
     if not re.fullmatch(r"[\w.:%-]+", host) or not 0 < proxy.port <= _MAX_PORT:
-        raise ProxyError(f"{variable} holds no URL; {allowed}")
+        raise ProxyError(f"{variable} is not a URL; {allowed}")
     if not _SENDABLE.fullmatch(proxy.user) or not _SENDABLE.fullmatch(proxy.password):
         raise ProxyError(
             f"{variable} has a user or password with a character that the LiveKit SDK cannot send; "

@@ -43,7 +43,7 @@ class EncodedClip:
         if context.name != "h264":
             raise self._refused(f"is {context.name}; allowed: h264")
         if context.pix_fmt not in _FORMATS:
-            raise self._refused(f"holds pictures in {context.pix_fmt}; allowed: 8 bits a sample, 4:2:0 (yuv420p)")
+            raise self._refused(f"has pictures in {context.pix_fmt}; allowed: 8 bits a sample, 4:2:0 (yuv420p)")
         if context.has_b_frames:
             raise self._reordered()
         self.width, self.height = int(context.width), int(context.height)
@@ -70,7 +70,7 @@ class EncodedClip:
         key: tuple[bytes, int] | None = None
         for start_us in self._loop.starts():
             end_us, shift_us, still_since_us = start_us + self._loop.duration_us, 0, 0
-            file = self._loop.remaining_or_all(self._remaining_units, empty=self._refused("holds no picture"))
+            file = self._loop.remaining_or_all(self._remaining_units, empty=self._refused("has no picture"))
             while (stored := next(file, None)) is not None:
                 payload, is_key, offset_us = stored
                 number += 1
@@ -98,7 +98,7 @@ class EncodedClip:
                     sleep_until_us(due_us)
                     shift_us, still_since_us = monotonic_us() - start_us - key[1], 0
                     self._loop.rewind(key[1])
-                    file = self._loop.remaining_or_all(self._remaining_units, empty=self._refused("holds no picture"))
+                    file = self._loop.remaining_or_all(self._remaining_units, empty=self._refused("has no picture"))
                     continue
                 shown_at_us = shown_us
                 sleep_until_us(shown_us)
@@ -143,7 +143,7 @@ class EncodedClip:
                 raise self._refused("has key frames without parameter sets (SPS and PPS)")
             payload = self._parameter_sets + payload
         if len(payload) > _MAX_UNIT_BYTES:
-            raise self._refused(f"holds a picture of {len(payload)} bytes; allowed: {_MAX_UNIT_BYTES} at most")
+            raise self._refused(f"has a picture of {len(payload)} bytes; allowed: {_MAX_UNIT_BYTES} at most")
         return payload, IDR in found
 
     def _unit(self, payload: bytes, *, key: bool, number: int, due_us: int) -> AccessUnit:
@@ -152,7 +152,7 @@ class EncodedClip:
         )
 
     def _reordered(self) -> SourceError:
-        return self._refused("holds B-frames; allowed: H.264 without")
+        return self._refused("has B-frames; allowed: H.264 without")
 
     def _refused(self, why: str) -> SourceError:
         return SourceError(

@@ -58,10 +58,10 @@ class Loop:
         # Cover art of a music file is a video stream too.
         self.stream: Any = next((each for each in streams if not each.disposition & Disposition.attached_pic), None)
         if self.stream is None:
-            raise SourceError(f"{self.path}: holds no {self._kind}", for_viewers=f"the file holds no {self._kind}")
+            raise SourceError(f"{self.path}: has no {self._kind}", for_viewers=f"the file has no {self._kind}")
         if self.stream.codec_context is None:
             raise SourceError(
-                f"{self.path}: holds {self._kind} that cannot be decoded: the file is incomplete, or its codec is not "
+                f"{self.path}: has {self._kind} that cannot be decoded: the file is incomplete, or its codec is not "
                 "known",
                 for_viewers=UNREADABLE,
             )

@@ -33,7 +33,7 @@ class Pacing:
 
 
 def sleep_until_us(due_at_us: int) -> None:
-    """Sleep until a moment on the monotonic clock, in microseconds."""
+    """Sleep until a time on the monotonic clock, in microseconds."""
     left_s = due_at_us / _US - time.monotonic()
     if left_s > 0:
         time.sleep(left_s)

@@ -86,7 +86,7 @@ class Picamera2Source:
                 request = self._camera.capture_request(wait=_FIRST_FRAME_S)
             except TimeoutError:
                 raise SourceError(
-                    f"the camera yields no picture for {_FIRST_FRAME_S:.0f} s; look at its ribbon cable, and at "
+                    f"the camera delivers no picture for {_FIRST_FRAME_S:.0f} s; look at its ribbon cable, and at "
                     "`dmesg` for kernel messages about it",
                     for_viewers="the camera delivers no picture",
                 ) from None
@@ -175,7 +175,7 @@ def _open(device: str) -> Any:
         return library(number)
     except (RuntimeError, IndexError, OSError) as error:
         busy = "busy" in str(error.__cause__ or error).lower()
-        why = "another program holds it (`fuser -v /dev/media*`)" if busy else _cause(error)
+        why = "another program uses it (`fuser -v /dev/media*`)" if busy else _cause(error)
         viewers = "the camera is in use by another program" if busy else "the camera cannot be opened"
         raise SourceError(f"camera {number} cannot be opened: {why}", for_viewers=viewers) from error
 

@@ -82,7 +82,7 @@ class PyAudioSource:
                     self._on_overflow(self.overflows)
                     continue
                 raise SourceError(
-                    f"microphone {self.microphone.name!r} went away: {_error_text(error)}",
+                    f"microphone {self.microphone.name!r} was disconnected: {_error_text(error)}",
                     for_viewers="the microphone was disconnected",
                 ) from error
             captured_at_us = monotonic_us() - (waiting + self._frames) * _US // self.rate
@@ -137,7 +137,7 @@ def choose(found: list[Microphone], wanted: str) -> Microphone:
     """
     if not found:
         raise SourceAbsentError(
-            "there is no microphone, or another program holds it; look at `arecord -l`",
+            "there is no microphone, or another program uses it; look at `arecord -l`",
             for_viewers="no microphone is connected",
         )
     if not wanted:
@@ -149,7 +149,7 @@ def choose(found: list[Microphone], wanted: str) -> Microphone:
                 return each
     names = ", ".join(repr(each.name) for each in found)
     raise SourceAbsentError(
-        f"no microphone's name holds {wanted!r}, or another program holds it; there are: {names}",
+        f"no microphone's name holds {wanted!r}, or another program uses it; there are: {names}",
         for_viewers="this microphone is not connected",
     )
 
@@ -185,7 +185,7 @@ _PORTAUDIO_ERRORS = {
     -9996: "there is no such device",
     -9997: "it does not do this sample rate",
     -9998: "it does not do this number of channels",
-    -9985: "another program may hold it",
+    -9985: "another program may use it",
     -9999: "the sound system reports an error of the device",
     -9988: "the stream was closed",
 }

@@ -81,7 +81,7 @@ class SoundClip:
                     position += len(samples) // self._channels
             if not found and played_once:
                 raise SourceError(
-                    f"{self._loop.path}: holds no sound that can be decoded; it may be incomplete",
+                    f"{self._loop.path}: has no sound that can be decoded; it may be incomplete",
                     for_viewers=UNREADABLE,
                 )
             played_once = True

@@ -43,7 +43,7 @@ class VideoClip:
         context = self._loop.stream.codec_context
         if not (context.width and context.height and context.pix_fmt):
             raise SourceError(
-                f"{path}: holds pictures of unknown size or format; it may be incomplete", for_viewers=UNREADABLE
+                f"{path}: has pictures of unknown size or format; it may be incomplete", for_viewers=UNREADABLE
             )
         scale = min(1.0, width / context.width, height / context.height)
         self.width = max(2, int(context.width * scale) & ~1)
@@ -108,7 +108,7 @@ class VideoClip:
         return self._loop.remaining_or_all(
             lambda: self._loop.frames(VideoFrame),
             empty=SourceError(
-                f"{self._loop.path}: holds no picture that can be decoded; it may be incomplete", for_viewers=UNREADABLE
+                f"{self._loop.path}: has no picture that can be decoded; it may be incomplete", for_viewers=UNREADABLE
             ),
         )
 

@@ -31,7 +31,7 @@ class Grants:
         if not self.room_join or not self.room:
             missing.append("it does not allow to join a room (video.roomJoin with video.room)")
         if self.hidden:
-            missing.append("it is hidden: nobody would see what it publishes (video.hidden)")
+            missing.append("it is hidden: viewers would not see what it publishes (video.hidden)")
         if not self.can_publish:
             missing.append("it does not allow to publish (video.canPublish is false)")
         elif self.can_publish_sources:

@@ -60,7 +60,7 @@ class TokenSource(Protocol):
         ...
 
     async def identity_holder(self, at: ProbeResult, resolver: Resolver) -> IdentityHolder:
-        """Return whether a participant has our identity now. Raises CredentialError if the server does not answer."""
+        """Return whether another participant has our identity. Raises CredentialError if the server does not answer."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Tokens made here, if the device holds a project's key and secret. They are valid by the server's clock."""
+"""Mints tokens, if the device has a project's key and secret. They are valid by the server's clock."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class ApiKey:
             raise CredentialError(f"the server does not list its participants: HTTP {status}")
         found = answer.get("participants", [])
         if not isinstance(found, list):
-            raise CredentialError("the server does not list its participants: the answer holds no list")
+            raise CredentialError("the server does not list its participants: the response has no list")
         identities = {each.get("identity") for each in found if isinstance(each, dict)}
         return IdentityHolder.PRESENT if self._identity in identities else IdentityHolder.ABSENT
 

@@ -136,8 +136,8 @@ def _amplifier(gain_db: float) -> Callable[[bytes], bytes]:
     factor = 10 ** (gain_db / 20)
 
     def amplify(samples: bytes) -> bytes:
-        louder = np.frombuffer(samples, np.int16) * factor
-        return bytes(np.clip(louder, -32768, 32767).astype(np.int16))
+        amplified = np.frombuffer(samples, np.int16) * factor
+        return bytes(np.clip(amplified, -32768, 32767).astype(np.int16))
 
     return amplify
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What the fault harness needs of its host, on Debian and Ubuntu. Does nothing where it is all there.
+# Installs what the fault tests need on the host, on Debian and Ubuntu. Does nothing if it is installed.
 set -eu
 missing=
 command -v ip >/dev/null || missing="$missing iproute2"
@@ -9,6 +9,6 @@ command -v gcc >/dev/null || missing="$missing gcc libc6-dev"
 command -v nsenter >/dev/null || missing="$missing util-linux"
 test -z "$missing" && exit 0
 apt-get update
-# The redis that Debian would start by itself is not wanted: each run starts its own.
+# Do not let Debian start its own redis: each run starts one.
 # shellcheck disable=SC2086
 RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $missing

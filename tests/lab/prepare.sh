@@ -1,5 +1,5 @@
 #!/bin/sh
-# What the lab needs of its host, on Debian and Ubuntu. Does nothing where it is all there.
+# Installs what the lab needs on the host, on Debian and Ubuntu. Does nothing if it is installed.
 set -eu
 missing=
 command -v debootstrap >/dev/null || missing="$missing debootstrap"

@@ -97,7 +97,7 @@ def test_stalled_camera(service: Service, record: Record) -> None:
                 await back(watcher, since=0)
                 service.switch_camera("stalled")
                 first = await journal.soon("worker.restarting", worker="camera")
-                second = await journal.soon("worker.restarting", worker="camera", why="the camera yields no picture")
+                second = await journal.soon("worker.restarting", worker="camera", why="the camera delivers no picture")
                 await attribute(watcher, "the camera delivers no picture")
                 service.switch_camera("")
                 mended_at, seen = time.monotonic(), len(watcher.pictures)
@@ -163,15 +163,15 @@ def test_busy_camera(service: Service, record: Record) -> None:
     async def watch(let_go: Callable[[], object]) -> None:
         async with watching(service.server, service.room) as watcher:
             with service.running(camera=SMALL, microphone=None) as journal:
-                line = await journal.soon("worker.restarting", worker="camera", why="another program holds it")
+                line = await journal.soon("worker.restarting", worker="camera", why="another program uses it")
                 await attribute(watcher, "the camera is in use by another program")
                 let_go()
                 await back(watcher, since=0)
                 record(
                     "camera held by another process: the words; once it lets go",
                     f"{line['why']}; pictures",
-                    must="busy, another program holds it; pictures",
-                    ok="another program holds it (`fuser" in line["why"] and line["priority"] == 4,
+                    must="busy, another program uses it; pictures",
+                    ok="another program uses it (`fuser" in line["why"] and line["priority"] == 4,
                 )
 
     with service.held_by_another(HOLD) as let_go:

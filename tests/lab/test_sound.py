@@ -161,7 +161,7 @@ def test_two_processes_want_one_microphone(service: Service, record: Record) -> 
                 record(
                     "a microphone held by another process; once it lets go",
                     f"{line['why']}; the tone",
-                    must="another program holds it; the tone, in the same room",
+                    must="another program uses it; the tone, in the same room",
                     ok=line["priority"] == 4 and not journal.of("room.left"),
                 )
 
@@ -194,8 +194,8 @@ def test_unplugged_and_back(service: Service, record: Record, microphones: Micro
                 record(
                     "microphone unplugged, and back",
                     f"{line['why']}; peak {silent} meanwhile; the tone again",
-                    must="went away; silence; the tone, in the same room",
-                    ok="went away" in line["why"] and silent < 50 and not journal.of("room.left"),
+                    must="was disconnected; silence; the tone, in the same room",
+                    ok="was disconnected" in line["why"] and silent < 50 and not journal.of("room.left"),
                 )
 
     asyncio.run(watch())

@@ -62,7 +62,7 @@ def test_a_file_that_cannot_be_passed_through_is_an_error(server: Server, room: 
     )
     with daemons.running(config, variables) as daemon:
         line = daemon.event("worker.restarting", worker="camera")
-        assert "film.mp4: cannot be passed through: it holds B-frames" in line["why"]
+        assert "film.mp4: cannot be passed through: it has B-frames" in line["why"]
 
 
 def number(seen: Seen) -> int:

@@ -248,7 +248,7 @@ def test_a_file_that_cannot_be_opened_is_named(opening: Callable[[str], object],
 
 
 def test_a_file_without_sound_or_picture_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="holds no audio"):
+    with pytest.raises(SourceError, match="has no audio"):
         SoundClip(path=SMALL, channels=1, epoch_us=0)
     path = str(tmp_path / "a.wav")
     with wave.open(path, "wb") as file:
@@ -256,7 +256,7 @@ def test_a_file_without_sound_or_picture_is_named(tmp_path: Path) -> None:
         file.setsampwidth(2)
         file.setframerate(44_100)
         file.writeframes(bytes(88_200))
-    with pytest.raises(SourceError, match="holds no video"):
+    with pytest.raises(SourceError, match="has no video"):
         VideoClip(path=path, width=640, height=480, fps=30, epoch_us=0)
     source = SoundClip(path=path, channels=2, epoch_us=monotonic_us() - 900_000)
     blocks = list(islice(source.blocks(), 10))

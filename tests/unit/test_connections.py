@@ -161,7 +161,7 @@ def test_an_unreachable_proxy_is_an_error(monkeypatch: pytest.MonkeyPatch) -> No
         "Connection refused"
     )
     monkeypatch.setenv("HTTP_PROXY", "http://u:zq@a..invalid:9")
-    assert "HTTP_PROXY holds no URL" in asyncio.run(refusal("ws://127.0.0.1:7"))
+    assert "HTTP_PROXY is not a URL" in asyncio.run(refusal("ws://127.0.0.1:7"))
     monkeypatch.setenv("HTTP_PROXY", "http://u:zq@does-not-exist.invalid:9")
     assert "the proxy does-not-exist.invalid:9 (of HTTP_PROXY) does not resolve" in asyncio.run(refusal("ws://h"))
     monkeypatch.setenv("HTTP_PROXY", "socks5://u:zq@127.0.0.1:9")

@@ -266,11 +266,11 @@ def test_tls_to_a_plain_port_is_reported() -> None:
         (saying(b"\x15\x03\x01\x00\x02\x02\x46"), "answers in TLS; set room.url to wss://"),
         (
             answering("400 Bad Request", body=b"Client sent an HTTP request to an HTTPS server.\n"),
-            "answers, but wants TLS; set room.url to wss://",
+            "answers, but requires TLS; set room.url to wss://",
         ),
         (
             answering("400 Bad Request", body=b"<h1>The plain HTTP request was sent to HTTPS port</h1>"),
-            "answers, but wants TLS; set room.url to wss://",
+            "answers, but requires TLS; set room.url to wss://",
         ),
     ),
 )

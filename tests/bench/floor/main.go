@@ -1,7 +1,7 @@
-// The floor of `make bench`: pictures and sound that are encoded already, sent when they are due, and nothing else.
+// The floor of `make bench`: sends pictures and sound that are encoded already, when they are due.
 //
 // Arguments: an H.264 file (Annex B, one slice a picture), an Ogg file with one Opus packet a page, and a file that
-// gets `number epoch_us` for each picture. LIVEKIT_URL and LIVEKIT_TOKEN say where to.
+// gets `number epoch_us` for each picture. LIVEKIT_URL and LIVEKIT_TOKEN are the target.
 package main
 
 import (
@@ -78,7 +78,7 @@ func send(track *lksdk.LocalTrack, start time.Time, samples [][]byte, each time.
 	}
 }
 
-// readPictures returns access units: what stands before a slice, such as parameter sets, goes with it.
+// readPictures returns access units: NAL units before a slice, such as parameter sets, belong to it.
 func readPictures(path string) [][]byte {
 	data, err := os.ReadFile(path)
 	must(err)

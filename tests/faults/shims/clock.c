@@ -1,6 +1,6 @@
-/* Moves the wall clock of one process: LD_PRELOAD this, and name in CLOCK_OFFSET_FILE a file of 8 bytes, the
- * offset in nanoseconds. It is mapped, so what is written there counts at once. The monotonic clock is left alone.
- * Waits until a moment of the wall clock are given to the kernel in its own time.
+/* Shifts the wall clock of one process. LD_PRELOAD this, and set CLOCK_OFFSET_FILE to a file of 8 bytes with the
+ * offset in nanoseconds. The file is mapped, so changes apply at once. The monotonic clock is not changed.
+ * Waits until a time of the wall clock are converted to the kernel's own time.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

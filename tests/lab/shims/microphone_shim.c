@@ -1,8 +1,8 @@
-/* Makes ALSA devices that are backed by PulseAudio as narrow as a USB microphone.
+/* Gives ALSA devices that are backed by PulseAudio the limits of a USB microphone.
  *
  * PulseAudio converts to any rate and number of channels, for any number of readers. /etc/lab-microphones
- * names devices, one a line: `name rate channels`. Preloaded, this offers nothing but that, to one reader at a
- * time, EBUSY to the others, and ENODEV while a device has no lock file, that is, while it is unplugged.
+ * names devices, one a line: `name rate channels`. Preloaded, this offers only that rate and these channels, to one
+ * reader at a time; others get EBUSY, and ENODEV if a device has no lock file, which means that it is unplugged.
  *
  * gcc -shared -fPIC -O2 -o microphone_shim.so microphone_shim.c -lasound -ldl
  */
