@@ -90,7 +90,7 @@ def test_silence_and_stillness(service: Service, record: Record, microphones: Mi
                 await journal.soon("worker.degraded", what=STILL, within_s=LATE_S)
                 reports = [line["what"] for line in journal.of("worker.degraded")]
                 rows.note(
-                    "what the journal says of both; workers that were started anew",
+                    "the journal about both; workers that were restarted",
                     f"{reports}; {len(journal.of('worker.restarting'))}",
                     must="the same, and that it is over; none",
                     ok=reports == [SILENT, "it has recovered", STILL] and not journal.of("worker.restarting"),

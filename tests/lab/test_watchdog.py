@@ -56,7 +56,7 @@ class Hang:
 
 
 HANGS = (
-    Hang(name="the event loop blocks for ever", word="blocked", watchdog_s=SHIPPED_S),
+    Hang(name="the event loop blocks", word="blocked", watchdog_s=SHIPPED_S),
     Hang(name="a call into the SDK never returns", word="deadlocked"),
     # It begins within a second, and its deadline is 15 s.
     Hang(name="one of the room's looks, which are due after 15 s, has no end", word="unanswered", due_s=16),

@@ -22,7 +22,7 @@ class _Jumping(selectors.BaseSelector):
         self._real = selectors.DefaultSelector()
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        assert timeout is not None, "nothing is due and nothing can run: it would wait for ever"
+        assert timeout is not None, "nothing is due and nothing can run: it would wait without end"
         self.now += max(0.0, timeout)
         return self._real.select(0)
 

@@ -1,18 +1,18 @@
-"""Let the real picamera2 run on libcamera's `virtual` pipeline, in processes that know nothing of it.
+"""Runs the real picamera2 on libcamera's `virtual` pipeline, without changes to the code that uses it.
 
-A `.pth` file imports this module when the interpreter starts; it costs a few imports of the standard
-library there, and patches picamera2 only if and when somebody imports it. What differs from a board:
+A `.pth` file imports this module when the interpreter starts. That costs a few imports of the standard library;
+picamera2 is patched only when it is imported. The differences from a board are:
 
 - `pykms` (a preview on a display) is not packaged in Debian: an empty stand-in.
-- The virtual pipeline wants both planes of NV12 described; the Pi's wants one.
-- It never sets a frame's status: that is whatever was in memory, and picamera2 drops what is no success.
+- The virtual pipeline requires a description of both planes of NV12; the Pi's requires one.
+- It never sets a frame's status, which is uninitialised memory, and picamera2 drops frames without success.
 - libcamera locks a camera's media device between processes; the virtual camera has none, so
-  `acquire` takes a file lock, and fails with libcamera's own words.
-- Its test pattern is BT.601's whatever colour space it is asked for, and `validate` lets that stand; here it adjusts
-  the configuration to what it will do, as libcamera asks of a pipeline.
-- `/run/lab-camera` holding `stalled` withholds all frames, `hung` makes stop() hang, `listen-raises` raises in
-  picamera2's thread, `seized` lets that thread hang with Python's lock held, as a call into libcamera may, and
-  `absent` takes the camera away. With a process id behind the word it is for that process alone.
+  `acquire` takes a file lock, and fails with libcamera's own text.
+- Its test pattern is BT.601 for every requested colour space, and `validate` does not correct that; here it adjusts
+  the configuration to the actual one, as libcamera requires of a pipeline.
+- The word in `/run/lab-camera` causes a fault: `stalled` withholds all frames, `hung` makes stop() hang,
+  `listen-raises` raises in picamera2's thread, `seized` makes that thread hang with Python's lock, like a call into
+  libcamera, and `absent` removes the camera. With a process id after the word it affects that process only.
 """
 
 import ctypes
