@@ -70,11 +70,11 @@ offline:  ## dist/: an archive for each architecture that installs without a net
 	@debian/prepare.sh
 	@$(PYTHON) -m debian.offline $(ARCH)
 
-format: $(READY)  ## let ruff mend what it can
+format: $(READY)  ## let ruff fix what it can
 	@.venv/bin/ruff check --fix
 	@.venv/bin/ruff format
 
-lock: $(READY)  ## resolve requirements-dev.txt and package-lock.json anew
+lock: $(READY)  ## resolve requirements-dev.txt and package-lock.json again
 	@.venv/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --group dev pyproject.toml --output-file requirements-dev.txt
 	@cd device/viewer && npm install --package-lock-only --ignore-scripts
 

@@ -29,7 +29,7 @@ class ServerClock:
     offset_s: float = field(default=0.0, init=False)  # positive: this clock is ahead
     _reported_s: float = field(default=0.0, init=False)
 
-    def saw(self, server_time_s: float, now_s: float) -> float | None:
+    def update(self, server_time_s: float, now_s: float) -> float | None:
         """Record the server's time, in epoch seconds; return the offset if it must be logged, else None.
 
         The header has whole seconds and the response takes time, so up to 5 s do not count as an offset.

@@ -47,7 +47,7 @@ async def reach(report: Report, url: str, resolver: Resolver) -> ProbeResult | N
     if not await _resolved(report, url, resolver):
         return None
     try:
-        probed = await Probe(resolver).look(url)
+        probed = await Probe(resolver).probe(url)
     except UnreachableError as error:
         report.bad("server", str(error), hint="look at room.url, firewall and server")
         report.skipped("clock", "there is no server to compare it with")

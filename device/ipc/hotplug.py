@@ -7,7 +7,7 @@ import contextlib
 import os
 from pathlib import Path
 
-LOOK_S = 0.5
+POLL_INTERVAL_S = 0.5
 _NODES = ("video", "media")
 
 
@@ -34,7 +34,7 @@ def _port(card: Path) -> str:
         return ""
 
 
-async def appearance(before: frozenset[str], *, within_s: float, root: Path = Path("/")) -> bool:
+async def wait_for_device(before: frozenset[str], *, within_s: float, root: Path = Path("/")) -> bool:
     """Wait for a device that is not in `before`, or that is connected again. Return False if there is none in time."""
     deadline = asyncio.get_running_loop().time() + within_s
     while (left_s := deadline - asyncio.get_running_loop().time()) > 0:
@@ -42,5 +42,5 @@ async def appearance(before: frozenset[str], *, within_s: float, root: Path = Pa
         if connected - before:
             return True
         before &= connected
-        await asyncio.sleep(min(LOOK_S, left_s))
+        await asyncio.sleep(min(POLL_INTERVAL_S, left_s))
     return False

@@ -38,7 +38,7 @@ async def fresh_interpreter(module: str, *arguments: str, **streams: Any) -> asy
     try:
         return await asyncio.shield(spawning)
     except asyncio.CancelledError:
-        await to_the_end(_kill_once_spawned(spawning))
+        await finish_despite_cancellation(_kill_once_spawned(spawning))
         raise
 
 
@@ -64,7 +64,7 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(private)} | _LIBRARY_ENVIRONMENT
 
 
-async def to_the_end(ending: Coroutine[Any, Any, object]) -> None:
+async def finish_despite_cancellation(ending: Coroutine[Any, Any, object]) -> None:
     """Wait for a bounded coroutine, even if cancelled meanwhile: a worker that does not end would keep its device."""
     task = asyncio.create_task(ending)
     cancelled = False

@@ -124,9 +124,9 @@ class _Json:
         try:
             value = json.loads(wire.payload)
         except (ValueError, RecursionError):
-            raise WireError(f"a {self._cls.__name__} message holds no JSON") from None
+            raise WireError(f"a {self._cls.__name__} message is not JSON") from None
         if not isinstance(value, dict):
-            raise WireError(f"a {self._cls.__name__} message holds no JSON object")
+            raise WireError(f"a {self._cls.__name__} message is not JSON object")
         if not self._hints:
             known = typing.get_type_hints(self._cls)  # not in the decorator: the module is incomplete then
             self._hints = {each.name: known[each.name] for each in fields(self._cls)}

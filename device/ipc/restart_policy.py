@@ -25,7 +25,7 @@ class Action(enum.Enum):
     SPAWN = "spawn"  # start a worker; then spawned() or ended()
     WATCH = "watch"  # wait until `until`, or until the worker has ended: ended()
     END = "end"  # close its socket, then kill it, within 1 s; then ended()
-    WAIT = "wait"  # wait until `until`, or until a device is connected: appeared()
+    WAIT = "wait"  # wait until `until`, or until a device is connected: device_connected()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +71,13 @@ class RestartPolicy:
         self._first_at, self._capturing = None, False
         self._expect(self.startup_s, now)
 
-    def greeted(self, now: float) -> None:
+    def capturing(self, now: float) -> None:
         """Record that the source is open; the first unit or block is expected next."""
         if self._first_at is None and not self._capturing:
             self._capturing = True
             self._expect(self.first_s, now)
 
-    def saw(self, now: float) -> bool:
+    def delivered(self, now: float) -> bool:
         """Record a unit or block; return whether it was this worker's first."""
         first = self._first_at is None
         if self._first_at is None:
@@ -86,7 +86,7 @@ class RestartPolicy:
         self._expect(self.stall_s, now)
         return first
 
-    def silence(self) -> str:
+    def stall_text(self) -> str:
         """Return why the worker is ended, as text."""
         return f"nothing came for {self._timeout_s:g} s"
 
@@ -97,7 +97,7 @@ class RestartPolicy:
         self._first_at, self._due_at, self._wait_until = None, None, now + delay_s
         return delay_s
 
-    def appeared(self, now: float) -> None:
+    def device_connected(self, now: float) -> None:
         """Record that a device was connected: the next worker starts at once."""
         self._backoff.failures = 0
         self._wait_until = now

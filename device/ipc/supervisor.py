@@ -139,9 +139,9 @@ class Supervisor:
         self._extend_deadline(left_s + _WATCH_DUE_S)
         if devices is None:
             await asyncio.sleep(left_s)
-        elif await hotplug.appearance(devices, within_s=left_s):
+        elif await hotplug.wait_for_device(devices, within_s=left_s):
             log.info("worker.device_connected", worker=self.plan.name)
-            self._restarts.appeared(time.monotonic())
+            self._restarts.device_connected(time.monotonic())
 
     async def _run_once(self) -> tuple[str, str]:
         """Run one worker to its end; return why it ended, for operators and for viewers."""
@@ -168,7 +168,7 @@ class Supervisor:
             now = time.monotonic()
             step = self._restarts.next(now)
             if step.action is not Action.WATCH:
-                return self._restarts.silence()
+                return self._restarts.stall_text()
             self._extend_deadline(_WATCH_DUE_S)
             self.requests.give_up_overdue(now)
             done, _ = await asyncio.wait({child.gone}, timeout=step.until - now)
@@ -179,12 +179,12 @@ class Supervisor:
         return WorkerState.ABSENT if self._failure == SourceAbsentError.__name__ else WorkerState.STALLED
 
     def _extend_deadline(self, within_s: float) -> None:
-        self._deadlines.give(self.plan.name, now=time.monotonic(), within_s=within_s)
+        self._deadlines.extend(self.plan.name, now=time.monotonic(), within_s=within_s)
 
     def _on_message(self, received: Received) -> None:
         match received.message:
             case AccessUnit() | Block() as media:
-                self._restarts.saw(time.monotonic())
+                self._restarts.delivered(time.monotonic())
                 if self.state is not WorkerState.LIVE:
                     self._become(WorkerState.LIVE, "")
                 self._on_media(media)
@@ -206,8 +206,8 @@ class Supervisor:
     def _on_capturing(self, capturing: Capturing) -> None:
         now = time.monotonic()
         self.requests.ready(now)
-        self._restarts.greeted(now)
-        self._restarts.stall_s = max(self.plan.stall_s, _PERIODS / untrusted.possible_fps(capturing.fps))
+        self._restarts.capturing(now)
+        self._restarts.stall_s = max(self.plan.stall_s, _PERIODS / untrusted.checked_fps(capturing.fps))
         # A change of size or rate starts another encoder, which is reported again.
         known, self._capturing = self._capturing, capturing
         again = known is not None and (known.source, known.device, known.encoder) == (

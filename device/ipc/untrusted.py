@@ -16,7 +16,7 @@ _RESERVED_NAMES = frozenset(
 )
 
 
-def possible_fps(fps: float) -> float:
+def checked_fps(fps: float) -> float:
     """Return the rate of pictures that a source claims; infinite if the claim is impossible."""
     return max(fps, _MIN_FPS) if 0 < fps < _MAX_FPS else float("inf")
 

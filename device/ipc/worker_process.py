@@ -14,7 +14,7 @@ import structlog
 from device.errors import InternalError, WireError
 from device.ipc.framing import Decoder, Received, encode
 from device.ipc.messages import Failed, Job
-from device.ipc.process import fresh_interpreter, killed, to_the_end
+from device.ipc.process import finish_despite_cancellation, fresh_interpreter, killed
 from device.ipc.registry import Direction
 from device.ipc.worker_link import SEND_BUFFER_BYTES
 from device.redaction import public_text, redacted
@@ -133,7 +133,7 @@ class SpawnedWorker:
         """End the process within a second, if it still runs."""
         self.connection.close()
         if self.process.returncode is None:
-            await to_the_end(_exit_code(self.process))
+            await finish_despite_cancellation(_exit_code(self.process))
         self.stderr.cancel()
 
 
@@ -174,7 +174,7 @@ async def running(spawned: SpawnedWorker, *, on_message: Callable[[Received], No
         gone = child.gone.done()
         child.hang_up()
         spawned.connection.close()
-        await to_the_end(_ended(spawned.process, child, spawned.stderr, gone=gone))
+        await finish_despite_cancellation(_ended(spawned.process, child, spawned.stderr, gone=gone))
 
 
 async def _ended(

@@ -17,7 +17,7 @@ class Deadlines:
 
     _due_at: dict[str, float] = field(default_factory=dict, init=False)
 
-    def give(self, name: str, *, now: float, within_s: float) -> None:
+    def extend(self, name: str, *, now: float, within_s: float) -> None:
         """Extend the deadline of a part; by 120 s at most."""
         self._due_at[name] = now + min(within_s, _MAX_S)
 

@@ -67,7 +67,7 @@ class Notifier:
         silent = False
         while True:
             wait_s = self._watchdog_s / _PINGS_PER_TIMEOUT if self.watched else _INTERVAL_S
-            deadlines.give(EVENT_LOOP, now=time.monotonic(), within_s=wait_s + _LOOP_DUE_S)
+            deadlines.extend(EVENT_LOOP, now=time.monotonic(), within_s=wait_s + _LOOP_DUE_S)
             missed = deadlines.missed(time.monotonic())
             if missed and not silent and self.watched:
                 log.critical("daemon.hangs", parts=missed, hint="the service manager's watchdog ends this process")

@@ -51,7 +51,7 @@ class Probe:
     def __init__(self, resolver: Resolver) -> None:
         self._resolver = resolver
 
-    async def look(self, url: str) -> ProbeResult:
+    async def probe(self, url: str) -> ProbeResult:
         """Probe one server. Raises UnreachableError, whose text says what is wrong."""
         base = base_of(url)
         # LiveKit answers GET / with "OK". For other paths without a token it logs a warning, so / comes first.
@@ -72,7 +72,7 @@ class Probe:
 
         Raises UnreachableError, whose text says what is wrong with each server.
         """
-        probes = [asyncio.ensure_future(self.look(url)) for url in urls]
+        probes = [asyncio.ensure_future(self.probe(url)) for url in urls]
         try:
             problems = []
             for probe in probes:

@@ -47,7 +47,7 @@ class Routes:
         self._throttle = LogThrottle()
         self._wake_reader, self._wake_writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
-    def aim(self, host: str) -> None:
+    def set_target(self, host: str) -> None:
         """Watch the route to this address from now on; for a name, which is not resolved yet, watch for any route.
 
         The local address of the previous target is not kept.

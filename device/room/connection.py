@@ -129,7 +129,7 @@ class RoomConnection:
                 await self._routes.changed.wait()
 
     def _route_by_name(self) -> None:
-        self._routes.aim(host_to_reach(self._urls[0], os.environ))
+        self._routes.set_target(host_to_reach(self._urls[0], os.environ))
 
     async def _probe_server(self) -> None:
         try:
@@ -138,7 +138,7 @@ class RoomConnection:
             self._joining.probed(answered=False, now=time.monotonic())
             self._wait_because(str(error), for_viewers=error.for_viewers)
             return
-        self._routes.aim(self._probed.address)
+        self._routes.set_target(self._probed.address)
         if self._probed.server_time_s is not None:
             self._compare_clocks(self._probed.server_time_s)
         self._joining.probed(answered=True, now=time.monotonic())
@@ -146,7 +146,7 @@ class RoomConnection:
 
     def _compare_clocks(self, server_time_s: float) -> None:
         """Log how far this clock is from the server's, when that changes by much."""
-        if (offset_s := self._clock.saw(server_time_s, time.time())) is not None:
+        if (offset_s := self._clock.update(server_time_s, time.time())) is not None:
             self._on_clock(offset_s)
             hint = "is time synchronisation running?" if offset_s else "the clocks agree again"
             (log.warning if offset_s else log.info)("clock.offset", offset_s=round(offset_s), hint=hint)
@@ -201,10 +201,10 @@ class RoomConnection:
         """Obtain a join token for a server that has just answered."""
         assert self._probed
         join_token = await self._token_source.obtain(self._probed, self._resolver)
-        join_token.grants.demand_any(tuple(each.track.name for each in self._tracks))
+        join_token.grants.require_any(tuple(each.track.name for each in self._tracks))
         if join_token.url != self._probed.url:  # a token endpoint may name another server
-            self._probed = await self._probe.look(join_token.url)
-            self._routes.aim(self._probed.address)
+            self._probed = await self._probe.probe(join_token.url)
+            self._routes.set_target(self._probed.address)
         self._log_context.bind(identity=join_token.grants.identity, room=join_token.grants.room)
         self._claim.take(
             (join_token.url, *self._urls), room=join_token.grants.room, identity=join_token.grants.identity
@@ -221,7 +221,7 @@ class RoomConnection:
         await self._monitor.while_live(session, self._permitted)
 
     def _extend_deadline(self, within_s: float) -> None:
-        self._deadlines.give("room", now=time.monotonic(), within_s=within_s)
+        self._deadlines.extend("room", now=time.monotonic(), within_s=within_s)
 
     def _permitted(self, permitted: bool) -> None:  # noqa: FBT001 - a callback
         if permitted:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import structlog
 
 from device.clock import monotonic_us
-from device.ipc.process import fresh_interpreter, killed, to_the_end
+from device.ipc.process import finish_despite_cancellation, fresh_interpreter, killed
 from device.log_throttle import LogThrottle
 from device.media.picture import AccessUnit
 from device.redaction import public_text, redacted
@@ -159,7 +159,7 @@ class Slate:
             async with asyncio.timeout(_DRAW_S):
                 unit, stderr = await process.communicate(json.dumps(order).encode())
         finally:
-            await to_the_end(killed(process))
+            await finish_despite_cancellation(killed(process))
         if process.returncode or not unit.startswith(b"\0\0"):
             last_line = redacted(stderr.decode(errors="replace").strip().rpartition("\n")[2])
             raise RuntimeError(f"the slate could not be drawn: {last_line[:200]}")

@@ -42,7 +42,7 @@ class Grants:
             ]
         return missing
 
-    def demand_any(self, sources: tuple[str, ...]) -> None:
+    def require_any(self, sources: tuple[str, ...]) -> None:
         """Raise CredentialError with the missing rights, unless at least one of these sources may be published."""
         missing = self.missing_for(sources)
         if missing and all(self.missing_for((each,)) for each in sources):

@@ -44,7 +44,7 @@ def print_token(config_path: Path | None, *, ttl: datetime.timedelta | None) -> 
 async def probed(room_url: str) -> ProbeResult | None:
     """Ask the server for its time, because a token must be valid by that; None if it does not answer."""
     with contextlib.suppress(UnreachableError):
-        return await Probe(Resolver()).look(room_url)
+        return await Probe(Resolver()).probe(room_url)
     return None
 
 

@@ -44,7 +44,7 @@ def _in_a_namespace(scenario: Callable[[Routes], Awaitable[None]]) -> None:
 
         async def main() -> None:
             async with watching() as routes:
-                routes.aim(_THERE)
+                routes.set_target(_THERE)
                 await scenario(routes)
 
         asyncio.run(main())
@@ -96,7 +96,7 @@ def test_addresses_that_change_all_the_time_end_no_watching() -> None:
     """As at boot: pyroute2 raises an error if the kernel reports an interrupted list."""
 
     async def scenario(routes: Routes) -> None:
-        routes.aim("name.example")  # any route is sufficient: each query lists all addresses
+        routes.set_target("name.example")  # any route is sufficient: each query lists all addresses
 
         def churn() -> None:
             batch = "".join(
@@ -108,7 +108,7 @@ def test_addresses_that_change_all_the_time_end_no_watching() -> None:
                 run("ip", "-batch", "-", text=batch)
 
         await asyncio.to_thread(churn)
-        routes.aim(_THERE)
+        routes.set_target(_THERE)
         await _add(_OLD)
         await _until(routes, LocalRoute("v0", _OLD))
 

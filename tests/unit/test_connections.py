@@ -33,7 +33,7 @@ DATED = f"200 OK\r\nDate: {DATE}\r\nContent-Length: 2\r\n\r\nOK"
 
 
 async def look(url: str) -> ProbeResult:
-    return await Probe(Resolver()).look(url)
+    return await Probe(Resolver()).probe(url)
 
 
 async def refusal(url: str) -> str:

@@ -13,26 +13,26 @@ NAMES = ("room", "camera", "microphone")
 def test_a_part_misses_its_deadline_until_it_is_extended() -> None:
     deadlines = Deadlines()
     assert deadlines.missed(1e9) == []
-    deadlines.give("camera", now=100, within_s=30)
-    deadlines.give("room", now=100, within_s=90)
+    deadlines.extend("camera", now=100, within_s=30)
+    deadlines.extend("room", now=100, within_s=90)
     assert deadlines.missed(130) == []
     assert deadlines.missed(130.1) == ["camera"]
     assert deadlines.missed(190.1) == ["camera", "room"]
-    deadlines.give("camera", now=200, within_s=30)
+    deadlines.extend("camera", now=200, within_s=30)
     assert deadlines.missed(200) == ["room"]
 
 
 def test_a_deadline_is_at_most_two_minutes_away() -> None:
     deadlines = Deadlines()
-    deadlines.give("room", now=0, within_s=86400)
+    deadlines.extend("room", now=0, within_s=86400)
     assert deadlines.missed(120) == []
     assert deadlines.missed(120.1) == ["room"]
 
 
 def test_a_shorter_deadline_replaces_a_longer_one() -> None:
     deadlines = Deadlines()
-    deadlines.give("camera", now=0, within_s=100)
-    deadlines.give("camera", now=1, within_s=5)
+    deadlines.extend("camera", now=0, within_s=100)
+    deadlines.extend("camera", now=1, within_s=5)
     assert deadlines.missed(6.1) == ["camera"]
 
 
@@ -41,7 +41,7 @@ def test_exactly_the_overdue_deadlines_are_missed(given_: list[tuple[str, float,
     deadlines, now, due_at = Deadlines(), 0.0, dict[str, float]()
     for name, pause_s, within_s in given_:
         now += pause_s
-        deadlines.give(name, now=now, within_s=within_s)
+        deadlines.extend(name, now=now, within_s=within_s)
         due_at[name] = now + min(within_s, 120.0)
     now += later_s
     assert set(deadlines.missed(now)) == {name for name in NAMES if due_at.get(name, now) < now}

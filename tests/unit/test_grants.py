@@ -103,6 +103,6 @@ def test_a_hidden_token_is_not_sufficient() -> None:
     [said] = missing_for({"room": "r", "roomJoin": True, "hidden": True})
     assert "video.hidden" in said
     with pytest.raises(CredentialError, match="hidden"):
-        read_grants(jwt.encode({"sub": "p", "video": {"room": "r", "roomJoin": True, "hidden": True}}, KEY)).demand_any(
-            BOTH
-        )
+        read_grants(
+            jwt.encode({"sub": "p", "video": {"room": "r", "roomJoin": True, "hidden": True}}, KEY)
+        ).require_any(BOTH)

@@ -57,7 +57,7 @@ def appeared(board: Board, *, within_s: float = 20.0, acts: tuple[Callable[[], N
 
     async def main() -> bool:
         waiting = asyncio.create_task(
-            hotplug.appearance(hotplug.present(board.root), within_s=within_s, root=board.root)
+            hotplug.wait_for_device(hotplug.present(board.root), within_s=within_s, root=board.root)
         )
         for act in acts:
             await asyncio.sleep(0.2)
@@ -119,7 +119,7 @@ def test_a_card_of_the_same_name_under_another_number_is_an_appearance(board: Bo
 def test_a_device_that_appeared_before_the_wait_is_reported_at_once(board: Board) -> None:
     before = hotplug.present(board.root)
     board.plug("media0")
-    assert asyncio.run(hotplug.appearance(before, within_s=1, root=board.root))
+    assert asyncio.run(hotplug.wait_for_device(before, within_s=1, root=board.root))
 
 
 def test_under_the_same_number_again_is_an_appearance(board: Board) -> None:
@@ -144,7 +144,7 @@ def test_a_device_that_disappears_is_not_an_appearance(board: Board) -> None:
 
 def test_a_device_tree_that_appears_late(tmp_path: Path) -> None:
     async def main() -> bool:
-        waiting = asyncio.create_task(hotplug.appearance(frozenset(), within_s=20, root=tmp_path))
+        waiting = asyncio.create_task(hotplug.wait_for_device(frozenset(), within_s=20, root=tmp_path))
         await asyncio.sleep(0.1)
         Board(tmp_path).plug("snd/pcmC1D0c")
         return await waiting

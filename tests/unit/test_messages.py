@@ -60,14 +60,14 @@ def test_a_whole_number_serves_as_a_float() -> None:
 @pytest.mark.parametrize(
     ("payload", "why"),
     (
-        ("no JSON", "holds no JSON$"),
-        ("[]", "holds no JSON object"),
+        ("no JSON", "is not JSON$"),
+        ("[]", "is not JSON object"),
         (json.dumps(job(channels="1")), "the field channels of a MicrophoneJob message must be int"),
         (json.dumps(job(channels=True)), "must be int"),
         (json.dumps(job(gain_db=None)), "must be float"),
         (json.dumps(job(more=1)), "has unknown fields"),
         (json.dumps({"source": "tone"}), "lacks a field"),
-        ("[" * 100_000, "holds no JSON"),
+        ("[" * 100_000, "is not JSON"),
     ),
     ids=["text", "list", "text as number", "bool as number", "null", "unknown", "missing", "deep"],
 )

@@ -110,7 +110,7 @@ def test_the_offset_of_a_clock_is_reported_once_and_when_it_changes(
     offsets: tuple[float, ...], reported: list[float]
 ) -> None:
     known = clock.ServerClock()
-    found = [known.saw(1000.0 - offset, 1000.0) for offset in offsets]
+    found = [known.update(1000.0 - offset, 1000.0) for offset in offsets]
     assert [each for each in found if each is not None] == reported
     assert known.offset_s == offsets[-1]
 

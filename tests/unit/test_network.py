@@ -68,7 +68,7 @@ async def hanging_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 def look(serve: Serving, scheme: str = "ws") -> ProbeResult:
     async def main() -> ProbeResult:
         async with listening(serve) as port:
-            return await Probe(Resolver()).look(f"{scheme}://127.0.0.1:{port}/some/path")
+            return await Probe(Resolver()).probe(f"{scheme}://127.0.0.1:{port}/some/path")
 
     return asyncio.run(main())
 
@@ -388,7 +388,7 @@ def test_each_probe_closes_its_connection() -> None:
         async with listening(serve) as port:
             probe = Probe(Resolver())
             for _ in range(20):
-                await probe.look(f"ws://127.0.0.1:{port}")
+                await probe.probe(f"ws://127.0.0.1:{port}")
                 async with asyncio.timeout(10):
                     assert await ended.get() == b""
 

@@ -174,7 +174,7 @@ def test_a_probe_whose_name_hangs_ends_in_time_with_an_error(server: NameServer)
     async def main() -> str:
         began = asyncio.get_running_loop().time()
         with pytest.raises(UnreachableError) as caught:
-            await Probe(Resolver()).look("wss://hang.example")
+            await Probe(Resolver()).probe("wss://hang.example")
         assert asyncio.get_running_loop().time() - began < LIMIT_S + 4
         return str(caught.value)
 
@@ -194,7 +194,7 @@ def test_a_probe_uses_the_resolver(server: NameServer) -> None:
 
         async with await asyncio.start_server(answer, "127.0.0.1", 0) as listening:
             port = listening.sockets[0].getsockname()[1]
-            probed = await Probe(Resolver()).look(f"ws://device.test:{port}")
+            probed = await Probe(Resolver()).probe(f"ws://device.test:{port}")
             assert (probed.url, probed.address) == (f"ws://device.test:{port}", "127.0.0.1")
 
     asyncio.run(main())

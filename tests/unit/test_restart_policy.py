@@ -113,7 +113,7 @@ def test_an_appearance_does_nothing_to_a_worker_that_runs() -> None:
     policy = recovery()
     policy.spawned(100)
     before = policy.next(100)
-    policy.appeared(100)
+    policy.device_connected(100)
     assert policy.next(100) == before
     assert policy.next(100 + STARTUP_S) == Step(Action.END)
 
@@ -124,15 +124,15 @@ def test_a_source_is_given_time_to_start_and_then_to_yield() -> None:
     assert policy.next(100) == Step(Action.WATCH, 100.5)
     assert policy.next(129.9) == Step(Action.WATCH, 130)
     assert policy.next(130) == Step(Action.END)
-    policy.greeted(110)  # a small board imports for seconds
+    policy.capturing(110)  # a small board imports for seconds
     assert policy.next(119.9) == Step(Action.WATCH, 120)
     assert policy.next(120) == Step(Action.END)
-    assert policy.silence() == "nothing came for 10 s"
-    assert policy.saw(115)
+    assert policy.stall_text() == "nothing came for 10 s"
+    assert policy.delivered(115)
     assert policy.next(117) == Step(Action.END)
-    assert policy.silence() == "nothing came for 2 s"
-    assert not policy.saw(116.5)
-    policy.greeted(116.6)  # a late hello gives no more time
+    assert policy.stall_text() == "nothing came for 2 s"
+    assert not policy.delivered(116.5)
+    policy.capturing(116.6)  # a late hello gives no more time
     assert policy.next(118.4) == Step(Action.WATCH, 118.5)
     assert policy.next(118.5) == Step(Action.END)
 
@@ -141,7 +141,7 @@ def test_a_worker_that_says_hello_again_and_again_is_given_no_more_time() -> Non
     policy = recovery()
     policy.spawned(100)
     for second in range(101, 112):
-        policy.greeted(second)
+        policy.capturing(second)
     assert policy.next(111.5) == Step(Action.END)
 
 
@@ -149,7 +149,7 @@ def test_a_worker_that_says_hello_again_and_again_is_given_no_more_time() -> Non
 def test_a_source_is_dead_exactly_one_stall_after_its_last_sign(moments: list[float], stall_s: float) -> None:
     policy = recovery(stall_s=stall_s)
     policy.spawned(0)
-    assert [policy.saw(moment) for moment in moments] == [True] + [False] * (len(moments) - 1)
+    assert [policy.delivered(moment) for moment in moments] == [True] + [False] * (len(moments) - 1)
     dead_at = moments[-1] + stall_s
     assert policy.next(dead_at) == Step(Action.END)
     step = policy.next(math.nextafter(dead_at, 0))

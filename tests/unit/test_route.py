@@ -125,7 +125,7 @@ def test_the_kernel_is_queried_for_each_target() -> None:
     async def main() -> None:
         async with watching() as routes:
             for host, address in (("127.0.0.1", "127.0.0.1"), ("127.0.0.2", "127.0.0.1"), ("localhost", "127.0.0.1")):
-                routes.aim(host)
+                routes.set_target(host)
                 await until(routes, LocalRoute("lo", address))
                 assert threads()
 
@@ -138,10 +138,10 @@ def test_the_kernel_is_queried_for_each_target() -> None:
 def test_a_change_is_logged_once() -> None:
     async def main() -> None:
         async with watching() as routes:
-            routes.aim("127.0.0.1")
+            routes.set_target("127.0.0.1")
             await until(routes, LocalRoute("lo", "127.0.0.1"))
             for _ in range(100):
-                routes.aim("localhost")
+                routes.set_target("localhost")
             routes._update(routes.local_route)
             assert not routes.changed.is_set()
 
@@ -208,7 +208,7 @@ def test_while_netlink_fails_the_route_is_unknown_and_it_is_retried() -> None:
         routes = Failing(*errors)
         routes._update(None)
         routes.changed.clear()
-        routes.aim("127.0.0.1")
+        routes.set_target("127.0.0.1")
         seen = []
         thread = threading.Thread(target=routes.work, name="netlink", daemon=True)
         thread.start()
@@ -394,7 +394,7 @@ def followed(netlink: Netlink, *changes: Callable[[Routes], None]) -> list[Local
                 told.append(local_route)
 
         routes = Recorded()
-        routes.aim(THERE)
+        routes.set_target(THERE)
         with closing(Changes(*(partial(change, routes) for change in (*changes, Routes.stop)))) as events:
             async with asyncio.timeout(SOON_S):
                 await asyncio.to_thread(routes._follow, cast("Any", events), netlink)
@@ -412,7 +412,7 @@ def test_a_new_target_uses_the_kernels_current_address() -> None:
         netlink._all = ((2, OLD, DEPRECATED), (2, NEW, 0))
 
     def aimed(routes: Routes) -> None:
-        routes.aim(THERE)
+        routes.set_target(THERE)
 
     def ended(_routes: Routes) -> None:
         netlink._all = ((2, NEW, 0),)

@@ -61,17 +61,17 @@ def test_a_part_that_hangs_is_logged_once_and_the_watchdog_pings_stop(tmp_path: 
         notifier = Notifier(address=str(tmp_path / "notify"), watchdog_s=0.06)
 
         async def hang_and_go_on() -> None:
-            deadlines.give("room", now=time.monotonic(), within_s=100)
-            deadlines.give("camera", now=time.monotonic() - 10, within_s=5)
+            deadlines.extend("room", now=time.monotonic(), within_s=100)
+            deadlines.extend("camera", now=time.monotonic() - 10, within_s=5)
             task = asyncio.create_task(notifier.keep_alive(deadlines))
             await asyncio.sleep(0.5)
             manager.settimeout(0)
             with pytest.raises(BlockingIOError):
                 manager.recv(99)
-            deadlines.give("camera", now=time.monotonic(), within_s=100)
+            deadlines.extend("camera", now=time.monotonic(), within_s=100)
             manager.settimeout(5)
             assert [await asyncio.to_thread(manager.recv, 99) for _ in range(2)] == [b"WATCHDOG=1"] * 2
-            deadlines.give("camera", now=time.monotonic() - 10, within_s=5)
+            deadlines.extend("camera", now=time.monotonic() - 10, within_s=5)
             await asyncio.sleep(0.3)
             task.cancel()
 
@@ -83,7 +83,7 @@ def test_a_part_that_hangs_is_logged_once_and_the_watchdog_pings_stop(tmp_path: 
 
 def test_a_part_that_hangs_is_logged_once_with_or_without_a_watchdog(tmp_path: Path) -> None:
     deadlines = Deadlines()
-    deadlines.give("camera", now=time.monotonic() - 10, within_s=5)
+    deadlines.extend("camera", now=time.monotonic() - 10, within_s=5)
 
     async def look(notifier: Notifier) -> None:
         task = asyncio.create_task(notifier.keep_alive(deadlines))

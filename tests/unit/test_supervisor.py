@@ -53,7 +53,7 @@ def test_a_device_that_is_plugged_in_is_begun_with_at_once(tmp_path: Path, monke
 
     async def act(watcher: Watcher) -> None:
         await watcher.until(lambda: watcher.reasons)
-        await asyncio.sleep(2 * hotplug.LOOK_S)
+        await asyncio.sleep(2 * hotplug.POLL_INTERVAL_S)
         assert len(watcher.pids) == 1
         (tmp_path / "dev/video0").touch()
         await watcher.until(lambda: len(watcher.pids) >= 2)
@@ -85,7 +85,7 @@ def test_devices_do_not_hurry_a_worker_that_fails_for_another_reason(
     async def act(watcher: Watcher) -> None:
         await watcher.until(lambda: watcher.reasons)
         (tmp_path / "dev/video0").touch()
-        await asyncio.sleep(3 * hotplug.LOOK_S)
+        await asyncio.sleep(3 * hotplug.POLL_INTERVAL_S)
         assert len(watcher.pids) == 1
 
     supervised(lambda: _patient(Watcher("failed")), act)
@@ -206,10 +206,10 @@ def _patient(watcher: Watcher) -> Watcher:
 
 def _root(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the supervisor see the devices of another tree."""
-    present, appearance = hotplug.present, hotplug.appearance
+    present, appearance = hotplug.present, hotplug.wait_for_device
     monkeypatch.setattr(hotplug, "present", lambda _root=None: present(root))
 
     async def appeared(before: frozenset[str], *, within_s: float) -> bool:
         return await appearance(before, within_s=within_s, root=root)
 
-    monkeypatch.setattr(hotplug, "appearance", appeared)
+    monkeypatch.setattr(hotplug, "wait_for_device", appeared)

@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.ipc.untrusted import possible_fps, safe_fields
+from device.ipc.untrusted import checked_fps, safe_fields
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -42,7 +42,7 @@ def test_long_nested_and_secret_texts_are_cut_and_redacted() -> None:
 
 
 def test_a_rate_that_cannot_be_is_none() -> None:
-    assert possible_fps(30) == 30
-    assert possible_fps(0.001) == 0.1
+    assert checked_fps(30) == 30
+    assert checked_fps(0.001) == 0.1
     for fps in (0, -1, 1e9, float("nan"), float("inf")):
-        assert possible_fps(fps) == float("inf")
+        assert checked_fps(fps) == float("inf")

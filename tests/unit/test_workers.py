@@ -94,7 +94,7 @@ def test_a_workers_text_is_for_operators_and_not_for_viewers() -> None:
         ("nonsense", "it sent an invalid message: a message does not begin as one"),
         ("unexpected", "it sent an invalid message: message 8 is not expected here"),
         ("odd-media", "it sent an invalid message: a message claims a negative capture time"),
-        ("list-hello", "it sent an invalid message: a Capturing message holds no JSON object"),
+        ("list-hello", "it sent an invalid message: a Capturing message is not JSON object"),
         ("failed", "RuntimeError in the worker"),
         ("thread", "the thread Thread-1 failed: error"),
     ),

@@ -87,10 +87,10 @@ class World:
             if what == "death":
                 return
             if what == "hello":
-                self.policy.greeted(self.now)
+                self.policy.capturing(self.now)
                 self.expect(FIRST_S)
             else:
-                assert self.policy.saw(self.now) == (not self.units)
+                assert self.policy.delivered(self.now) == (not self.units)
                 self.units.append(self.now)
                 self.expect(self.policy.stall_s)
         assert not self.wait_until(float("inf"))
@@ -102,7 +102,7 @@ class World:
             step = self.policy.next(self.now)
             if step.action is Action.END:
                 assert self.now == dead_at
-                assert self.policy.silence() == f"nothing came for {self.patience_s:g} s"
+                assert self.policy.stall_text() == f"nothing came for {self.patience_s:g} s"
                 self.deaths += 1
                 return False
             assert step.action is Action.WATCH  # never a second worker beside the first
@@ -125,7 +125,7 @@ class World:
         if life.appears_after_s is not None and life.appears_after_s < delay_s:
             self.now += life.appears_after_s
             assert self.policy.next(self.now).action is Action.WAIT
-            self.policy.appeared(self.now)
+            self.policy.device_connected(self.now)
             self.failures = 0
             return
         assert self.policy.next(self.now + delay_s * 0.999).action is Action.WAIT
