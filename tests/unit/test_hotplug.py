@@ -48,7 +48,7 @@ class Board:
 
 @pytest.fixture
 def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Board:
-    monkeypatch.setattr(hotplug, "LOOK_S", 0.01)
+    monkeypatch.setattr(hotplug, "POLL_INTERVAL_S", 0.01)
     return Board(tmp_path)
 
 
