@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from tests.lab.machine import Machine, processes_of
 from tests.lab.root import LabError, cache
@@ -110,11 +110,11 @@ class Box:
         found = (self._command_line(pid) for pid in processes_of(self.machine, UNIT))
         return [each for each in found if each]
 
-    def daemons(self) -> list[str]:
-        """Return the command lines of all that run livekit-device in this machine, whoever started them."""
-        numbers = self.machine.run(("sh", "-c", "cd /proc && echo [0-9]*")).stdout.split()
-        lines = (self._command_line(int(each)) for each in numbers)
-        return [each for each in lines if each.endswith("livekit-device run")]
+    def daemons(self) -> set[str]:
+        """Return the command lines of whatever runs livekit-device in this machine, each once."""
+        look = r'for each in /proc/[0-9]*/cmdline; do tr "\\0" " " <"$each" && echo; done 2>/dev/null; true'
+        lines = self.machine.run(("sh", "-c", look)).stdout.splitlines()
+        return {line.strip() for line in lines if line.strip().endswith("livekit-device run")}
 
     def processor_s(self, *, over_s: float) -> float:
         """Return the seconds of processor time that the service takes within some time."""
@@ -135,9 +135,6 @@ class Box:
     def exists(self, *paths: str) -> list[str]:
         """Return those of some paths that are there."""
         return [each for each in paths if self.machine.run(("test", "-e", each), check=False).returncode == 0]
-
-    def state_file(self) -> dict[str, Any]:
-        return dict(json.loads(self.machine.run(("cat", "/run/livekit-device/state.json")).stdout))
 
     def _ticks(self) -> int:
         stat = self.machine.run(("cat", f"/proc/{self.machine.show(UNIT, 'MainPID')}/stat")).stdout
