@@ -1,4 +1,4 @@
-"""What is given on the command line: values with units, and complaints without secrets."""
+"""Parses command line values with units; error texts contain no secrets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MAX_TTL = datetime.timedelta(days=365)
 
 
 class Parser(argparse.ArgumentParser):
-    """Shows in its complaints what was given, but no secret."""
+    """A parser whose error texts are redacted."""
 
     def error(self, message: str) -> NoReturn:
         super().error(redacted(message))

@@ -1,4 +1,4 @@
-"""How long to wait before trying again. Pure: the caller brings clock and chance."""
+"""Computes delays between attempts. Pure: the caller supplies time and randomness."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 class Backoff:
     """Full-jitter exponential backoff: each delay is drawn from 0 to min(cap, base * 2^n).
 
-    Source: "Exponential Backoff And Jitter", AWS Architecture Blog, 2015. It is reset once things went
-    well for `reset_after_s`.
+    Source: "Exponential Backoff And Jitter", AWS Architecture Blog, 2015. It is reset after an attempt that worked for
+    `reset_after_s`.
     """
 
     base_s: float
@@ -27,7 +27,7 @@ class Backoff:
         """Return the seconds to wait after an attempt that ended, having worked for `went_well_for_s`."""
         if went_well_for_s >= self.reset_after_s:
             self.failures = 0
-        # 2**16 is beyond any cap; without a bound the power would grow for months.
+        # 2**16 is above any cap; without a bound the power would grow for months.
         ceiling = min(self.cap_s, self.base_s * 2.0 ** min(self.failures, 16))
         self.failures += 1
         return self.uniform(0.0, ceiling)

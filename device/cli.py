@@ -1,4 +1,4 @@
-"""The command line: `livekit-device run`, `check`, `devices`, `viewer`, `viewer-token`."""
+"""The command line: `livekit-device run`, `setup`, `check`, `devices`, `viewer`, `viewer-token`, `report`."""
 
 from __future__ import annotations
 
@@ -69,7 +69,10 @@ def _parser() -> Parser:
     add("run", _run, "publish until SIGTERM or Ctrl-C")
     devices = add("devices", _devices, "list cameras, microphones and encoders")
     devices.add_argument("--json", action="store_true", help="print JSON")
-    add("check", _check, "try each step of a start and say what to do about what fails")
+    imported = add("import-boot", _import_boot, "import livekit-device.toml from the boot partition (the service does)")
+    imported.add_argument("--folder", type=Path, action="append", metavar="DIR", help="instead of the boot partition")
+    check = add("check", _check, "try each step of a start and say what to do about what fails")
+    check.add_argument("--no-sandbox", action="store_true", help="run as this user, not as the service does")
     viewer = add("viewer", _viewer, "serve a page that shows the room")
     viewer.add_argument(
         "--bind",
@@ -77,6 +80,19 @@ def _parser() -> Parser:
         default=("127.0.0.1", 8080),
         metavar="HOST:PORT",
         help="address to serve on; port 0 takes a free one (default: 127.0.0.1:8080)",
+    )
+    from device.setup.options import add_options  # light: --help answers without the SDK
+
+    setup = commands.add_parser(
+        "setup", help=(text := "ask for what a first start needs, try it, and start"), description=text
+    )
+    setup.set_defaults(command=_setup)
+    add_options(setup)
+    report = add("report", _report, "write a text file for support: versions, configuration, log; without secrets")
+    report.add_argument(
+        "--output",
+        metavar="FILE",
+        help="where to write it; - prints it (default: livekit-device-report-DATE.txt)",
     )
     token = add("viewer-token", _viewer_token, "print a viewer's token and the room's URL")
     token.add_argument(
@@ -102,17 +118,43 @@ def _run(options: argparse.Namespace) -> int:
     return app.main(options.config)
 
 
-def _check(options: argparse.Namespace) -> NoReturn:
-    from device.check import command
+def _check(options: argparse.Namespace) -> int:
+    from device.check import sandbox
     from device.lifecycle.leave import leave
 
-    leave(asyncio.run(command.run(options.config)))
+    place = sandbox.here()
+    code = None if options.no_sandbox else sandbox.run_inside(place, options.config)
+    if code is None:
+        from device.check import command
+
+        leave(asyncio.run(command.run(options.config, place)))
+    return code
+
+
+def _import_boot(options: argparse.Namespace) -> int:
+    from device.boot import importer
+    from device.config import loading
+
+    return importer.run(options.folder or (), loading.find(options.config))
 
 
 def _devices(options: argparse.Namespace) -> int:
     from device import devices
 
     return devices.run(as_json=options.json)
+
+
+def _setup(options: argparse.Namespace) -> NoReturn:
+    from device.lifecycle.leave import leave
+    from device.setup import command
+
+    leave(command.run(options))
+
+
+def _report(options: argparse.Namespace) -> int:
+    from device.report import command
+
+    return command.run(options.config, options.output)
 
 
 def _viewer(options: argparse.Namespace) -> int:

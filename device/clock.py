@@ -1,4 +1,4 @@
-"""The clocks of this package: CLOCK_MONOTONIC everywhere, the epoch where a viewer needs it. Microseconds."""
+"""Clocks: CLOCK_MONOTONIC inside the device, epoch time for viewers. In microseconds."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ def monotonic_us() -> int:
 
 
 def epoch_of_us(captured_at_us: int) -> int:
-    """Return the wall-clock time, in microseconds since the epoch, of a moment on the monotonic clock."""
+    """Return the wall-clock time, in microseconds since the epoch, of a monotonic time."""
     return captured_at_us + (time.time_ns() - time.monotonic_ns()) // 1000
 
 
 def monotonic_of_boottime_us(boottime_ns: int) -> int:
-    """Return the monotonic time of a moment on CLOCK_BOOTTIME, which goes on while the machine sleeps."""
+    """Return the monotonic time of a CLOCK_BOOTTIME time, which also counts while the machine is suspended."""
     return (boottime_ns + time.monotonic_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)) // 1000
 
 
 @dataclass(slots=True)
 class ServerClock:
-    """How far this clock is from the server's, by the newest answer of the server that told its time."""
+    """The offset between this clock and the server's, from the newest response with a Date header."""
 
     offset_s: float = field(default=0.0, init=False)  # positive: this clock is ahead
     _reported_s: float = field(default=0.0, init=False)
 
     def saw(self, server_time_s: float, now_s: float) -> float | None:
-        """Note the server's time, in epoch seconds; return the offset if it is worth a report, else None.
+        """Record the server's time, in epoch seconds; return the offset if it must be logged, else None.
 
-        The header tells whole seconds, and an answer takes its time: up to 5 s are no offset.
+        The header has whole seconds and the response takes time, so up to 5 s do not count as an offset.
         """
         self.offset_s = now_s - server_time_s
         notable = self.offset_s if abs(self.offset_s) > _NOTABLE_OFFSET_S else 0.0
@@ -42,5 +42,5 @@ class ServerClock:
         return notable
 
     def now_s(self) -> float:
-        """Return the server's time now, in epoch seconds, as far as it is known."""
+        """Return the server's current time in epoch seconds; without an offset, our own."""
         return time.time() - self.offset_s

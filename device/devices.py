@@ -1,4 +1,4 @@
-"""What this board has: cameras with their modes, microphones with their rates, encoders."""
+"""`livekit-device devices`: lists cameras with their modes, microphones with their rates, encoders."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 def run(*, as_json: bool) -> int:
-    """Print the lists; a list that cannot be made says why."""
+    """Print the lists; in place of a list that fails, print why."""
     with quiet_libraries():
         found = {
-            "cameras": _asked(_cameras, "libcamera finds no camera"),
-            "microphones": _asked(_microphones, "PortAudio lists none (nor one that another program holds)"),
-            "encoders": _asked(_encoders, ""),
+            "cameras": _query(_cameras, "libcamera finds no camera"),
+            "microphones": _query(_microphones, "PortAudio lists none (it omits those that another program uses)"),
+            "encoders": _query(_encoders, ""),
         }
     if as_json:
         sys.stdout.write(json.dumps(found, indent=2, default=str) + "\n")
@@ -35,21 +35,21 @@ def run(*, as_json: bool) -> int:
             continue
         for entry in entries:
             name, *rest = (f"{value}" if key == "name" else f"{key} {value}" for key, value in entry.items())
-            # A device names itself: its name must not steer the terminal.
+            # Remove control characters: the name comes from the device.
             text = "".join(each if each.isprintable() else "?" for each in f"{', '.join((name, *rest))}")
             sys.stdout.write(f"  {text}\n")
     return ExitCode.OK
 
 
-def _asked(ask: Callable[[], Entries], none: str) -> Entries | str:
-    """Return a list, or why there is none: one broken library must not hide what the others say."""
+def _query(query: Callable[[], Entries], none: str) -> Entries | str:
+    """Return a list, or why there is none; one broken library must not hide the other lists."""
     try:
-        return ask() or none
+        return query() or none
     except DeviceError as error:
         return redacted(str(error)) or error.for_viewers
     except OSError as error:
         return f"the system failed: {os.strerror(error.errno)}" if error.errno else "the system failed"
-    except Exception as error:  # whatever a driver raises: its text may hold anything  # noqa: BLE001
+    except Exception as error:  # drivers raise any type; its text may contain secrets  # noqa: BLE001
         return f"the library failed ({type(error).__name__})"
 
 
@@ -89,14 +89,14 @@ def _encoders() -> Entries:
 
 @contextlib.contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Send file descriptor 2 to nowhere: PortAudio, JACK and libcamera write there, whatever one asks for."""
+    """Redirect file descriptor 2 to /dev/null: PortAudio, JACK and libcamera always write there."""
     sys.stderr.flush()
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    stderr = os.dup(2)
+    null = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, 2)
+        os.dup2(null, 2)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(null)

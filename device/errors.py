@@ -1,4 +1,4 @@
-"""The exceptions of this package. Each type says whether trying again can help, and how the process ends."""
+"""The exceptions of this package. Each type says whether a retry can help, and with which code the process exits."""
 
 from __future__ import annotations
 
@@ -9,22 +9,21 @@ from typing import ClassVar
 
 
 class ExitCode(enum.IntEnum):
-    """Exit codes; those from 64 on are BSD's sysexits.h, which systemd knows by name."""
+    """Exit codes; those from 64 on are from BSD's sysexits.h."""
 
     OK = 0
     FAILED = 1
     USAGE = 2
     INTERNAL = 70
-    TEMPORARY = 75  # start me again
+    TEMPORARY = 75  # the service manager restarts the process
     CONFIG = 78
 
 
 class DeviceError(Exception):
-    """Base of every error that this package raises on purpose.
+    """Base of the expected errors of this package.
 
-    The message is for operators: the log and `check`. `for_viewers` is for everybody in the room, and for local users:
-    attributes, slate, status line and state file. It is composed of words of our own, never of a path, a URL or the
-    text of a library's exception.
+    The message is for operators: the log and `check`. `for_viewers` is public: attributes, slate, status line and state
+    file. It is a fixed text of this package, without a path, a URL or the text of a library's exception.
     """
 
     exit_code: ClassVar[ExitCode] = ExitCode.INTERNAL
@@ -38,7 +37,7 @@ class DeviceError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake in the configuration: where it stands, what is wrong, and what is allowed."""
+    """One problem in the configuration: its place, and a text with what is wrong and what is allowed."""
 
     place: str
     message: str
@@ -48,7 +47,7 @@ class Problem:
 
 
 class ConfigError(DeviceError):
-    """The configuration is wrong in a way that no restart mends. Holds every problem found."""
+    """The configuration is invalid, and a restart does not help. Has every problem found."""
 
     exit_code = ExitCode.CONFIG
     public = "the configuration is invalid"
@@ -59,16 +58,16 @@ class ConfigError(DeviceError):
 
 
 class CredentialError(DeviceError):
-    """No usable token could be had this time; the next attempt asks again."""
+    """There is no usable token now; the next attempt requests one again."""
 
     retry = True
     public = "no usable token"
 
 
 class TokenMismatchError(CredentialError):
-    """A token is for another room or identity than the configuration names."""
+    """A token is for another room or identity than the configured one."""
 
-    public = "the token does not fit the configuration"
+    public = "the token does not match the configuration"
 
 
 class JoinError(DeviceError):
@@ -79,24 +78,24 @@ class JoinError(DeviceError):
 
 
 class UnreachableError(DeviceError):
-    """The server, or its name, does not answer."""
+    """The server does not answer, or its name does not resolve."""
 
     retry = True
     public = "the server cannot be reached"
 
 
 class InternalError(DeviceError):
-    """A part of the daemon fails again and again: only a new process may do better."""
+    """A part of the daemon fails repeatedly: only a new process can help."""
 
 
 class NativePanicError(DeviceError):
-    """The SDK's native library has panicked: its state cannot be trusted any more."""
+    """The SDK's native library has panicked, and its state is unreliable."""
 
     public = "the SDK failed"
 
 
 class StuckJoinError(DeviceError):
-    """A join hangs although the server answers. It cannot be cancelled: only a new process may try another."""
+    """A join hangs although the server answers. It cannot be cancelled: only a new process can join."""
 
     exit_code = ExitCode.TEMPORARY
     public = "a join does not finish"
@@ -110,14 +109,14 @@ class WorkerRequestError(DeviceError):
 
 
 class SourceError(DeviceError):
-    """A camera, microphone or file cannot be read. The text says what to look at."""
+    """A camera, microphone or file cannot be read. The text says what to check."""
 
     retry = True
     public = "the source cannot be read"
 
 
 class SourceAbsentError(SourceError):
-    """There is no such camera or microphone now; it may be plugged in."""
+    """There is no such camera or microphone now; it may be connected later."""
 
     public = "the device is not connected"
 
@@ -130,27 +129,27 @@ class EncoderError(DeviceError):
 
 
 class WireError(DeviceError):
-    """What came over a worker's socket is not what a worker sends."""
+    """A message on a worker's socket is invalid."""
 
     retry = True
     public = "the worker sent an invalid message"
 
 
 class ThreadFailedError(DeviceError):
-    """A thread of a worker has ended by an exception that nobody foresaw."""
+    """A thread of a worker has ended with an unexpected exception."""
 
     retry = True
     public = "an internal error"
 
 
 def system_text(error: BaseException) -> str:
-    """Return the system's words for an error number, else the error's type: any other text may hold anything."""
+    """Return the system's text for an errno, else the error's type; the error's own text may contain secrets."""
     number = getattr(error, "errno", None)
     return os.strerror(number) if isinstance(number, int) else type(error).__name__
 
 
 def leaves(error: BaseException) -> list[BaseException]:
-    """Return the single errors of a group, however deep; of an error that is no group, that."""
+    """Return the errors in a nested group; for an error that is not a group, the error itself."""
     if isinstance(error, BaseExceptionGroup):
         return [leaf for each in error.exceptions for leaf in leaves(each)]
     return [error]

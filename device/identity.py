@@ -1,4 +1,4 @@
-"""Who this board is: its model, and an identity that is stable and its own."""
+"""The board's model, and a stable, unique identity for it."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import platform
 import re
 from pathlib import Path
 
-# machine-id(5) asks that the id itself is never shown, only a keyed hash of it.
+# machine-id(5) requires that only a keyed hash of the id is shown.
 _MACHINE_ID_KEY = b"livekit-device"
 _MAX_LENGTH = 64
 _SERIAL = re.compile(r"[0-9A-Za-z_.-]{4,64}")
-# What firmware says if nobody has set it, in lower case and without separators.
-_NO_SERIALS = frozenset(
+# Placeholders in firmware without a serial number, in lower case and without separators.
+_PLACEHOLDER_SERIALS = frozenset(
     {"default", "defaultstring", "none", "null", "unknown", "invalid", "undefined", "serial", "serialnumber"}
     | {"systemserialnumber", "notspecified", "notapplicable", "notavailable", "tobefilledbyoem", "deadbeef", "test"}
 )
-_COUNTED = ("0123456789abcdef" * 2, "01234567890" * 3, "fedcba9876543210", "9876543210")
+_SEQUENCES = ("0123456789abcdef" * 2, "01234567890" * 3, "fedcba9876543210", "9876543210")
 _SEPARATORS = re.compile(r"[_.-]")
-_MACHINE_ID = re.compile(r"[0-9a-f]{32}")  # machine-id(5); "uninitialized" is none
+_MACHINE_ID = re.compile(r"[0-9a-f]{32}")  # machine-id(5); "uninitialized" does not match
 _MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
-_NO_MACS = frozenset({"00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff"})
+_PLACEHOLDER_MACS = frozenset({"00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff"})
 
 
 def board_model(root: Path = Path("/")) -> str:
-    """Return the board's model in words, such as "Raspberry Pi 4 Model B Rev 1.4"."""
+    """Return the name of the board's model, such as "Raspberry Pi 4 Model B Rev 1.4"."""
     for place in ("sys/firmware/devicetree/base/model", "sys/class/dmi/id/product_name"):
         if model := _text(root / place):
             return model
@@ -33,10 +33,10 @@ def board_model(root: Path = Path("/")) -> str:
 
 
 def derived_identity(root: Path = Path("/")) -> str:
-    """Return "device-" and what this box has of its own.
+    """Return "device-" and a part that is unique to this board.
 
-    That is the board's serial number, else a hash of the machine id, else of a network interface's permanent address,
-    else the host's name.
+    The part is the board's serial number, else a hash of the machine id, else a hash of a network interface's permanent
+    address, else the host's name.
     """
     serial = _text(root / "sys/firmware/devicetree/base/serial-number").lstrip("0")
     if _SERIAL.fullmatch(serial) and _is_serial(serial):
@@ -50,7 +50,7 @@ def derived_identity(root: Path = Path("/")) -> str:
 
 
 def identity_may_be_shared(root: Path = Path("/")) -> bool:
-    """Say whether nothing but the host's name tells this box from others: they may have the same."""
+    """Return whether the identity is only the host's name, which other devices may have too."""
     return derived_identity(root) == f"device-{platform.node()}"
 
 
@@ -59,26 +59,27 @@ def _hashed(text: str) -> str:
 
 
 def _is_serial(text: str) -> bool:
-    """Say whether a serial number can be a board's own: no placeholder, no counting, not one and the same digit."""
+    """Return whether a serial number is real: not a placeholder, not a sequence of digits, not one repeated digit."""
     plain = _SEPARATORS.sub("", text).lower()
-    counted = any(plain in digits for digits in _COUNTED)
-    return len(set(plain.lstrip("0"))) > 1 and plain not in _NO_SERIALS and not counted
+    is_sequence = any(plain in digits for digits in _SEQUENCES)
+    return len(set(plain.lstrip("0"))) > 1 and plain not in _PLACEHOLDER_SERIALS and not is_sequence
 
 
 def _permanent_address(root: Path) -> str:
-    """Return the address that a network card was made with; empty if there is none.
+    """Return the permanent address of a network card; empty if there is none.
 
-    Of several, one that cannot be unplugged comes first, then a wired one: the choice must be the same at each start.
+    Built-in cards are preferred to USB ones, and wired ones to wireless ones, so that the choice is the same at each
+    start.
     """
     found = []
     for interface in root.glob("sys/class/net/*"):
-        if not (interface / "device").exists():  # a bridge, a tunnel, one end of a container's link
+        if not (interface / "device").exists():  # virtual: a bridge, a tunnel, a container's link
             continue
-        wireless = _text(interface / "phy80211/macaddress").lower()  # permanent, also while the interface's own is not
-        # linux/netdevice.h: 0 is permanent, the others are random, copied or set.
+        wireless = _text(interface / "phy80211/macaddress").lower()  # permanent, even if the interface's address is not
+        # linux/netdevice.h: 0 is permanent; other values are random, copied or set.
         own = _text(interface / "addr_assign_type") in ("", "0")
         address = wireless or (_text(interface / "address").lower() if own else "")
-        if _MAC.fullmatch(address) and address not in _NO_MACS:
+        if _MAC.fullmatch(address) and address not in _PLACEHOLDER_MACS:
             found.append(("usb" in str((interface / "device").resolve()), bool(wireless), address))
     return min(found)[2] if found else ""
 

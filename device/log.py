@@ -1,4 +1,4 @@
-"""One pipe for every log line: ours, the standard library's and the SDK's."""
+"""Configures one output for all log lines: ours, the standard library's and the SDK's."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FOREIGN_PREFIX = "sdk"
 
 
 class LogContext:
-    """Fields on every line of the process, whichever task or thread writes it."""
+    """Fields on every log line of the process, in all tasks and threads."""
 
     def __init__(self) -> None:
         self._fields: dict[str, str] = {}
@@ -43,7 +43,7 @@ def configure(
     format: Literal["auto", "console", "json"],  # noqa: A002
     stream: TextIO | None = None,
 ) -> LogContext:
-    """Send every logger's lines to `stream` (standard error by default); return what binds fields to them."""
+    """Send the lines of all loggers to `stream`, by default standard error; return the context for common fields."""
     context = LogContext()
     stream = stream or sys.stderr
     colours = stream.isatty() and not os.environ.get("NO_COLOR")
@@ -65,7 +65,7 @@ def configure(
         foreign_pre_chain=[*shared, _name_foreign],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.format_exc_info,  # text without local variables: those may hold secrets
+            structlog.processors.format_exc_info,  # without local variables, which may contain secrets
             _redacting(render),
         ],
     )
@@ -74,9 +74,9 @@ def configure(
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    # asyncio tells of slow callbacks at warning; its debug lines are of no use to an operator.
+    # asyncio logs slow callbacks as warnings; its debug lines do not help an operator.
     logging.getLogger("asyncio").setLevel(logging.WARNING)
-    # The SDK tells of every signalling step at info, and warns of each try of a join that fails anyway.
+    # The SDK logs every signalling step at info, and a warning for each attempt within one join.
     logging.getLogger("livekit").setLevel(logging.DEBUG if level == "debug" else logging.ERROR)
     logging.captureWarnings(capture=True)
     structlog.configure(
@@ -93,10 +93,10 @@ def configure(
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """Writes lines; a line that cannot be written is not shown as it is."""
+    """Writes lines, without showing the text of a line that cannot be formatted."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Write that a line is missing; logging would print its text without redaction."""
+        """Write that a line is missing; the base class would print its text without redaction."""
         kind = sys.exc_info()[0]
         with contextlib.suppress(Exception):
             self.stream.write(
@@ -105,7 +105,7 @@ class _Handler(logging.StreamHandler[TextIO]):
 
 
 def _redacting(render: Processor) -> Processor:
-    """Redact each text before it is rendered: a token may hide in a key, a set or the repr of any object."""
+    """Redact each text before it is rendered: a key, a set or the repr of an object may contain a token."""
 
     def rendered(logger: WrappedLogger, method: str, event: EventDict) -> str:
         return str(render(logger, method, cast("EventDict", without_secrets(event))))
@@ -114,7 +114,7 @@ def _redacting(render: Processor) -> Processor:
 
 
 def _name_foreign(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Give lines of other packages the shape of ours: a static event, the text as a field."""
+    """Convert lines of other packages: a static event name, and their text as a field."""
     record: logging.LogRecord = event["_record"]
     event["message"] = event["event"]
     event["logger"] = record.name
@@ -123,7 +123,7 @@ def _name_foreign(_logger: WrappedLogger, _method: str, event: EventDict) -> Eve
 
 
 def is_journal(stream: TextIO, environment: Mapping[str, str] = os.environ) -> bool:
-    """Say whether a stream goes to the journal: $JOURNAL_STREAM holds its device and inode (systemd.exec(5))."""
+    """Return whether a stream is the journal's: $JOURNAL_STREAM has its device and inode (systemd.exec(5))."""
     device, _, inode = environment.get("JOURNAL_STREAM", "").partition(":")
     try:
         status = os.fstat(stream.fileno())
@@ -133,7 +133,7 @@ def is_journal(stream: TextIO, environment: Mapping[str, str] = os.environ) -> b
 
 
 def install_hooks() -> None:
-    """Log what Python would print as it is: exceptions that nothing catches, in threads, and that nothing can raise."""
+    """Log exceptions that Python would print without redaction: uncaught ones, also in threads, and unraisable ones."""
 
     def uncaught(_type: type[BaseException], error: BaseException, _traceback: object) -> None:
         crashed(error)
@@ -162,7 +162,7 @@ def _prefixed_line(logger: WrappedLogger, method: str, event: EventDict) -> str:
 
 
 def crashed(error: BaseException) -> None:
-    """Log what a process cannot go on after; of a group, each error by itself."""
+    """Log an error that ends the process, or each error of a group."""
     if isinstance(error, BaseExceptionGroup):
         for each in error.exceptions:
             crashed(each)

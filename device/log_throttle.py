@@ -1,4 +1,4 @@
-"""Logs a repeated event once, and then with a count. Pure: the caller supplies the time."""
+"""Limits log lines of a repeated event, which then has a count. Pure: the caller supplies the time."""
 
 from __future__ import annotations
 

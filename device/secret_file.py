@@ -1,4 +1,4 @@
-"""Reads a token, a key or a secret from a file, and says what is wrong with a file that holds none."""
+"""Reads a token, a key or a secret from a file, and reports what is wrong with an unusable file."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MAX_BYTES = 64 << 10
-# As an env file has it: LIVEKIT_API_SECRET=abc, or api_secret = "abc", or token: abc.
+# A value with a name, as in an env file: LIVEKIT_API_SECRET=abc, api_secret = "abc" or token: abc.
 _NAMED = re.compile(r"(?i)(?:export\s+)?([a-z_][a-z0-9_]*(?:secret|token|key)|secret|token|key)\s*[=:]\s*\S")
 _QUOTES = "\"'`"
 
 
 def read_secret(path: Path) -> str:
-    """Return what the file holds, without the white space around it and a byte order mark.
+    """Return the file's content, without surrounding white space and a byte order mark.
 
-    Raises CredentialError, never with the content in it. Another service may still write the file: it is read again
-    before the next join.
+    Raises CredentialError, whose text does not contain the content. The caller reads the file again before each join,
+    because another service may write it later.
     """
     text = read_text(path, "a token or key").strip()
     if not text:
@@ -39,7 +39,7 @@ def read_secret(path: Path) -> str:
 
 
 def read_text(path: Path, what: str) -> str:
-    """Return a file of ASCII text, without a byte order mark. Raises CredentialError that names the file."""
+    """Return the text of an ASCII file, without a byte order mark. Raises CredentialError, which names the file."""
     try:
         with path.open("rb") as file:
             data = file.read(_MAX_BYTES)
@@ -50,11 +50,11 @@ def read_text(path: Path, what: str) -> str:
     try:
         return data.removeprefix(codecs.BOM_UTF8).decode("ascii")
     except UnicodeDecodeError:
-        raise CredentialError(f"{path}: is not {what} (it holds bytes beyond ASCII)") from None
+        raise CredentialError(f"{path}: is not {what} (it has bytes that are not ASCII)") from None
 
 
 def readable_by_others(path: Path) -> str:
-    """Return the mode of a file that others than its owner and group may read, such as 0644; empty if none may."""
+    """Return the mode of a file that every user may read, such as 0644; empty if other users may not read it."""
     try:
         mode = path.stat().st_mode
         reachable = all(folder.stat().st_mode & stat.S_IXOTH for folder in path.absolute().parents)

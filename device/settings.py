@@ -1,4 +1,4 @@
-"""The configuration and the way to a token that it names: what each command starts from."""
+"""The configuration and the token source that it names: what each command starts from."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 
 from device.config import loading
 from device.errors import ConfigError, Problem
-from device.telemetry.attributes import Attributes
 from device.tokens import selection
-from device.tokens.minting import ApiKey
 
 if TYPE_CHECKING:
     from device.config.schema import Config
+    from device.telemetry.attributes import Attributes
     from device.tokens.endpoint import Endpoint
+    from device.tokens.minting import ApiKey
     from device.tokens.selection import TokenFile
+
+SERVICE_CREDENTIALS = Path("/etc/livekit-device/credentials")  # LoadCredential= of the unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,19 +37,26 @@ def load(argument: Path | None, attributes: Attributes) -> Settings:
     """
     path = loading.find(argument)
     config = loading.load(path)
-    directory = os.environ.get("CREDENTIALS_DIRECTORY")
+    given = os.environ.get("CREDENTIALS_DIRECTORY")
+    token_source = select_token_source(path, config, attributes, Path(given) if given else None)
+    return Settings(path=path, config=config, token_source=token_source)
+
+
+def select_token_source(
+    path: Path, config: Config, attributes: Attributes, directory: Path | None
+) -> TokenFile | Endpoint | ApiKey:
+    """Return the token source that a configuration and a folder with credentials name.
+
+    Raises ConfigError that names the configuration's file.
+    """
     try:
-        chosen = selection.select(config, attributes=attributes, directory=Path(directory) if directory else None)
+        return selection.select(config, attributes=attributes, directory=directory)
     except ConfigError as error:
         raise ConfigError(*(Problem(f"{path}: {each.place}", each.message) for each in error.problems)) from None
-    return Settings(path=path, config=config, token_source=chosen)
 
 
-def load_api_key(argument: Path | None) -> tuple[Config, ApiKey]:
-    """Load the configuration for a command that mints viewer tokens. Raises ConfigError if that needs a key."""
-    settings = load(argument, Attributes())
-    if not isinstance(settings.token_source, ApiKey):
-        raise ConfigError(
-            Problem("credentials", "viewer tokens are minted here, which needs api_key and api_secret; there are none")
-        )
-    return settings.config, settings.token_source
+def credentials_directory(service_folder: Path = SERVICE_CREDENTIALS) -> Path | None:
+    """Return the folder that systemd passes; else, for root, the service's own folder if it exists."""
+    if given := os.environ.get("CREDENTIALS_DIRECTORY"):
+        return Path(given)
+    return service_folder if os.geteuid() == 0 and service_folder.is_dir() else None

@@ -1,6 +1,6 @@
-"""User and password in a URL, as they are found in running text. Pure, and linear in the length of the text.
+"""Removes user and password from URLs in a text. Pure, and linear in the length of the text.
 
-A password may hold an @, a slash or a space although a URL must not: whatever stands before the last @ that may belong
+A password may contain an @, a slash or a space, although a URL must not: everything before the last @ that may belong
 to the URL counts as userinfo.
 """
 
@@ -11,27 +11,27 @@ from itertools import zip_longest
 
 MARK = "[redacted]"
 
-# With one slash, too: pathlib makes that of two. Within JSON a slash may be escaped.
+# Also with one slash, because pathlib removes the other. In JSON a slash may be escaped.
 _START = re.compile(r"(?:(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,20}+)?:(?:\\{0,4}/){1,2}", re.IGNORECASE)
 _ENCODED = re.compile(r"(%(?:25){0,3}3a(?:%(?:25){0,3}2f){1,2})([^\s\"'<>&]++)", re.IGNORECASE)
 _ENCODED_AT = re.compile(r"%(?:25){0,3}40")
-# A host, perhaps with its port, and nothing behind it that would make it a user with a password.
+# A host with an optional port, which is not followed by anything that makes it a user with a password.
 _HOST = re.compile(
     r"(?:\[[\w:.%]*+\]|[^\s/?#@:\"'<>\\,;%]*+)(?::(?:\d{1,5}+|port)(?![\w@%])|:(?=$|[\s\"'<>\\),;{$])|(?![\w@%:\[]))",
     re.IGNORECASE,
 )
-# A name with a dot is a host; one without may be a user, whose password begins like a port.
+# A name with a dot is a host. A name without one may be a user whose password begins like a port.
 _SURE_HOST = re.compile(r"\[|localhost\b|[^\s/:]*\.", re.IGNORECASE)
 _RUN = re.compile(r"[^\s\"'<>]*+")
 _AUTHORITY = re.compile(r"[^\s/?#\"'<>\\]*+")
 _REGION_CHARACTERS = 1024
 _WORD = re.compile(r"\S++")
-# user:password@host without a scheme; a configured one is made an absolute path.
+# user:password@host without a scheme.
 _USER = re.compile(r"(?<![\w.+%-])[\w.+%-]++:(?=[^\s@:/\\])")
 
 
 def removed(text: str) -> str:
-    """Return the text with a mark instead of each user and password."""
+    """Return the text with a mark in place of each user and password."""
     if "%40" in text or "2540" in text:
         text = _ENCODED.sub(_decoded_mark, text)
     if "/" in text:
@@ -51,10 +51,10 @@ def _without_userinfo(text: str) -> str:
     starts = list(_START.finditer(text))
     for found, other in zip_longest(starts, starts[1:]):
         start = found.end()
-        if found.start() < done:  # within what was removed
+        if found.start() < done:  # inside a removed part
             continue
         stop = min(len(text), start + _REGION_CHARACTERS)
-        if other is not None and other.start() < stop and _begins_a_word(text, other.start()):
+        if other is not None and other.start() < stop and _is_start_of_word(text, other.start()):
             stop = other.start()
         if (newline := text.find("\n", start, stop)) >= 0:
             stop = newline
@@ -65,18 +65,18 @@ def _without_userinfo(text: str) -> str:
     return "".join((*pieces, text[done:]))
 
 
-def _begins_a_word(text: str, at: int) -> bool:
+def _is_start_of_word(text: str, at: int) -> bool:
     before = text[max(0, at - 2) : at]
     return before[-1:].isspace() or (before[:1].isspace() and before[-1:] in "\"'([{<")
 
 
 def _end(text: str, start: int, stop: int) -> int | None:
-    """Return where the userinfo ends that begins at `start`; None if there is none."""
+    """Return the end of the userinfo that begins at `start`; None if there is none."""
     run_end = _matched_to(_RUN, text, start, stop)
     host = _HOST.match(text, start, stop)
     if host is not None:
         if ":" not in host[0]:
-            return None  # an @ in the path is none of the userinfo's
+            return None  # an @ in the path does not end a userinfo
         sentence = not host[0].endswith(":") or text[host.end() : host.end() + 1].strip() == ""
         sure = sentence and _SURE_HOST.match(host[0]) is not None
         at = text.rfind("@", start, run_end if sure else stop)
@@ -86,12 +86,12 @@ def _end(text: str, start: int, stop: int) -> int | None:
     authority = text[start : _matched_to(_AUTHORITY, text, start, stop)]
     if signs := list(_ENCODED_AT.finditer(authority)):
         return start + signs[-1].start()
-    # What no host follows was cut: a password without its @.
+    # No host follows, so the text was truncated: a password without its @.
     return run_end if ":" in authority else None
 
 
 def _end_of_path_like(text: str, start: int, stop: int) -> int | None:
-    """Return the same for a URL with one slash, which most often is a path."""
+    """Return the same as `_end` for a URL with one slash, which is usually a path."""
     authority = text[start : _matched_to(_AUTHORITY, text, start, stop)]
     at = text.rfind("@", start, _matched_to(_RUN, text, start, stop))
     return at if at >= 0 and (":" in authority or "@" in authority) else None

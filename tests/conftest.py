@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
-    """One real livekit-server for all tests that leave it alone."""
+    """One real livekit-server for all tests that do not change it."""
     with livekit_server(prefer=(0, 0)) as running:
         yield running
 
@@ -29,7 +29,7 @@ def room() -> str:
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    """Return an empty configuration: the tests say all by environment."""
+    """Return an empty configuration, because the tests set everything by environment variables."""
     path = tmp_path / "device.toml"
     path.write_text("")
     return path

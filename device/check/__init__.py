@@ -1,1 +1,1 @@
-"""`livekit-device check`: every step that a first start can stumble on, tried and told in words."""
+"""`livekit-device check`: tries every step of a start and reports what fails, with a remedy."""

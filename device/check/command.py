@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from device import log
@@ -15,6 +13,7 @@ from device.check.report import Report, report_failures
 from device.config import loading as config_file
 from device.errors import ConfigError, CredentialError, ExitCode
 from device.network.resolver import Resolver
+from device.settings import credentials_directory
 from device.telemetry import state_file
 from device.telemetry.room_state import RoomState
 from device.tokens import selection as credentials
@@ -22,56 +21,59 @@ from device.tokens.expiry import EXPIRED, notice_of
 from device.tokens.selection import ApiKey, Endpoint, TokenFile
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from device.check.sandbox import Sandbox
     from device.config.schema import Config
     from device.network.probe import ProbeResult
     from device.tokens.join_token import JoinToken
 
-_OUTSIDE = "this runs as root, outside the service's sandbox: the service may see less"
-_WAYS = {TokenFile: "a ready token", Endpoint: "the token endpoint", ApiKey: "minted here"}
+_TOKEN_SOURCES = {TokenFile: "a ready token", Endpoint: "the token endpoint", ApiKey: "minted here"}
 
 
-async def run(argument: Path | None) -> int:
-    """Print the rows; return 0 only if all that was not skipped holds."""
+async def run(argument: Path | None, sandbox: Sandbox) -> int:
+    """Run the steps and print their rows; return 0 only if no step failed."""
     report = Report()
     try:
-        await _steps(report, config_file.find(argument))
-    except (BaseExceptionGroup, Exception) as error:  # a mistake of ours is a row as well  # noqa: BLE001
+        await _steps(report, config_file.find(argument), sandbox)
+    except (BaseExceptionGroup, Exception) as error:  # an internal error becomes a row as well  # noqa: BLE001
         report_failures(report, "check", error)
     return ExitCode.FAILED if report.failed else ExitCode.OK
 
 
-async def _steps(report: Report, path: Path) -> None:
-    config = _load(report, path)
+async def _steps(report: Report, path: Path, sandbox: Sandbox) -> None:
+    config = _load(report, path, sandbox)
     if config is None:
         return
-    # Its own log goes nowhere: the rows say what is to be said.
+    hidden = sandbox.hidden_files(config)
+    for each in hidden:
+        (report.bad if sandbox.inside else report.warn)("sandbox", each)
+    # Discard the log: the rows report everything.
     log.configure(level="error", format="auto", stream=io.StringIO())
     token_source = _select(report, config, path)
     if token_source is None:
         return
-    for problem in (*config_file.warnings(path, config), *credentials.warnings(token_source)):
-        report.warn("values", str(problem))
-    if credentials.identity_may_collide(token_source):
-        report.warn(
-            "identity",
-            f"nothing but the host's name tells {token_source.wanted.derived_identity} from other devices",
-            hint="set room.identity",
-        )
+    _warn(report, path, config, token_source)
     service = state_file.read()
-    _tell_service(report, service)
-    with report.busy("devices", "asking the libraries"):
-        hardware.look(report, config, service)
+    _report_service(report, service)
+    with report.busy("devices", "querying the libraries"):
+        hardware.check(report, config, service)
     resolver = Resolver()
-    with report.busy("server", "asking it"):
-        seen = [probed for url in config.room.url if (probed := await network.reach(report, url, resolver))]
+    with report.busy("server", "probing"):
+        probed_servers = [probed for url in config.room.url if (probed := await network.reach(report, url, resolver))]
+    if hidden and sandbox.inside:
+        report.skipped("room", "the service does not see a file, see above")
+        return
     with report.busy("grants", "obtaining a token"):
-        join_token = await _join_token(report, config, token_source, seen[0] if seen else None, resolver)
-    if join_token is not None and join_token.url not in config.room.url:  # as the token endpoint says
-        with report.busy("server", "asking it"):
+        join_token = await obtain_token(
+            report, config, token_source, probed_servers[0] if probed_servers else None, resolver
+        )
+    if join_token is not None and join_token.url not in config.room.url:  # the token endpoint names another server
+        with report.busy("server", "probing"):
             probed = await network.reach(report, join_token.url, resolver)
-        seen = [probed] if probed else []
-    if not seen or join_token is None:
-        report.skipped("room", "server or token is missing, see above")
+        probed_servers = [probed] if probed else []
+    if not probed_servers or join_token is None:
+        report.skipped("room", "there is no server or no token, see above")
         return
     with report.busy("token", "asking the server"):
         valid = await network.validate(report, join_token, resolver)
@@ -79,15 +81,18 @@ async def _steps(report: Report, path: Path) -> None:
         return
     if isinstance(token_source, ApiKey):
         with report.busy("room", "publishing and decoding"):
-            await media.watch(report, config, token_source, seen[0], resolver)
+            await media.check(report, config, token_source, probed_servers[0], resolver)
     else:
         report.skipped(
             "room",
-            f"joining as {join_token.grants.identity} would put out a running device; no other token can be minted",
+            f"joining as {join_token.grants.identity} would disconnect a running device; no other token can be minted",
         )
 
 
-def _load(report: Report, path: Path) -> Config | None:
+def _load(report: Report, path: Path, sandbox: Sandbox) -> Config | None:
+    if sandbox.inside and (text := sandbox.hidden(path)):
+        report.bad("file", f"{path}: {text}, or leave the sandbox with --no-sandbox")
+        return None
     try:
         config = config_file.load(path)
     except ConfigError as error:
@@ -97,27 +102,35 @@ def _load(report: Report, path: Path) -> Config | None:
         for problem in error.problems:
             report.bad("file" if problem in whole_file else "values", str(problem))
         return None
-    report.good("file", f"{path}; {_OUTSIDE}" if os.geteuid() == 0 else str(path))
+    report.good("file", f"{path}; {sandbox.note()}")
     report.good("values", f"camera {config.camera.source}, microphone {config.microphone.source}")
     return config
 
 
 def _select(report: Report, config: Config, path: Path) -> TokenFile | Endpoint | ApiKey | None:
-    directory = os.environ.get("CREDENTIALS_DIRECTORY")
     try:
-        token_source = credentials.select(
-            config, attributes=first_attributes(), directory=Path(directory) if directory else None
-        )
+        token_source = credentials.select(config, attributes=first_attributes(), directory=credentials_directory())
     except ConfigError as error:
         for problem in error.problems:
             report.bad("credentials", f"{path}: {problem}")
         return None
-    report.good("credentials", _WAYS[type(token_source)])
+    report.good("credentials", _TOKEN_SOURCES[type(token_source)])
     return token_source
 
 
-def _tell_service(report: Report, state: dict[str, Any]) -> None:
-    """Tell what the running service says of its room: another device with its identity, say."""
+def _warn(report: Report, path: Path, config: Config, token_source: TokenFile | Endpoint | ApiKey) -> None:
+    for problem in (*config_file.warnings(path, config), *credentials.warnings(token_source)):
+        report.warn("values", str(problem))
+    if credentials.identity_may_collide(token_source):
+        report.warn(
+            "identity",
+            f"only the host's name distinguishes {token_source.wanted.derived_identity} from other devices",
+            hint="set room.identity",
+        )
+
+
+def _report_service(report: Report, state: dict[str, Any]) -> None:
+    """Report the room state of the running service, such as an identity conflict."""
     if not state:
         return
     room = str(state.get("room", ""))
@@ -127,7 +140,7 @@ def _tell_service(report: Report, state: dict[str, Any]) -> None:
         report.bad("service", f"runs (pid {state['pid']}), its room: {room}", hint="journalctl -u livekit-device")
 
 
-async def _join_token(
+async def obtain_token(
     report: Report,
     config: Config,
     token_source: TokenFile | Endpoint | ApiKey,
@@ -141,9 +154,11 @@ async def _join_token(
         return None
     sources = [name for name in ("camera", "microphone") if getattr(config, name).source != "off"]
     if join_token.grants.hidden:
-        report.bad("grants", "the token is hidden (video.hidden): nobody would see this device", hint="get another one")
+        report.bad(
+            "grants", "the token is hidden (video.hidden): viewers would not see this device", hint="get another one"
+        )
         return None
-    if missing := join_token.grants.lacking(tuple(sources)):
+    if missing := join_token.grants.missing_for(tuple(sources)):
         for each in missing:
             report.bad("grants", f"the token is not enough: {each}")
         return None

@@ -1,4 +1,4 @@
-"""The steps on this board: the camera, encoder and microphone that the configuration names."""
+"""The steps of `check` for this board: the configured camera, encoder and microphone."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from device.config.schema import Config
 
 
-def look(report: Report, config: Config, service: dict[str, Any]) -> None:
-    """Ask the libraries; what the running service holds, its own state tells: empty where none runs."""
+def check(report: Report, config: Config, service: dict[str, Any]) -> None:
+    """Query the libraries. For devices that the running service uses, report its state; `service` may be empty."""
     if config.camera.source == "picamera2":
         _row(report, "camera", service, lambda: _camera(config), _wanted(config.camera.device))
         _encoder_row(report, service, config)
@@ -23,40 +23,40 @@ def look(report: Report, config: Config, service: dict[str, Any]) -> None:
         _row(report, "microphone", service, lambda: _microphone(config), _wanted(config.microphone.device))
 
 
-def _row(report: Report, name: str, service: dict[str, Any], ask: Callable[[], str], wanted: str = "") -> None:
-    if said := str(service.get(name, "")):
-        text = f"held by {_told(service, said)}"
-        if said.startswith("live"):
+def _row(report: Report, name: str, service: dict[str, Any], query: Callable[[], str], wanted: str = "") -> None:
+    if state := str(service.get(name, "")):
+        text = f"held by {_service_text(service, state)}"
+        if state.startswith("live"):
             report.good(name, text)
-        else:  # what the service says of itself is for everybody on this host: it names no device
+        else:  # the service's state is public on this host, so it names no device
             report.bad(name, f"{text}{wanted}", hint="look at `journalctl -u livekit-device`")
         return
     try:
         with quiet_libraries():
-            found = ask()
+            found = query()
     except DeviceError as error:
         report.bad(name, str(error) or error.for_viewers)
-    except Exception as error:  # whatever a driver raises: its text may hold anything  # noqa: BLE001
+    except Exception as error:  # drivers raise any type; its text may contain secrets  # noqa: BLE001
         report.bad(name, f"the library failed ({type(error).__name__})")
     else:
         report.good(name, found)
 
 
 def _encoder_row(report: Report, service: dict[str, Any], config: Config) -> None:
-    """Ask the encoder only if the service holds no camera; without pictures, who knows which is to blame."""
-    said = str(service.get("camera", ""))
-    if said and not said.startswith("live"):
-        report.skipped("encoder", f"it is left to {_told(service, said)}")
+    """Query the encoder unless the service uses the camera. If the service has no pictures, either may be the cause."""
+    state = str(service.get("camera", ""))
+    if state and not state.startswith("live"):
+        report.skipped("encoder", f"it is in use by {_service_text(service, state)}")
     else:
-        _row(report, "encoder", service | {"encoder": said}, lambda: _encoder(config))
+        _row(report, "encoder", service | {"encoder": state}, lambda: _encoder(config))
 
 
 def _wanted(device: str) -> str:
     return f" (configured: {device})" if device else ""
 
 
-def _told(service: dict[str, Any], said: str) -> str:
-    return f"the running service (pid {service['pid']}), which says: {said}"
+def _service_text(service: dict[str, Any], state: str) -> str:
+    return f"the running service (pid {service['pid']}), whose state is: {state}"
 
 
 def _camera(config: Config) -> str:

@@ -1,4 +1,4 @@
-"""Three seconds of picture and sound, decoded by a second, throwaway participant."""
+"""The last step of `check`: a temporary participant decodes three seconds of picture and sound."""
 
 from __future__ import annotations
 
@@ -55,22 +55,22 @@ class _CheckedStatus(Status):
         self._reasons[name] = why
 
 
-async def watch(report: Report, config: Config, api_key: ApiKey, at: ProbeResult, resolver: Resolver) -> None:
-    """Decode the device that is in the room already, else publish for a moment under a name of our own."""
+async def check(report: Report, config: Config, api_key: ApiKey, at: ProbeResult, resolver: Resolver) -> None:
+    """Decode the running device's tracks; if it is not in the room, publish under a temporary identity."""
     room = rtc.Room()
     decoders: list[asyncio.Task[None]] = []
     decoded = Decoded()
-    watched = ""
+    subscribed_identity = ""
 
     def on_track(track: rtc.RemoteTrack, _publication: object, who: rtc.RemoteParticipant) -> None:
-        if who.identity == watched:
+        if who.identity == subscribed_identity:
             decoders.append(asyncio.create_task(decode(track, decoded)))
 
     room.on("track_subscribed", on_track)
     identity = api_key.wanted.identity or api_key.wanted.derived_identity
     prepare_sdk(at.url)
     try:
-        # It watches and no more: without the right to send data, and hidden from those who are there.
+        # The token allows only to subscribe, without sending data, and hides this participant.
         token = api_key.viewer_token(at=at, ttl=_TTL, data=False, hidden=True)
         await room.connect(at.url, token, rtc.RoomOptions(auto_subscribe=False))
     except rtc.ConnectError as error:
@@ -78,14 +78,14 @@ async def watch(report: Report, config: Config, api_key: ApiKey, at: ProbeResult
         return
     try:
         running = identity in room.remote_participants
-        watched = identity if running else f"{identity}-check-{secrets.token_hex(2)}"
+        subscribed_identity = identity if running else f"{identity}-check-{secrets.token_hex(2)}"
         async with contextlib.AsyncExitStack() as stack:
             ours = None
             if not running:
-                ours = await stack.enter_async_context(_publishing(config, api_key, watched, at))
+                ours = await stack.enter_async_context(_publishing(config, api_key, subscribed_identity, at))
             what = f"the running device {identity}" if running else "a throwaway publication"
             report.good("room", f"joined {config.room.name}; looking at {what}")
-            subscribing = asyncio.create_task(subscribe(room, watched))
+            subscribing = asyncio.create_task(subscribe(room, subscribed_identity))
             try:
                 await _measure(report, config, decoded, ours or partial(_attributes, room, identity))
             finally:
@@ -93,7 +93,7 @@ async def watch(report: Report, config: Config, api_key: ApiKey, at: ProbeResult
     except (BaseExceptionGroup, DeviceError) as error:
         full = await _full(api_key, at, resolver) if any(isinstance(each, JoinError) for each in leaves(error)) else ""
         if full:
-            report.bad("publish", f"{full}, the one that this check watches with among them")
+            report.bad("publish", f"{full}, including the participant of this check")
         else:
             report_failures(report, "publish", error)
     finally:
@@ -106,16 +106,16 @@ async def watch(report: Report, config: Config, api_key: ApiKey, at: ProbeResult
 
 
 async def _refusal(error: rtc.ConnectError, api_key: ApiKey, at: ProbeResult, resolver: Resolver) -> str:
-    """Say why a join was refused."""
+    """Return why a join was refused."""
     return await _full(api_key, at, resolver) or connect_error_text(error.message)
 
 
 async def _full(api_key: ApiKey, at: ProbeResult, resolver: Resolver) -> str:
-    """Say that the room is full, if it is: a join is answered then like any error of the server (HTTP 500)."""
+    """Return a text if the room is full: the server then answers a join with HTTP 500, like other errors."""
     with contextlib.suppress(CredentialError):
-        there, most = await api_key.occupancy(at, resolver)
-        if 0 < most <= there:
-            return f"the room is full ({there} of {most} participants)"
+        present, maximum = await api_key.occupancy(at, resolver)
+        if 0 < maximum <= present:
+            return f"the room is full ({present} of {maximum} participants)"
     return ""
 
 
@@ -123,7 +123,7 @@ async def _full(api_key: ApiKey, at: ProbeResult, resolver: Resolver) -> str:
 async def _publishing(
     config: Config, api_key: ApiKey, identity: str, at: ProbeResult
 ) -> AsyncIterator[Callable[[], Mapping[str, str]]]:
-    """Publish for a moment; yield what returns the states, with reasons for operators instead of viewers."""
+    """Publish; yield a function that returns the attributes, with reasons for operators instead of viewers."""
     token = api_key.publisher_token(at=at, identity=identity, ttl=_TTL)
     join_token = JoinToken(url=at.url, token=token, grants=read_grants(token))
     attributes = Attributes()
@@ -150,17 +150,17 @@ def _with_reasons(states: Mapping[str, str], reasons: Mapping[str, str]) -> dict
     return {
         f"device.{source}": f"{state.partition(':')[0]}: {why}"
         for source, why in reasons.items()
-        if _away(state := states.get(f"device.{source}", ""))
+        if _is_replaced(state := states.get(f"device.{source}", ""))
     }
 
 
 def _attributes(room: rtc.Room, identity: str) -> Mapping[str, str]:
-    who = room.remote_participants.get(identity)
-    return who.attributes if who else {}
+    participant = room.remote_participants.get(identity)
+    return participant.attributes if participant else {}
 
 
-def _away(state: str) -> bool:
-    """Say whether a source's attribute tells that something else stands in for it."""
+def _is_replaced(state: str) -> bool:
+    """Return whether a source's attribute means that a slate or silence replaces it."""
     return state.startswith((WorkerState.STALLED.value, WorkerState.ABSENT.value))
 
 
@@ -168,50 +168,50 @@ async def _measure(
     report: Report, config: Config, decoded: Decoded, attributes: Callable[[], Mapping[str, str]]
 ) -> None:
     wants_picture, wants_sound = config.camera.source != "off", config.microphone.source != "off"
-    give_up_at = time.monotonic() + _FIRST_S
+    deadline = time.monotonic() + _FIRST_S
     while (wants_picture and not decoded.pictures) or (wants_sound and not decoded.samples):
         decoded.arrived.clear()
         try:
-            async with asyncio.timeout(max(0.0, give_up_at - time.monotonic())):
+            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
                 await decoded.arrived.wait()
         except TimeoutError:
             break
-        if time.monotonic() > give_up_at:
+        if time.monotonic() > deadline:
             break
     pictures, samples = decoded.pictures, decoded.samples
     await asyncio.sleep(_MEASURE_S)
     pictures, samples = decoded.pictures - pictures, decoded.samples - samples
-    _judge(
+    _report_medium(
         report,
         "picture",
         "camera",
         off=not wants_picture,
-        said=attributes().get("device.camera", ""),
+        state=attributes().get("device.camera", ""),
         found=f"{decoded.width}x{decoded.height}, {pictures / _MEASURE_S:.1f} frames/s decoded" if pictures else "",
         instead="viewers see a still picture in its place",
     )
-    _judge(
+    _report_medium(
         report,
         "sound",
         "microphone",
         off=not wants_sound,
-        said=attributes().get("device.microphone", ""),
+        state=attributes().get("device.microphone", ""),
         found=f"{samples / SAMPLE_RATE:.1f} s of sound decoded in {_MEASURE_S:.0f} s" if samples else "",
         instead="viewers hear silence in its place",
     )
 
 
-def _judge(report: Report, row: str, source: str, *, off: bool, said: str, found: str, instead: str) -> None:
-    """Report one medium: what its source says of itself, and what was found of it."""
+def _report_medium(report: Report, row: str, source: str, *, off: bool, state: str, found: str, instead: str) -> None:
+    """Report one medium: the state of its source, and what was decoded."""
     if off:
         report.skipped(row, f"{source}.source is off")
-    elif _away(said):
-        report.bad(row, f"the {source} is {said}", hint=instead)
+    elif _is_replaced(state):
+        report.bad(row, f"the {source} is {state}", hint=instead)
     elif found:
         report.good(row, found)
     else:
         report.bad(
             row,
             f"none decoded within {_FIRST_S:.0f} s",
-            hint=f"the device says: {said or 'nothing'}; look at its journal",
+            hint=f"the device's state is: {state or 'unknown'}; look at its journal",
         )

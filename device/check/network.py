@@ -1,4 +1,4 @@
-"""The steps between this box and the server: name, server, clock, token."""
+"""The network steps of `check`: name, server, clock, token."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _REFUSED: dict[int, tuple[str, str]] = {
 
 
 async def reach(report: Report, url: str, resolver: Resolver) -> ProbeResult | None:
-    """Ask for the server's name, then the server; its Date header also shows whether our clock is right."""
+    """Resolve and probe a server, and compare our clock with the server's Date header."""
     if not await _resolved(report, url, resolver):
         return None
     try:
@@ -59,7 +59,7 @@ async def reach(report: Report, url: str, resolver: Resolver) -> ProbeResult | N
 
 
 async def _resolved(report: Report, url: str, resolver: Resolver) -> bool:
-    """Resolve the name that this box has to know: the proxy's, where one applies."""
+    """Resolve the server's name, or the proxy's if there is one."""
     try:
         proxy = proxy_for(url, os.environ)
     except ProxyError as error:
@@ -85,7 +85,7 @@ def _compare_clock(report: Report, theirs: float | None) -> None:
         ours = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         report.warn(
             "clock",
-            f"this clock ({ours}) is {skew_s:+.0f} s off the server's; tokens that are made here follow the server's",
+            f"this clock ({ours}) is {skew_s:+.0f} s off the server's; minted tokens use the server's clock",
             hint="timedatectl set-ntp true",
         )
     else:
@@ -93,7 +93,7 @@ def _compare_clock(report: Report, theirs: float | None) -> None:
 
 
 async def validate(report: Report, join_token: JoinToken, resolver: Resolver) -> bool:
-    """Let the server judge the token without joining. The answer's body echoes the token: it is not read."""
+    """Let the server validate the token, without joining. The response's body is not read: it contains the token."""
     url = f"{base_of(join_token.url)}rtc/validate"
     headers = {"Authorization": f"Bearer {join_token.token}"}
     try:
@@ -103,23 +103,23 @@ async def validate(report: Report, join_token: JoinToken, resolver: Resolver) ->
         ):
             status, location = answer.status, answer.headers.get("Location")
     except TimeoutError:
-        report.bad("token", f"the server did not judge it within {_VALIDATE_S:g} s")
+        report.bad("token", f"the server did not validate it within {_VALIDATE_S:g} s")
         return False
     except UnreachableError as error:
-        report.bad("token", f"the server did not judge it: {url} {error}")
+        report.bad("token", f"the server did not validate it: {url} {error}")
         return False
     except (aiohttp.ClientError, ValueError) as error:
-        report.bad("token", f"the server did not judge it: {type(error).__name__}")
+        report.bad("token", f"the server did not validate it: {type(error).__name__}")
         return False
     if status == HTTPStatus.OK:
         report.good("token", "the server accepts it")
         return True
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-        said = redirected(url, location, key="room.url")
-        report.bad("token", f"the server did not judge it: {url} {said}", hint="the token was not sent there")
+        text = redirected(url, location, key="room.url")
+        report.bad("token", f"the server did not validate it: {url} {text}", hint="the token was not sent there")
     elif status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        said = f"a proxy answers HTTP {status} in place of the LiveKit server"
-        report.bad("token", said, hint="is the server up?")
+        text = f"a proxy answers HTTP {status} in place of the LiveKit server"
+        report.bad("token", text, hint="is the server up?")
     else:
         text, hint = _REFUSED.get(status, (f"the server answers HTTP {status}", ""))
         report.bad("token", text, hint=hint)

@@ -1,4 +1,4 @@
-"""The rows of a check: one line each, with a tick, a cross or a dash, as they are found."""
+"""Prints the rows of `check`: one line each, with a tick, a cross, an exclamation mark or a dash."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 _NAME_WIDTH = 14
 _GREEN, _YELLOW, _RED, _DIM, _END = "\033[32m", "\033[33m", "\033[31m", "\033[2m", "\033[0m"
 _ERASE = "\r\033[K"
-_SHOW_S = 1.0
+_PROGRESS_S = 1.0
 _ASCII = str.maketrans({"✓": "+", "✗": "x"})
 
 
-def _plain(encoding: str) -> bool:
-    """Say whether a terminal lacks the signs, as with LANG=C."""
+def _needs_ascii(encoding: str) -> bool:
+    """Return whether an encoding lacks the signs, as with LANG=C."""
     try:
         "✓✗".encode(encoding)
     except UnicodeEncodeError:
@@ -33,7 +33,7 @@ def _plain(encoding: str) -> bool:
 
 @dataclass(slots=True)
 class Report:
-    """Prints rows and remembers whether one failed. What is skipped says why, and fails nothing."""
+    """Prints rows and records whether one failed. A skipped row has a reason and is not a failure."""
 
     stream: TextIO = field(default_factory=lambda: sys.stdout)
     failed: bool = False
@@ -48,7 +48,7 @@ class Report:
         self._row("✗", _RED, name, f"{text}; {hint}" if hint else text)
 
     def warn(self, name: str, text: str, *, hint: str = "") -> None:
-        """Report what is no failure now, but may become one."""
+        """Report a problem that is not a failure yet."""
         self._row("!", _YELLOW, name, f"{text}; {hint}" if hint else text)
 
     def skipped(self, name: str, why: str) -> None:
@@ -56,7 +56,7 @@ class Report:
 
     @contextmanager
     def busy(self, name: str, text: str) -> Iterator[None]:
-        """Show on a terminal that a step is under way, and for how long; by a thread, for some steps block."""
+        """Show on a terminal how long a step has been running. It uses a thread, because some steps block."""
         if not self.stream.isatty() or os.environ.get("TERM", "dumb") == "dumb":
             yield
             return
@@ -64,8 +64,8 @@ class Report:
 
         def show() -> None:
             seconds = 0.0
-            while not done.wait(_SHOW_S):
-                seconds += _SHOW_S
+            while not done.wait(_PROGRESS_S):
+                seconds += _PROGRESS_S
                 with self._lock:
                     self._busy = True
                     self.stream.write(f"{_ERASE}. {name:<{_NAME_WIDTH}} {text}, {seconds:.0f} s")
@@ -88,20 +88,20 @@ class Report:
             self._busy = False
 
     def _row(self, sign: str, colour: str, name: str, text: str) -> None:
-        if self.stream.isatty() and not os.environ.get("NO_COLOR"):
+        if self.stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb":
             sign = f"{colour}{sign}{_END}"
         line = f"{sign} {name:<{_NAME_WIDTH}} {redacted(text)}\n"
         encoding = self.stream.encoding or "utf-8"
         with self._lock:
             self._erase()
             self.stream.write(
-                line.translate(_ASCII).encode(encoding, "replace").decode(encoding) if _plain(encoding) else line
+                line.translate(_ASCII).encode(encoding, "replace").decode(encoding) if _needs_ascii(encoding) else line
             )
             self.stream.flush()
 
 
 def report_failures(report: Report, row: str, error: BaseException) -> None:
-    """Report an error in words, of a group each; what is no failure, such as a cancellation, goes on."""
+    """Report an error, or each error of a group. Other exceptions, such as a cancellation, are raised again."""
     for each in leaves(error):
         if isinstance(each, DeviceError):
             report.bad(row, str(each) or each.for_viewers)

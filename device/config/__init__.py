@@ -1,1 +1,1 @@
-"""The configuration: tables and keys, finding, loading and checking it."""
+"""The configuration: its tables and keys, loading and checking it."""

@@ -1,4 +1,4 @@
-"""What the environment says of the configuration: DEVICE_<TABLE>__<KEY>, as shells and Docker's env files leave it."""
+"""Configuration overrides from the environment: DEVICE_<TABLE>__<KEY>, from shells and Docker's env files."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _QUOTES = ('"', "'")
 
 
 class _EnvironmentConfig(BaseSettings, Config):
-    """The same tables and keys, as pydantic-settings looks for them in the environment."""
+    """The same tables and keys, for pydantic-settings, which reads the environment."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter=DELIMITER)
 
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """What the environment sets: nested data, and the variable behind each (table, key)."""
+    """The values from the environment as nested data, and the variable of each (table, key)."""
 
     data: dict[str, Any]
     variables: dict[tuple[str, ...], str]
@@ -38,7 +38,7 @@ class Overrides:
 
     @classmethod
     def of_environment(cls, environment: Mapping[str, str] = os.environ) -> Overrides:
-        """Read the variables. One that is empty is not set; quotes around a value are not part of it."""
+        """Read the variables. An empty variable counts as not set; quotes around a value are removed."""
         values = {
             name: value
             for name, text in environment.items()
@@ -62,20 +62,20 @@ class Overrides:
         return cls(data=source(), variables=variables, problems=problems)
 
     def place(self, path: Path, where: tuple[str, ...]) -> str:
-        """Return where a value was set, for people."""
+        """Return where a value was set, for error texts."""
         variable = self.variables.get(tuple(part.lower() for part in where))
         return f"environment: {variable}" if variable else f"{path}: {'.'.join(where)}"
 
 
-def strangers(environment: Mapping[str, str] = os.environ) -> list[Problem]:
-    """Return the variables with our prefix that mean nothing; other software may use the prefix too."""
+def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[Problem]:
+    """Return a problem for each unknown variable with our prefix. It is no error: other software may use the prefix."""
     known = {name.lower(): name for name in _known_variables()}
     tables = {f"{PREFIX}{table}".lower() for table in Config.model_fields}
     found = []
     for name in sorted(environment):
         if not name.upper().startswith(PREFIX) or name.lower() in known or name.lower() in tables:
             continue
-        if DELIMITER in name[len(PREFIX) :]:  # an error of its own, with the nearest key
+        if DELIMITER in name[len(PREFIX) :]:  # `Overrides.problems` has it, as an error
             continue
         close = difflib.get_close_matches(name.lower().replace(DELIMITER, "_"), _spellings(known), n=1, cutoff=0.6)
         nearest = f"; did you mean {known[_spellings(known)[close[0]]]}?" if close else ""
@@ -84,13 +84,13 @@ def strangers(environment: Mapping[str, str] = os.environ) -> list[Problem]:
 
 
 def nearest(name: str, known: Mapping[str, object]) -> str:
-    """Return a suggestion for a name that is not known."""
+    """Return a suggestion for an unknown name."""
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f"; did you mean {close[0]}?" if close else f"; known: {', '.join(known)}"
 
 
 def _spellings(known: Mapping[str, str]) -> dict[str, str]:
-    """Return each known variable by its name with single underscores, which is how people miss it."""
+    """Return each known variable by its name with single underscores, a common mistake."""
     return {name.replace(DELIMITER, "_"): name for name in known}
 
 
@@ -105,7 +105,7 @@ def _known_variables() -> list[str]:
 
 
 def _unquoted(text: str) -> str:
-    """Return a value without the quotes and white space that an env file of Docker's leaves around it."""
+    """Return a value without surrounding white space and quotes, which Docker's env files keep."""
     value = text.strip()
     for quote in _QUOTES:
         if len(value) > 1 and value.startswith(quote) and value.endswith(quote):
@@ -114,11 +114,11 @@ def _unquoted(text: str) -> str:
 
 
 def _refusal(where: tuple[str, ...], value: str) -> str:
-    """Say why a variable cannot override this place; empty if it can."""
+    """Return why a variable cannot override this key; empty if it can."""
     if where[0] not in Config.model_fields:
         return f"there is no table [{where[0]}]{nearest(where[0], Config.model_fields)}"
     if len(where) > 2:  # table and key  # noqa: PLR2004
-        return 'names below a key lose their case; set them as JSON, such as DEVICE_CAMERA__CONTROLS={"AeEnable": true}'
+        return 'has no variable of its own; set the table as JSON, such as DEVICE_CAMERA__CONTROLS={"AeEnable": true}'
     if where == CONTROLS:
         try:
             json.loads(value)

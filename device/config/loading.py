@@ -1,4 +1,4 @@
-"""Finds, loads and judges the configuration, and says all that is wrong with it at once."""
+"""Finds, loads and checks the configuration, and reports all problems at once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
-from device.config.environment import CONTROLS, Overrides, nearest, strangers
+from device.config.environment import CONTROLS, Overrides, nearest, unknown_variables
 from device.config.places import DEFAULT_PATH, DELIMITER, PATH_VARIABLE, PREFIX
 from device.config.schema import Config
 from device.errors import ConfigError, Problem
@@ -25,7 +25,7 @@ _TYPOGRAPHIC = "\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb"
 
 
 def find(argument: Path | None) -> Path:
-    """`--config`, then $DEVICE_CONFIG, then /etc/livekit-device/device.toml; whether it exists is for `load`."""
+    """Return `--config`, else $DEVICE_CONFIG, else /etc/livekit-device/device.toml; `load` checks whether it exists."""
     return argument or Path(os.environ.get(PATH_VARIABLE) or DEFAULT_PATH)
 
 
@@ -35,24 +35,28 @@ def load(path: Path) -> Config:
     Raises ConfigError, with every problem found, for a missing or unreadable file, TOML that does not parse,
     unknown keys, wrong types, values out of range and values that contradict each other.
     """
-    from_file = _read(path)
+    return validated(path, parsed(path, _read(path)))
+
+
+def validated(path: Path, from_file: dict[str, Any]) -> Config:
+    """Return the configuration of a file's content and the environment. Raises ConfigError as `load` does."""
     overrides = Overrides.of_environment()
     data = _merged(from_file, overrides.data)
-    problems = [*overrides.problems, *_strangers(path, from_file, overrides)]
+    problems = [*overrides.problems, *_type_problems(path, from_file, overrides)]
     for round_number in range(_MAX_ROUNDS):
         try:
             config = Config.model_validate(data)
         except ValidationError as error:
-            # A contradiction shows only between values that are valid by themselves: leave out what is
-            # wrong, and look again. What is missing then was wrong before.
+            # Contradictions are found only between values that are valid by themselves. Remove the invalid
+            # values and validate again; a value that is missing then was invalid before.
             errors: list[dict[str, Any]] = [dict(details) for details in error.errors(include_url=False)]
             found = [
                 _problem(path, each, overrides) for each in errors if not round_number or each["type"] != "missing"
             ]
             pruned = _without(data, [each["loc"] for each in errors])
-            fresh = [problem for problem in found if problem not in problems]
-            problems += fresh
-            if not fresh or pruned == data:
+            new = [problem for problem in found if problem not in problems]
+            problems += new
+            if not new or pruned == data:
                 break
             data = pruned
         else:
@@ -63,22 +67,22 @@ def load(path: Path) -> Config:
 
 
 def warnings(path: Path, config: Config) -> list[Problem]:
-    """Return what is no error, but is not as it should be either: variables that mean nothing, a secret for all."""
-    found = strangers()
+    """Return the problems that are not errors: unknown variables, and a secret that every user may read."""
+    found = unknown_variables()
     secret, mode = config.credentials.api_secret.get_secret_value(), readable_by_others(path)
-    if secret and mode and _read(path).get("credentials", {}).get("api_secret"):
+    if secret and mode and parsed(path, _read(path)).get("credentials", {}).get("api_secret"):
         found.append(
             Problem(
                 f"{path}: credentials.api_secret",
-                f"is in a file that everybody on this device may read (mode {mode}); chmod 600, or use api_secret_file",
+                f"is in a file that every user of this device can read (mode {mode}); chmod 600 or use api_secret_file",
             )
         )
     return found
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         raise ConfigError(
             Problem(
@@ -88,30 +92,41 @@ def _read(path: Path) -> dict[str, Any]:
         ) from None
     except OSError as error:
         raise ConfigError(Problem(str(path), f"cannot be read: {error.strerror}")) from None
+
+
+def parsed(path: Path, data: bytes) -> dict[str, Any]:
+    """Return the tables of TOML text, with or without a byte order mark. Raises ConfigError that names the path."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise ConfigError(Problem(str(path), "is UTF-16 text, as some editors of Windows save it; save it as UTF-8"))
     try:
         text = data.removeprefix(codecs.BOM_UTF8).decode()
     except UnicodeDecodeError as error:
-        raise ConfigError(Problem(str(path), f"is not UTF-8 text (byte {error.start})")) from None
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(
+            Problem(str(path), f"is not UTF-8 text (byte {error.start}, in line {line}); save it as UTF-8")
+        ) from None
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(Problem(str(path), f"is not valid TOML: {error}{_typography(text, str(error))}")) from None
+    except RecursionError:
+        raise ConfigError(Problem(str(path), "is not valid TOML: it is nested too deeply")) from None
 
 
 def _typography(text: str, complaint: str) -> str:
-    """Say if there are typographic quotes in the line that TOML complains of: word processors make them."""
+    """Return where a typographic quote is in the line of a TOML error, as word processors insert them."""
     match = re.search(r"at line (\d+)", complaint)
-    lines = text.splitlines()
-    number = int(match[1]) if match else 0
-    if 0 < number <= len(lines) and any(each in lines[number - 1] for each in _TYPOGRAPHIC):
-        return f'; line {number} has typographic quotes; allowed are straight ones (")'
+    lines = text.rstrip().split("\n")
+    number = int(match[1]) if match else len(lines)
+    for column, character in enumerate(lines[number - 1], start=1) if number <= len(lines) else ():
+        if character in _TYPOGRAPHIC:
+            place = f"line {number}, column {column}"
+            return f'; {place} is a typographic quote ({character}); allowed are straight ones (")'
     return ""
 
 
-def _strangers(path: Path, from_file: dict[str, Any], overrides: Overrides) -> list[Problem]:
-    """Wrong types in the file: TOML has types of its own, so a number in quotes is a mistake there."""
+def _type_problems(path: Path, from_file: dict[str, Any], overrides: Overrides) -> list[Problem]:
+    """Return wrong types in the file: TOML is typed, so a number in quotes is an error there."""
     try:
         Config.model_validate(from_file, strict=True)
     except ValidationError as error:
@@ -124,7 +139,7 @@ def _strangers(path: Path, from_file: dict[str, Any], overrides: Overrides) -> l
 
 
 def _where(details: Mapping[str, Any]) -> tuple[str, ...]:
-    # Below the key stand list positions and the branches of a union: of no use to who wrote the file.
+    # Below the key there are list positions and branches of a union, which do not help the user.
     depth = 3 if details["loc"][:2] == CONTROLS else 2
     return tuple(str(part) for part in details["loc"][:depth])
 
@@ -142,7 +157,7 @@ def _problem(path: Path, details: dict[str, Any], overrides: Overrides) -> Probl
             model = inner
         what = "key" if len(where) > 1 else "table"
         return Problem(overrides.place(path, where), f"there is no such {what}{nearest(where[-1], model.model_fields)}")
-    if where[:-1] == CONTROLS:  # the branches of a union, each with its own complaint
+    if where[:-1] == CONTROLS:  # a union, whose branches each have an error
         return Problem(overrides.place(path, where), "must be true, false, a number, a text or a list of numbers")
     if details["type"] == "missing":
         variable = f"{PREFIX}{DELIMITER.join(where).upper()}"
@@ -169,7 +184,7 @@ _TEXTS = {
 
 
 def _text(details: Mapping[str, Any]) -> str:
-    """Say what is wrong, never with the value itself: it may be a secret in the wrong place."""
+    """Return what is wrong, without the value itself, which may be a secret in the wrong key."""
     if (template := _TEXTS.get(details["type"])) is not None:
         return template.format(**details.get("ctx", {}))
     return str(details["msg"]).removeprefix("Value error, ")
@@ -196,7 +211,7 @@ def _without(data: dict[str, Any], places: list[tuple[int | str, ...]]) -> dict[
 
 
 def _absolute(config: Config, folder: Path) -> Config:
-    """Paths in the file are relative to the file, not to where the daemon was started."""
+    """Return the configuration with absolute paths: paths in the file are relative to the file's folder."""
 
     def resolved(table: BaseModel, *keys: str) -> dict[str, str]:
         return {key: str(folder.absolute() / value) for key in keys if (value := getattr(table, key))}

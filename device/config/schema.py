@@ -1,4 +1,4 @@
-"""The configuration: tables, keys, defaults and bounds. `config/device.toml` documents the same for people."""
+"""The configuration: tables, keys, defaults and bounds. `config/device.toml` documents them for users."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pydantic import (
 
 from device.config.values import Dimension, FilePath, WebSocketUrls  # noqa: TC001 - pydantic reads the annotations
 
-# Constants of other modules, which a process that only loads the configuration need not import; tests tie them.
+# Copies of constants in modules that are not imported here, to keep loading fast. Tests check that they are equal.
 LONGEST_PAUSE_S = 0.65  # device.encoders.bitrate_budget
 SLOWEST_FPS = 10  # device.tracks.ladder
 _STILL_S = 1.5  # device.sources.video_clip repeats a still each second
@@ -29,7 +29,7 @@ class Table(BaseModel):
 
 
 class Room(Table):
-    """Which room, and as whom."""
+    """The room, and the device's identity in it."""
 
     url: WebSocketUrls  # tried in this order
     name: str = Field(default="", max_length=256)
@@ -38,7 +38,7 @@ class Room(Table):
 
 
 class Credentials(Table):
-    """How the device gets its token; `device.tokens.selection` turns this into one way."""
+    """The token source; `device.tokens.selection` creates it from these keys."""
 
     token_file: FilePath = ""
     endpoint: str = Field(default="", repr=False)  # its query may hold a key
@@ -65,16 +65,16 @@ class Credentials(Table):
         return value
 
     @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        ways = [key for key in ("token_file", "endpoint", "api_key") if getattr(self, key)]
-        if len(ways) > 1:
+    def _one_token_source(self) -> Self:
+        chosen = [key for key in ("token_file", "endpoint", "api_key") if getattr(self, key)]
+        if len(chosen) > 1:
             raise ValueError(
-                f"{' and '.join(ways)} are both set; allowed is exactly one of token_file, endpoint, api_key"
+                f"{' and '.join(chosen)} are both set; allowed is exactly one of token_file, endpoint, api_key"
             )
         if self.api_secret.get_secret_value() and self.api_secret_file:
             raise ValueError("api_secret and api_secret_file are both set; allowed is one of them")
-        if (self.api_secret.get_secret_value() or self.api_secret_file) and not self.api_key and ways:
-            raise ValueError(f"an api_secret does not go with {ways[0]}; allowed with api_key only")
+        if (self.api_secret.get_secret_value() or self.api_secret_file) and not self.api_key and chosen:
+            raise ValueError(f"an api_secret does not go with {chosen[0]}; allowed with api_key only")
         if self.endpoint_headers_file and not self.endpoint:
             raise ValueError("endpoint_headers_file is set without endpoint")
         return self
@@ -135,7 +135,7 @@ class Microphone(Table):
 
 
 class Watch(Table):
-    """After how many seconds of silence a source, or the connection to the room, is restarted."""
+    """The seconds without data after which a source, or the connection to the room, is restarted."""
 
     camera_stall_s: float = Field(default=2.0, ge=0.5, le=60)
     microphone_stall_s: float = Field(default=1.0, ge=0.2, le=60)
@@ -144,7 +144,7 @@ class Watch(Table):
 
 
 class Reconnect(Table):
-    """How the way back into the room is looked for, in seconds."""
+    """The timing of reconnections, in seconds."""
 
     probe_s: float = Field(default=2.0, ge=0.5, le=60)
     spread_s: float = Field(default=1.0, ge=0, le=3600)
@@ -152,17 +152,17 @@ class Reconnect(Table):
 
 
 class Log(Table):
-    """What the journal gets."""
+    """The log."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "console", "json"] = "auto"
 
 
 def least_camera_stall_s(camera: Camera) -> float:
-    """Return the least seconds without a picture after which the camera's worker may be restarted.
+    """Return the minimum time without a picture, in seconds, after which the camera's worker may be restarted.
 
-    Three periods of the source; and the longest pause of the bitrate budget with two periods of the slowest rate that
-    the ladder goes down to. A file may show a still, which is sent once a second.
+    It is at least three frame periods of the source, and at least the longest pause of the bitrate budget plus two
+    periods of the ladder's lowest frame rate. A file may repeat a still picture, which is sent once a second.
     """
     least_s = 3 / camera.fps
     if camera.encoder != "copy":
@@ -173,7 +173,7 @@ def least_camera_stall_s(camera: Camera) -> float:
 
 
 class Config(Table):
-    """The whole configuration; `device.config.loading` loads it from a file and `DEVICE_<TABLE>__<KEY>`."""
+    """The complete configuration; `device.config.loading` loads it from a file and `DEVICE_<TABLE>__<KEY>`."""
 
     room: Room
     credentials: Credentials = Credentials()
@@ -184,8 +184,8 @@ class Config(Table):
     log: Log = Log()
 
     @model_validator(mode="after")
-    def _patient_enough(self) -> Self:
-        """Refuse a limit that a healthy source exceeds; the default is raised to what the source needs."""
+    def _camera_stall_limit(self) -> Self:
+        """Refuse a stall limit that a healthy source exceeds. The default is raised to the minimum, not refused."""
         least_s = least_camera_stall_s(self.camera)
         named = self.camera.source != "off" and "camera_stall_s" in self.watch.model_fields_set
         if named and self.watch.camera_stall_s < least_s:
@@ -196,7 +196,7 @@ class Config(Table):
         return self
 
     @model_validator(mode="after")
-    def _something_to_publish(self) -> Self:
+    def _has_a_source(self) -> Self:
         if self.camera.source == "off" and self.microphone.source == "off":
             raise ValueError("camera.source and microphone.source are both off; there would be nothing to publish")
         return self

@@ -1,4 +1,4 @@
-"""Values of the configuration that need more than a type: URLs, paths, sizes. The texts never hold the value."""
+"""Validators for configuration values: URLs, paths, sizes. Error texts do not contain the value."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _even(value: int) -> int:
 
 
 def websocket_url(value: str) -> str:
-    """Return the URL as ws:// or wss://. Raises ValueError that says what is wrong, without the value."""
+    """Return the URL as ws:// or wss://. Raises ValueError, whose text does not contain the value."""
     if not value:
         raise ValueError("is empty; it must be ws://HOST or wss://HOST, as the LiveKit server shows it")
     try:
@@ -32,15 +32,15 @@ def websocket_url(value: str) -> str:
     if parts.scheme not in _SCHEMES:
         raise ValueError("must begin with ws:// or wss:// (http:// and https:// are accepted too)")
     if not host:
-        raise ValueError("names no host; it must look like wss://HOST or wss://HOST:PORT")
+        raise ValueError("has no host; it must look like wss://HOST or wss://HOST:PORT")
     if parts.username is not None or parts.query or parts.fragment:
         raise ValueError("must not hold a user, a password, a query or a fragment; credentials have their own table")
-    # The SDK appends its own path: with a slash at the end there would be two.
+    # The SDK appends its own path, which begins with a slash.
     return parts._replace(scheme=_SCHEMES[parts.scheme], path=parts.path.rstrip("/")).geturl()
 
 
 def _urls(value: object) -> object:
-    """Take one URL, or a list of them; in the environment a list is JSON."""
+    """Return one URL or a list of URLs as a tuple; in the environment a list is JSON."""
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
             value = json.loads(value)
@@ -55,13 +55,13 @@ def _urls(value: object) -> object:
     return tuple(websocket_url(each) for each in value)
 
 
-# NoDecode: pydantic-settings would take any value of the environment for JSON.
+# NoDecode: pydantic-settings would parse every value from the environment as JSON.
 WebSocketUrls = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_urls)]
 Dimension = Annotated[int, AfterValidator(_even)]
 
 
 def _file_path(value: str) -> str:
-    """Raise ValueError, without the value, for a URL: it may hold a password, and is no file."""
+    """Raise ValueError for a URL, without the value, which may contain a password."""
     if "://" in value or value.lower().startswith("file:"):
         raise ValueError("is a URL; allowed is the path of a file on this device")
     return value

@@ -1,1 +1,1 @@
-"""Frames in, H.264 access units out."""
+"""Encoders: frames in, H.264 access units out."""

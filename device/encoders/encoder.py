@@ -1,4 +1,4 @@
-"""What every encoder can do."""
+"""The interface of all encoders."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Encoder(Protocol):
-    """Encodes pictures into a sink; called from one thread, though the sink may be called from another."""
+    """Encodes pictures into a sink. Its methods are called from one thread; it may call the sink from another."""
 
     name: str
     busy: int  # pictures left out because the encoder was busy
@@ -23,7 +23,7 @@ class Encoder(Protocol):
     def set_bitrate(self, bitrate_bps: int) -> None: ...
 
     def owns(self, thread: threading.Thread) -> bool:
-        """Say whether a thread belongs to the encoder: it reports the thread's failure itself."""
+        """Return whether a thread belongs to the encoder, which reports that thread's failure itself."""
         ...
 
     def close(self) -> None:

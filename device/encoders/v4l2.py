@@ -1,4 +1,4 @@
-"""H.264 by the board's own encoder, through picamera2's V4L2 encoder. Zero copies of raw pixels."""
+"""H.264 by the board's hardware encoder, through picamera2's V4L2 encoder, without copies of raw pixels."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from device.media.picture import AccessUnit, Picture, Sink
 if TYPE_CHECKING:
     from device.sources.planes import Layout
 
-DEVICE = "/dev/video11"  # bcm2835-codec's encoder, where picamera2 looks for it too
+DEVICE = "/dev/video11"  # bcm2835-codec's encoder; picamera2 uses the same path
 # linux/videodev2.h
 _QUERYCAP = 0x80685600
 _CAPABILITY_BYTES = 104
 _CAPABILITIES_AT, _DEVICE_CAPS_AT = 84, 88
 _M2M_MPLANE, _DEVICE_CAPS = 0x00004000, 0x80000000
 _FORMATS = {"yuv420p": "YUV420", "nv12": "NV12"}
-# The encoder holds a camera buffer for each; the camera has six.
+# The encoder keeps one camera buffer for each; the camera has six.
 _MAX_IN_FLIGHT = 3
 _STALLED_US = 1_000_000
 _CLOSE_S = 1.0
-_SAME_PICTURE_US = 2_000  # the two clocks are read one after the other
+_SAME_PICTURE_US = 2_000  # tolerance: the two clocks are read one after the other
 
 
 def board_encoder() -> str:
-    """Return the name of the board's H.264 encoder, by asking the device; empty where there is none.
+    """Return the driver's name for the board's H.264 encoder; empty if there is none.
 
-    Raises EncoderError where there is one that cannot be opened.
+    Raises EncoderError if there is one that cannot be opened.
     """
     try:
         descriptor = os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC)
@@ -48,22 +48,22 @@ def board_encoder() -> str:
             f"the board's encoder {DEVICE} cannot be opened: {system_text(error)}", for_viewers=viewers
         ) from error
     try:
-        answer = bytearray(_CAPABILITY_BYTES)
-        fcntl.ioctl(descriptor, _QUERYCAP, answer)
+        reply = bytearray(_CAPABILITY_BYTES)
+        fcntl.ioctl(descriptor, _QUERYCAP, reply)
     except OSError:
         return ""
     finally:
         os.close(descriptor)
-    capabilities = int.from_bytes(answer[_CAPABILITIES_AT : _CAPABILITIES_AT + 4], "little")
+    capabilities = int.from_bytes(reply[_CAPABILITIES_AT : _CAPABILITIES_AT + 4], "little")
     if capabilities & _DEVICE_CAPS:
-        capabilities = int.from_bytes(answer[_DEVICE_CAPS_AT : _DEVICE_CAPS_AT + 4], "little")
+        capabilities = int.from_bytes(reply[_DEVICE_CAPS_AT : _DEVICE_CAPS_AT + 4], "little")
     if not capabilities & _M2M_MPLANE:
-        return ""  # some other device, such as a USB camera
-    return ctypes.create_string_buffer(bytes(answer[16:48])).value.decode(errors="replace") or "v4l2"
+        return ""  # another device, such as a USB camera
+    return ctypes.create_string_buffer(bytes(reply[16:48])).value.decode(errors="replace") or "v4l2"
 
 
 class V4l2Encoder:
-    """Units come on picamera2's own thread; what goes wrong there is raised at the next picture."""
+    """Units arrive on picamera2's own thread. An error on that thread is raised at the next picture."""
 
     name = "v4l2"
 
@@ -72,12 +72,14 @@ class V4l2Encoder:
             from picamera2.encoders.h264_encoder import H264Encoder
         except ImportError as error:
             missing = error.name or "picamera2"
-            raise EncoderError(f"the board's encoder lacks its library: {missing} cannot be imported") from error
+            raise EncoderError(
+                f"the board's encoder needs a library that is missing: {missing} cannot be imported"
+            ) from error
 
         self._sink = sink
         self._layout = layout
         self._pending: deque[tuple[int, int]] = deque()
-        self._lock, self._sinking = threading.Lock(), threading.Lock()
+        self._lock, self._sink_lock = threading.Lock(), threading.Lock()
         self._failure: BaseException | None = None
         self._key_wanted = False
         self._closed = False
@@ -95,7 +97,7 @@ class V4l2Encoder:
         self._encoder: Any = encoder
 
     def start(self) -> None:
-        """Open the device and start picamera2's thread, which `owns` knows from now on. Raises EncoderError."""
+        """Open the device and start picamera2's thread, which `owns` recognizes from now on. Raises EncoderError."""
         try:
             self._encoder.start()
         except (OSError, RuntimeError, KeyError, ValueError) as error:
@@ -105,38 +107,38 @@ class V4l2Encoder:
     def encode(self, picture: Picture, *, key: bool) -> None:
         request = getattr(picture, "request", None)
         if request is None:
-            raise EncoderError("the board's encoder takes the camera's own buffers only")
+            raise EncoderError("the board's encoder accepts the camera's own buffers only")
         self._check()
         self._key_wanted |= key
         with self._lock:
             if len(self._pending) >= _MAX_IN_FLIGHT:
-                self._bear(picture)
+                self._check_stall(picture)
                 self.busy += 1
-                return  # a frame less, before the camera runs out of buffers
+                return  # drop a frame before the camera runs out of buffers
             self._pending.append((picture.number, picture.captured_at_us))
         if self._key_wanted:
             self._key_wanted = False
             self._encoder.force_key_frame()
-        held = getattr(request, "ref_count", None)
+        references = getattr(request, "ref_count", None)
         try:
             self._encoder.encode("main", request)
         except (OSError, RuntimeError, ValueError) as error:
-            # picamera2 acquires the request before the device refuses it, and does not release it.
-            if held is not None and request.ref_count > held:
+            # picamera2 acquires the request before the device rejects it, and does not release it.
+            if references is not None and request.ref_count > references:
                 request.release()
             raise EncoderError(f"the board's encoder failed: {system_text(error)}") from error
 
     def owns(self, thread: threading.Thread) -> bool:
-        """Say whether a thread is picamera2's for this encoder: its failure is raised at the next picture."""
+        """Return whether a thread is picamera2's for this encoder; its failure is raised at the next picture."""
         return thread is getattr(self._encoder, "thread", None)
 
     def close(self) -> None:
-        """Cut off the sink at once; the device, which may hang, is freed by a thread within a bounded time."""
+        """Detach the sink at once. A thread frees the device, which may hang, within a bounded time."""
         if self._closed:
             return
         self._closed = True
-        if self._sinking.acquire(timeout=_CLOSE_S):  # a unit that is being sent is sent first
-            self._sinking.release()
+        if self._sink_lock.acquire(timeout=_CLOSE_S):  # wait for a unit that is being sent
+            self._sink_lock.release()
         threading.Thread(target=self._shut_down, name="encoder-close", daemon=True).start()
 
     def _shut_down(self) -> None:
@@ -147,22 +149,22 @@ class V4l2Encoder:
         self._release_device()
 
     def _stop(self) -> None:
-        with contextlib.suppress(Exception):  # it has failed already: another failure is no news
+        with contextlib.suppress(Exception):  # it has failed already and was reported
             self._encoder.stop()
 
     def _release_requests(self) -> None:
-        """Give back the camera's buffers that picamera2's thread held when it ended, or holds while it hangs."""
-        held = getattr(self._encoder, "buf_frame", None)
-        while held is not None:
+        """Release the camera requests that picamera2's thread had when it ended, or has while it hangs."""
+        requests = getattr(self._encoder, "buf_frame", None)
+        while requests is not None:
             try:
-                request = held.get_nowait()
+                request = requests.get_nowait()
             except queue.Empty:
                 return
-            with contextlib.suppress(Exception):  # one that cannot be released keeps no other one
+            with contextlib.suppress(Exception):  # release the others too
                 request.release()
 
     def _release_device(self) -> None:
-        """Close what stop() leaves open if the device fails or hangs in it: else it is busy for every other user."""
+        """Close what stop() leaves open if it fails or hangs; otherwise the device stays busy for other programs."""
         mapped = list(getattr(self._encoder, "bufs", {}).values())
         for each in (*(buffer for buffer, _ in mapped), getattr(self._encoder, "vd", None)):
             with contextlib.suppress(OSError, ValueError, BufferError):
@@ -180,26 +182,26 @@ class V4l2Encoder:
             raise EncoderError(f"the board's encoder refuses {bitrate_bps} bit/s: {system_text(error)}") from error
         self._encoder.bitrate = bitrate_bps
 
-    def _bear(self, picture: Picture) -> None:
-        """Raise EncoderError once the encoder has kept pictures for too long."""
+    def _check_stall(self, picture: Picture) -> None:
+        """Raise EncoderError if the encoder has kept pictures for too long."""
         if picture.captured_at_us - self._pending[0][1] > _STALLED_US:
-            raise EncoderError("the board's encoder takes pictures, but has yielded none for a second")
+            raise EncoderError("the board's encoder has produced no output for a second")
 
     def _check(self) -> None:
         if self._failure is not None:
-            raise EncoderError(f"the board's encoder's thread failed: {type(self._failure).__name__}")
+            raise EncoderError(f"the thread of the board's encoder failed: {type(self._failure).__name__}")
         if not self._encoder.thread.is_alive():
-            raise EncoderError("the board's encoder's thread has ended")
+            raise EncoderError("the thread of the board's encoder has ended")
 
     def _on_unit(self, payload: bytes, *, key: bool, since_first_us: int) -> None:
         try:
             captured_at_us = monotonic_of_boottime_us((self._encoder.firsttimestamp + since_first_us) * 1000)
             with self._lock:
-                # A picture that the encoder made no unit of is left out here.
+                # Skip pictures for which the encoder produced no unit.
                 number, wanted_us = self._pending.popleft()
                 while self._pending and captured_at_us - wanted_us > _SAME_PICTURE_US:
                     number, wanted_us = self._pending.popleft()
-            with self._sinking:
+            with self._sink_lock:
                 if self._closed:
                     return
                 self._sink(

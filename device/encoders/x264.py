@@ -1,4 +1,4 @@
-"""H.264 in software, by libx264 through PyAV."""
+"""H.264 in software, with libx264 through PyAV."""
 
 from __future__ import annotations
 
@@ -19,25 +19,27 @@ if TYPE_CHECKING:
 
     from device.media.colour import Colour
 
-# x264's buffer, which bounds its bursts, at the bitrate in force when it was opened. Receivers hold back every picture
-# for as long as the largest one may need (libwebrtc: JitterEstimator). Measured on a film of 2.4 Mbit/s: with 15
-# pictures, which is half a second, the largest unit is of 79 kB and a viewer sees it 36 ms late; with 3, 30 and 29.
-_BUFFER_PICTURES, _BUFFER_MOST_S = 3, 0.5
-# With so small a buffer 0.91 to 0.94 of the bitrate is used; ordered so much more, 0.95 to 0.97.
-_ORDERED = 1.06
-# It cannot be changed in mid-stream: a key frame is the occasion for a new one. That takes 3 ms.
-_VBV_FITS = 1.25
+# The size of x264's VBV buffer, which limits bursts, at the bitrate with which the encoder was opened. Receivers delay
+# every picture by the time that the largest one needs (libwebrtc: JitterEstimator). Measured on a film of 2.4 Mbit/s:
+# with 15 pictures, which is half a second, the largest unit has 79 kB and a viewer's delay is 36 ms; with 3 pictures,
+# 30 kB and 29 ms.
+_BUFFER_PICTURES, _BUFFER_MAX_S = 3, 0.5
+# With such a small buffer x264 uses 0.91 to 0.94 of its bitrate. Set higher by this factor, it uses 0.95 to 0.97.
+_BITRATE_FACTOR = 1.06
+# The VBV size cannot change within a stream. If the bitrate differs by more than this factor, the next key frame starts
+# a new encoder, which takes 3 ms.
+_VBV_TOLERANCE = 1.25
 _OPTIONS = {
     "preset": "ultrafast",
     "tune": "zerolatency",
-    "profile": "baseline",  # with these presets also constrained baseline: what every viewer decodes
-    "forced-idr": "1",  # a key frame asked for must be one that a new viewer can begin with
-    "sc_threshold": "0",  # no key frames of its own choice; they burst
+    "profile": "baseline",  # with these presets also constrained baseline, which every viewer decodes
+    "forced-idr": "1",  # a requested key frame must be an IDR, so that a new viewer can decode from it
+    "sc_threshold": "0",  # no key frames at scene cuts: they cause bursts
 }
 
 
 class X264Encoder:
-    """One frame in, one access unit out, in the caller's thread. Pictures of another size are scaled to its own."""
+    """One frame in, one access unit out, in the caller's thread. Pictures are scaled to the encoder's size."""
 
     name = "x264"
 
@@ -59,20 +61,20 @@ class X264Encoder:
         self._keyframe_interval = round(keyframe_interval_s * self._rate)
         self._bitrate_max_bps = bitrate_max_bps
         self._opened_bps = self._bitrate_bps = min(bitrate_bps, bitrate_max_bps)
-        self._context = self._opened()
+        self._context = self._open()
         self._scaler = VideoReformatter()
         self._sink = sink
         self._frames = 0
         self.busy = 0
 
     def encode(self, picture: Picture, *, key: bool) -> None:
-        if key and not 1 / _VBV_FITS <= self._bitrate_bps / self._opened_bps <= _VBV_FITS:
-            self._context = self._opened()
-        with picture.mapped() as whole:
-            frame = self._fitting(whole)
+        if key and not 1 / _VBV_TOLERANCE <= self._bitrate_bps / self._opened_bps <= _VBV_TOLERANCE:
+            self._context = self._open()
+        with picture.mapped() as source:
+            frame = self._scaled(source)
             frame.pts = self._frames
             frame.time_base = self._context.time_base
-            # A decoded frame carries the type that it had in its file; x264 would take that for a wish.
+            # A decoded frame has the type that it had in its file; x264 would take that as a request.
             frame.pict_type = PictureType.I if key else PictureType.NONE
             self._frames += 1
             try:
@@ -91,25 +93,25 @@ class X264Encoder:
                 )
             )
 
-    def _fitting(self, frame: av.VideoFrame) -> av.VideoFrame:
+    def _scaled(self, frame: av.VideoFrame) -> av.VideoFrame:
         width, height = self._size
         if (frame.width, frame.height) == (width, height):
             return frame
-        # At a quarter of the size, with aliasing instead, the same picture takes two thirds more bits (measured).
+        # Without bilinear scaling, aliasing makes a picture at a quarter of the size two thirds larger (measured).
         return self._scaler.reformat(frame, width=width, height=height, interpolation=Interpolation.BILINEAR)
 
     def set_bitrate(self, bitrate_bps: int) -> None:
         self._bitrate_bps = min(bitrate_bps, self._bitrate_max_bps)
-        self._context.bit_rate = _ordered(self._bitrate_bps)
+        self._context.bit_rate = _x264_bitrate(self._bitrate_bps)
 
     def owns(self, thread: threading.Thread) -> bool:  # noqa: ARG002 - part of the interface
         """Return False: libx264 runs in the caller's thread."""
         return False
 
     def close(self) -> None:
-        """Do nothing: its memory goes with the object."""
+        """Do nothing: the memory is freed with the object."""
 
-    def _opened(self) -> VideoCodecContext:
+    def _open(self) -> VideoCodecContext:
         width, height = self._size
         try:
             context: VideoCodecContext = av.CodecContext.create("libx264", "w")
@@ -122,20 +124,20 @@ class X264Encoder:
             context.colorspace = self._colour.matrix
             context.color_primaries = self._colour.primaries
             context.color_trc = self._colour.transfer
-            # A later bit_rate takes effect only if the VBV came from these two options, and never goes above.
+            # A later bit_rate takes effect only if the VBV is set by these two options, and maxrate limits it.
             context.options = _OPTIONS | {
-                "maxrate": str(_ordered(self._bitrate_max_bps)),
-                "bufsize": str(int(self._bitrate_bps * min(_BUFFER_PICTURES / float(self._rate), _BUFFER_MOST_S))),
+                "maxrate": str(_x264_bitrate(self._bitrate_max_bps)),
+                "bufsize": str(int(self._bitrate_bps * min(_BUFFER_PICTURES / float(self._rate), _BUFFER_MAX_S))),
             }
-            # x264 follows a later bit_rate only in a stream that was opened with a constant one.
-            context.bit_rate = _ordered(self._bitrate_max_bps)
+            # x264 follows a later bit_rate only in a stream that was opened with a constant bitrate.
+            context.bit_rate = _x264_bitrate(self._bitrate_max_bps)
             context.open()
-            context.bit_rate = _ordered(self._bitrate_bps)
+            context.bit_rate = _x264_bitrate(self._bitrate_bps)
         except (av.error.FFmpegError, ValueError) as error:
-            raise EncoderError(f"x264 refuses {width}x{height} at {float(self._rate):g} fps") from error
+            raise EncoderError(f"x264 does not accept {width}x{height} at {float(self._rate):g} fps") from error
         self._opened_bps = self._bitrate_bps
         return context
 
 
-def _ordered(bitrate_bps: int) -> int:
-    return int(bitrate_bps * _ORDERED)
+def _x264_bitrate(bitrate_bps: int) -> int:
+    return int(bitrate_bps * _BITRATE_FACTOR)

@@ -1,1 +1,1 @@
-"""The daemon and its worker processes: the messages between them, the processes, and what keeps them running."""
+"""Worker processes: messages between them and the daemon, starting, supervising and ending them."""

@@ -1,6 +1,6 @@
-"""Messages on a byte stream: a fixed header and one payload each. Pure.
+"""Encodes messages as a fixed header and a payload each, and decodes them from a byte stream. Pure.
 
-Each process reads what the other wrote as foreign input: `Decoder` raises WireError for what is not a message.
+Each process treats the other's data as untrusted input: `Decoder` raises WireError for an invalid message.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _KEY = 1
 
 
 class Received(NamedTuple):
-    """A message, and the id of the request that it is or answers; 0 for all others."""
+    """A message. `request_id` is the id of a request or of the request that a reply answers; 0 for other messages."""
 
     message: Any
     request_id: int
 
 
 def encode(message: object, *, request_id: int = 0) -> bytes:
-    """Return header and payload. Raises WireError for a payload over the maximum of its type."""
+    """Return header and payload. Raises WireError for a payload above the maximum of its type."""
     spec = spec_of(type(message))
     wire = spec.encode(message)
     if len(wire.payload) > spec.max_payload_bytes:
@@ -51,14 +51,14 @@ def encode(message: object, *, request_id: int = 0) -> bytes:
 
 
 class Decoder:
-    """Cuts a stream of bytes into the messages of one direction; holds at most one unfinished message."""
+    """Splits a byte stream into the messages of one direction; buffers at most one incomplete message."""
 
     def __init__(self, direction: Direction) -> None:
         self._direction = direction
         self._pending = bytearray()
 
     def feed(self, data: bytes) -> Iterator[Received]:
-        """Yield each message that `data` completes. Raises WireError at the first that is invalid."""
+        """Yield each message that `data` completes. Raises WireError at the first invalid message."""
         self._pending += data
         position = 0
         try:

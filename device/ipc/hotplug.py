@@ -1,4 +1,4 @@
-"""Devices that come and go, by the names that the kernel gives them; looked at only while one is missed."""
+"""Detects newly connected cameras and sound cards, by their names in /dev and /sys. Polls only while one is absent."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NODES = ("video", "media")
 
 
 def present(root: Path = Path("/")) -> frozenset[str]:
-    """Return what there is of cameras and sound cards, a card with its number and name."""
+    """Return the names of the connected cameras and sound cards; a card's name includes its number and USB port."""
     found: set[str] = set()
     with contextlib.suppress(OSError):
         found |= {entry for entry in os.listdir(root / "dev") if entry.startswith(_NODES)}  # noqa: PTH208 - cheap
@@ -22,12 +22,12 @@ def present(root: Path = Path("/")) -> frozenset[str]:
     for card in (root / "sys/class/sound").glob("card*"):
         with contextlib.suppress(OSError):
             name = (card / "id").read_text(errors="replace").strip()
-            found.add(" ".join(filter(None, (card.name, name, _place(card)))))
+            found.add(" ".join(filter(None, (card.name, name, _port(card)))))
     return frozenset(found)
 
 
-def _place(card: Path) -> str:
-    """Return where a card is connected, such as a USB port: another place is another card."""
+def _port(card: Path) -> str:
+    """Return where a card is connected, such as its USB port; a card at another port is another card."""
     try:
         return os.path.basename((card / "device").readlink())  # noqa: PTH119
     except OSError:
@@ -35,12 +35,12 @@ def _place(card: Path) -> str:
 
 
 async def appearance(before: frozenset[str], *, within_s: float, root: Path = Path("/")) -> bool:
-    """Wait until something is there that was not before, or was gone meanwhile; say whether it came in time."""
-    give_up_at = asyncio.get_running_loop().time() + within_s
-    while (left_s := give_up_at - asyncio.get_running_loop().time()) > 0:
-        there = present(root)
-        if there - before:
+    """Wait for a device that is not in `before`, or that is connected again. Return False if there is none in time."""
+    deadline = asyncio.get_running_loop().time() + within_s
+    while (left_s := deadline - asyncio.get_running_loop().time()) > 0:
+        connected = present(root)
+        if connected - before:
             return True
-        before &= there
+        before &= connected
         await asyncio.sleep(min(LOOK_S, left_s))
     return False

@@ -18,7 +18,7 @@ _START_CODES = (b"\0\0\0\1", b"\0\0\1")
 @message(1, _TO_WORKER, max_payload_bytes=64 << 10)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraJob:
-    """What a camera worker captures. Sizes in pixels; `epoch_us` is the monotonic time at which files begin."""
+    """The settings of a camera worker. Sizes in pixels; `epoch_us` is the monotonic time at which files begin."""
 
     source: str
     width: int
@@ -40,7 +40,7 @@ class CameraJob:
 @message(2, _TO_WORKER, max_payload_bytes=64 << 10)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MicrophoneJob:
-    """What a microphone worker captures: 48 kHz, 1 or 2 channels; `epoch_us` as for the camera."""
+    """The settings of a microphone worker: 48 kHz, 1 or 2 channels; `epoch_us` as for the camera."""
 
     source: str
     device: str
@@ -56,7 +56,7 @@ Job = CameraJob | MicrophoneJob
 @message(3, _TO_DAEMON, max_payload_bytes=4 << 10)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """The reply to a request that returns nothing. `error` says why it was not carried out; empty: it was."""
+    """The reply to a request without a result. `error` is why it was not carried out; empty if it was."""
 
     error: str = ""
 
@@ -70,7 +70,7 @@ class ForceKeyFrame(Request[Done]):
 @message(5, _TO_WORKER, max_payload_bytes=4 << 10)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetKeyFramesOnly(Request[Done]):
-    """Send key frames only, or stop doing so: the SDK loses the first units after a publication."""
+    """Send key frames only, or all frames again. The SDK loses the first units after a publication."""
 
     enabled: bool
 
@@ -86,7 +86,7 @@ class SetBitrate(Request[Done]):
 @message(7, _TO_WORKER, max_payload_bytes=4 << 10)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetPictureLimits(Request[Done]):
-    """Keep pictures within a size, in pixels, and a rate."""
+    """Limit the size of pictures, in pixels, and their frame rate."""
 
     width: int
     height: int
@@ -96,7 +96,7 @@ class SetPictureLimits(Request[Done]):
 @message(8, _TO_WORKER, max_payload_bytes=4 << 10)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetPace(Request[Done]):
-    """Follow the daemon's clock: the source is faster by so many parts per million."""
+    """Correct the source's clock, which is faster than the daemon's by this many parts per million."""
 
     ppm: float
 
@@ -104,7 +104,7 @@ class SetPace(Request[Done]):
 @message(9, _TO_DAEMON, max_payload_bytes=16 << 10)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capturing:
-    """The source is open. What a kind of source does not have stays empty or 0."""
+    """The source is open. Fields that do not apply to a source are empty or 0."""
 
     source: str
     encoder: str = ""
@@ -130,7 +130,7 @@ class LogRecord:
 @message(11, _TO_DAEMON, max_payload_bytes=4 << 10)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Degraded:
-    """A source delivers, but something is wrong with it; an empty text: it has recovered."""
+    """A source delivers data, but is degraded. An empty text means that it has recovered."""
 
     text: str
 
@@ -138,7 +138,7 @@ class Degraded:
 @message(12, _TO_DAEMON, max_payload_bytes=16 << 10)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """The worker ends. `error` is the exception's type, `message` is for the log, `for_viewers` for everybody."""
+    """The worker ends. `error` is the exception's type, `message` is for the log, `for_viewers` is public."""
 
     error: str
     message: str
@@ -184,11 +184,11 @@ def _encode_block(block: Block) -> Wire:
 def _decode_block(wire: Wire) -> Block:
     _checked_time(wire)
     if not wire.payload or len(wire.payload) % 2:
-        raise WireError(f"a block of {len(wire.payload)} bytes holds no whole samples")
+        raise WireError(f"a block of {len(wire.payload)} bytes has incomplete samples")
     return Block(samples=wire.payload, captured_at_us=wire.captured_at_us)
 
 
-# A key frame of a noisy 2160p picture stays below 4 MiB.
+# A key frame of a noisy 2160p picture is smaller than 4 MiB.
 message(13, _TO_DAEMON, max_payload_bytes=4 << 20, encode=_encode_unit, decode=_decode_unit)(AccessUnit)
-# Half a second in stereo.
+# Half a second of stereo sound.
 message(14, _TO_DAEMON, max_payload_bytes=96 << 10, encode=_encode_block, decode=_decode_block)(Block)

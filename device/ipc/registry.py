@@ -1,7 +1,7 @@
-"""How a message type gets its wire form: a number, a direction, a maximum size and a codec.
+"""The registry of message types: each has a number, a direction, a maximum size and a codec.
 
-A message is a frozen dataclass. `@message(...)` registers it; `spec_of` and `spec_numbered` find it again. What arrives
-is foreign input: a payload that does not fit the fields of its type raises WireError.
+A message is a frozen dataclass. `@message(...)` registers it; `spec_of` and `spec_numbered` look it up. Received data
+is untrusted input: a payload that does not match the fields of its type raises WireError.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Direction(enum.Enum):
 
 
 class Wire(NamedTuple):
-    """The variable part of a framed message: what the header carries for its payload, and the payload.
+    """The variable part of a framed message: the payload, and the header fields that describe it.
 
     Sizes in pixels, the capture time in microseconds of CLOCK_MONOTONIC.
     """
@@ -74,7 +74,7 @@ def message(
 ) -> Callable[[type[MessageT]], type[MessageT]]:
     """Register a dataclass as a message. Without `encode` and `decode` its payload is a JSON object of its fields.
 
-    Raises ValueError for a number or a type that is registered already.
+    Raises ValueError if the number or the type is registered already.
     """
 
     def registered(cls: type[MessageT]) -> type[MessageT]:
@@ -95,17 +95,17 @@ def message(
 
 
 def spec_of(cls: type[MessageT]) -> Spec[MessageT]:
-    """Return how a message type goes over the wire. Raises KeyError for a type that is not registered."""
+    """Return the spec of a message type. Raises KeyError for a type that is not registered."""
     return _BY_TYPE[cls]
 
 
 def spec_numbered(number: int) -> Spec[Any] | None:
-    """Return the message type with this number on the wire, if there is one."""
+    """Return the spec with this message number, if there is one."""
     return _BY_NUMBER.get(number)
 
 
 def registered() -> tuple[Spec[Any], ...]:
-    """Return every message, in the order of the numbers."""
+    """Return every spec, in the order of the numbers."""
     return tuple(_BY_NUMBER[number] for number in sorted(_BY_NUMBER))
 
 
@@ -128,7 +128,7 @@ class _Json:
         if not isinstance(value, dict):
             raise WireError(f"a {self._cls.__name__} message holds no JSON object")
         if not self._hints:
-            known = typing.get_type_hints(self._cls)  # not when the class is made: its module is not complete then
+            known = typing.get_type_hints(self._cls)  # not in the decorator: the module is incomplete then
             self._hints = {each.name: known[each.name] for each in fields(self._cls)}
         if value.keys() - self._hints.keys():
             raise WireError(f"a {self._cls.__name__} message has unknown fields")

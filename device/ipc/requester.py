@@ -23,7 +23,7 @@ _MAX_ERROR = 2000
 
 
 class Requester:
-    """The requests to one worker, over all of its runs. `worker` is the run that can be asked; None between them."""
+    """The requests to one worker, across its restarts. `_worker` is the running process; None while none runs."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -32,21 +32,21 @@ class Requester:
         self._replies: dict[int, asyncio.Future[Any]] = {}
 
     def begin(self, worker: WorkerProcess) -> None:
-        """Ask this worker from now on."""
+        """Send requests to this worker from now on."""
         self.end()
         self._worker = worker
 
     def end(self) -> None:
-        """Forget all requests: their worker has ended."""
+        """Fail all pending requests, because their worker has ended."""
         self._worker = None
         self._pending.clear()
         for request_id in tuple(self._replies):
             self._fail(request_id, f"the {self._name} worker has ended")
 
     def post(self, request: Request[Any]) -> int:
-        """Send a request without waiting for its reply; a missing reply is logged. Return its id.
+        """Send a request without waiting for its reply, and return its id. A missing reply is logged.
 
-        Without a worker, or if it reads nothing, the request is dropped: return 0.
+        If there is no worker, or if it does not read its socket, drop the request and return 0.
         """
         name = type(request).__name__
         request_id = self._pending.add(name, time.monotonic())
@@ -59,7 +59,7 @@ class Requester:
     async def request(self, request: Request[ReplyT]) -> ReplyT:
         """Send a request and return its reply. Raises WorkerRequestError if there is none, or if the worker refuses."""
         if not (request_id := self.post(request)):
-            raise WorkerRequestError(f"the {self._name} worker cannot be asked now ({type(request).__name__})")
+            raise WorkerRequestError(f"the {self._name} worker cannot take a request now ({type(request).__name__})")
         reply: asyncio.Future[ReplyT] = asyncio.get_running_loop().create_future()
         self._replies[request_id] = reply
         try:
@@ -68,11 +68,11 @@ class Requester:
             self._replies.pop(request_id, None)
 
     def ready(self, now: float) -> None:
-        """Note that the worker captures: its time to answer runs from now on."""
+        """Start the reply timeout of the requests that were sent while the worker started."""
         self._pending.ready(now)
 
     def replied(self, request_id: int, reply: Done) -> None:
-        """Take a reply of the worker."""
+        """Handle a reply of the worker."""
         name = self._pending.answered(request_id)
         if reply.error:
             error = redacted(reply.error)[:_MAX_ERROR]
@@ -82,7 +82,7 @@ class Requester:
             future.set_result(reply)
 
     def give_up_overdue(self, now: float) -> None:
-        """Log the requests that were not answered in time, and raise an error where their replies are awaited."""
+        """Log the requests that were not answered in time, and fail those whose reply is awaited."""
         for request_id, name in self._pending.overdue(now).items():
             log.warning("worker.request_unanswered", worker=self._name, request=name)
             self._fail(request_id, f"the {self._name} worker has not answered {name}")

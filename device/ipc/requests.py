@@ -1,4 +1,4 @@
-"""The requests of one worker that wait for their reply. Pure: the caller brings the time, in seconds."""
+"""The pending requests of one worker. Pure: the caller supplies the time, in seconds."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ REPLY_WITHIN_S = 2.0
 
 @dataclass(slots=True)
 class PendingRequests:
-    """Numbers requests and says which of them stay unanswered.
+    """Assigns ids to requests and finds those that are not answered in time.
 
-    While the worker still starts its time does not run: a small board imports for seconds.
+    The timeout does not run while the worker starts: on a small board that takes seconds.
     """
 
     _names: dict[int, tuple[str, float]] = field(default_factory=dict, init=False)
@@ -19,28 +19,28 @@ class PendingRequests:
     _ready_at: float | None = field(default=None, init=False)
 
     def clear(self) -> list[str]:
-        """Forget all requests, because their worker has ended; return their names."""
+        """Remove all requests, because their worker has ended; return their names."""
         names = [name for name, _ in self._names.values()]
         self._names.clear()
         self._ready_at = None
         return names
 
     def ready(self, now: float) -> None:
-        """Note that the worker captures: it answers from now on."""
+        """Record that the worker captures, and answers requests from now on."""
         self._ready_at = now if self._ready_at is None else self._ready_at
 
     def add(self, name: str, now: float) -> int:
-        """Note a request that was sent; return its id, which is never 0."""
+        """Add a request and return its id, which is never 0."""
         self._next_id = self._next_id % 0xFFFFFFFF + 1
         self._names[self._next_id] = (name, now)
         return self._next_id
 
     def answered(self, request_id: int) -> str:
-        """Note a reply; return the name of the request, empty if none waits under this id."""
+        """Remove an answered request and return its name; empty if no request has this id."""
         return self._names.pop(request_id, ("", 0.0))[0]
 
     def overdue(self, now: float) -> dict[int, str]:
-        """Return by id the names of the requests that nobody answered in time, and forget them."""
+        """Remove the requests that were not answered in time, and return their names by id."""
         if self._ready_at is None:
             return {}
         late = {

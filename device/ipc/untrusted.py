@@ -1,4 +1,4 @@
-"""What a worker claims in its messages: untrusted input. Pure."""
+"""Checks values in a worker's messages, which are untrusted input. Pure."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any
 
 from device.redaction import redacted
 
-_LEAST_FPS, _MOST_FPS = 0.1, 1e6
+_MIN_FPS, _MAX_FPS = 0.1, 1e6
 _MAX_FIELD, _MAX_NAME, _MAX_ITEMS, _MAX_DEPTH = 2000, 64, 50, 3
-_OUR_NAMES = frozenset(
+_RESERVED_NAMES = frozenset(
     (
         *("worker", "event", "level", "time", "logger", "exc_info", "stack_info", "exception", "stack"),
         *("self", "args", "positional_args", "extra"),
@@ -18,13 +18,13 @@ _OUR_NAMES = frozenset(
 
 def possible_fps(fps: float) -> float:
     """Return the rate of pictures that a source claims; infinite if the claim is impossible."""
-    return max(fps, _LEAST_FPS) if 0 < fps < _MOST_FPS else float("inf")
+    return max(fps, _MIN_FPS) if 0 < fps < _MAX_FPS else float("inf")
 
 
 def safe_fields(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return a worker's fields, bounded, under names that cannot collide with ours or structlog's."""
+    """Return the fields of a worker's log record, bounded, and without names that structlog or we use."""
     return {
-        (f"{key}_" if key in _OUR_NAMES or key.startswith("_") else key)[:_MAX_NAME]: _bounded(value, _MAX_DEPTH)
+        (f"{key}_" if key in _RESERVED_NAMES or key.startswith("_") else key)[:_MAX_NAME]: _bounded(value, _MAX_DEPTH)
         for key, value in list(fields.items())[:_MAX_ITEMS]
     }
 

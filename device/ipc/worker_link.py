@@ -1,4 +1,4 @@
-"""A worker's end of the socket: blocking sends in the capture thread, requests read by a thread of its own."""
+"""The worker's end of the socket: the capture thread sends and may block, another thread reads requests."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from device.media.picture import AccessUnit
 
-# A second of video would hide in the default buffer: what the daemon does not take must cost frames, not time.
+# The default buffer holds a second of video. With a small one a slow daemon loses frames instead of adding latency.
 SEND_BUFFER_BYTES = 32 << 10
 _MAX_REQUESTS = 64
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -32,14 +32,14 @@ _RESERVE_BYTES = 1 << 20
 
 
 class WorkerLink:
-    """The socket to the daemon. When the daemon goes, so does this process, at once."""
+    """The socket to the daemon. This process exits at once when the daemon closes it."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
         self._sending = threading.Lock()
-        # Who reports the failure of a thread itself, so that it does not end the worker.
+        # Returns whether a thread's owner reports its failure itself; other failures end the worker.
         self.thread_owner: Callable[[threading.Thread], bool] = lambda _thread: False
-        self._reserve = bytes(_RESERVE_BYTES)  # never touched, so it takes addresses only
+        self._reserve = bytes(_RESERVE_BYTES)  # address space only, because it is never written
         self._decoder = Decoder(Direction.TO_WORKER)
         self._requests: queue.Queue[Received] = queue.Queue(_MAX_REQUESTS)
         self.job = self._receive_job()
@@ -65,15 +65,15 @@ class WorkerLink:
         self.send(LogRecord(level=level, event=event, fields=fields))
 
     def degraded(self, text: str) -> None:
-        """Report that a source delivers, but is degraded; an empty text: it has recovered."""
+        """Report that a source delivers but is degraded; an empty text means that it has recovered."""
         self.send(Degraded(text=text))
 
     def reply(self, request: Received, error: str = "") -> None:
         self.send(Done(error=error), request_id=request.request_id)
 
     def failed(self, error: BaseException) -> NoReturn:
-        """Say why, and end at once: a library's thread or exit handler may hang, with the device in its hands."""
-        self._reserve = b""  # for what it takes to say that memory is exhausted
+        """Report an error and exit at once: a library's thread or exit handler may hang and keep the device."""
+        self._reserve = b""  # frees memory for the report if memory is exhausted
         try:
             message, for_viewers = _described(error)
             self.send(Failed(error=type(error).__name__, message=message, for_viewers=for_viewers))
@@ -81,16 +81,16 @@ class WorkerLink:
             os._exit(1)
 
     def send(self, message: object, *, request_id: int = 0) -> None:
-        """Hand one message to the kernel; waits while the daemon is slow."""
+        """Write one message to the socket; blocks while the daemon is slow."""
         data = encode(message, request_id=request_id)
         with self._sending:
             try:
                 self._socket.sendall(data)
             except OSError:
-                _vanish()
+                _exit_at_once()
 
     def requests(self) -> list[Received]:
-        """Return the requests that came since the last call; never waits."""
+        """Return the requests received since the last call, without blocking."""
         found = []
         with contextlib.suppress(queue.Empty):
             while True:
@@ -111,23 +111,24 @@ class WorkerLink:
             except OSError:
                 data = b""
             if not data:
-                _vanish()
+                _exit_at_once()
             yield from self._decoder.feed(data)
 
     def _read_requests(self) -> None:
         try:
             for received in self._messages():
                 if not isinstance(received.message, Request):
-                    raise WireError("a job comes once only")  # noqa: TRY301
+                    raise WireError("a second job is not allowed")  # noqa: TRY301
                 self._requests.put(received)
-        except BaseException as error:  # a thread's exception would pass unseen  # noqa: BLE001
+        except BaseException as error:  # a thread's exception would not be reported otherwise  # noqa: BLE001
             self.failed(error)
 
 
 def _described(error: BaseException) -> tuple[str, str]:
-    """Return what operators and viewers read of an error. The text of a library's exception may hold anything.
+    """Return the texts of an error for operators and for viewers.
 
-    An error that nobody foresaw goes to standard error with its traceback, which the daemon logs at debug level.
+    The text of a library's exception is not used, because it may contain secrets. An unexpected error is written with
+    its traceback to standard error, which the daemon logs at debug level.
     """
     if isinstance(error, MemoryError):
         return "memory is exhausted", "memory is exhausted"
@@ -141,12 +142,12 @@ def _described(error: BaseException) -> tuple[str, str]:
 
 
 def serve(capture: Callable[[WorkerLink], None]) -> int:
-    """Run a worker's capture until the daemon goes; tell the daemon of whatever ends it before."""
-    _settle_in()
+    """Run a worker's capture until the daemon closes the socket; report to the daemon whatever ends it before."""
+    _bind_to_daemon()
     link = WorkerLink.of_file_descriptor(int(sys.argv[1]))
 
     def on_thread_failure(failure: threading.ExceptHookArgs) -> None:
-        # picamera2 and its encoders work in threads, whose exceptions would pass unseen.
+        # picamera2 and its encoders run threads, whose exceptions would not be reported otherwise.
         if failure.thread is not None and link.thread_owner(failure.thread):
             return
         name = failure.thread.name if failure.thread else "a thread"
@@ -158,19 +159,19 @@ def serve(capture: Callable[[WorkerLink], None]) -> int:
     threading.excepthook = on_thread_failure
     try:
         capture(link)
-    except Exception as error:  # the daemon must hear of whatever ends this process  # noqa: BLE001
+    except Exception as error:  # report whatever ends this process  # noqa: BLE001
         link.failed(error)
     link.failed(SourceError("the source has ended"))
 
 
-def _settle_in() -> None:
-    """Live and die with the daemon: in every way that it can die, and with nothing that is meant for it."""
+def _bind_to_daemon() -> None:
+    """Ignore the signals that are meant for the daemon, and end this process when the daemon ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _vanish() -> None:
-    # Not sys.exit(): a camera's stop() may hang, and an exit in a thread ends nothing.
+def _exit_at_once() -> None:
+    # Not sys.exit(): a camera's stop() may hang, and in a thread sys.exit() does not end the process.
     sys.stderr.flush()
     os._exit(0)

@@ -1,4 +1,4 @@
-"""One worker process: spawned, spoken with over a socketpair, and ended in a bounded time."""
+"""Runs one worker process: starts it, exchanges messages over a socketpair, ends it within a bounded time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-_ASK_S = 0.4  # a worker ends within milliseconds of end-of-file on its socket, unless its device hangs
+_CLOSE_S = 0.4  # a worker exits within milliseconds of end-of-file on its socket, unless its device hangs
 _UNKILLABLE = "it hangs in the kernel: needs a reboot (docs/troubleshooting.md)"
 _MAX_STDERR_LINE = 1 << 10
 _MAX_LAST_WORDS, _MAX_NAME = 2000, 64
@@ -33,21 +33,21 @@ _MAX_UNHANDLED = 100  # in a row: 3 s of pictures
 
 
 class WorkerProcess(asyncio.Protocol):
-    """A running worker. `on_message` is called once per message, on the loop, and must not block."""
+    """A running worker. `on_message` is called in the event loop for each message, and must not block."""
 
     def __init__(self, *, name: str, on_message: Callable[[Received], None]) -> None:
         self.name = name
         self.gone: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.last_words = ""
-        self.for_viewers = ""  # why it ended, in words that everybody may read
-        self.failure = ""  # the type of the error that ended it, if it could say so
+        self.for_viewers = ""  # why it ended, as a public text
+        self.failure = ""  # the type of the error that ended it, if the worker reported one
         self._on_message = on_message
         self._unhandled = self._unhandled_in_a_row = 0
         self._decoder = Decoder(Direction.TO_DAEMON)
         self._transport: asyncio.Transport | None = None
 
     def send(self, message: object, *, request_id: int = 0) -> bool:
-        """Send one message; say whether it could be taken. A worker that does not read gets no more."""
+        """Send one message; return False if it was dropped because the worker has ended or does not read."""
         if self._transport is None or self._transport.is_closing():
             return False
         if self._transport.get_write_buffer_size() > _MAX_UNSENT_BYTES:
@@ -81,7 +81,7 @@ class WorkerProcess(asyncio.Protocol):
         )
 
     def _handle(self, received: Received) -> None:
-        """Pass a message on. An error in that is the daemon's own: the worker goes on, and the message is dropped."""
+        """Handle a message. An error in the handler is the daemon's own: the message is dropped, the worker goes on."""
         try:
             self._on_message(received)
         except WireError:
@@ -98,7 +98,7 @@ class WorkerProcess(asyncio.Protocol):
             self._unhandled_in_a_row = 0
 
     def _give_up(self, error: InternalError) -> None:
-        """End the daemon through its supervisor: it only gets worse."""
+        """Raise an error in the supervisor, which ends the daemon: it can no longer handle messages."""
         if not self.gone.done():
             self.gone.set_exception(error)
         self.hang_up()
@@ -107,14 +107,14 @@ class WorkerProcess(asyncio.Protocol):
         self.lost("")
 
     def lost(self, why: str, *, for_viewers: str = "") -> None:
-        """Declare this worker gone; the first reason counts. Empty: how the process ended says more."""
+        """Record that this worker is lost, and why; the first reason counts. Empty: the exit status is the reason."""
         if not self.gone.done():
             self.for_viewers = for_viewers or why
             self.gone.set_result(why)
         self.hang_up()
 
     def hang_up(self) -> None:
-        """Close the socket, which asks the worker to end; nothing more is heard of it."""
+        """Close the socket, which makes the worker exit; no further messages are received."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -184,16 +184,16 @@ async def _ended(
         child.last_words = child.for_viewers = _UNKILLABLE
     elif gone and child.gone.exception() is None and not child.gone.result():
         crashed = code is not None and code > 0  # by Python itself, which says why on its last line
-        child.for_viewers = _in_words(code)
+        child.for_viewers = _exit_text(code)
         child.last_words = (await _last_line(stderr) if crashed else "") or child.for_viewers
     stderr.cancel()
     log.debug("worker.ended", worker=child.name, pid=process.pid, exit=code)
 
 
 async def _exit_code(process: asyncio.subprocess.Process) -> int | None:
-    # Closing the socket was the request to end.
+    # The socket is closed already.
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_ASK_S):
+        async with asyncio.timeout(_CLOSE_S):
             return await process.wait()
     code = await killed(process)
     if code is None:
@@ -202,13 +202,13 @@ async def _exit_code(process: asyncio.subprocess.Process) -> int | None:
 
 
 async def _relay_stderr(process: asyncio.subprocess.Process, name: str) -> str:
-    """Send what a worker and its libraries write to file descriptor 2 to the debug log; return the last line."""
+    """Log what a worker and its libraries write to file descriptor 2, at debug level; return the last line."""
     assert process.stderr is not None
     last = ""
     while True:
         try:
             line = await process.stderr.readline()
-        except ValueError:  # a line beyond the reader's limit; it has been dropped
+        except ValueError:  # a line above the reader's limit; the reader has dropped it
             continue
         if not line:
             return last
@@ -221,7 +221,7 @@ async def _last_line(stderr: asyncio.Task[str]) -> str:
     return stderr.result() if done else ""
 
 
-def _in_words(code: int | None) -> str:
+def _exit_text(code: int | None) -> str:
     if code is None:
         return _UNKILLABLE
     if code < 0:

@@ -1,1 +1,1 @@
-"""Signals, the service manager, and deadlines of the daemon's parts."""
+"""Signals, the service manager, and the deadlines of the daemon's parts."""

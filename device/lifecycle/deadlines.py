@@ -1,14 +1,14 @@
 """Deadlines of the daemon's parts. Pure: the caller supplies the time, in seconds.
 
-Each part extends its deadline at each step. A part that misses its deadline hangs: the process is ended then, by the
-service manager's watchdog or by `enforcer`.
+Each part extends its deadline at each step. A part that misses its deadline hangs; then the service manager's watchdog
+or `enforcer` ends the process.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-_LONGEST_S = 120.0
+_MAX_S = 120.0
 
 
 @dataclass(slots=True)
@@ -19,9 +19,9 @@ class Deadlines:
 
     def give(self, name: str, *, now: float, within_s: float) -> None:
         """Extend the deadline of a part; by 120 s at most."""
-        self._due_at[name] = now + min(within_s, _LONGEST_S)
+        self._due_at[name] = now + min(within_s, _MAX_S)
 
     def missed(self, now: float) -> list[str]:
         """Return the names of the parts that have missed their deadline."""
-        # A copy: the enforcer's thread asks while the event loop adds parts.
+        # A copy, because the enforcer's thread calls this while the event loop adds parts.
         return [name for name, due_at in self._due_at.copy().items() if now > due_at]

@@ -1,6 +1,6 @@
-"""Ends this process when it hangs and no service manager's watchdog would: exit 70, to be started again.
+"""Ends this process with exit code 70 if it hangs and no service manager's watchdog does that.
 
-A thread of its own, because a blocked event loop cannot look after itself.
+It runs in a thread, because a blocked event loop cannot check itself.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-# As long as the unit's WatchdogSec: what is late by less has been seen on loaded machines.
+# Equal to the unit's WatchdogSec: on loaded machines parts are late by less than that.
 GRACE_S = 30.0
-_LOOK_S = 1.0
-# A look that is late by more says that this process did not run: it was stopped, or the machine slept.
+_INTERVAL_S = 1.0
+# If a check is later than this, the process did not run: it was stopped, or the machine was suspended.
 _PAUSED_S = 5.0
-_LAST_WORDS_S = 2.0  # to write one log line, which may hang as well
+_LOG_S = 2.0  # the time to write one log line, which may hang as well
 
 
 @dataclass(slots=True, kw_only=True)
 class Overdue:
-    """Decides when to end the process. Pure: the caller brings the time, in seconds, and the parts that are late."""
+    """Decides when to end the process. Pure: the caller supplies the time, in seconds, and the late parts."""
 
     grace_s: float
     _since: float | None = field(default=None, init=False)
-    _looked_at: float | None = field(default=None, init=False)
+    _checked_at: float | None = field(default=None, init=False)
 
-    def looked(self, now: float, late: Sequence[str]) -> bool:
-        """Note one look; say whether some part has been late for the whole of the grace period."""
-        paused = self._looked_at is not None and now - self._looked_at > _PAUSED_S
-        self._looked_at = now
+    def check(self, now: float, late: Sequence[str]) -> bool:
+        """Return whether some part has been late at every check for the whole grace period."""
+        paused = self._checked_at is not None and now - self._checked_at > _PAUSED_S
+        self._checked_at = now
         if not late:
             self._since = None
             return False
@@ -53,14 +53,14 @@ class Overdue:
 
 @contextmanager
 def enforcing(deadlines: Deadlines) -> Iterator[None]:
-    """Watch the deadlines of all parts, the event loop's among them, for as long as the context lasts."""
+    """Watch the deadlines of all parts, including the event loop's, while the context lasts."""
     ended = threading.Event()
 
     def watch() -> None:
         overdue = Overdue(grace_s=GRACE_S)
-        while not ended.wait(_LOOK_S):
+        while not ended.wait(_INTERVAL_S):
             late = deadlines.missed(time.monotonic())
-            if overdue.looked(time.monotonic(), late):
+            if overdue.check(time.monotonic(), late):
                 _end(late)
 
     threading.Thread(target=watch, name="deadlines", daemon=True).start()
@@ -71,10 +71,10 @@ def enforcing(deadlines: Deadlines) -> Iterator[None]:
 
 
 def _end(late: Sequence[str]) -> None:
-    def say() -> None:
-        log.critical("daemon.hangs", parts=list(late), hint="this process ends now (exit 70): have it started again")
+    def report() -> None:
+        log.critical("daemon.hangs", parts=list(late), hint="this process ends now (exit 70); restart it")
 
-    words = threading.Thread(target=say, name="last-words", daemon=True)
-    words.start()
-    words.join(_LAST_WORDS_S)
+    reporter = threading.Thread(target=report, name="report-hang", daemon=True)
+    reporter.start()
+    reporter.join(_LOG_S)
     os._exit(ExitCode.INTERNAL)

@@ -1,4 +1,4 @@
-"""systemd's notification protocol (sd_notify(3)): READY, STATUS, WATCHDOG. Silent where nobody listens."""
+"""systemd's notification protocol (sd_notify(3)): READY, STATUS, WATCHDOG. Does nothing without a service manager."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _US = 1_000_000
-_LOOK_S = 10.0
+_INTERVAL_S = 10.0
 EVENT_LOOP = "event loop"
-_LOOP_DUE_S = 5.0  # beside the time that it sleeps
-_PINGS_PER_TIMEOUT = 3  # sd_watchdog_enabled(3) asks for two at least
+_LOOP_DUE_S = 5.0  # in addition to its sleep
+_PINGS_PER_TIMEOUT = 3  # sd_watchdog_enabled(3) recommends at least two
 
 
 class Notifier:
@@ -53,21 +53,20 @@ class Notifier:
         self._send("STOPPING=1")
 
     def status(self, text: str) -> None:
-        """Say in one line how the service is."""
+        """Set the service's status line."""
         line = text.replace("\n", " ")
         if line != self._status:
             self._status = line
             self._send(f"STATUS={line}")
 
     async def keep_alive(self, deadlines: Deadlines) -> None:
-        """Ping the watchdog from the event loop, for ever, as long as each part meets its deadline.
+        """Ping the watchdog from the event loop while each part meets its deadline.
 
-        A loop that is blocked pings no more, and neither does one in which a part hangs: the manager ends the
-        process then.
+        If the loop is blocked or a part hangs, the pings stop and the service manager ends the process.
         """
         silent = False
         while True:
-            wait_s = self._watchdog_s / _PINGS_PER_TIMEOUT if self.watched else _LOOK_S
+            wait_s = self._watchdog_s / _PINGS_PER_TIMEOUT if self.watched else _INTERVAL_S
             deadlines.give(EVENT_LOOP, now=time.monotonic(), within_s=wait_s + _LOOP_DUE_S)
             missed = deadlines.missed(time.monotonic())
             if missed and not silent and self.watched:

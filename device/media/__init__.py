@@ -1,1 +1,1 @@
-"""Pictures and sound as they pass from sources through encoders: plain data, which knows nobody."""
+"""Pictures and sound between sources, encoders and messages: plain data without dependencies."""

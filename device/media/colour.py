@@ -1,4 +1,4 @@
-"""How numbers mean colours. Untagged, a browser guesses, and is up to 39 of 255 off."""
+"""Colour spaces. For a stream without a colour description a browser guesses, and is wrong by up to 39 of 255."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 _HD_LINES = 720
-# libcamera::ColorSpace's names; "Raw" primaries and no encoding at all are what it says of other than YUV.
+# Names of libcamera::ColorSpace. Formats other than YUV have "Raw" primaries and no encoding, which are not listed.
 _PRIMARIES = {"Smpte170m": 6, "Rec709": 1, "Rec2020": 9}
 _TRANSFERS = {"Linear": 8, "Srgb": 13, "Rec709": 1}
 _MATRICES = {"Rec601": 6, "Rec709": 1, "Rec2020": 9}
@@ -27,23 +27,23 @@ BT601 = Colour(primaries=6, transfer=6, matrix=6, range=1)  # SMPTE 170M
 BT709 = Colour(primaries=1, transfer=1, matrix=1, range=1)
 
 
-def customary(height: int) -> Colour:
-    """Return what a picture of this height has unless it says otherwise."""
+def default_colour(height: int) -> Colour:
+    """Return the colour space that a picture of this height has by convention."""
     return BT709 if height >= _HD_LINES else BT601
 
 
 def of_libcamera(space: Any, *, height: int) -> Colour:
-    """Return what libcamera's ColorSpace says, and what is customary for all that it leaves open; None says nothing."""
-    guess = customary(height)
+    """Return the colour of libcamera's ColorSpace; unknown parts, or all parts for None, come from `default_colour`."""
+    default = default_colour(height)
     if space is None:
-        return guess
-    primaries = _PRIMARIES.get(space.primaries.name, guess.primaries)
-    transfer = _TRANSFERS.get(space.transferFunction.name, guess.transfer)
+        return default
+    primaries = _PRIMARIES.get(space.primaries.name, default.primaries)
+    transfer = _TRANSFERS.get(space.transferFunction.name, default.transfer)
     if (primaries, transfer) == (BT601.primaries, BT709.transfer):
-        transfer = BT601.transfer  # the same curve, under the name that goes with these primaries
+        transfer = BT601.transfer  # the same curve, by the name that belongs to these primaries
     return Colour(
         primaries=primaries,
         transfer=transfer,
-        matrix=_MATRICES.get(space.ycbcrEncoding.name, guess.matrix),
-        range=_RANGES.get(space.range.name, guess.range),
+        matrix=_MATRICES.get(space.ycbcrEncoding.name, default.matrix),
+        range=_RANGES.get(space.range.name, default.range),
     )

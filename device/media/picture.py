@@ -1,4 +1,4 @@
-"""A picture before and after the encoder."""
+"""Pictures before the encoder, and access units after it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class Picture(Protocol):
     @property
     def captured_at_us(self) -> int: ...
     def mapped(self) -> AbstractContextManager[av.VideoFrame]:
-        """Return the frame as PyAV sees it; valid inside the context only."""
+        """Return the frame as a PyAV frame, which is valid inside the context only."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FramePicture:
-    """A picture in ordinary memory, as files and the test pattern make it."""
+    """A picture in ordinary memory, from a file or the test pattern."""
 
     frame: av.VideoFrame
     number: int

@@ -1,1 +1,1 @@
-"""Whether there is a way to the server, and whether the server is there."""
+"""Connections to the server: probing, name resolution, proxies, TLS, and the device's own link."""

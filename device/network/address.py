@@ -1,4 +1,4 @@
-"""What a room's URL says about HTTP: where to connect, and what to ask. Pure."""
+"""Derives HTTP URLs, hosts and paths from a room's URL. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HOST = re.compile(r"[\w.:-]{1,253}")
 
 
 def base_of(url: str) -> str:
-    """Return where a LiveKit server answers HTTP: the room's URL as http:// or https://, with a slash at its end."""
+    """Return the base URL of a LiveKit server's HTTP API: the room's URL as http:// or https://, ending in a slash."""
     parts = urlsplit(url)
     return f"{_HTTP[parts.scheme]}://{parts.netloc}{parts.path.rstrip('/')}/"
 
@@ -32,7 +32,7 @@ def host_and_port(host: str, port: int) -> str:
 
 
 def host_header(url: SplitResult) -> str:
-    """Return the value of Host: the port only where it is not the scheme's own."""
+    """Return the value of the Host header; it has a port only if that is not the scheme's default."""
     host, port = target_of(url)
     if port != PORTS[url.scheme]:
         return host_and_port(host, port)
@@ -40,14 +40,14 @@ def host_header(url: SplitResult) -> str:
 
 
 def request_path(url: SplitResult) -> str:
-    """Return the path as a request holds it, percent-encoded where it has to be."""
+    """Return the path for the request line, percent-encoded."""
     return quote(url.path or "/", safe="/%:@!$&'()*+,;=~-._")
 
 
 def redirect_target(url: str, location: str | None, *, websocket: bool) -> str:
-    """Return where a redirect leads: scheme, host and port alone, as ws:// or wss:// for a room; empty if it says none.
+    """Return the scheme, host and port of a redirect's target, as ws:// or wss:// for a room; empty if it has none.
 
-    The rest of it may hold what is not for a log.
+    The rest of the target is left out, because it may contain secrets.
     """
     try:
         target = urlsplit(urljoin(url, location or ""))

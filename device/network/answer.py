@@ -1,4 +1,4 @@
-"""What an HTTP answer says about a LiveKit server. Pure, apart from reading the answer."""
+"""Reads HTTP responses and decides whether they come from a LiveKit server. Pure, apart from reading."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _MAX_HEAD_BYTES = 16 << 10
 _START_BYTES = 512
 _TLS_RECORD = b"\x15\x03"  # an alert: RFC 8446, 5.1
 _WANTS_TLS = re.compile(rb"(?i)https (server|port)|ssl-enabled")  # Go, nginx; Apache
-# LiveKit's own answer without a token is 401. Others may come from a gateway before it that knows of WebSocket only, or
-# limits requests; a site without LiveKit gives 404, or 200 and a page.
-_OF_A_SERVER = frozenset({400, 401, 403, 405, 426, 429})
+# LiveKit answers 401 to a request without a token. The others may come from a gateway in front of it that accepts only
+# WebSocket, or limits requests. A web site without LiveKit answers 404, or 200 with a page.
+_LIVEKIT_STATUSES = frozenset({400, 401, 403, 405, 426, 429})
 _PASSWORD = ("basic", "digest", "negotiate", "ntlm")
 
 
 class NotHTTPError(Exception):
-    """What came is no HTTP; `tls` where it is TLS."""
+    """The response is not HTTP; `tls` is set if it is TLS."""
 
     def __init__(self, *, tls: bool = False) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class NotHTTPError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One answer to one GET of `url`; `start` is the beginning of its body."""
+    """The response to a GET of `url`; `start` is the beginning of its body."""
 
     url: str
     status: int
@@ -45,7 +45,7 @@ class Answer:
 
     @property
     def is_livekit(self) -> bool:
-        """Say whether this is LiveKit's own answer to GET / (200, "OK")."""
+        """Return whether this is LiveKit's response to GET / (200, "OK")."""
         return self.status == HTTPStatus.OK and self.start.strip() == b"OK"
 
     @property
@@ -83,7 +83,7 @@ async def _head(reader: asyncio.StreamReader) -> bytes:
 
 
 async def _start(reader: asyncio.StreamReader, answer: http.client.HTTPResponse) -> bytes:
-    """Return the first bytes of the body; all of a short one, if it says how long it is."""
+    """Return the first bytes of the body; the whole body if it is short and its length is declared."""
     size = answer.length
     if answer.getheader("Transfer-Encoding", "").lower() == "chunked":
         size = int((await reader.readuntil(b"\n")).split(b";")[0], 16)
@@ -96,7 +96,7 @@ async def _start(reader: asyncio.StreamReader, answer: http.client.HTTPResponse)
 
 
 class _Received:
-    """A head that is here already, in the form from which http.client reads."""
+    """Makes a head that was received already readable for http.client."""
 
     def __init__(self, head: bytes) -> None:
         self._head = head
@@ -105,12 +105,12 @@ class _Received:
         return io.BytesIO(self._head)
 
 
-def judged(root: Answer, rtc: Answer) -> str:
-    """Say what is wrong with a server that does not answer GET / as LiveKit does; empty if nothing is.
+def problem_of(root: Answer, rtc: Answer) -> str:
+    """Return what is wrong with a server that does not answer GET / like LiveKit; empty if nothing is wrong.
 
-    `rtc` is the answer to GET rtc/validate without a token, below the same path: for / may belong to a web site.
+    `rtc` is the response to GET rtc/validate without a token, below the same path, because / may belong to a web site.
     """
-    if rtc.status in _OF_A_SERVER and not _asks_for_password(rtc):
+    if rtc.status in _LIVEKIT_STATUSES and not _asks_for_password(rtc):
         wants_tls = rtc.status == HTTPStatus.BAD_REQUEST and _WANTS_TLS.search(rtc.start)
         return f"{root.url} answers, but wants TLS; set room.url to wss://" if wants_tls else ""
     for answer in (rtc, root):
@@ -129,11 +129,11 @@ def judged(root: Answer, rtc: Answer) -> str:
 
 
 def redirected(url: str, location: str | None, *, key: str) -> str:
-    """Say where a redirect leads, and which key of the configuration to set."""
+    """Return where a redirect leads and which configuration key to set, as text."""
     websocket = key == "room.url"
     target = redirect_target(url, location, websocket=websocket)
     if not target:
-        return f"redirects, and does not say where; set {key} to the server's own address"
+        return f"redirects without a target; set {key} to the server's own address"
     if target == redirect_target(url, url, websocket=websocket):
         return f"redirects to another path of {target}; set {key} to the right path"
     return f"redirects to {target}; set {key} to that"
@@ -144,7 +144,7 @@ def _asks_for_password(answer: Answer) -> bool:
 
 
 def time_of(date: str) -> float | None:
-    """Return the time of a Date header in epoch seconds, if it holds one."""
+    """Return the time of a Date header in epoch seconds; None if the header is invalid."""
     try:
         return email.utils.parsedate_to_datetime(date).timestamp()
     except (TypeError, ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""Connections to servers: by our resolver, through the proxy where one applies, with verified TLS for https://."""
+"""Opens connections to servers: with our resolver, through the configured proxy, with verified TLS for https://."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 _P = TypeVar("_P", bound=asyncio.BaseProtocol)
 
 _NEXT_ADDRESS_S = 0.25  # RFC 8305, 5: Connection Attempt Delay
-_NAMES_S = 0.5
+_CERTIFICATE_S = 0.5
 _MAX_HEAD_BYTES = 16 << 10
 _CHUNK = 4096
 _STATUS = re.compile(rb"HTTP/\d\.\d (\d{3})[ \r]")
-# asyncio raises these by itself, without a number.
-_WITHOUT_NUMBER = (
+# asyncio raises these itself, without an errno.
+_ERRNO_OF_TYPE = (
     (ConnectionResetError, errno.ECONNRESET),
     (ConnectionAbortedError, errno.ECONNABORTED),
     (BrokenPipeError, errno.EPIPE),
@@ -40,7 +40,7 @@ _WITHOUT_NUMBER = (
 _GRANTED = range(200, 300)
 _WHY_REFUSED = {
     403: "it does not allow this host or port",
-    405: "it is not made for tunnels (CONNECT)",
+    405: "it does not support tunnels (CONNECT)",
     407: "set its user and password: http://USER:PASSWORD@HOST:PORT",
     502: "it does not reach the server",
     503: "it does not reach the server",
@@ -49,18 +49,18 @@ _WHY_REFUSED = {
 
 
 class DialError(UnreachableError):
-    """No connection; the text goes on after the server's name, such as "cannot be reached: Connection refused"."""
+    """The connection failed. The text follows the server's name, such as "cannot be reached: Connection refused"."""
 
 
-class Names(Protocol):
-    """Finds the addresses of a host, as `device.network.resolver` does."""
+class AddressResolver(Protocol):
+    """Resolves host names, such as `device.network.resolver.Resolver`."""
 
     async def resolve(self, host: str, *, within_s: float) -> list[str]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """An open connection: `address` is the connected one, the proxy's where there is one."""
+class Connection:
+    """An open connection. `address` is the peer's address, which is the proxy's if there is a proxy."""
 
     socket: socket.socket
     address: str
@@ -68,29 +68,29 @@ class Line:
 
 
 def family_of(address: str) -> socket.AddressFamily:
-    """Return AF_INET6 or AF_INET for an address in numbers."""
+    """Return AF_INET6 or AF_INET for a numeric address."""
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
-async def opened(
-    url: str, names: Names, factory: Callable[[], _P], *, within_s: float
-) -> tuple[asyncio.Transport, _P, Line]:
+async def connect(
+    url: str, names: AddressResolver, factory: Callable[[], _P], *, within_s: float
+) -> tuple[asyncio.Transport, _P, Connection]:
     """Connect to the server of an http:// or https:// URL.
 
-    Raises DialError in words, and UnreachableError for a name that does not resolve.
+    Raises DialError, and UnreachableError for a name that does not resolve.
     """
     parts = urlsplit(url)
-    line = await _line(parts, names, within_s=within_s)
+    connection = await _open(parts, names, within_s=within_s)
     try:
-        return (*await _encrypted(line.socket, parts, factory, tls.context()), line)
-    except ssl.SSLError as error:  # before ValueError and OSError: a refused certificate is both
-        wrong = await _names(parts, names, within_s=within_s) if tls.is_wrong_name(error) else ()
+        return (*await _encrypted(connection.socket, parts, factory, tls.context()), connection)
+    except ssl.SSLError as error:  # before ValueError and OSError: a certificate error is both
+        wrong = await _certificate_names(parts, names, within_s=within_s) if tls.is_wrong_name(error) else ()
         tls.forget_authorities()
-        said = tls.words(error, host=parts.hostname or "", names=wrong)
+        text = tls.error_text(error, host=parts.hostname or "", names=wrong)
         public = "certificate is refused" if isinstance(error, ssl.SSLCertVerificationError) else "TLS fails"
-        raise DialError(said, for_viewers=f"the server's {public}") from None
+        raise DialError(text, for_viewers=f"the server's {public}") from None
     except OSError as error:
-        raise DialError(f"cannot be reached: {words(error)}") from None
+        raise DialError(f"cannot be reached: {error_text(error)}") from None
 
 
 async def _encrypted(
@@ -109,12 +109,12 @@ async def _encrypted(
         raise
 
 
-async def _names(url: SplitResult, names: Names, *, within_s: float) -> tuple[str, ...]:
-    """Return the names in the certificate that is for another one: asked for again, for OpenSSL does not keep it."""
+async def _certificate_names(url: SplitResult, names: AddressResolver, *, within_s: float) -> tuple[str, ...]:
+    """Return the names in a certificate for another host. It connects again: OpenSSL does not keep the certificate."""
     try:
-        async with asyncio.timeout(_NAMES_S):
-            line = await _line(url, names, within_s=within_s)
-            transport, _ = await _encrypted(line.socket, url, asyncio.Protocol, tls.context_without_names())
+        async with asyncio.timeout(_CERTIFICATE_S):
+            connection = await _open(url, names, within_s=within_s)
+            transport, _ = await _encrypted(connection.socket, url, asyncio.Protocol, tls.context_without_names())
             try:
                 return tls.names_of(transport.get_extra_info("peercert") or {})
             finally:
@@ -123,30 +123,30 @@ async def _names(url: SplitResult, names: Names, *, within_s: float) -> tuple[st
         return ()
 
 
-async def _line(url: SplitResult, names: Names, *, within_s: float) -> Line:
+async def _open(url: SplitResult, names: AddressResolver, *, within_s: float) -> Connection:
     try:
         proxy = proxy_for(url.geturl(), os.environ)
         host, port = target_of(url)
     except ProxyError as error:
         raise DialError(f"cannot be reached: {error}") from None
     except UnicodeError:
-        raise DialError("cannot be reached: its name is no host name") from None
+        raise DialError("cannot be reached: its name is not a valid host name") from None
     if proxy is None:
         addresses = await names.resolve(url.hostname or "", within_s=within_s)
         try:
             connected = await _connected(addresses, port)
         except OSError as error:
-            raise DialError(f"cannot be reached: {words(error)}") from None
-        return Line(socket=connected, address=_peer(connected), proxy=None)
+            raise DialError(f"cannot be reached: {error_text(error)}") from None
+        return Connection(socket=connected, address=_peer(connected), proxy=None)
     try:
-        connected = await _through(proxy, host_and_port(host, port), names, within_s=within_s)
+        connected = await _connect_through(proxy, host_and_port(host, port), names, within_s=within_s)
     except DialError as error:
         raise DialError(str(error), for_viewers="the proxy does not connect to the server") from None
-    return Line(socket=connected, address=_peer(connected), proxy=proxy)
+    return Connection(socket=connected, address=_peer(connected), proxy=proxy)
 
 
-async def _through(proxy: Proxy, target: str, names: Names, *, within_s: float) -> socket.socket:
-    """Open a tunnel: the proxy finds the server by its name."""
+async def _connect_through(proxy: Proxy, target: str, names: AddressResolver, *, within_s: float) -> socket.socket:
+    """Open a tunnel through a proxy, which resolves the server's name."""
     prefix = f"cannot be reached: the proxy {proxy} (of {proxy.variable})"
     try:
         addresses = await names.resolve(proxy.host, within_s=within_s)
@@ -154,12 +154,12 @@ async def _through(proxy: Proxy, target: str, names: Names, *, within_s: float) 
     except UnreachableError:
         raise DialError(f"{prefix} does not resolve") from None
     except OSError as error:
-        raise DialError(f"{prefix} cannot be reached: {words(error)}") from None
+        raise DialError(f"{prefix} cannot be reached: {error_text(error)}") from None
     try:
         status = await _tunnelled(connected, proxy, target)
     except OSError as error:
         connected.close()
-        raise DialError(f"{prefix} closes the connection: {words(error)}") from None
+        raise DialError(f"{prefix} closes the connection: {error_text(error)}") from None
     except BaseException:
         connected.close()
         raise
@@ -173,7 +173,7 @@ async def _through(proxy: Proxy, target: str, names: Names, *, within_s: float) 
 
 
 async def _tunnelled(connected: socket.socket, proxy: Proxy, target: str) -> int | None:
-    """Return the status of the answer to CONNECT; None if it is not HTTP."""
+    """Return the status of the response to CONNECT; None if it is not HTTP."""
     loop = asyncio.get_running_loop()
     authorization = f"Proxy-Authorization: {proxy.authorization}\r\n" if proxy.authorization else ""
     request = f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{authorization}\r\n"
@@ -199,10 +199,10 @@ def _peer(connected: socket.socket) -> str:
     try:
         return str(connected.getpeername()[0])
     except OSError:
-        return ""  # the connection has gone already, as the next step will say
+        return ""  # the connection is closed already; the next step reports it
 
 
-def words(error: OSError) -> str:
-    """Say in the system's words what is wrong: never in a library's, which may hold anything."""
-    number = error.errno or next((number for kind, number in _WITHOUT_NUMBER if isinstance(error, kind)), 0)
+def error_text(error: OSError) -> str:
+    """Return the system's text for an error; a library's text may contain secrets."""
+    number = error.errno or next((number for kind, number in _ERRNO_OF_TYPE if isinstance(error, kind)), 0)
     return os.strerror(number) if number > 0 else "none of its addresses answers"

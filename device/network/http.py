@@ -1,4 +1,4 @@
-"""HTTP by aiohttp: our resolver, our proxies, one connection a request, and never a redirect."""
+"""HTTP with aiohttp: our resolver, our proxies, one connection per request, no redirects."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from device.errors import UnreachableError
 from device.network.answer import redirected
-from device.network.dial import Names, opened
+from device.network.dial import AddressResolver, connect
 from device.network.resolver import Resolver
 
 if TYPE_CHECKING:
@@ -21,20 +21,20 @@ async def read_at_most(response: aiohttp.ClientResponse, most_bytes: int) -> byt
     return body
 
 
-def http_session(resolver: Names | None, *, within_s: float) -> aiohttp.ClientSession:
+def http_session(resolver: AddressResolver | None, *, within_s: float) -> aiohttp.ClientSession:
     """Return a session for one request, which may take so long in all.
 
-    Its requests raise UnreachableError if no connection can be made, and where a server redirects: a token must not
-    follow.
+    Its requests raise UnreachableError if the connection fails or the server redirects: a token must not follow a
+    redirect.
     """
-    import aiohttp  # 8 MB that a device with a ready token never needs
+    import aiohttp  # 8 MB, which a device with a ready token does not need
 
     class Connector(aiohttp.BaseConnector):
-        """Opens connections as the probe does: also http:// through a tunnel, as the SDK does for ws://."""
+        """Opens connections like the probe; http:// goes through a tunnel too, like ws:// in the SDK."""
 
         async def _create_connection(self, req: aiohttp.ClientRequest, *_rest: object) -> Any:
             url = str(req.url.with_user(None).with_fragment(None))
-            _, protocol, _ = await opened(url, resolver or Resolver(), self._factory, within_s=within_s)
+            _, protocol, _ = await connect(url, resolver or Resolver(), self._factory, within_s=within_s)
             return protocol
 
     tracing = aiohttp.TraceConfig()

@@ -1,4 +1,4 @@
-"""Our own end of the way to the server, as rtnetlink(7) shows it: interface, address, and whether it works."""
+"""The device's end of the route to the server, from rtnetlink(7): interface, address, and whether the link is up."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 _RUNNING, _LOOPBACK = 0x40, 0x8  # IFF_RUNNING: it has a carrier; IFF_LOOPBACK (netdevice(7))
-_BEYOND_THE_LINK = 0  # RT_SCOPE_UNIVERSE
+_GLOBAL_SCOPE = 0  # RT_SCOPE_UNIVERSE
 _NOT_USABLE = 0x08 | 0x40  # IFA_F_DADFAILED, IFA_F_TENTATIVE (linux/if_addr.h); IFA_F_DEPRECATED is still valid
-# What the kernel answers where no route leads to an address.
-_NO_WAY = frozenset(
+# The kernel's errors when there is no route to an address.
+_NO_ROUTE = frozenset(
     {
         errno.ENODEV,
         errno.ESRCH,
@@ -28,26 +28,26 @@ _NO_WAY = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class LocalRoute:
-    """Our own end of the way to the server: the interface and its address that the kernel would take."""
+    """The interface and the address that the kernel uses for connections to the server."""
 
     interface: str
     address: str
 
 
-UNKNOWN = LocalRoute("", "")  # where the kernel does not say: nothing is held back then
+UNKNOWN = LocalRoute("", "")  # the kernel gives no answer; joins are attempted then
 
 
-def way_to(netlink: Any, target: str, *, held: LocalRoute | None = None) -> LocalRoute | None:
-    """Return our end of the way to an address; to anywhere, if that is empty.
+def local_route_to(netlink: Any, target: str, *, current: LocalRoute | None = None) -> LocalRoute | None:
+    """Return the local end of the route to an address, or of any route if the address is empty; None without a route.
 
-    `held` is what was used until now. It stays the way for as long as its address is valid on the interface of the
-    route: connections keep their address, although the kernel takes a new one for new connections (RFC 8981, 3.4: a
-    temporary address is replaced long before it ends).
+    `current` is the previous result. It is returned again as long as its address is valid on the route's interface:
+    existing connections keep their address, although the kernel uses a new one for new connections (RFC 8981, 3.4: a
+    temporary address is replaced long before it expires).
 
-    Raises NetlinkError where the question has to be asked again, as for a dump that a change has interrupted.
+    Raises NetlinkError if the query must be repeated, for example because a change has interrupted a dump.
     """
     if not target:
-        return _any_way(netlink)
+        return _any_route(netlink)
     answer = _link_of_route(netlink, target)
     if answer is None:
         return None
@@ -55,9 +55,9 @@ def way_to(netlink: Any, target: str, *, held: LocalRoute | None = None) -> Loca
     if not link["flags"] & _RUNNING:
         return None
     interface = link.get_attr("IFLA_IFNAME")
-    replaced = held is not None and held.interface == interface and held.address not in ("", source)
-    if held and replaced and held.address in _valid_addresses(netlink, link["index"]):
-        return held
+    replaced = current is not None and current.interface == interface and current.address not in ("", source)
+    if current and replaced and current.address in _valid_addresses(netlink, link["index"]):
+        return current
     return LocalRoute(interface, source)
 
 
@@ -70,7 +70,7 @@ def _link_of_route(netlink: Any, target: str) -> tuple[Any, str] | None:
     except ValueError:
         return None
     except NetlinkError as error:
-        if error.code in _NO_WAY:
+        if error.code in _NO_ROUTE:
             return None
         raise
     return link, route.get_attr("RTA_PREFSRC") or ""
@@ -85,15 +85,15 @@ def _valid_addresses(netlink: Any, index: int) -> set[str]:
 
 
 def _flags(address: Any) -> int:
-    return int(address.get_attr("IFA_FLAGS") or address["flags"])  # the header has room for the first eight only
+    return int(address.get_attr("IFA_FLAGS") or address["flags"])  # the header has only the first eight bits
 
 
-def _any_way(netlink: Any) -> LocalRoute | None:
+def _any_route(netlink: Any) -> LocalRoute | None:
     links = {link["index"]: link for link in netlink.get_links()}
     for address in netlink.get_addr():
         link = links.get(address["index"])
         if link is None or link["flags"] & _LOOPBACK or not link["flags"] & _RUNNING:
             continue
-        if address["scope"] == _BEYOND_THE_LINK:
+        if address["scope"] == _GLOBAL_SCOPE:
             return UNKNOWN
     return None

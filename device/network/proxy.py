@@ -1,8 +1,9 @@
-"""Which proxy leads to a URL, by HTTPS_PROXY, HTTP_PROXY and NO_PROXY. Pure.
+"""Chooses the proxy for a URL by HTTPS_PROXY, HTTP_PROXY and NO_PROXY. Pure.
 
-The LiveKit SDK reads HTTPS_PROXY for wss:// and HTTP_PROXY for ws://, upper case before lower case; a variable that is
-set to nothing means no proxy. It opens a tunnel by CONNECT, over plain TCP, with Basic authentication. It reads neither
-ALL_PROXY nor NO_PROXY. All connections of this package follow the same rules, and NO_PROXY as curl and Python read it.
+The LiveKit SDK reads HTTPS_PROXY for wss:// and HTTP_PROXY for ws://, upper case before lower case; an empty variable
+means no proxy. It opens a tunnel with CONNECT, over plain TCP, with Basic authentication. It reads neither ALL_PROXY
+nor NO_PROXY. All connections of this package follow the same rules, and also NO_PROXY with the syntax of curl and
+Python.
 """
 
 from __future__ import annotations
@@ -27,21 +28,21 @@ _VARIABLES = {
     "ws": ("HTTP_PROXY", "http_proxy"),
     "http": ("HTTP_PROXY", "http_proxy"),
 }
-_OF_SDK = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
+_SDK_VARIABLES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
 _SCHEMES = {"http": 80, "https": 443}  # the SDK speaks plain HTTP with both
 _MAX_PORT = 65535
-# What the SDK sends as it is; it percent-encodes the rest, and the proxy then gets another password.
+# The SDK percent-encodes all other characters, and the proxy then gets a wrong password.
 _SENDABLE = re.compile(r"[A-Za-z0-9!$%&'()*+,._~-]*")
 _PORT_AFTER_HOST = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]*):(?P<port>\d+)")
 
 
 class ProxyError(ValueError):
-    """A proxy variable cannot be used; the text names the variable and what is allowed, not its value."""
+    """A proxy variable cannot be used. The text names the variable and the allowed values, but not its value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proxy:
-    """An HTTP proxy; as text its host and port, never its user or password."""
+    """An HTTP proxy. Its text is host and port, without user and password."""
 
     variable: str
     host: str
@@ -54,7 +55,7 @@ class Proxy:
 
     @property
     def authorization(self) -> str:
-        """Return the value of Proxy-Authorization; empty without a password, as the SDK has it."""
+        """Return the value of Proxy-Authorization; empty without a password, like the SDK's."""
         if not self.password:
             return ""
         return "Basic " + base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
@@ -67,7 +68,7 @@ class Proxy:
 
 
 def proxy_for(url: str, environment: Mapping[str, str]) -> Proxy | None:
-    """Return the proxy that leads to a ws://, wss://, http:// or https:// URL; None for a direct connection.
+    """Return the proxy for a ws://, wss://, http:// or https:// URL; None for a direct connection.
 
     Raises ProxyError.
     """
@@ -82,7 +83,7 @@ def proxy_for(url: str, environment: Mapping[str, str]) -> Proxy | None:
 
 
 def host_to_reach(url: str, environment: Mapping[str, str]) -> str:
-    """Return the host to which connections for a URL go: the proxy's where one applies."""
+    """Return the host to which connections for a URL are made, which is the proxy's if there is one."""
     try:
         proxy = proxy_for(url, environment)
     except ProxyError:
@@ -91,13 +92,13 @@ def host_to_reach(url: str, environment: Mapping[str, str]) -> str:
 
 
 def sdk_variables(url: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what the SDK has to find in the variables that are set, so that it connects to a URL as we do.
+    """Return values for the proxy variables that are set, with which the SDK connects to a URL like this package.
 
     Raises ProxyError.
     """
     proxy = proxy_for(url, environment)
     ours = _VARIABLES[urlsplit(url).scheme]
-    return {name: proxy.url if proxy and name in ours else "" for name in _OF_SDK if name in environment}
+    return {name: proxy.url if proxy and name in ours else "" for name in _SDK_VARIABLES if name in environment}
 
 
 def _first(environment: Mapping[str, str], names: tuple[str, ...]) -> tuple[str, str]:
@@ -119,7 +120,7 @@ def _proxy(variable: str, value: str) -> Proxy:
             password=unquote(parts.password or "", errors="strict"),
         )
     except KeyError:
-        raise ProxyError(f"{variable} names a proxy that is no HTTP proxy; {allowed}") from None
+        raise ProxyError(f"{variable} is not an HTTP proxy; {allowed}") from None
     except ValueError:
         raise ProxyError(f"{variable} holds no URL; {allowed}") from None
     hide(proxy.password)
@@ -149,19 +150,19 @@ def _covers(entry: str, host: str, port: int) -> bool:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        return _is_below(_plain(host), _plain(name.removeprefix("*").lstrip(".")))
+        return _is_in_domain(_canonical(host), _canonical(name.removeprefix("*").lstrip(".")))
     try:
         return address in ipaddress.ip_network(name, strict=False)
     except ValueError:
         return False
 
 
-def _is_below(host: str, domain: str) -> bool:
+def _is_in_domain(host: str, domain: str) -> bool:
     return bool(domain) and (host == domain or host.endswith(f".{domain}"))
 
 
-def _plain(name: str) -> str:
-    """Return a name as it is looked up: without the root's dot, in ASCII."""
+def _canonical(name: str) -> str:
+    """Return a host name in ASCII, without a final dot."""
     try:
         return name.rstrip(".").encode("idna").decode()
     except UnicodeError:

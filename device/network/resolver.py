@@ -1,4 +1,4 @@
-"""Names to addresses, one thread for each name that is being asked for: one that hangs holds up nobody else."""
+"""Resolves host names, with one thread per name, so that a query that hangs does not delay other names."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ from device.errors import UnreachableError
 
 
 class Resolver:
-    """Asks the system's resolver; requests for the same name share one question."""
+    """Uses the system's resolver. Concurrent requests for the same name share one query."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._askers: dict[str, set[asyncio.Future[list[str]]]] = {}
+        self._waiting: dict[str, set[asyncio.Future[list[str]]]] = {}
 
     async def resolve(self, host: str, *, within_s: float) -> list[str]:
-        """Return the addresses of a host, in the system's order; never one from an earlier answer.
+        """Return the addresses of a host, in the system's order, without a cache.
 
-        Raises UnreachableError for a name that is not known, and where no answer comes in time.
+        Raises UnreachableError if the name does not resolve, or not in time.
         """
         with contextlib.suppress(ValueError):
             return [str(ipaddress.ip_address(host))]
         answer: asyncio.Future[list[str]] = self._loop.create_future()
-        if host not in self._askers:
-            self._askers[host] = set()
-            # A daemon thread: a process that ends does not wait for a name server.
+        if host not in self._waiting:
+            self._waiting[host] = set()
+            # A daemon thread: the process can exit without waiting for a name server.
             threading.Thread(target=self._work, args=(host,), name=f"resolver {host}", daemon=True).start()
-        self._askers[host].add(answer)
+        self._waiting[host].add(answer)
         try:
             async with asyncio.timeout(within_s):
                 return await answer
         except TimeoutError:
-            raise UnreachableError(f"no name server tells the address of {host} (within {within_s:g} s)") from None
+            raise UnreachableError(f"{host} does not resolve within {within_s:g} s: no name server answers") from None
         finally:
-            self._askers.get(host, set()).discard(answer)
+            self._waiting.get(host, set()).discard(answer)
 
     def _work(self, host: str) -> None:
         found = _addresses(host)
         with contextlib.suppress(RuntimeError):  # the loop has been closed
-            self._loop.call_soon_threadsafe(self._tell, host, found)
+            self._loop.call_soon_threadsafe(self._resolve_all, host, found)
 
-    def _tell(self, host: str, found: list[str] | str) -> None:
-        for each in self._askers.pop(host):
+    def _resolve_all(self, host: str, found: list[str] | str) -> None:
+        for each in self._waiting.pop(host):
             if each.done():
                 continue
             if isinstance(found, str):

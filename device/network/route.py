@@ -1,4 +1,4 @@
-"""The device's own link: its side of the way to the server, as the kernel tells of each change (rtnetlink(7))."""
+"""Watches the device's end of the route to the server, by the kernel's notifications (rtnetlink(7))."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from device.log_throttle import LogThrottle
-from device.network.local_route import UNKNOWN, LocalRoute, way_to
+from device.network.local_route import UNKNOWN, LocalRoute, local_route_to
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -28,111 +28,111 @@ log = structlog.get_logger()
 _CHUNK = 4096
 # Links, addresses and routes of IPv4 and IPv6: the RTMGRP_* of linux/rtnetlink.h.
 _GROUPS = 0x1 | 0x10 | 0x40 | 0x100 | 0x400
-# An address that changes while the kernel lists them interrupts the list: at boot for some moments.
-_ASK_AGAIN_S = (0.05, 0.1, 0.2, 0.4, 0.8)
-_OPEN_AGAIN_S, _LONGEST_S = 1.0, 30.0
+# An address that changes while the kernel lists the addresses interrupts the list. This happens at boot.
+_RETRY_DELAYS_S = (0.05, 0.1, 0.2, 0.4, 0.8)
+_FIRST_RESTART_S, _MAX_RESTART_S = 1.0, 30.0
 
 
 class Routes:
-    """`way` is None while there is no way to the server; `changed` is set whenever it has become another."""
+    """The route to the server. `local_route` is None while there is none; `changed` is set when it changes."""
 
     def __init__(self) -> None:
         self.local_route: LocalRoute | None = UNKNOWN
         self.changed = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._target = ""
-        self._aims = 0
+        self._target_changes = 0
         self._stopped = False
         self._failures = 0
         self._throttle = LogThrottle()
-        self._poke, self._poked = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._wake_reader, self._wake_writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
 
     def aim(self, host: str) -> None:
-        """Ask from now on for the way to this address; for a name that is not resolved yet, any way will do.
+        """Watch the route to this address from now on; for a name, which is not resolved yet, watch for any route.
 
-        The next connection takes the address that the kernel would take now: what was held for the last one ends.
+        The local address of the previous target is not kept.
         """
         try:
             self._target = "127.0.0.1" if host == "localhost" else str(ipaddress.ip_address(host))
         except ValueError:
             self._target = ""
-        self._aims += 1
+        self._target_changes += 1
         self._wake()
 
     def stop(self) -> None:
-        """End the thread."""
+        """Stop the thread."""
         self._stopped = True
         self._wake()
 
     def work(self) -> None:
-        """Watch until stopped; runs in a thread of its own, for pyroute2 waits by itself.
+        """Watch until stopped. Runs in a thread of its own, because pyroute2 blocks.
 
-        Whatever fails is tried again, for ever: a thread that ended would leave the last state standing.
+        After any failure it starts again, because without this thread `local_route` would be out of date.
         """
         while not self._stopped:
             try:
                 self._watch()
-            except Exception as error:  # of pyroute2 or the kernel, of any type  # noqa: BLE001
-                self._tell(UNKNOWN)
+            except Exception as error:  # pyroute2 raises many types  # noqa: BLE001
+                self._publish(UNKNOWN)
                 self._log_failure(error)
-                self._wait(None, within_s=min(_OPEN_AGAIN_S * 2**self._failures, _LONGEST_S))
+                self._wait(None, within_s=min(_FIRST_RESTART_S * 2**self._failures, _MAX_RESTART_S))
                 self._failures = min(self._failures + 1, 10)
 
     def _log_failure(self, error: Exception) -> None:
         number = getattr(error, "errno", None) or getattr(error, "code", None)
         reason = os.strerror(number) if isinstance(number, int) and number > 0 else ""
-        said = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
-        if times := self._throttle.count_to_log(said, time.monotonic()):
-            log.warning("network.unwatched", error=said, times=times, hint="AF_NETLINK is needed; it is tried again")
+        text = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
+        if times := self._throttle.count_to_log(text, time.monotonic()):
+            log.warning("network.unwatched", error=text, times=times, hint="AF_NETLINK is needed; it is tried again")
 
     def _wake(self) -> None:
         with contextlib.suppress(BlockingIOError):
-            os.write(self._poked, b"\0")
+            os.write(self._wake_writer, b"\0")
 
     def _watch(self) -> None:
         with _changes() as changes:
-            # It says at a warning that a sandbox has no /proc/net, and lowers its own level when imported.
+            # pyroute2 warns that a sandbox has no /proc/net, and sets its own log level when imported.
             logging.getLogger("pyroute2.netlink").setLevel(logging.ERROR)
-            from pyroute2 import IPRoute  # 10 MB and a quarter of a second: not before the workers run
+            from pyroute2 import IPRoute  # takes 10 MB and a quarter of a second, so after the workers have started
 
-            with IPRoute() as questions:
-                self._follow(changes, questions)
+            with IPRoute() as netlink:
+                self._follow(changes, netlink)
 
-    def _follow(self, changes: socket.socket, questions: Any) -> None:
-        """Ask, and ask again with each change and each aim, until stopped."""
-        aim, held = -1, None
+    def _follow(self, changes: socket.socket, netlink: Any) -> None:
+        """Query the route after each change and for each new target, until stopped."""
+        target_changes, current = -1, None
         while not self._stopped:
-            if aim != self._aims:
-                aim, held = self._aims, None
-            held = self._asked(questions, self._target, held)
-            self._tell(held)
+            if target_changes != self._target_changes:
+                target_changes, current = self._target_changes, None
+            current = self._query_with_retries(netlink, self._target, current)
+            self._publish(current)
             self._failures = 0
-            if aim == self._aims and not self._stopped and self._wait(changes, within_s=None):
+            if target_changes == self._target_changes and not self._stopped and self._wait(changes, within_s=None):
                 _drain(changes)
 
-    def _asked(self, questions: Any, target: str, held: LocalRoute | None) -> LocalRoute | None:
+    def _query_with_retries(self, netlink: Any, target: str, current: LocalRoute | None) -> LocalRoute | None:
         from pyroute2 import NetlinkError
 
-        for pause_s in _ASK_AGAIN_S:
+        for pause_s in _RETRY_DELAYS_S:
             try:
-                return way_to(questions, target, held=held)
+                return local_route_to(netlink, target, current=current)
             except NetlinkError:
                 self._wait(None, within_s=pause_s)
-        return way_to(questions, target, held=held)
+        return local_route_to(netlink, target, current=current)
 
     def _wait(self, changes: socket.socket | None, *, within_s: float | None) -> bool:
-        """Wait for a poke, a change or the time; say whether there are changes."""
-        watched = [self._poke] if changes is None else [self._poke, changes.fileno()]
+        """Wait for `_wake`, a change or the timeout; return whether there are changes."""
+        watched = [self._wake_reader] if changes is None else [self._wake_reader, changes.fileno()]
         ready, _, _ = select.select(watched, [], [], within_s)
-        if self._poke in ready:
-            os.read(self._poke, _CHUNK)
-        return any(each != self._poke for each in ready)
+        if self._wake_reader in ready:
+            os.read(self._wake_reader, _CHUNK)
+        return any(each != self._wake_reader for each in ready)
 
-    def _tell(self, local_route: LocalRoute | None) -> None:
+    def _publish(self, local_route: LocalRoute | None) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has been closed
-            self._loop.call_soon_threadsafe(self._become, local_route)
+            self._loop.call_soon_threadsafe(self._update, local_route)
 
-    def _become(self, local_route: LocalRoute | None) -> None:
+    def _update(self, local_route: LocalRoute | None) -> None:
         if local_route != self.local_route:
             if UNKNOWN not in (local_route, self.local_route):
                 log.info(
@@ -154,9 +154,9 @@ async def watching() -> AsyncIterator[Routes]:
 
 
 def _changes() -> socket.socket:
-    """Return a socket on which the kernel tells of each change.
+    """Return a socket on which the kernel reports each change.
 
-    Not pyroute2's, which is broken for good, and cannot be closed, once more came than its buffer holds.
+    It is not pyroute2's, which after an overflow of its buffer no longer works and cannot be closed.
     """
     found = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
     try:
@@ -168,12 +168,12 @@ def _changes() -> socket.socket:
 
 
 def _drain(changes: socket.socket) -> None:
-    """Read all that is there: one look covers it. Raises OSError where the socket is broken."""
+    """Discard all pending notifications: one query covers them. Raises OSError if the socket is broken."""
     try:
         while changes.recv(_CHUNK):
             pass
     except BlockingIOError:
         pass
     except OSError as error:
-        if error.errno != errno.ENOBUFS:  # more changes than the buffer holds
+        if error.errno != errno.ENOBUFS:  # the buffer overflowed
             raise

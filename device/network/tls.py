@@ -1,4 +1,4 @@
-"""TLS: the trusted authorities, and what is wrong in words, with what to do."""
+"""TLS: trusted certificate authorities, and texts for TLS errors with a remedy."""
 
 from __future__ import annotations
 
@@ -49,19 +49,19 @@ _REASON = re.compile(r"[A-Z0-9_]+")
 
 @functools.cache
 def context() -> ssl.SSLContext:
-    """Return the context of all connections: the system's authorities, or those that SSL_CERT_FILE names."""
+    """Return the context of all connections, which trusts the system's authorities or those in SSL_CERT_FILE."""
     return ssl.create_default_context()
 
 
 def context_without_names() -> ssl.SSLContext:
-    """Return a context that trusts the same authorities, but takes a certificate of any name: to read its names."""
-    found = ssl.create_default_context()
-    found.check_hostname = False
-    return found
+    """Return a context with the same authorities that accepts any host name, to read a certificate's names."""
+    context_ = ssl.create_default_context()
+    context_.check_hostname = False
+    return context_
 
 
 def forget_authorities() -> None:
-    """Let the next connection read the authorities again: one may just be being added."""
+    """Make the next connection load the authorities again, because one may have been added."""
     context.cache_clear()
 
 
@@ -69,8 +69,8 @@ def is_wrong_name(error: ssl.SSLError) -> bool:
     return isinstance(error, ssl.SSLCertVerificationError) and error.verify_code in _WRONG_NAME
 
 
-def words(error: ssl.SSLError, *, host: str, names: tuple[str, ...] = ()) -> str:
-    """Say what is wrong with a server's TLS; `names` are those of its certificate, where they are known."""
+def error_text(error: ssl.SSLError, *, host: str, names: tuple[str, ...] = ()) -> str:
+    """Return what is wrong with a server's TLS, as text; `names` are those in its certificate, if known."""
     if isinstance(error, ssl.SSLCertVerificationError):
         # OpenSSL's own message, from its fixed table (X509_verify_cert_error_string).
         message = (error.verify_message or "").rstrip(".").partition(",")[0]
@@ -101,6 +101,6 @@ def _certificate(code: int, host: str, names: tuple[str, ...]) -> str:
 
 
 def names_of(certificate: dict[str, Any]) -> tuple[str, ...]:
-    """Return the first names of a certificate, as far as they can be printed."""
+    """Return the first names of a certificate that are printable host names."""
     names = [str(value) for _, value in certificate.get("subjectAltName", ())]
     return tuple(name for name in names if _NAME.fullmatch(name))[:_MAX_NAMES]

@@ -1,1 +1,1 @@
-"""Where pictures and sound come from. Each yields frames or blocks with their capture time; none knows of rooms."""
+"""Sources of pictures and sound. Each yields frames or blocks with their capture time, and does not depend on rooms."""

@@ -1,4 +1,4 @@
-"""A camera's controls, as the configuration names them. Pure."""
+"""Checks the camera controls of the configuration against those that the camera has. Pure."""
 
 from __future__ import annotations
 
@@ -13,29 +13,34 @@ _RATE_CONTROLS = frozenset({"framerate", "framedurationlimits"})
 
 
 def checked_controls(wanted: Mapping[str, Any], offered: Mapping[str, tuple[Any, Any, Any]]) -> dict[str, Any]:
-    """Return the controls under the camera's own names. Raises SourceError for one that it has not, or not so."""
+    """Return the controls under the camera's own names. Raises SourceError for an unknown control or a wrong value."""
     by_name = {name.lower(): name for name in offered}
     result: dict[str, Any] = {}
     for key, value in wanted.items():
         name = by_name.get(key.lower())
         if key.lower() in _RATE_CONTROLS:
-            raise unfit(f"camera.controls.{key}: set camera.fps instead", "camera.controls does")
+            raise unsupported(f"camera.controls.{key}: set camera.fps instead", "camera.controls does")
         if name is None:
-            raise unfit(
+            raise unsupported(
                 f"camera.controls.{key}: this camera has no such control; it has: {', '.join(sorted(offered))}",
                 "camera.controls does",
             )
         if name in result:
-            raise unfit(f"camera.controls.{key}: {name} is set twice, in different letter case", "camera.controls does")
+            raise unsupported(
+                f"camera.controls.{key}: {name} is set twice, in different letter case", "camera.controls does"
+            )
         low, high, _ = offered[name]
         if isinstance(value, int | float) and isinstance(low, int | float) and not low <= value <= high:
-            raise unfit(
+            raise unsupported(
                 f"camera.controls.{key}: {value} is out of range; allowed: {low} to {high}", "camera.controls does"
             )
         result[name] = tuple(value) if isinstance(value, list) else value
     return result
 
 
-def unfit(message: str, what: str) -> SourceError:
-    """Return the error for a setting that the camera cannot do; `what` is the setting, with its verb."""
+def unsupported(message: str, what: str) -> SourceError:
+    """Return the error for a setting that the camera does not support.
+
+    `what` is the subject and the verb of the text for viewers, such as "camera.fps does".
+    """
     return SourceError(message, for_viewers=f"{what} not fit this camera")

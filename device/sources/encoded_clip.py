@@ -1,4 +1,4 @@
-"""A file of H.264 as it is, without decoding: looped, in real time, in step with the sound of the same loop."""
+"""Plays the H.264 of a file without decoding it: in a loop, in real time, in sync with the sound of the same file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from av.bitstream import BitStreamFilterContext
 from device.clock import monotonic_us
 from device.errors import SourceError
 from device.media.picture import AccessUnit
-from device.sources.annexb import IDR, PPS, SPS, nal_types, starts_with_code
+from device.sources.annexb import IDR, PPS, SPS, is_annexb, nal_types
 from device.sources.loop import Loop
 from device.sources.pacing import sleep_until_us
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 _US = 1_000_000
 _FORMATS = ("yuv420p", "yuvj420p")
 _PARAMETER_SETS = {SPS, PPS}
-# Units that are late are sent all the same, for what builds on them: the daemon spaces them out. Beyond this, about
-# what it lets wait at 60 frames a second, only a key frame helps.
+# Late units are still sent, because later ones reference them: the daemon spaces them out. This limit is about what the
+# daemon queues at 60 frames a second. Above it, only a key frame helps.
 _MAX_LATE_US = 400_000
-_MAX_UNIT_BYTES = 4 << 20  # as much as one message to the daemon may hold
-_STILL_US, _STILL_MOST_US = 1_000_000, 3_000_000
-# As long as units may get lost, and while the SDK probes the link, which it does in the first second with what it has
-# to send, each unit is the key frame: with pauses of 45 ms between them it believes, every other time, in a third of
-# what the link bears for 20 s, and its pacer holds back 1.6 s of video meanwhile (measured).
+_MAX_UNIT_BYTES = 4 << 20  # the maximum size of one message to the daemon
+_STILL_US, _STILL_MAX_US = 1_000_000, 3_000_000
+# While units may get lost, every unit is the key frame. So is it in the first second after that, when the SDK probes
+# the link with the units that it has to send. Measured: with pauses of 45 ms between units, the SDK estimates a third
+# of the link's capacity for 20 s in half of the runs, and its pacer delays the video by 1.6 s.
 _PROBED_US = 1_000_000
-_INSTEAD = 'use encoder = "auto" to have it encoded again'
+_HINT = 'use encoder = "auto" to have it encoded again'
 
 
 class EncodedClip:
-    """The access units of a file; its size, rate and bitrate are what they are."""
+    """The access units of a file. Size, frame rate and bitrate are those of the file and cannot be changed."""
 
     name = "file"
 
@@ -49,70 +49,72 @@ class EncodedClip:
         self.width, self.height = int(context.width), int(context.height)
         self.fps = max(1, round(float(self._loop.stream.average_rate or 1)))
         self.hold = False
-        # MP4 and Matroska keep the parameter sets apart; the filter puts them before each IDR. Others may leave
-        # them out of later IDRs.
+        # MP4 and Matroska store the parameter sets separately; the filter puts them before each IDR. Other formats may
+        # have none before later IDRs.
         stored = bytes(context.extradata or b"")
-        self._parameter_sets = stored if starts_with_code(stored) else b""
+        self._parameter_sets = stored if is_annexb(stored) else b""
 
     def units(self) -> Iterator[AccessUnit]:
-        """Yield access units for ever, each when it is due.
+        """Yield access units without end, each when it is due.
 
-        After a start in the middle the last key frame is shown at once, and again each second until the next one is
-        due: viewers see a still, not garbage. If none is due for 3 s, the file goes on from that key frame, late, until
-        its loop is over. The last key frame replaces each unit while `hold` is set, for times in which units may get
-        lost, and for a second after that.
+        After a start in the middle of the file, the previous key frame is sent at once, and again every second until
+        the next key frame is due: viewers see a still picture instead of decoding errors. If no key frame is due within
+        3 s, the file plays from the previous one, with a delay, until the end of this loop.
 
-        Raises SourceError for what cannot be passed through.
+        While `hold` is set, because units may get lost, and for one second after that, the last key frame is sent in
+        place of every unit.
+
+        Raises SourceError for a file that cannot be passed through.
         """
-        number, whole, shown_at_us, held_at_us = 0, False, 0, -_PROBED_US
+        number, decodable, shown_at_us, held_at_us = 0, False, 0, -_PROBED_US
         key: tuple[bytes, int] | None = None
         for start_us in self._loop.starts():
             end_us, shift_us, still_since_us = start_us + self._loop.duration_us, 0, 0
-            file = self._loop.left_or_all(self._rest, empty=self._refused("holds no picture"))
+            file = self._loop.remaining_or_all(self._remaining_units, empty=self._refused("holds no picture"))
             while (stored := next(file, None)) is not None:
                 payload, is_key, offset_us = stored
                 number += 1
                 if not payload:
-                    whole = False
+                    decodable = False
                     continue
                 now_us, due_us = monotonic_us(), start_us + offset_us + shift_us
                 if shift_us and due_us >= end_us:
                     break
-                over = due_us < now_us - _MAX_LATE_US
+                overdue = due_us < now_us - _MAX_LATE_US
                 key = (payload, offset_us) if is_key else key
                 held_at_us = due_us if self.hold else held_at_us
                 pause_us = 0 if due_us - held_at_us < _PROBED_US else _STILL_US
-                whole = not over and not self.hold and (is_key or whole)
-                if whole:
+                decodable = not overdue and not self.hold and (is_key or decodable)
+                if decodable:
                     sleep_until_us(due_us)
                     yield self._unit(payload, key=is_key, number=number, due_us=due_us)
                     shown_at_us, still_since_us = due_us, 0
                     continue
-                shown_us = max(due_us, now_us) if over else due_us
-                if key is None or shown_us - shown_at_us < (_STILL_US if over else pause_us):
+                shown_us = max(due_us, now_us) if overdue else due_us
+                if key is None or shown_us - shown_at_us < (_STILL_US if overdue else pause_us):
                     continue
                 still_since_us = 0 if self.hold else still_since_us or shown_us
-                if not self.hold and not over and shown_us - still_since_us >= _STILL_MOST_US:
+                if not self.hold and not overdue and shown_us - still_since_us >= _STILL_MAX_US:
                     sleep_until_us(due_us)
                     shift_us, still_since_us = monotonic_us() - start_us - key[1], 0
                     self._loop.rewind(key[1])
-                    file = self._loop.left_or_all(self._rest, empty=self._refused("holds no picture"))
+                    file = self._loop.remaining_or_all(self._remaining_units, empty=self._refused("holds no picture"))
                     continue
                 shown_at_us = shown_us
                 sleep_until_us(shown_us)
                 yield self._unit(key[0], key=True, number=number, due_us=shown_us)
-            # Its sound is longer, or it is cut short: a still is not a source that has died.
+            # The sound is longer, or the file is truncated: repeat the picture, or the source would count as stalled.
             if key is None:
                 continue
             for at_us in range(shown_at_us + _STILL_US, end_us, _STILL_US):
-                number, whole = number + 1, False
+                number, decodable = number + 1, False
                 sleep_until_us(at_us)
                 yield self._unit(key[0], key=True, number=number, due_us=at_us)
 
-    def _rest(self) -> Iterator[tuple[bytes, bool, int]]:
-        """Yield what is left of the file: Annex B, whether it is an IDR, and its time in microseconds.
+    def _remaining_units(self) -> Iterator[tuple[bytes, bool, int]]:
+        """Yield the remaining units of the file: Annex B, whether it is an IDR, and its time in microseconds.
 
-        A unit that is damaged is empty.
+        A damaged unit is yielded as an empty one.
         """
         annexb = BitStreamFilterContext("h264_mp4toannexb", self._loop.stream)
         before_us = -1
@@ -125,13 +127,16 @@ class EncodedClip:
             try:
                 payload = b"".join(bytes(each) for each in annexb.filter(packet))
             except av.error.InvalidDataError:
-                self._loop.damaged()
+                self._loop.report_damage()
                 yield b"", False, offset_us
                 continue
             yield *self._complete(payload), offset_us
 
     def _complete(self, payload: bytes) -> tuple[bytes, bool]:
-        """Return a unit with parameter sets before an IDR, without which viewers stay black, and whether it is one."""
+        """Return the unit, with parameter sets before an IDR, and whether it is an IDR.
+
+        A viewer that joins cannot decode an IDR without parameter sets.
+        """
         found = nal_types(payload)
         if IDR in found and not found >= _PARAMETER_SETS:
             if not self._parameter_sets:
@@ -151,6 +156,6 @@ class EncodedClip:
 
     def _refused(self, why: str) -> SourceError:
         return SourceError(
-            f"{self._loop.path}: cannot be passed through: it {why}; {_INSTEAD}",
+            f"{self._loop.path}: cannot be passed through: it {why}; {_HINT}",
             for_viewers="the file cannot be passed through",
         )

@@ -1,4 +1,4 @@
-"""Letters of any script, from the fonts that the system has; for the rest GNU Unifont, which comes along."""
+"""Draws text of any script with the system's fonts, and with GNU Unifont, which is part of the package."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Font = ImageFont.FreeTypeFont | ImageFont.ImageFont | Unifont
 
 _FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts")
-# In this order, by the beginning of the file's name: good letters first, wide coverage last.
+# File name prefixes in order of preference: the best glyphs first, the widest coverage last.
 _PREFERRED = (
     "NotoSans-Regular",
     "DejaVuSans.",
@@ -32,13 +32,13 @@ _PREFERRED = (
     "unifont.",
 )
 _SUFFIXES = (".ttf", ".otf", ".ttc")
-_NO_CHARACTER = "\U0010fffe"  # a noncharacter: what a font draws for it is what it draws for all that it lacks
+_NO_CHARACTER = "\U0010fffe"  # a noncharacter: fonts draw it as they draw every character that they lack
 _NEUTRAL = frozenset(("WS", "ON", "CS", "ES", "ET", "NSM"))  # of the Unicode bidirectional algorithm (UAX #9)
-_REPLACEMENTS = ("\u25a1", "?")  # a white square, where there is one
+_REPLACEMENTS = ("\u25a1", "?")  # a white square if a font has it
 
 
 class Lettering:
-    """Draws one line of text at a size in pixels; each character by the first font that has it."""
+    """Draws one line of text at a size in pixels. Each character uses the first font that has it."""
 
     def __init__(self, size: int, files: tuple[Path, ...] | None = None) -> None:
         found = font_files() if files is None else files
@@ -51,7 +51,7 @@ class Lettering:
         return sum(font.getlength(run) for font, run in self._runs(text))
 
     def draw(self, draw: ImageDraw.ImageDraw, at: tuple[float, float], text: str, fill: tuple[int, int, int]) -> None:
-        """Write a text with the upper left corner of its line at (x, y)."""
+        """Draw a text with the upper left corner of its line at (x, y)."""
         x, y = at
         ascent = max((_ascent(font) for font, _ in self._runs(text)), default=0)
         for font, run in self._runs(text):
@@ -63,10 +63,10 @@ class Lettering:
             x += font.getlength(run)
 
     def _runs(self, text: str) -> Iterator[tuple[Font, str]]:
-        """Yield pieces of the text, each with the font that has all of its characters."""
+        """Yield runs of the text, each with a font that has all of its characters."""
         current, run = self._fonts[0], ""
         for character in printable(text):
-            # Spaces, signs and marks do not part words: Pillow writes from right to left within one piece only.
+            # Spaces, signs and marks stay in the run: Pillow reorders right-to-left text within one run only.
             if run and unicodedata.bidirectional(character) in _NEUTRAL and self._has(current, character):
                 run += character
                 continue
@@ -79,20 +79,20 @@ class Lettering:
             yield current, run
 
     def _choice(self, character: str) -> tuple[Font, str]:
-        """Return a font for a character, and what is drawn: itself, a plainer form of it, or a replacement."""
+        """Return a font for a character, and the text to draw: the character, its NFKD form or a replacement."""
         if character not in self._chosen:
             plain = "".join(
                 each for each in unicodedata.normalize("NFKD", character) if not unicodedata.combining(each)
             )
             for shown in (character, plain, *_REPLACEMENTS):
-                if shown and (font := self._with(shown)) is not None:
+                if shown and (font := self._font_for(shown)) is not None:
                     self._chosen[character] = (font, shown)
                     break
             else:
                 self._chosen[character] = (self._fonts[-1], "")
         return self._chosen[character]
 
-    def _with(self, text: str) -> Font | None:
+    def _font_for(self, text: str) -> Font | None:
         return next((font for font in self._fonts if all(self._has(font, each) for each in text)), None)
 
     def _has(self, font: Font, character: str) -> bool:
@@ -102,14 +102,14 @@ class Lettering:
 
 
 def printable(text: str) -> str:
-    """Return a text on one line, composed, without control characters."""
+    """Return a text on one line, in NFC, without control characters."""
     whole = unicodedata.normalize("NFC", " ".join(text.split()))
     return "".join(each for each in whole if unicodedata.category(each)[0] != "C")
 
 
 @functools.cache
 def font_files() -> tuple[Path, ...]:
-    """Return the system's fonts that are of use, the preferred ones first."""
+    """Return the system's fonts that are in the list of preferred fonts, in the order of that list."""
     found: dict[str, Path] = {}
     for folder in _FOLDERS:
         for path in sorted(Path(folder).rglob("*")):
@@ -125,12 +125,12 @@ def _opened(files: tuple[Path, ...], size: int) -> Iterator[ImageFont.FreeTypeFo
     for path in files:
         try:
             yield ImageFont.truetype(path, size)
-        except OSError:  # no font, or one that cannot be read
+        except OSError:  # not a font, or unreadable
             continue
 
 
 def _visual(run: str) -> str:
-    """Return a run with its words from right to left turned round, marks behind their letters, for a simple font."""
+    """Return a run in visual order, left to right, for a font without text shaping; marks stay behind their letters."""
     clusters: list[str] = []
     for each in run:
         if clusters and unicodedata.combining(each):
@@ -138,20 +138,20 @@ def _visual(run: str) -> str:
         else:
             clusters.append(each)
     shown: list[str] = []
-    backwards: list[str] = []
+    right_to_left: list[str] = []
     neutral: list[str] = []
     for cluster in clusters:
         direction = unicodedata.bidirectional(cluster[0])
         if direction in ("R", "AL"):
-            (backwards or shown).extend(neutral)
-            backwards.append(cluster)
+            (right_to_left or shown).extend(neutral)
+            right_to_left.append(cluster)
             neutral = []
         elif direction in _NEUTRAL:
             neutral.append(cluster)
         else:
-            shown += [*reversed(backwards), *neutral, cluster]
-            backwards, neutral = [], []
-    return "".join((*shown, *reversed(backwards), *neutral))
+            shown += [*reversed(right_to_left), *neutral, cluster]
+            right_to_left, neutral = [], []
+    return "".join((*shown, *reversed(right_to_left), *neutral))
 
 
 def _drawn(font: ImageFont.FreeTypeFont | ImageFont.ImageFont, text: str) -> tuple[tuple[int, int], bytes]:
@@ -166,7 +166,7 @@ def _ascent(font: Font) -> int:
 
 
 def rasterised(text: str, *, height: int) -> Image.Image:
-    """Return one line of text as a picture of 8-bit luma, so many pixels high."""
+    """Return one line of text as a picture of 8-bit luma, with a height in pixels."""
     lettering = Lettering(max(8, height * 3 // 4))
     width = max(1, round(lettering.length(text)))
     picture = Image.new("RGB", (width, height))

@@ -1,4 +1,4 @@
-"""Letters for the test picture: 5x7 dots, upper case. FFmpeg's own text needs a font file; this needs nothing."""
+"""A 5x7 dot font for the test picture, upper case only. FFmpeg's drawtext needs a font file; this needs none."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ Dots = npt.NDArray[np.bool_]
 
 
 class Lettering:
-    """Renders text at a whole multiple of the dots' size, keeping each glyph it has rendered."""
+    """Renders text at an integer scale."""
 
     def __init__(self, scale: int) -> None:
         self.height = _HEIGHT * scale
@@ -58,7 +58,7 @@ class Lettering:
                 self._glyphs[name] = np.kron(dots, np.ones((scale, scale), np.bool_)).astype(np.bool_)
 
     def draw(self, luma: npt.NDArray[np.uint8], text: str, *, x: int, y: int, ink: int, paper: int) -> None:
-        """Write one line with its upper left corner at (x, y); what does not fit is left out."""
+        """Draw one line with its upper left corner at (x, y). Characters that do not fit are left out."""
         fitting = text.upper()[: max(0, (luma.shape[1] - x) // self.advance)]
         if not fitting:
             return
@@ -67,6 +67,6 @@ class Lettering:
 
 
 def has_all(text: str) -> bool:
-    """Say whether there are dots for each letter of a text."""
+    """Return whether the font has every character of a text."""
     names = {name for group in _ALPHABET for name in group.partition("\n")[0].split()} | {" "}
     return set(text.upper()) <= names

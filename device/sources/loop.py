@@ -1,4 +1,4 @@
-"""A file that FFmpeg opens, played over and over on the monotonic clock."""
+"""Plays a media file in a loop on the monotonic clock."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UNREADABLE = "the file cannot be read"
 
 
 class Loop:
-    """An open file and its place on the monotonic clock: loop n begins at epoch + n * duration."""
+    """An open file and its timing on the monotonic clock: loop n begins at epoch + n * duration."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Loop:
                 f"{self.path}: cannot be opened: {error_text(error)}", for_viewers="the file cannot be opened"
             ) from None
         streams: Any = getattr(self._container.streams, self._kind)
-        # A cover, as music players show it, is a stream too.
+        # Cover art of a music file is a video stream too.
         self.stream: Any = next((each for each in streams if not each.disposition & Disposition.attached_pic), None)
         if self.stream is None:
             raise SourceError(f"{self.path}: holds no {self._kind}", for_viewers=f"the file holds no {self._kind}")
@@ -67,9 +67,9 @@ class Loop:
             )
 
     def starts(self) -> Iterator[int]:
-        """Yield the monotonic start of each loop, the running one first, with the file at that place.
+        """Seek the file and yield the monotonic start time of each loop; the first is the current loop.
 
-        Loops that are over already are left out, as after decoding that was slower than real time.
+        Loops that have ended already are skipped, for example after decoding that was slower than real time.
         """
         number, inside_us = self._running()
         while True:
@@ -78,20 +78,20 @@ class Loop:
             number, inside_us = max(number + 1, self._running()[0]), 0
 
     def _running(self) -> tuple[int, int]:
-        """Return the number of the running loop, and how far it has got, in microseconds."""
+        """Return the number of the current loop, and the position in it in microseconds."""
         return divmod(max(0, monotonic_us() - self._epoch_us), self.duration_us)
 
     def _seek(self, inside_us: int) -> None:
         try:
             self._container.seek(self._origin_us + inside_us)
-        except av.error.FFmpegError:  # it may still be played from its beginning
+        except av.error.FFmpegError:  # a file that cannot seek can still be played from its beginning
             self._container.close()
             self._open()
 
-    def left_or_all(self, read: Callable[[], Iterator[Item]], *, empty: SourceError) -> Iterator[Item]:
-        """Yield what `read` finds in what is left; if that is nothing, as behind the last picture, in all of the file.
+    def remaining_or_all(self, read: Callable[[], Iterator[Item]], *, empty: SourceError) -> Iterator[Item]:
+        """Yield the items that `read` finds in the rest of the file; if there are none, those of the whole file.
 
-        Raises `empty` if there is nothing either.
+        Behind the last picture, for example, there are none. Raises `empty` if the whole file has none.
         """
         for attempt in range(2):
             if attempt:
@@ -105,23 +105,23 @@ class Loop:
         raise empty
 
     def rewind(self, inside_us: int = 0) -> None:
-        """Go back to the key frame at or before a place, in microseconds since the beginning."""
+        """Seek to the key frame at or before a time, in microseconds since the beginning."""
         self._seek(inside_us)
 
-    def hurry(self, *, on: bool) -> None:
-        """Leave out pictures on which no other one builds, before they are decoded, or decode all of them again."""
+    def skip_nonreference(self, *, on: bool) -> None:
+        """Do not decode pictures that no other picture references, or decode all pictures again."""
         self.stream.codec_context.skip_frame = "NONREF" if on else "DEFAULT"
 
     def frames(self, kind: type[FrameType]) -> Iterator[tuple[FrameType, int]]:
-        """Yield what is left of the file, each frame with its time since the beginning, in microseconds.
+        """Yield the remaining frames of the file, each with its time since the beginning, in microseconds.
 
-        What is damaged, as at the end of a file that is cut short, is left out.
+        Damaged frames, for example at the end of a truncated file, are left out.
         """
         for packet in self._packets():
             try:
                 decoded = packet.decode()
             except av.error.InvalidDataError:
-                self.damaged()
+                self.report_damage()
                 continue
             except av.error.FFmpegError as error:
                 raise self._unreadable(error) from None
@@ -130,16 +130,16 @@ class Loop:
                     raise self._untimed()
                 yield frame, self._since_start_us(frame)
 
-    def damaged(self) -> None:
-        """Report, once, that a part of the file cannot be read."""
+    def report_damage(self) -> None:
+        """Report once that a part of the file cannot be read."""
         if not self._damage_reported:
             self._damage_reported = True
             self._on_damage(self.path)
 
     def packets(self) -> Iterator[tuple[av.Packet[Any], int]]:
-        """Yield what is left of the file as it is stored, each packet with its time as `frames` does."""
+        """Yield the remaining packets of the file, each with its time as `frames` does."""
         for packet in self._packets():
-            if packet.size:  # the last one, empty, is for a decoder
+            if packet.size:  # the last packet is empty: it flushes a decoder
                 yield packet, self._since_start_us(packet)
 
     def _packets(self) -> Iterator[av.Packet[Any]]:
@@ -157,11 +157,11 @@ class Loop:
         return int(stored.pts * stored.time_base * _US) - self._origin_us
 
     def _untimed(self) -> SourceError:
-        return SourceError(f"{self.path}: has frames without a time stamp", for_viewers=UNREADABLE)
+        return SourceError(f"{self.path}: has frames without a timestamp", for_viewers=UNREADABLE)
 
 
 def error_text(error: Exception) -> str:
-    """Return what FFmpeg or the system calls an error, from their tables; the rest of its text may hold anything."""
+    """Return FFmpeg's or the system's fixed text for an error; the error's own text may contain secrets."""
     if isinstance(error, av.error.FFmpegError) and error.strerror:
         return str(error.strerror)
     return system_text(error)

@@ -1,4 +1,4 @@
-"""When the next frame is due. Pure: counts from one start, so that errors do not add up."""
+"""Computes when frames are due. Pure, except for `sleep_until_us`. Counts from one start, so errors do not add up."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import time
 from dataclasses import dataclass, field
 
 _US = 1_000_000
-_OWN_RHYTHM = 0.97
+_SAME_RATE = 0.97  # of a frame period
 
 
 @dataclass(slots=True, kw_only=True)
 class Pacing:
-    """Ticks of a fixed rate from `started_at_us` on; ticks that were missed are skipped and counted."""
+    """Ticks at a fixed rate, starting at `started_at_us`. Missed ticks are skipped and counted."""
 
     rate: float
     started_at_us: int
@@ -22,7 +22,7 @@ class Pacing:
         return self.started_at_us + round(tick * _US / self.rate)
 
     def take(self, now_us: int) -> tuple[int, int]:
-        """Return the next tick and when it is due, leaving out those that are over by more than one period."""
+        """Return the next tick and when it is due. Ticks that are more than one period late are skipped."""
         late = int((now_us - self.due_at_us(self._next)) * self.rate / _US)
         if late > 0:
             self.missed += late
@@ -39,14 +39,14 @@ def sleep_until_us(due_at_us: int) -> None:
         time.sleep(left_s)
 
 
-# At the start, decoding from the key frame before the running place takes less than a second as a rule; a quarter shows
-# whether it will. Later, late frames are shown no closer together than this: what is left out is caught up.
-_PATIENCE_US, _MEASURED_US, _LATE_APART_US = 1_000_000, 250_000, 100_000
+# After a start, decoding from the previous key frame usually reaches real time within a second; the first quarter of a
+# second shows whether it will. After that, late frames are shown at this interval at most, so that decoding catches up.
+_CATCH_UP_US, _MEASURED_US, _LATE_INTERVAL_US = 1_000_000, 250_000, 100_000
 
 
 @dataclass(slots=True, kw_only=True)
 class LateFrames:
-    """Which frames are shown although they are over: fewer than there are, never none."""
+    """Decides which late frames are shown: fewer than there are, but never none."""
 
     period_us: int
     _first: tuple[int, int] | None = field(default=None, init=False)
@@ -56,39 +56,39 @@ class LateFrames:
         return due_us < now_us - self.period_us
 
     def admits(self, due_us: int, now_us: int) -> bool:
-        """Say whether a frame is shown, and note that it is."""
+        """Return whether a frame is shown; if so, record it."""
         if self.is_late(due_us, now_us):
             if self._shown_at_us is None:
                 if self._will_be_in_time(due_us, now_us):
                     return False
-            elif now_us - self._shown_at_us < _LATE_APART_US:
+            elif now_us - self._shown_at_us < _LATE_INTERVAL_US:
                 return False
         self._shown_at_us = max(due_us, now_us)
         return True
 
     def _will_be_in_time(self, due_us: int, now_us: int) -> bool:
-        """Say whether decoding reaches the running place within its second, as fast as it has been so far."""
+        """Return whether decoding, at its speed so far, reaches real time within `_CATCH_UP_US`."""
         first_due_us, first_at_us = self._first = self._first or (due_us, now_us)
         spent_us = now_us - first_at_us
         gained_us = due_us - first_due_us - spent_us
-        return spent_us < _MEASURED_US or (now_us - due_us) * spent_us <= gained_us * (_PATIENCE_US - spent_us)
+        return spent_us < _MEASURED_US or (now_us - due_us) * spent_us <= gained_us * (_CATCH_UP_US - spent_us)
 
 
 @dataclass(slots=True, kw_only=True)
 class RateLimit:
-    """Lets through at most `fps` frames a second of a source that has a rhythm of its own."""
+    """Admits at most `fps` frames a second from a source that has a frame rate of its own."""
 
     fps: float
     _seen_us: float = field(default=float("-inf"), init=False)
     _next_us: float = field(default=float("-inf"), init=False)
 
     def admits(self, captured_at_us: int) -> bool:
-        """Say whether the frame of this capture time is to be used."""
+        """Return whether the frame with this capture time is used."""
         period_us = _US / self.fps
-        # A sensor set to our rate is off by a little: it keeps its rhythm, and loses no frame now and then for it.
-        own_rhythm = captured_at_us - self._seen_us >= _OWN_RHYTHM * period_us
+        # A sensor that is set to our rate deviates by a little: use each of its frames.
+        at_our_rate = captured_at_us - self._seen_us >= _SAME_RATE * period_us
         self._seen_us = captured_at_us
-        if not own_rhythm and captured_at_us < self._next_us - period_us / 4:
+        if not at_our_rate and captured_at_us < self._next_us - period_us / 4:
             return False
         self._next_us = max(self._next_us, captured_at_us - period_us / 4) + period_us
         self._next_us = min(self._next_us, captured_at_us + period_us * 5 / 4)

@@ -1,4 +1,4 @@
-"""The synthetic camera: moving colour bars with name, time and number, a strip to read them back, and a flash."""
+"""The synthetic camera: moving colour bars with name, time, number, a machine-readable strip, and a flash."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from device.clock import epoch_of_us, monotonic_us
-from device.media.colour import BT709, customary
+from device.media.colour import BT709, default_colour
 from device.media.picture import FramePicture
 from device.sources import strip
 from device.sources.lettering import Lettering, has_all
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 FLASH_US = 100_000
 _US = 1_000_000
-_SPEED = 2  # pixels a frame; even, for the chroma planes have half the width
-_BUFFERS = 3  # the encoder may hold the one before
+_SPEED = 2  # pixels a frame; even, because the chroma planes have half the width
+_BUFFERS = 3  # the encoder may still use the previous one
 # White, yellow, cyan, green, magenta, red, blue, black at 75 %, as EBU bars
 _RGB = np.array([[1, 1, 1], [1, 1, 0], [0, 1, 1], [0, 1, 0], [1, 0, 1], [1, 0, 0], [0, 0, 1], [0, 0, 0]]) * 0.75
 _LINES = 3
 
 
 class PatternSource:
-    """Paced by the monotonic clock; whatever the consumer misses costs frames, not time."""
+    """Pictures paced by the monotonic clock. A slow consumer loses frames; the picture's time stays correct."""
 
     name = "pattern"
     pixel_format = "yuv420p"
@@ -38,7 +38,7 @@ class PatternSource:
     def __init__(self, *, width: int, height: int, fps: int, identity: str) -> None:
         self.width, self.height, self.fps = width, height, fps
         self.missed = 0
-        self.colour = customary(height)
+        self.colour = default_colour(height)
         self._identity = identity
         self._lettering = Lettering(max(1, min(width // 320, height // 180)))
         self._strip_top = strip.top(width, height)
@@ -50,7 +50,7 @@ class PatternSource:
         self._frames = [self._blank() for _ in range(_BUFFERS)]
 
     def pictures(self) -> Iterator[FramePicture]:
-        """Yield pictures for ever, each when it is due."""
+        """Yield pictures without end, each when it is due."""
         pacing = Pacing(rate=self.fps, started_at_us=monotonic_us())
         while True:
             number, due_at_us = pacing.take(monotonic_us())
@@ -59,7 +59,7 @@ class PatternSource:
             yield FramePicture(frame=self.draw(number, due_at_us), number=number, captured_at_us=due_at_us)
 
     def draw(self, number: int, captured_at_us: int) -> av.VideoFrame:
-        """Return the picture of one moment, in a frame that is used again three pictures later."""
+        """Return the picture for one capture time, in a frame that is reused three pictures later."""
         frame = self._frames[number % _BUFFERS]
         luma, blue, red = writable(frame)
         epoch_us = epoch_of_us(captured_at_us)
@@ -80,7 +80,7 @@ class PatternSource:
         red[: self._text_top // 2] = self._chroma[1, half]
 
     def _draw_flash(self, luma: strip.Luma, blue: strip.Luma, red: strip.Luma) -> None:
-        """Light up the upper right quarter: `flash_brightness` looks there."""
+        """Draw the upper right quarter in white, where `flash_brightness` measures."""
         bottom, left = self._text_top // 2 & ~1, self.width // 2 & ~1
         luma[:bottom, left:] = strip.WHITE
         blue[: bottom // 2, left // 2 :] = red[: bottom // 2, left // 2 :] = 128
@@ -97,7 +97,7 @@ class PatternSource:
         return frame
 
     def _write_name(self, luma: strip.Luma) -> None:
-        """Write a name that has letters beyond those of dots; it never changes, so once for each frame will do."""
+        """Draw a name that has characters which the dot font lacks; it never changes, so each buffer gets it once."""
         from device.sources.fonts import rasterised
 
         x, y = self._lettering.advance, self._text_top
@@ -117,13 +117,13 @@ class PatternSource:
 
 
 def flash_brightness(luma: strip.Luma) -> float:
-    """Return the mean luma of where the flash appears, of a decoded picture of any size; over 220 in a flash."""
+    """Return the mean luma of the flash area in a decoded picture of any size; it is over 220 during a flash."""
     height, width = luma.shape
     return float(luma[height // 32 : height // 4, width * 9 // 16 : width * 15 // 16].mean())
 
 
 def _bars(width: int, *, bt709: bool) -> npt.NDArray[np.uint8]:
-    """Return one line of Y, Cb and Cr, twice as wide as the picture so that it can move, shape (3, 2 * width)."""
+    """Return one line of Y, Cb and Cr, shape (3, 2 * width): twice the picture's width, so that the bars can move."""
     red_weight, blue_weight = (0.2126, 0.0722) if bt709 else (0.299, 0.114)
     red, green, blue = _RGB.T
     luma = red_weight * red + (1 - red_weight - blue_weight) * green + blue_weight * blue

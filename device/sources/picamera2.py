@@ -1,4 +1,4 @@
-"""The Pi's camera, through picamera2 and libcamera."""
+"""The Raspberry Pi's camera, through picamera2 and libcamera."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from device.clock import monotonic_of_boottime_us, monotonic_us
 from device.errors import SourceAbsentError, SourceError, system_text
 from device.media.colour import of_libcamera
-from device.sources.controls import checked_controls, unfit
+from device.sources.controls import checked_controls, unsupported
 from device.sources.pacing import RateLimit
 from device.sources.planes import packed
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from device.ipc.messages import CameraJob
 
 _FIRST_FRAME_S = 5.0
-_BUFFERS = 6  # one being filled, one queued, up to four in the board's encoder
+_BUFFERS = 6  # one being filled, one queued, up to four in the hardware encoder
 _PIXEL_FORMATS = {"YUV420": "yuv420p", "NV12": "nv12"}
 _INSTALL = "install picamera2: `apt install python3-picamera2` (Raspberry Pi OS), with a venv that sees system packages"
 
@@ -39,7 +39,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraPicture:
-    """A completed request of the camera, on loan: the board's encoder takes it as it is, x264 maps it."""
+    """A libcamera request, valid until it is released. The hardware encoder takes the request itself, x264 maps it."""
 
     request: Any
     layout: Layout
@@ -48,12 +48,12 @@ class CameraPicture:
 
     @contextmanager
     def mapped(self) -> Iterator[av.VideoFrame]:
-        # A copy (0.1 ms at 720p): a view that outlives its context breaks picamera2's allocator later.
+        # A copy (0.1 ms at 720p): a view that is used after its context breaks picamera2's allocator.
         yield packed(self.request.make_buffer("main"), self.layout)
 
 
 class Picamera2Source:
-    """Pictures at the configured rate, however fast the sensor is; each is given back after its use."""
+    """Pictures at the configured frame rate, at any sensor rate. Each request is released after its use."""
 
     name = "picamera2"
 
@@ -67,11 +67,11 @@ class Picamera2Source:
         self.width, self.height, self.fps = self.layout.width, self.layout.height, job.fps
         self.pixel_format = self.layout.pixel_format
         self.missed = 0
-        # Not camera_configuration()'s: picamera2 swaps a matrix and range that it does not expect for those it does.
+        # Not from camera_configuration(): picamera2 replaces a matrix and range that it does not expect.
         self.colour = of_libcamera(self._camera.libcamera_config.at(0).color_space, height=self.height)
 
     def pictures(self) -> Iterator[CameraPicture]:
-        """Yield pictures for ever. Raises SourceError when none comes for 5 s."""
+        """Yield pictures without end. Raises SourceError if there is none for 5 s."""
         try:
             self._camera.start()
         except (RuntimeError, OSError) as error:
@@ -87,7 +87,7 @@ class Picamera2Source:
             except TimeoutError:
                 raise SourceError(
                     f"the camera yields no picture for {_FIRST_FRAME_S:.0f} s; look at its ribbon cable, and at "
-                    "`dmesg` for what the kernel says of it",
+                    "`dmesg` for kernel messages about it",
                     for_viewers="the camera delivers no picture",
                 ) from None
             try:
@@ -105,17 +105,17 @@ class Picamera2Source:
 
 
 def cameras() -> list[dict[str, Any]]:
-    """Return what libcamera says of each camera: Num, Model, Id and more. Raises SourceError without picamera2."""
+    """Return libcamera's description of each camera: Num, Model, Id and more. Raises SourceError without picamera2."""
     return [dict(each) for each in _library().global_camera_info()]
 
 
 def modes(number: int) -> str:
-    """Return the sensor's modes in words, or the sizes of a camera that has no raw ones, as on USB."""
+    """Return the sensor's modes as text; for a camera without raw modes, such as a USB camera, its sizes."""
     try:
         with contextlib.closing(_library()(number)) as camera:
             try:
                 found = {(*mode["size"], f" at {mode['fps']:.0f} fps") for mode in camera.sensor_modes}
-            except AttributeError:  # picamera2 takes every camera for one with raw modes
+            except AttributeError:  # picamera2 assumes that every camera has raw modes
                 found = {(*size, "") for size in _video_sizes(camera)}
     except (RuntimeError, IndexError, OSError, KeyError) as error:
         return f"unknown ({_cause(error)})"
@@ -130,9 +130,9 @@ def _video_sizes(camera: Any) -> list[tuple[int, int]]:
 
 
 def choose(found: list[dict[str, Any]], wanted: str) -> int:
-    """Return the number of the camera whose number is, or whose model or id holds, `wanted`; empty: the first.
+    """Return the number of the camera with this number, or with `wanted` in its model or id; empty means the first.
 
-    Raises SourceError that lists what there is.
+    Raises SourceAbsentError, which lists the cameras.
     """
     if not found:
         raise SourceAbsentError(
@@ -145,14 +145,14 @@ def choose(found: list[dict[str, Any]], wanted: str) -> int:
         if int(wanted) < len(found):
             return int(wanted)
     else:
-        # The whole name first: one name may be part of another.
+        # Exact matches first: one name may be part of another.
         for matches in (str.__eq__, str.__contains__):
             for position, each in enumerate(found):
                 if any(matches(str(each.get(key, "")).lower(), wanted.lower()) for key in ("Model", "Id")):
                     return position
-    have = ", ".join(f"{position}: {each.get('Model')} ({each.get('Id')})" for position, each in enumerate(found))
+    names = ", ".join(f"{position}: {each.get('Model')} ({each.get('Id')})" for position, each in enumerate(found))
     raise SourceAbsentError(
-        f"no camera's number, model or id is {wanted!r}; there are: {have}", for_viewers="this camera is not connected"
+        f"no camera's number, model or id is {wanted!r}; there are: {names}", for_viewers="this camera is not connected"
     )
 
 
@@ -162,7 +162,7 @@ def _library() -> Any:
     except ImportError as error:
         missing = error.name or "picamera2"
         raise SourceError(
-            f'camera.source = "picamera2" lacks its library ({missing} cannot be imported); {_INSTALL}',
+            f'camera.source = "picamera2" needs a library that is missing ({missing} cannot be imported); {_INSTALL}',
             for_viewers="a library for the camera is missing",
         ) from error
     return Picamera2
@@ -188,7 +188,7 @@ def _configured(camera: Any, job: CameraJob) -> Layout:
     if "FrameDurationLimits" in camera.camera_controls:
         shortest, longest, _ = camera.camera_controls["FrameDurationLimits"]
         if period_us < shortest:
-            raise unfit(
+            raise unsupported(
                 f"camera.fps: {job.fps} is too fast for this camera; allowed: {1_000_000 // shortest} or less",
                 "camera.fps does",
             )
@@ -199,27 +199,27 @@ def _configured(camera: Any, job: CameraJob) -> Layout:
             camera.create_video_configuration(
                 main={"size": (job.width, job.height), "format": "YUV420"},
                 transform=Transform(hflip=job.hflip, vflip=job.vflip),
-                # At any size: the board's encoder writes no colour description, and browsers take that for BT.601.
+                # At any size: the hardware encoder writes no colour description, and browsers then assume BT.601.
                 colour_space=ColorSpace.Smpte170m(),
                 controls=controls,
                 buffer_count=_BUFFERS,
             )
         )
     except (RuntimeError, ValueError, TypeError, KeyError, OSError) as error:
-        raise unfit(
+        raise unsupported(
             f"the camera refuses {job.width}x{job.height} at {job.fps} fps, or camera.controls ({_cause(error)})",
             "the camera's settings do",
         ) from error
-    # libcamera adjusts what it cannot do, without a word.
+    # libcamera changes unsupported settings without an error.
     main = camera.camera_configuration()["main"]
     if main["format"] not in _PIXEL_FORMATS:
         raise SourceError(
-            f"the camera yields {main['format']}; known are {' and '.join(_PIXEL_FORMATS)}",
+            f"the camera's pixel format is {main['format']}; supported: {' and '.join(_PIXEL_FORMATS)}",
             for_viewers="the camera's pixel format is not supported",
         )
     width, height = main["size"]
     if (width, height) != (job.width, job.height):
-        raise unfit(
+        raise unsupported(
             f"the camera does not do {job.width}x{job.height}; the nearest is camera.width = {width} "
             f"and camera.height = {height}",
             "camera.width and height do",
@@ -228,17 +228,17 @@ def _configured(camera: Any, job: CameraJob) -> Layout:
 
 
 def _cause(error: BaseException) -> str:
-    """Return why picamera2 failed: it raises a RuntimeError of its own over what the system says."""
+    """Return why picamera2 failed: its RuntimeError may hide an error of the system."""
     return system_text(error.__cause__ or error)
 
 
 def _missed(since_us: int, metadata: Mapping[str, Any]) -> int:
-    """Return how many frames the sensor took since the one before: picamera2 drops those that are not fetched."""
+    """Return how many frames were lost since the previous one: picamera2 drops frames that are not fetched."""
     period_us = int(metadata.get("FrameDuration") or 0)
     return max(0, round(since_us / period_us) - 1) if period_us > 0 else 0
 
 
 def _captured_at_us(metadata: Mapping[str, Any]) -> int:
-    """Return when the first line was exposed; a camera without a SensorTimestamp counts from now."""
+    """Return when the first line was exposed; without a SensorTimestamp, return the current time."""
     stamp = metadata.get("SensorTimestamp")
     return monotonic_us() if stamp is None else monotonic_of_boottime_us(int(stamp))

@@ -1,4 +1,4 @@
-"""Padded camera buffers as FFmpeg frames."""
+"""Copies padded camera buffers into FFmpeg frames."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BYTES_PER_PIXEL = {"yuv420p": (1, 1, 1), "nv12": (1, 2)}
 
 
 class Layout(Protocol):
-    """Sizes in pixels; the stride, in bytes, is that of the luma plane. Chroma planes of yuv420p have half of it."""
+    """Sizes in pixels. The stride, in bytes, is that of the luma plane; chroma planes of yuv420p have half of it."""
 
     @property
     def pixel_format(self) -> str: ...
@@ -31,7 +31,7 @@ class Layout(Protocol):
 
 
 def packed(buffer: npt.NDArray[np.uint8], layout: Layout) -> av.VideoFrame:
-    """Return a frame of a buffer with rows of `stride` bytes: luma, then chroma, as V4L2 lays them out.
+    """Return a frame from a buffer with rows of `stride` bytes: luma, then chroma, as in V4L2.
 
     Raises SourceError for a buffer that is too short: native code would read beyond its end.
     """

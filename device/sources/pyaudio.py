@@ -1,4 +1,4 @@
-"""A microphone, through PyAudio and PortAudio."""
+"""Microphones, through PyAudio and PortAudio."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _INSTALL = "install PyAudio: `apt install python3-pyaudio`, or the extra: `pip i
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Microphone:
-    """What PortAudio says of one input; the rate is its native one, in Hz."""
+    """One input device of PortAudio; `rate` is its native rate in Hz."""
 
     index: int
     name: str
@@ -33,7 +33,7 @@ class Microphone:
 
 
 class PyAudioSource:
-    """Blocks of 20 ms at 48 kHz; whatever rate the device has, and however fast its clock is."""
+    """Blocks of 20 ms at 48 kHz, for any native rate of the device."""
 
     name = "pyaudio"
 
@@ -44,9 +44,9 @@ class PyAudioSource:
         self.microphone = choose(microphones(self._audio), device)
         self._opened = min(channels, self.microphone.channels)
         self._channels = channels
-        self.rate = SAMPLE_RATE if self._takes(SAMPLE_RATE) else self.microphone.rate
+        self.rate = SAMPLE_RATE if self._supports(SAMPLE_RATE) else self.microphone.rate
         self._frames = self.rate * BLOCK_MS // 1000
-        # Before the stream is opened: loading FFmpeg takes a quarter of a second, and blocks would be late.
+        # Before the stream opens: loading FFmpeg takes a quarter of a second, and blocks would be late.
         self._resampler = Resampler(rate=self.rate, channels=channels)
         self._resampling = self.rate != SAMPLE_RATE
         try:
@@ -61,17 +61,17 @@ class PyAudioSource:
         except (OSError, ValueError) as error:
             raise SourceError(
                 f"microphone {self.microphone.name!r} cannot be opened at {self.rate} Hz with "
-                f"{self._opened} channels: {_words(error)}; look at `fuser -v /dev/snd/*`",
+                f"{self._opened} channels: {_error_text(error)}; look at `fuser -v /dev/snd/*`",
                 for_viewers="the microphone cannot be opened",
             ) from error
 
     def pace(self, ppm: float) -> None:
-        """Follow our clock: the device's is so many parts per million faster."""
+        """Correct the device's clock, which is faster than ours by this many parts per million."""
         self._resampler.pace(ppm)
         self._resampling = True
 
     def blocks(self) -> Iterator[Block]:
-        """Yield blocks for ever. Raises SourceError when the device goes away."""
+        """Yield blocks without end. Raises SourceError when the device is disconnected."""
         while True:
             try:
                 samples = self._stream.read(self._frames, exception_on_overflow=True)
@@ -82,17 +82,17 @@ class PyAudioSource:
                     self._on_overflow(self.overflows)
                     continue
                 raise SourceError(
-                    f"microphone {self.microphone.name!r} went away: {_words(error)}",
+                    f"microphone {self.microphone.name!r} went away: {_error_text(error)}",
                     for_viewers="the microphone was disconnected",
                 ) from error
             captured_at_us = monotonic_us() - (waiting + self._frames) * _US // self.rate
-            samples = _spread(samples) if self._opened < self._channels else samples
+            samples = _to_stereo(samples) if self._opened < self._channels else samples
             if self._resampling:
                 samples = self._resampler.process(samples)
             if samples:
                 yield Block(samples=samples, captured_at_us=captured_at_us)
 
-    def _takes(self, rate: int) -> bool:
+    def _supports(self, rate: int) -> bool:
         try:
             return bool(
                 self._audio.is_format_supported(
@@ -107,7 +107,7 @@ class PyAudioSource:
 
 
 def microphones(audio: Any = None) -> list[Microphone]:
-    """Return every input that PortAudio lists; one that another program holds is not among them."""
+    """Return every input that PortAudio lists; it does not list one that another program uses."""
     audio = audio or _open_portaudio()
     try:
         default = audio.get_default_input_device_info()["index"]
@@ -131,9 +131,9 @@ def microphones(audio: Any = None) -> list[Microphone]:
 
 
 def choose(found: list[Microphone], wanted: str) -> Microphone:
-    """Return the first whose name holds `wanted`, whatever the case; for none, the default, else the first.
+    """Return the first whose name contains `wanted`, in any letter case; empty means the default, else the first.
 
-    Raises SourceError that lists what there is.
+    Raises SourceAbsentError, which lists the microphones.
     """
     if not found:
         raise SourceAbsentError(
@@ -142,7 +142,7 @@ def choose(found: list[Microphone], wanted: str) -> Microphone:
         )
     if not wanted:
         return next((each for each in found if each.default), found[0])
-    # The whole name first: one name may be part of another.
+    # Exact matches first: one name may be part of another.
     for matches in (str.__eq__, str.__contains__):
         for each in found:
             if matches(each.name.lower(), wanted.lower()):
@@ -160,7 +160,7 @@ def _open_portaudio() -> Any:
     except ImportError as error:
         missing = error.name or "pyaudio"
         raise SourceError(
-            f'microphone.source = "pyaudio" lacks its library ({missing} cannot be imported); {_INSTALL}',
+            f'microphone.source = "pyaudio" needs a library that is missing ({missing} cannot be imported); {_INSTALL}',
             for_viewers="a library for the microphone is missing",
         ) from error
     return pyaudio.PyAudio()
@@ -172,16 +172,16 @@ def _int16() -> int:
     return int(pyaudio.paInt16)
 
 
-def _spread(mono: bytes) -> bytes:
-    """Return one channel as two."""
+def _to_stereo(mono: bytes) -> bytes:
+    """Return mono samples as stereo."""
     stereo = bytearray(2 * len(mono))
     for offset in range(_BYTES_PER_SAMPLE):
         stereo[offset::4] = stereo[offset + 2 :: 4] = mono[offset::2]
     return bytes(stereo)
 
 
-# portaudio.h, PaErrorCode: what there is to do about the common ones.
-_PORTAUDIO = {
+# PaErrorCode in portaudio.h: texts for the common errors.
+_PORTAUDIO_ERRORS = {
     -9996: "there is no such device",
     -9997: "it does not do this sample rate",
     -9998: "it does not do this number of channels",
@@ -191,7 +191,7 @@ _PORTAUDIO = {
 }
 
 
-def _words(error: Exception) -> str:
-    """Return what PortAudio's error code means; its text may hold anything."""
+def _error_text(error: Exception) -> str:
+    """Return a fixed text for PortAudio's error code; the error's own text may contain secrets."""
     code = next((each for each in (getattr(error, "errno", None), *error.args) if isinstance(each, int)), 0)
-    return _PORTAUDIO.get(code) or (f"PortAudio error {code}" if code else type(error).__name__)
+    return _PORTAUDIO_ERRORS.get(code) or (f"PortAudio error {code}" if code else type(error).__name__)

@@ -1,4 +1,4 @@
-"""From a microphone's rate and clock to 48 kHz of ours, by FFmpeg's aresample."""
+"""Converts a microphone's sample rate and clock to 48 kHz of our clock, with FFmpeg's aresample."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 from device.errors import SourceError
 from device.media.block import SAMPLE_RATE
 
-# aresample stretches the sound to its time stamps, smoothly, by up to this many samples a second (4000 ppm).
+# aresample stretches the sound to match its timestamps, by up to this many samples a second (4000 ppm).
 _MAX_COMPENSATION = 192
 _MIN_COMPENSATION_S = 0.0005
 _US = 1_000_000
 
 
 class Resampler:
-    """Takes blocks of 16-bit interleaved samples at `rate`; what comes out is at 48 kHz, one block late at most."""
+    """Takes blocks of 16-bit interleaved samples at `rate`. Its output is at 48 kHz, at most one block late."""
 
     def __init__(self, *, rate: int, channels: int) -> None:
         self._rate = rate
@@ -39,11 +39,11 @@ class Resampler:
         self._graph, self._source, self._sink = graph, source, sink
 
     def pace(self, ppm: float) -> None:
-        """Take the source for so much faster than our clock, in parts per million."""
+        """Set by how much the source is faster than our clock, in parts per million."""
         self._ppm = ppm
 
     def process(self, samples: bytes) -> bytes:
-        """Return what is ready at 48 kHz; it may be empty for the first block."""
+        """Return the samples that are ready at 48 kHz; for the first block they may be empty."""
         array = np.frombuffer(samples, np.int16).reshape(1, -1)
         frame = av.AudioFrame.from_ndarray(array, format="s16", layout=self._layout)
         frame.sample_rate = self._rate

@@ -1,4 +1,4 @@
-"""A file as microphone: anything that FFmpeg opens, looped, in real time, in step with the pictures of that loop."""
+"""A file as microphone: any format of FFmpeg, in a loop, in real time, in sync with the pictures of the same file."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     Samples = npt.NDArray[np.int16]
 
 _US = 1_000_000
-_HOLE_SAMPLES = SAMPLE_RATE // 100  # time stamps of containers are rounded to a millisecond or so
+_GAP_SAMPLES = SAMPLE_RATE // 100  # containers round timestamps to about a millisecond
 
 
 class SoundClip:
-    """The sound of a file at 48 kHz; each loop is cut or filled with silence to the file's duration."""
+    """The sound of a file at 48 kHz. Each loop is cut to, or filled with silence up to, the file's duration."""
 
     name = "file"
 
@@ -37,7 +37,7 @@ class SoundClip:
         self._channels = channels
 
     def blocks(self) -> Iterator[Block]:
-        """Yield blocks of 20 ms for ever, each when its first sample is due, as pictures are."""
+        """Yield blocks of 20 ms without end, each when its first sample is due, like pictures."""
         size = BLOCK_SAMPLES * self._channels
         pending = np.zeros(0, np.int16)
         position = -1
@@ -55,11 +55,11 @@ class SoundClip:
                 yield Block(samples=block.tobytes(), captured_at_us=captured_at_us)
 
     def pace(self, ppm: float) -> None:
-        """Do nothing: a file is played by our own clock."""
+        """Do nothing: a file plays on our own clock."""
 
     def _pieces(self) -> Iterator[tuple[int, Samples]]:
-        """Yield interleaved samples without a gap; each with the place of its first, in samples of the clock."""
-        position, heard_to_its_end = -1, False
+        """Yield interleaved samples without gaps, each piece with the position of its first sample on the clock."""
+        position, played_once = -1, False
         for start_us in self._loop.starts():
             layout = "mono" if self._channels == 1 else "stereo"
             resampler = AudioResampler(format="s16", layout=layout, rate=SAMPLE_RATE)
@@ -70,7 +70,7 @@ class SoundClip:
                 due = (start_us + offset_us) * SAMPLE_RATE // _US
                 if position < 0:
                     position = due
-                while due - position > _HOLE_SAMPLES:
+                while due - position > _GAP_SAMPLES:
                     count = min(due - position, SAMPLE_RATE)
                     yield position, self._silence(count)
                     position += count
@@ -79,13 +79,13 @@ class SoundClip:
                     samples = piece.to_ndarray().reshape(-1)[:left].astype(np.int16, copy=False)
                     yield position, samples
                     position += len(samples) // self._channels
-            if not found and heard_to_its_end:
+            if not found and played_once:
                 raise SourceError(
                     f"{self._loop.path}: holds no sound that can be decoded; it may be incomplete",
                     for_viewers=UNREADABLE,
                 )
-            heard_to_its_end = True
-            if position < 0:  # a start behind the last sound
+            played_once = True
+            if position < 0:  # the start is after the last sound
                 position = monotonic_us() * SAMPLE_RATE // _US
             while position < end:
                 count = min(end - position, SAMPLE_RATE)

@@ -1,4 +1,4 @@
-"""Frame number and capture time as a strip of black and white cells that survives strong compression. Pure.
+"""Draws and reads frame number and capture time as a strip of cells that survives strong compression. Pure.
 
 Two rows of 48 cells along the lower edge: 4 bits of marker, 24 of frame number, 52 of capture time
 (microseconds since the epoch), 16 of CRC-CCITT over those ten bytes.
@@ -24,14 +24,14 @@ _CRC_START = 0xFFFF
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a strip says; the number is modulo 2^24, the time in microseconds since the epoch."""
+    """The contents of a strip: the number modulo 2^24, and the time in microseconds since the epoch."""
 
     number: int
     captured_at_us: int
 
 
 def top(width: int, height: int) -> int:
-    """Return the strip's first line; it reaches down to the picture's last."""
+    """Return the strip's first line; its last line is the picture's last."""
     return height - min(ROWS * width // COLUMNS, height // 2)
 
 
@@ -50,7 +50,7 @@ def draw(luma: Luma, *, number: int, captured_at_us: int) -> None:
 
 
 def read(luma: Luma) -> Reading | None:
-    """Read the strip of a decoded luma plane of any size and shape; None where there is no valid one."""
+    """Read the strip in a decoded luma plane of any size and shape; return None if there is no valid strip."""
     height, width = luma.shape
     first = top(width, height)
     cell_height = (height - first) / ROWS

@@ -1,4 +1,4 @@
-"""The synthetic microphone: a quiet 440 Hz, and a beep through the first 100 ms of each second."""
+"""The synthetic microphone: a quiet 440 Hz tone, and a beep in the first 100 ms of each second."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ if TYPE_CHECKING:
 TONE_HZ, BEEP_HZ = 440, 1000
 _TONE_LEVEL, _BEEP_LEVEL = 0.05, 0.3  # of full scale
 _BEEP_SAMPLES = SAMPLE_RATE // 10
-_MAX_OFF_SAMPLES = SAMPLE_RATE // 500  # 2 ms: below, a jump would be heard and gain nothing
+_MAX_OFF_SAMPLES = SAMPLE_RATE // 500  # 2 ms; correcting less is audible and has no use
 
 
 class ToneSource:
-    """Paced by the monotonic clock; a block is yielded when its last sample would have been captured."""
+    """Blocks paced by the monotonic clock. Each is yielded when its last sample would have been captured."""
 
     name = "tone"
 
     def __init__(self, *, channels: int) -> None:
         self._channels = channels
-        # One second holds whole periods of both: sample n of each wall-clock second is always the same.
+        # One second has whole periods of both tones: sample n of each wall-clock second is always the same.
         time_s = np.arange(SAMPLE_RATE) / SAMPLE_RATE
         second = _TONE_LEVEL * np.sin(2 * np.pi * TONE_HZ * time_s)
         second[:_BEEP_SAMPLES] = _BEEP_LEVEL * np.sin(2 * np.pi * BEEP_HZ * time_s[:_BEEP_SAMPLES])
         self._second = np.round(second * 32767).astype(np.int16)
 
     def blocks(self) -> Iterator[Block]:
-        """Yield blocks of 20 ms for ever, each when it is complete."""
+        """Yield blocks of 20 ms without end, each when it is complete."""
         pacing = Pacing(rate=1000 / BLOCK_MS, started_at_us=monotonic_us())
         position = 0
         while True:
@@ -48,12 +48,12 @@ class ToneSource:
             position = (position + BLOCK_SAMPLES) % SAMPLE_RATE
 
     def samples(self, first: int) -> npt.NDArray[np.int16]:
-        """Return the 20 ms that begin with a sample of the wall clock's second, channels interleaved."""
+        """Return 20 ms from this sample of the wall-clock second on, channels interleaved."""
         mono = self._second[np.arange(first, first + BLOCK_SAMPLES) % SAMPLE_RATE]
         return np.repeat(mono, self._channels)
 
     def pace(self, ppm: float) -> None:
-        """Do nothing: this source has no clock but ours."""
+        """Do nothing: this source uses our clock."""
 
 
 def _sample_of_second(moment_us: int) -> int:

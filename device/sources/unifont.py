@@ -1,7 +1,8 @@
-"""GNU Unifont: letters of 16 lines of dots for the whole Basic Multilingual Plane, as a last resort.
+"""GNU Unifont: glyphs of 16 lines for the whole Basic Multilingual Plane, used when no other font has a character.
 
-unifont.xz holds one byte for each code point up to U+FFFF, the width of its glyph in bytes a line (0: there is none),
-and then the glyphs in their order: 16 lines of that many bytes, a bit for each dot. Made of unifont-15.0.01.hex.
+unifont.xz holds one byte for each code point up to U+FFFF, which is the width of its glyph in bytes a line (0: no
+glyph). The glyphs follow in the order of the code points: 16 lines of that many bytes, one bit for each dot. It is made
+from unifont-15.0.01.hex.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _CODE_POINTS = 0x10000
 
 
 class Unifont:
-    """The font at a size in pixels. It is read when the first letter is asked for."""
+    """The font at a size in pixels. It is loaded when the first glyph is needed."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -46,7 +47,7 @@ class Unifont:
         return dots.resize(size, Image.Resampling.BOX if size[1] < _LINES else Image.Resampling.BILINEAR)
 
     def _placed(self, text: str) -> list[tuple[int, int]]:
-        """Return the first column of each character, in dots, and the column behind it. Marks are over letters."""
+        """Return each character's first and last column, in dots, end exclusive. Marks share their letter's columns."""
         columns: list[tuple[int, int]] = []
         left = right = 0
         for character in text:
@@ -62,16 +63,16 @@ def _data() -> bytes:
 
 
 @functools.cache
-def _places() -> list[int]:
-    """Return where the glyph of each code point starts."""
-    places, place = [], _CODE_POINTS
+def _offsets() -> list[int]:
+    """Return the offset of each code point's glyph."""
+    offsets, offset = [], _CODE_POINTS
     for width in _data()[:_CODE_POINTS]:
-        places.append(place)
-        place += _LINES * width
-    return places
+        offsets.append(offset)
+        offset += _LINES * width
+    return offsets
 
 
 def _glyph(character: str) -> tuple[int, bytes]:
     """Return the width of a glyph in bytes a line, and its dots."""
-    width, place = _data()[ord(character)], _places()[ord(character)]
-    return width, _data()[place : place + _LINES * width]
+    width, offset = _data()[ord(character)], _offsets()[ord(character)]
+    return width, _data()[offset : offset + _LINES * width]

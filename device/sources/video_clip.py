@@ -1,4 +1,4 @@
-"""A file as camera: anything that FFmpeg opens, looped, in real time, in step with the sound of the same loop."""
+"""A file as camera: any format of FFmpeg, in a loop, in real time, in sync with the sound of the same file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from av.video.frame import VideoFrame
 
 from device.clock import monotonic_us
 from device.errors import SourceError
-from device.media.colour import Colour, customary
+from device.media.colour import Colour, default_colour
 from device.media.picture import FramePicture
 from device.sources.loop import UNREADABLE, Loop
 from device.sources.pacing import LateFrames, sleep_until_us
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 _US = 1_000_000
 _UNSPECIFIED = 2  # ITU-T H.273
-# Further behind than this, pictures on which no other one builds are not decoded until it has caught up.
-_HURRY_US = 500_000
+# When decoding is more than this behind, pictures that no other picture references are not decoded.
+_SKIP_BEHIND_US = 500_000
 
 
 class VideoClip:
-    """The pictures of a file, scaled down to fit, never up; at most `fps` a second."""
+    """The pictures of a file, scaled down to fit but never up, at most `fps` a second."""
 
     name = "file"
     pixel_format = "yuv420p"
@@ -55,12 +55,12 @@ class VideoClip:
         self.missed = 0
 
     def pictures(self) -> Iterator[FramePicture]:
-        """Yield pictures for ever, each when it is due; those that are over already are left out.
+        """Yield pictures without end, each when it is due. Late pictures are left out.
 
-        If decoding is slower than real time, or starts far before the running place because there is no key frame
-        nearby, pictures come late instead: fewer of them, never none. They have the capture time at which they are
-        shown. Pictures on which no other one builds are not decoded meanwhile. Each loop ends when its time is over,
-        so the next one starts in step with its sound.
+        If decoding is slower than real time, or starts far back because there is no key frame nearby, some late
+        pictures are yielded too, so that there is never no picture. Their capture time is the time at which they are
+        shown. Pictures that no other picture references are not decoded then. Each loop ends on time, so the next one
+        starts in sync with its sound.
         """
         number, last_us = 0, 0
         lateness = LateFrames(period_us=self._period_us)
@@ -68,7 +68,7 @@ class VideoClip:
         for start_us in self._loop.starts():
             end_us = start_us + self._loop.duration_us
             unshown: VideoFrame | None = None
-            hurrying = shown = False
+            skipping = shown = False
             for frame, offset_us in self._frames():
                 now_us, due_us = monotonic_us(), start_us + offset_us
                 if shown and now_us >= end_us:
@@ -76,13 +76,13 @@ class VideoClip:
                     break
                 late = lateness.is_late(due_us, now_us)
                 captured_at_us = now_us if late else due_us
-                # A quarter of a period of tolerance: time stamps of containers are rounded.
+                # A tolerance of a quarter of a period: containers round timestamps.
                 if captured_at_us - last_us < self._period_us * 3 // 4:
                     continue
                 number += 1
-                if hurrying != (late and (hurrying or due_us < now_us - _HURRY_US)):
-                    hurrying = not hurrying
-                    self._loop.hurry(on=hurrying)
+                if skipping != (late and (skipping or due_us < now_us - _SKIP_BEHIND_US)):
+                    skipping = not skipping
+                    self._loop.skip_nonreference(on=skipping)
                 if not lateness.admits(due_us, now_us):
                     self.missed += 1
                     unshown = frame
@@ -94,10 +94,10 @@ class VideoClip:
                 last, last_us = self._fitting(frame), captured_at_us
                 sleep_until_us(captured_at_us)
                 yield FramePicture(frame=last, number=number, captured_at_us=last_us)
-            if unshown is not None:  # the file's last picture is over, as if its sound is longer
+            if unshown is not None:  # show the last picture although it is late: the sound may be longer
                 last, last_us = self._fitting(unshown), monotonic_us()
                 yield FramePicture(frame=last, number=number, captured_at_us=last_us)
-            self._loop.hurry(on=False)
+            self._loop.skip_nonreference(on=False)
             for held in self._held(last, last_us, end_us):
                 number += 1
                 last_us = held.captured_at_us
@@ -105,7 +105,7 @@ class VideoClip:
             sleep_until_us(end_us)
 
     def _frames(self) -> Iterator[tuple[VideoFrame, int]]:
-        return self._loop.left_or_all(
+        return self._loop.remaining_or_all(
             lambda: self._loop.frames(VideoFrame),
             empty=SourceError(
                 f"{self._loop.path}: holds no picture that can be decoded; it may be incomplete", for_viewers=UNREADABLE
@@ -116,7 +116,7 @@ class VideoClip:
         return frame.reformat(width=self.width, height=self.height, format=self.pixel_format)
 
     def _held(self, frame: VideoFrame | None, since_us: int, until_us: int) -> Iterator[FramePicture]:
-        """Repeat a picture each second while the film has no other: a still is not a source that has died."""
+        """Repeat a picture every second while the file has no other, so that the source does not count as stalled."""
         if frame is None:
             return
         for due_us in range(since_us + _US, until_us, _US):
@@ -125,16 +125,16 @@ class VideoClip:
 
 
 def _colour_of(context: Any, height: int) -> Colour:
-    usual = customary(height)
+    default = default_colour(height)
 
-    def said(name: str, default: int) -> int:
+    def declared(name: str, fallback: int) -> int:
         value = getattr(context, name, None)
-        return default if value in (None, 0, _UNSPECIFIED) else int(value)
+        return fallback if value in (None, 0, _UNSPECIFIED) else int(value)
 
     return Colour(
-        primaries=said("color_primaries", usual.primaries),
-        transfer=said("color_trc", usual.transfer),
-        matrix=said("colorspace", usual.matrix),
-        # FFmpeg's own numbers: 0 is unspecified, 1 limited, 2 full.
-        range=int(getattr(context, "color_range", 0) or usual.range),
+        primaries=declared("color_primaries", default.primaries),
+        transfer=declared("color_trc", default.transfer),
+        matrix=declared("colorspace", default.matrix),
+        # FFmpeg's numbers: 0 is unspecified, 1 limited, 2 full.
+        range=int(getattr(context, "color_range", 0) or default.range),
     )

@@ -1,4 +1,4 @@
-"""A WAV file that holds what goes over the wire already: played as it is, without FFmpeg."""
+"""Plays a WAV file that has the daemon's sample format already, without FFmpeg."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _MIN_SAMPLES = SAMPLE_RATE // 10
 
 
 class WaveFile:
-    """Samples over and over on the monotonic clock: loop n begins at epoch + n * duration."""
+    """The samples of a file in a loop on the monotonic clock: loop n begins at epoch + n * duration."""
 
     name = "file"
 
     @classmethod
-    def fitting(cls, *, path: str, channels: int, epoch_us: int) -> WaveFile | None:
-        """Return the file if it is 48 kHz, 16 bit and so many channels; what else there is, FFmpeg knows."""
+    def open_native(cls, *, path: str, channels: int, epoch_us: int) -> WaveFile | None:
+        """Return the file if it is 48 kHz, 16 bit, and has this number of channels; None for any other file."""
         try:
-            file = wave.open(path, "rb")  # noqa: SIM115  # open for as long as the worker lives
+            file = wave.open(path, "rb")  # noqa: SIM115  # stays open until the worker ends
             stored = Path(path).stat().st_size
         except (wave.Error, EOFError, OSError):
             return None
         form = (file.getframerate(), file.getsampwidth(), file.getnchannels())
-        whole = stored >= file.getnframes() * SAMPLE_BYTES * channels  # a header may promise more than there is
+        whole = stored >= file.getnframes() * SAMPLE_BYTES * channels  # a truncated file has a header for more
         if form == (SAMPLE_RATE, SAMPLE_BYTES, channels) and whole and file.getnframes() >= _MIN_SAMPLES:
             return cls(file, epoch_us=epoch_us)
         file.close()
@@ -42,7 +42,7 @@ class WaveFile:
         self._epoch_us = epoch_us
 
     def blocks(self) -> Iterator[Block]:
-        """Yield blocks of 20 ms for ever, each when its first sample is due, as pictures are."""
+        """Yield blocks of 20 ms without end, each when its first sample is due, like pictures."""
         position = max(0, monotonic_us() - self._epoch_us) * SAMPLE_RATE // _US
         while True:
             captured_at_us = self._epoch_us + position * _US // SAMPLE_RATE
@@ -53,10 +53,10 @@ class WaveFile:
             position += BLOCK_SAMPLES
 
     def pace(self, ppm: float) -> None:
-        """Do nothing: a file is played by our own clock."""
+        """Do nothing: a file plays on our own clock."""
 
     def _read(self, position: int) -> bytes:
-        """Return a block from this place on, in samples since the first loop; the beginning follows the end."""
+        """Return the block at this position, in samples since the first loop; the file's end continues at its start."""
         total = self._file.getnframes()
         self._file.setpos(position % total)
         samples = self._file.readframes(BLOCK_SAMPLES)

@@ -1,1 +1,1 @@
-"""Where join tokens come from, and what they allow."""
+"""Token sources, and the grants of join tokens."""

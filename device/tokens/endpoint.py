@@ -1,4 +1,4 @@
-"""LiveKit's standard token endpoint, as a client."""
+"""A client of LiveKit's standard token endpoint."""
 
 from __future__ import annotations
 
@@ -27,32 +27,32 @@ if TYPE_CHECKING:
 _TIMEOUT_S = 10.0
 _MAX_REPLY_BYTES = 64 << 10
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x20-\x7e\t]*)")  # RFC 9110, section 5
-# How an endpoint says that a client may not choose its own identity.
+# The statuses with which an endpoint refuses fields of the request.
 _REFUSED_FIELDS = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY})
 
 
 @dataclass(slots=True, kw_only=True)
 class Endpoint:
-    """Asks an HTTP service for a token before each join."""
+    """Requests a token from an HTTP service before each join."""
 
     wanted: TokenRequest
     url: str = field(repr=False)
     headers_file: Path | None = field(default=None)
-    _another: str = field(default="", init=False)  # the identity that was granted instead of a contested one
+    _granted_identity: str = field(default="", init=False)  # replaces an identity that another participant uses
     _resolver: Resolver | None = field(default=None, init=False)
 
     async def obtain(self, at: ProbeResult | None = None, resolver: Resolver | None = None) -> JoinToken:
         self._resolver = resolver
-        wanted = replace(self.wanted, identity=self._another) if self._another else self.wanted
+        wanted = replace(self.wanted, identity=self._granted_identity) if self._granted_identity else self.wanted
         return await self._obtain(wanted, at)
 
     async def identity_holder(self, at: ProbeResult, resolver: Resolver) -> IdentityHolder:
-        """Ask for another identity: where it is granted, nobody has that, and it is ours until the next start."""
+        """Request another identity. If it is granted, no other participant uses it, and we keep it until we exit."""
         self._resolver = resolver
         ours = self.wanted.derived_identity
         another = ours if self.wanted.identity not in ("", ours) else f"{ours}-{secrets.token_hex(2)}"
         join_token = await self._obtain(replace(self.wanted, identity=another), at)
-        self._another = join_token.grants.identity
+        self._granted_identity = join_token.grants.identity
         return IdentityHolder.ABSENT
 
     async def _obtain(self, wanted: TokenRequest, at: ProbeResult | None) -> JoinToken:
@@ -64,7 +64,7 @@ class Endpoint:
         )
         identified = {"participant_identity": wanted.derived_identity} | named
         described = identified | _without_empty(participant_attributes=wanted.attributes.snapshot())
-        # An endpoint may refuse fields: what the configuration does not name is then left out, bit by bit.
+        # An endpoint may refuse fields. Retry without those that the configuration does not set.
         status, reply = await self._post(described, headers)
         for fewer, before in ((identified, described), (named, identified)):
             if status in _REFUSED_FIELDS and fewer != before:
@@ -80,12 +80,12 @@ class Endpoint:
 
     @property
     def _origin(self) -> str:
-        # A query may hold a key, and so may what stands before an @.
+        # The query and the userinfo may contain secrets.
         parts = urlsplit(self.url)
         return f"token endpoint {parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
     async def _post(self, body: Mapping[str, object], headers: Mapping[str, str]) -> tuple[int, object]:
-        """Return status and decoded reply. Bodies stay out of every message: they hold tokens."""
+        """Return status and decoded reply. No error text contains a body, because it may contain a token."""
         import aiohttp
 
         try:
@@ -102,8 +102,8 @@ class Endpoint:
         except (aiohttp.ClientError, UnicodeError) as error:
             raise CredentialError(f"{self._origin}: cannot be reached ({type(error).__name__})") from None
         if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-            said = redirected(self.url, location, key="credentials.endpoint")
-            raise CredentialError(f"{self._origin}: answered HTTP {status}, {said}")
+            text = redirected(self.url, location, key="credentials.endpoint")
+            raise CredentialError(f"{self._origin}: answered HTTP {status}, {text}")
         try:
             return status, json.loads(raw)
         except (ValueError, RecursionError):
@@ -111,7 +111,7 @@ class Endpoint:
 
 
 def read_headers(path: Path) -> dict[str, str]:
-    """Read `Name: value` lines. Raises CredentialError that names file and line, not what stands there."""
+    """Read `Name: value` lines. Raises CredentialError, which names file and line but not the content."""
     lines = read_text(path, "a file of headers").splitlines()
     headers = {}
     for number, line in enumerate(lines, start=1):
@@ -130,7 +130,7 @@ def _text(reply: object, key: str, origin: str, default: str = "") -> str:
         return default
     if not isinstance(value, str) or not value:
         raise CredentialError(
-            f"{origin}: the answer holds no {key}; expected is JSON with server_url and participant_token"
+            f"{origin}: the answer has no {key}; expected: JSON with server_url and participant_token"
         )
     return value
 

@@ -1,18 +1,18 @@
-"""When a ready token ends, and when to say so. Pure: times are epoch seconds, by the server's clock if it is known."""
+"""Decides when to log that a ready token expires. Pure: times are epoch seconds, of the server's clock if known."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 _HOUR_S, _DAY_S = 3600.0, 86_400.0
-# A token may be replaced in its file at any time: it is looked at again after this.
-LOOK_AGAIN_S = 600.0
+# The token's file is read again at this interval, because it may be replaced at any time.
+CHECK_INTERVAL_S = 600.0
 EXPIRED = 3  # the level of the last notice
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What to say of a token; `urgent` is a warning."""
+    """A log text about a token; an `urgent` one is a warning."""
 
     text: str
     urgent: bool
@@ -20,7 +20,7 @@ class Notice:
 
 
 def notice_of(expires_at: float, now: float) -> Notice:
-    """Return what is to be said now of a token that ends then."""
+    """Return the current notice for a token that expires at this time."""
     left_s = expires_at - now
     if left_s <= 0:
         return Notice(f"the token expired {duration(-left_s)} ago; replace it", urgent=True, level=EXPIRED)
@@ -32,14 +32,14 @@ def notice_of(expires_at: float, now: float) -> Notice:
     return Notice(text, urgent=False, level=0)
 
 
-def next_look_s(expires_at: float, now: float) -> float:
-    """Return the seconds until there may be something else to say: a day and an hour before the end, and at it."""
+def next_check_s(expires_at: float, now: float) -> float:
+    """Return the seconds until the next notice: a day before the expiry, an hour before it, and at it."""
     marks = (expires_at - _DAY_S, expires_at - _HOUR_S, expires_at)
-    return min((mark - now for mark in marks if mark > now), default=LOOK_AGAIN_S)
+    return min((mark - now for mark in marks if mark > now), default=CHECK_INTERVAL_S)
 
 
 def duration(seconds: float) -> str:
-    """Return a duration in the largest units that say enough: 3 days, 5 hours, 12 minutes, 40 s."""
+    """Return a duration rounded to one unit, such as 3 days, 5 hours, 12 minutes or 40 s."""
     for unit_s, unit in ((_DAY_S, "days"), (_HOUR_S, "hours"), (60.0, "minutes")):
         if seconds >= 2 * unit_s:
             return f"{seconds / unit_s:.0f} {unit}"

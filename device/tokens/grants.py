@@ -1,4 +1,4 @@
-"""What a token allows. Read without its key: the server judges it, the device only wants to tell people early."""
+"""Reads a token's grants, without verifying its signature: the server does that. Errors are reported before a join."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Grants:
     expires_at: float
     hidden: bool = False
 
-    def lacking(self, sources: tuple[str, ...]) -> list[str]:
-        """Return in words what is missing to publish these sources; empty where nothing is."""
+    def missing_for(self, sources: tuple[str, ...]) -> list[str]:
+        """Return texts about the rights that are missing to publish these sources; empty if none is missing."""
         missing = []
         if not self.room_join or not self.room:
             missing.append("it does not allow to join a room (video.roomJoin with video.room)")
@@ -43,16 +43,16 @@ class Grants:
         return missing
 
     def demand_any(self, sources: tuple[str, ...]) -> None:
-        """Raise CredentialError that says what is missing, unless one of these sources may be published."""
-        missing = self.lacking(sources)
-        if missing and all(self.lacking((each,)) for each in sources):
+        """Raise CredentialError with the missing rights, unless at least one of these sources may be published."""
+        missing = self.missing_for(sources)
+        if missing and all(self.missing_for((each,)) for each in sources):
             raise CredentialError(
                 f"the token is not enough: {'; '.join(missing)}", for_viewers="the token does not allow to publish"
             )
 
 
 def read_grants(token: str) -> Grants:
-    """Decode a token's claims. Raises CredentialError, without the token in it, for what is not a LiveKit token."""
+    """Decode a token's claims. Raises CredentialError, whose text does not contain the token, if it is invalid."""
     try:
         claims = jwt.decode(token, options={"verify_signature": False})
         video = claims.get("video") or {}

@@ -1,4 +1,4 @@
-"""What one join needs: the server's URL, and a token that agrees with the configuration."""
+"""Join tokens: the server's URL, and a token that matches the configuration."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class IdentityHolder(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRequest:
-    """The identity and room that the configuration asks for. Empty names are left to the token."""
+    """The configured identity and room. An empty one is taken from the token."""
 
     urls: tuple[str, ...]
     room: str
@@ -47,27 +47,27 @@ class JoinToken:
 
 
 class TokenSource(Protocol):
-    """Where join tokens come from: a file, an endpoint, or key and secret."""
+    """A source of join tokens: a file, an endpoint, or an API key and secret."""
 
     @property
     def wanted(self) -> TokenRequest: ...
 
     async def obtain(self, at: ProbeResult | None = None, resolver: Resolver | None = None) -> JoinToken:
-        """Return a fresh join token for the server that was probed, else for the first one that is configured.
+        """Return a fresh join token for the probed server, or without one for the first configured server.
 
-        Raises CredentialError, never with a secret in its text.
+        Raises CredentialError, whose text contains no secret.
         """
         ...
 
     async def identity_holder(self, at: ProbeResult, resolver: Resolver) -> IdentityHolder:
-        """Say whether another participant has our identity now. Raises CredentialError where that cannot be told."""
+        """Return whether a participant has our identity now. Raises CredentialError if the server does not answer."""
         ...
 
 
 def checked(wanted: TokenRequest, *, url: str, token: str, origin: str) -> JoinToken:
-    """Return the join token if it agrees with the configuration.
+    """Return the join token if it matches the configuration.
 
-    Raises CredentialError that names `origin` and shows both values where they differ.
+    Raises CredentialError, which names `origin` and both values if they differ.
     """
     hide(token)
     try:

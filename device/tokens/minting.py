@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from device.network.probe import ProbeResult
     from device.network.resolver import Resolver
 
-# The server renews the token of a connected participant; this one only has to outlive one join.
+# The token must be valid for one join only: the server renews the token of a connected participant.
 _PUBLISHER_TTL = datetime.timedelta(minutes=10)
 _LIST_TTL = datetime.timedelta(minutes=1)
-# The Date of the server's answer is of a second ago and more, and its nodes need not agree to the second.
+# The server's Date header may be more than a second old, and the clocks of its nodes may differ.
 _BACKDATED_S = 60
 _LIST_S = 5.0
 _MAX_LIST_BYTES = 4 << 20
@@ -37,7 +37,7 @@ VIEWER_TTL = datetime.timedelta(hours=6)  # the default of livekit-api
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """Mints tokens with only the grants needed. Key and secret are given, or read from their files each time."""
+    """Mints tokens with only the necessary grants. Key and secret are values, or files that are read each time."""
 
     wanted: TokenRequest
     key: str = ""
@@ -52,7 +52,7 @@ class ApiKey:
     def publisher_token(
         self, *, at: ProbeResult | None = None, identity: str = "", ttl: datetime.timedelta = _PUBLISHER_TTL
     ) -> str:
-        """Return a token that may publish and write attributes, for this device or under another identity."""
+        """Return a token that may publish and set attributes, for this device's identity or another one."""
         return self._mint(
             at=at,
             identity=identity or self._identity,
@@ -75,7 +75,7 @@ class ApiKey:
         data: bool = True,
         hidden: bool = False,
     ) -> str:
-        """Return a token that may subscribe and, with `data`, send commands to a device, but not publish.
+        """Return a token that may subscribe and, with `data`, send data to a device, but not publish.
 
         Raises CredentialError if key or secret cannot be read.
         """
@@ -94,7 +94,7 @@ class ApiKey:
         )
 
     async def identity_holder(self, at: ProbeResult, resolver: Resolver) -> IdentityHolder:
-        """List the room's participants, with a token that is for this alone."""
+        """List the room's participants, with a token that allows only that."""
         token = self._mint(at=at, identity="", name="", ttl=_LIST_TTL, attributes={}, roomAdmin=True)
         status, answer = await self._call(at, resolver, token, "ListParticipants", {"room": self.wanted.room})
         if status == HTTPStatus.NOT_FOUND and answer.get("code") == "not_found":
@@ -104,11 +104,11 @@ class ApiKey:
         found = answer.get("participants", [])
         if not isinstance(found, list):
             raise CredentialError("the server does not list its participants: the answer holds no list")
-        there = {each.get("identity") for each in found if isinstance(each, dict)}
-        return IdentityHolder.PRESENT if self._identity in there else IdentityHolder.ABSENT
+        identities = {each.get("identity") for each in found if isinstance(each, dict)}
+        return IdentityHolder.PRESENT if self._identity in identities else IdentityHolder.ABSENT
 
     async def occupancy(self, at: ProbeResult, resolver: Resolver) -> tuple[int, int]:
-        """Return how many participants the room has, and how many it may have; 0: any number, or it is not known.
+        """Return the number of participants in the room, and its maximum; 0 if there is none or it is not known.
 
         Raises CredentialError if the server does not answer.
         """
@@ -117,7 +117,7 @@ class ApiKey:
         rooms = answer.get("rooms")
         room = rooms[0] if isinstance(rooms, list) and rooms and isinstance(rooms[0], dict) else {}
         most = room.get("max_participants")
-        # Not the room's own count: that is some seconds old.
+        # The room's own count is some seconds old.
         _, answer = await self._call(at, resolver, token, "ListParticipants", {"room": self.wanted.room})
         found = answer.get("participants")
         return len(found) if isinstance(found, list) else 0, most if isinstance(most, int) else 0
@@ -125,7 +125,7 @@ class ApiKey:
     async def _call(
         self, at: ProbeResult, resolver: Resolver, token: str, method: str, arguments: dict[str, Any]
     ) -> tuple[int, dict[str, Any]]:
-        """Ask the server's API (Twirp, in JSON). Raises CredentialError for what is no answer of it."""
+        """Call the server's API (Twirp with JSON). Raises CredentialError for an invalid response."""
         import aiohttp
 
         try:
@@ -167,7 +167,7 @@ class ApiKey:
         attributes: dict[str, str],
         **grants: object,
     ) -> str:
-        # The claims as livekit-api's AccessToken makes them, whose import takes as long as all the rest of a join.
+        # The same claims as in livekit-api's AccessToken, which takes as long to import as the rest of a join.
         key, secret = self._pair()
         server_now_s = at.server_now_s() if at else None
         now_s = int(time.time() if server_now_s is None else server_now_s)

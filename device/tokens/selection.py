@@ -1,4 +1,4 @@
-"""Which of the three ways to a token the configuration names, and the way by a ready token."""
+"""Selects the token source from the configuration: a ready token in a file, a token endpoint, or an API key."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from device.identity import derived_identity, identity_may_be_shared
 from device.redaction import hide
 from device.secret_file import read_secret, readable_by_others
 from device.tokens.endpoint import Endpoint
-from device.tokens.expiry import LOOK_AGAIN_S, next_look_s, notice_of
+from device.tokens.expiry import CHECK_INTERVAL_S, next_check_s, notice_of
 from device.tokens.join_token import IdentityHolder, JoinToken, TokenRequest, checked
 from device.tokens.minting import ApiKey
 
@@ -43,14 +43,15 @@ __all__ = [
     "warnings",
 ]
 
-# What systemd's LoadCredential= may bring (systemd.exec(5)), under these names.
+# The names of credentials that systemd's LoadCredential= may pass (systemd.exec(5)).
 _UNIT_ID = "livekit"
+NO_TOKEN_SOURCE = "no token source is set; set exactly one of token_file, endpoint, api_key"  # noqa: S105 - a text
 _TOKEN, _API_KEY, _API_SECRET, _HEADERS = "token", "api_key", "api_secret", "endpoint_headers"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenFile:
-    """A ready token in a file, read again before each join, so that it can be replaced there."""
+    """A ready token in a file, which is read again before each join, so that the file can be replaced."""
 
     wanted: TokenRequest
     path: Path
@@ -59,7 +60,7 @@ class TokenFile:
         return await asyncio.to_thread(self.read, at)
 
     async def identity_holder(self, at: ProbeResult, resolver: Resolver) -> IdentityHolder:  # noqa: ARG002
-        """Say nothing: a publisher's token lets nobody look."""
+        """Return UNKNOWN: a publisher's token does not allow to list participants."""
         return IdentityHolder.UNKNOWN
 
     def read(self, at: ProbeResult | None = None) -> JoinToken:
@@ -68,14 +69,14 @@ class TokenFile:
 
 
 async def announce_expiry(token_source: TokenFile, clock: ServerClock) -> None:
-    """Log when a ready token ends: now, a day before, an hour before and at its end, until cancelled.
+    """Log when a ready token expires: now, a day before, an hour before and at its expiry, until cancelled.
 
-    The server renews the token of a connected participant, but the next join needs this one.
+    The server renews the token of a connected participant, but the next join needs the token in the file.
     """
     announced: tuple[float, int] | None = None
     while True:
-        wait_s = LOOK_AGAIN_S
-        with contextlib.suppress(CredentialError):  # the next join says what is wrong with the file
+        wait_s = CHECK_INTERVAL_S
+        with contextlib.suppress(CredentialError):  # the next join reports what is wrong with the file
             expires_at = (await asyncio.to_thread(token_source.read)).grants.expires_at
             notice = notice_of(expires_at, clock.now_s())
             if (expires_at, notice.level) != announced:
@@ -83,7 +84,7 @@ async def announce_expiry(token_source: TokenFile, clock: ServerClock) -> None:
                 (log.warning if notice.urgent else log.info)(
                     "token.expiry", what=notice.text, file=str(token_source.path)
                 )
-            wait_s = min(wait_s, next_look_s(expires_at, clock.now_s()) + 1.0)
+            wait_s = min(wait_s, next_check_s(expires_at, clock.now_s()) + 1.0)
         await asyncio.sleep(wait_s)
 
 
@@ -93,12 +94,12 @@ def identity_may_collide(token_source: TokenSource) -> bool:
 
 
 def select(config: Config, *, attributes: Attributes, directory: Path | None) -> TokenFile | Endpoint | ApiKey:
-    """Return the one way to a token that the file, else systemd's credentials `directory`, names.
+    """Return the token source from the configuration, or else from systemd's credentials `directory`.
 
-    Raises ConfigError for none, for several, and for a ready token that contradicts the file. A file with a secret that
-    cannot be read is no error yet: another service may write it before the next join.
+    Raises ConfigError for no source, for several, and for a ready token that contradicts the configuration. A secret's
+    file that cannot be read is not an error here: another service may write it before the next join.
     """
-    here = config.credentials
+    credentials = config.credentials
     wanted = TokenRequest(
         urls=config.room.url,
         room=config.room.name,
@@ -108,35 +109,39 @@ def select(config: Config, *, attributes: Attributes, directory: Path | None) ->
         attributes=attributes,
     )
     given = {name: path for name in (_TOKEN, _API_KEY, _API_SECRET, _HEADERS) if (path := _given(directory, name))}
-    if here.endpoint:
-        headers_file = Path(here.endpoint_headers_file) if here.endpoint_headers_file else given.get(_HEADERS)
-        return Endpoint(wanted=wanted, url=here.endpoint, headers_file=headers_file)
-    if here.token_file or (_TOKEN in given and not here.api_key):
-        if not here.token_file and _API_KEY in given:
-            raise _wrong("token and api_key both lie in the credentials directory; allowed is one of them")
-        token_source = TokenFile(wanted=wanted, path=Path(here.token_file) if here.token_file else given[_TOKEN])
-        _demand_agreement(token_source)
+    if credentials.endpoint:
+        headers_file = (
+            Path(credentials.endpoint_headers_file) if credentials.endpoint_headers_file else given.get(_HEADERS)
+        )
+        return Endpoint(wanted=wanted, url=credentials.endpoint, headers_file=headers_file)
+    if credentials.token_file or (_TOKEN in given and not credentials.api_key):
+        if not credentials.token_file and _API_KEY in given:
+            raise _error("token and api_key are both in the credentials directory; allowed is one of them")
+        token_source = TokenFile(
+            wanted=wanted, path=Path(credentials.token_file) if credentials.token_file else given[_TOKEN]
+        )
+        _require_agreement(token_source)
         return token_source
-    if here.api_key or _API_KEY in given:
+    if credentials.api_key or _API_KEY in given:
         return ApiKey(
             wanted=_with_room(wanted),
-            key=here.api_key,
-            key_file=None if here.api_key else given[_API_KEY],
-            secret=here.api_secret.get_secret_value(),
+            key=credentials.api_key,
+            key_file=None if credentials.api_key else given[_API_KEY],
+            secret=credentials.api_secret.get_secret_value(),
             secret_file=_secret_file(config, given),
         )
-    raise _wrong("no way to a token is named; set exactly one of token_file, endpoint, api_key")
+    raise _error(NO_TOKEN_SOURCE)
 
 
-def _demand_agreement(token_source: TokenFile) -> None:
+def _require_agreement(token_source: TokenFile) -> None:
     """Raise ConfigError for a token that contradicts the configuration.
 
-    A file that is missing, empty or unreadable now may be written later: that is for the first join.
+    A file that is missing, empty or unreadable may be written before the first join, so it is not an error.
     """
     try:
         token_source.read()
     except TokenMismatchError as error:
-        raise _wrong(str(error)) from None
+        raise _error(str(error)) from None
     except CredentialError:
         return
 
@@ -150,26 +155,26 @@ def _secret_file(config: Config, given: Mapping[str, Path]) -> Path | None:
         return Path(config.credentials.api_secret_file)
     if _API_SECRET in given:
         return given[_API_SECRET]
-    raise _wrong("api_key is set without its secret; set api_secret or api_secret_file")
+    raise _error("api_key is set without its secret; set api_secret or api_secret_file")
 
 
 def log_warnings(problems: Sequence[Problem], token_source: TokenFile | Endpoint | ApiKey) -> None:
-    """Log what is not as it should be in the configuration, and secrets that everybody may read."""
+    """Log the warnings about the configuration, and secrets that every user may read."""
     for each in (*problems, *warnings(token_source)):
         log.warning("config.warning", place=each.place, what=each.message)
 
 
 def warnings(token_source: TokenFile | Endpoint | ApiKey) -> list[Problem]:
-    """Return the files with secrets that others than their owner may read."""
+    """Return a problem for each file with a secret that every user may read."""
     return [
-        Problem(str(path), f"holds a secret, and everybody on this device may read it (mode {mode}); chmod 600")
+        Problem(str(path), f"holds a secret, and every user of this device can read it (mode {mode}); chmod 600")
         for path in secret_files(token_source)
         if (mode := readable_by_others(path))
     ]
 
 
 def secret_files(token_source: TokenFile | Endpoint | ApiKey) -> list[Path]:
-    """Return the files with secrets from which this way to a token reads."""
+    """Return the files with secrets that a token source reads."""
     match token_source:
         case TokenFile():
             return [token_source.path]
@@ -181,19 +186,17 @@ def secret_files(token_source: TokenFile | Endpoint | ApiKey) -> list[Path]:
 
 def _with_room(wanted: TokenRequest) -> TokenRequest:
     if not wanted.room:
-        raise ConfigError(
-            Problem("room.name", "is required where the device mints its own token (credentials.api_key)")
-        )
+        raise ConfigError(Problem("room.name", "is required if the device mints its own token (credentials.api_key)"))
     return wanted
 
 
 def _given(directory: Path | None, name: str) -> Path | None:
     if directory is None:
         return None
-    # systemd names the files of a folder that it loads whole ID_FILE (systemd.exec(5), LoadCredential=).
+    # If LoadCredential= loads a directory, systemd names the files ID_FILE (systemd.exec(5)).
     candidates = (directory / name, directory / f"{_UNIT_ID}_{name}")
     return next((path for path in candidates if os.path.isfile(path)), None)  # never raises  # noqa: PTH113
 
 
-def _wrong(message: str) -> ConfigError:
+def _error(message: str) -> ConfigError:
     return ConfigError(Problem("credentials", message))

@@ -1,1 +1,1 @@
-"""The page that shows the room in a browser, and what serves it."""
+"""The viewer page, which shows the room in a browser, and its server."""

@@ -1,8 +1,7 @@
 """Brings LiveKit's browser client into `vendor/`: two hatchling hooks, and a script for `make setup`.
 
-npm runs in a scratch folder, never in the checkout: no node_modules can slip into a wheel, and no checkout
-needs to be clean. What was brought is remembered by the hash of package-lock.json, because modification
-times survive neither git nor an sdist.
+npm runs in a temporary folder, so that no node_modules of the checkout gets into a wheel. The copied version is
+recorded as the hash of package-lock.json, because neither git nor an sdist preserves modification times.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
 
     class BuildHookInterface:
-        """The little that is used of hatchling's class, so that type checking does not need hatchling."""
+        """Stands for hatchling's class, so that type checking does not need hatchling."""
 
     class MetadataHookInterface:
         """The same."""
@@ -36,17 +35,17 @@ HERE = Path(__file__).resolve().parent
 VENDOR = HERE / "vendor"
 STAMP = VENDOR / "package-lock.sha256"
 DIST_FILES = ("livekit-client.umd.js", "livekit-client.fm.worker.js")
-NPM_TIMEOUT_S = 300  # a few megabytes, fetched over a slow line
+NPM_TIMEOUT_S = 300  # a few megabytes over a slow connection
 
 
 class BundleError(RuntimeError):
-    """The browser client could not be had; the text says what to do."""
+    """The browser client cannot be fetched; the text says what to do."""
 
 
 def bundle() -> bool:
-    """Fill `vendor/`, unless it already holds what package-lock.json asks for.
+    """Fill `vendor/` with the version in package-lock.json, unless it has that already.
 
-    Returns whether anything was done. Raises BundleError without npm, or when npm fails.
+    Returns whether it was filled. Raises BundleError without npm, or if npm fails.
     """
     wanted = hashlib.sha256((HERE / "package-lock.json").read_bytes()).hexdigest()
     if STAMP.is_file() and STAMP.read_text().strip() == wanted:
@@ -57,7 +56,7 @@ def bundle() -> bool:
     with tempfile.TemporaryDirectory(prefix="livekit-device-bundle-") as scratch:
         for name in ("package.json", "package-lock.json"):
             shutil.copy(HERE / name, scratch)
-        # --loglevel: one small dependency asks for a newer Node than it uses, and npm warns at length.
+        # --loglevel: one dependency declares a newer Node than it needs, and npm prints a long warning.
         command = [
             npm,
             "ci",
@@ -68,12 +67,12 @@ def bundle() -> bool:
             "--loglevel=error",
         ]
         try:
-            # Its output goes where ours would disturb nobody: stdout belongs to the build frontend.
+            # Not to stdout, which belongs to the build frontend.
             subprocess.run(command, cwd=scratch, check=True, stdout=sys.stderr, timeout=NPM_TIMEOUT_S)
         except (OSError, subprocess.SubprocessError) as error:
             raise BundleError(f"npm could not fetch the browser client: {error}") from error
         _fill(modules=Path(scratch, "node_modules"))
-    STAMP.write_text(wanted + "\n")  # last, so that a copy cut short is done again
+    STAMP.write_text(wanted + "\n")  # last, so that an interrupted copy is repeated
     return True
 
 
@@ -84,7 +83,7 @@ def _fill(*, modules: Path) -> None:
     for name in DIST_FILES:
         shutil.copyfile(client / "dist" / name, VENDOR / name)
     shutil.copyfile(client / "LICENSE", VENDOR / "LICENSE")
-    # The two files hold code of the client's dependencies too, whose licences ask for their notice.
+    # The two files include the client's dependencies, whose licences require a notice.
     notices = (
         f"==== {path.parent.relative_to(modules)}\n\n{path.read_text(encoding='utf-8').strip()}\n"
         for path in sorted(modules.rglob("LICENSE*"))
@@ -110,7 +109,7 @@ class BundleHook(BuildHookInterface):
     PLUGIN_NAME = "custom"
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
-        """Fill `vendor/` and let it into the archive although git ignores it."""
+        """Fill `vendor/` and add it to the archive, although git ignores it."""
         bundle()
         build_data["artifacts"].append("/device/viewer/vendor/*")
 

@@ -12,8 +12,8 @@ from device import log
 from device.errors import ExitCode, UnreachableError
 from device.network.probe import Probe
 from device.network.resolver import Resolver
-from device.settings import load_api_key
 from device.tokens.minting import VIEWER_TTL
+from device.viewer.access import viewer_access
 from device.viewer.server import Viewer, ViewerBundleMissing, serving
 
 if TYPE_CHECKING:
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 def serve(config_path: Path | None, *, host: str, port: int) -> int:
     """Serve the page until SIGINT or SIGTERM. Raises ConfigError."""
-    config, api_key = load_api_key(config_path)
+    config, api_key = viewer_access(config_path)
     log.configure(level=config.log.level, format=config.log.format)
     return asyncio.run(run(config.room.url[0], api_key, host=host, port=port))
 
 
 def print_token(config_path: Path | None, *, ttl: datetime.timedelta | None) -> int:
     """Print a viewer's token, and the URL of the room's server. Raises ConfigError."""
-    config, api_key = load_api_key(config_path)
+    config, api_key = viewer_access(config_path)
     at = asyncio.run(probed(config.room.url[0]))
     if at is None:
         sys.stderr.write("the server does not answer: the token is valid by this device's clock\n")

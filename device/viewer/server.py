@@ -1,4 +1,4 @@
-"""Serves the viewer page, and a fresh token for each time that it joins the room."""
+"""Serves the viewer page, and a fresh token for each of its joins."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ PAGE: Final = HERE / "page.html"
 VENDOR: Final = HERE / "vendor"
 VENDOR_FILES: Final = ("livekit-client.umd.js", "livekit-client.fm.worker.js")
 SHUTDOWN_TIMEOUT_S: Final = 0.25
-"""What a request under way gets at the end. aiohttp waits for it twice: half a second in all."""
+"""The timeout for open requests at the end. aiohttp waits for it twice: half a second in all."""
 
 WEBSOCKET_SCHEMES: Final = {"ws": "http", "wss": "https", "http": "http", "https": "https"}
 LIVEKIT_CLOUD: Final = (".livekit.cloud", ".livekit.run")
-"""Where livekit-client asks for the nearest region, and then joins under another host name."""
+"""Domains for which livekit-client queries the nearest region and then joins at another host name."""
 
 PRIVATE_SUFFIXES: Final = (".local", ".localhost", ".lan", ".internal", ".home.arpa")
-"""Names that the public DNS does not delegate, so that no stranger can point one at us."""
+"""Names that the public DNS does not delegate, so that an attacker cannot point one at this server."""
 
 HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -46,16 +46,16 @@ HEADERS: Final = {
 
 
 class ViewerBundleMissing(RuntimeError):  # noqa: N818
-    """LiveKit's browser client is not there: a checkout that has not been set up."""
+    """LiveKit's browser client is missing: the checkout has not been set up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """What the page is to show.
+    """The room that the page shows.
 
-    room_url: the room's server as a browser reaches it (ws, wss, http or https).
-    mint: returns a fresh subscriber JWT, under an identity of its own each time (two pages with one identity
-        would evict each other for ever).
+    room_url: the room's server for a browser (ws, wss, http or https).
+    mint: returns a fresh subscriber JWT, each time with a new identity. Two pages with one identity would disconnect
+        each other again and again.
     """
 
     room_url: str
@@ -64,9 +64,9 @@ class Viewer:
 
 @asynccontextmanager
 async def serving(viewer: Viewer, *, host: str, port: int) -> AsyncIterator[str]:
-    """Serve the page on host:port (0: any free one) and yield its URL, until the block is left.
+    """Serve the page on host:port (0: any free port) while the context lasts; yield its URL.
 
-    Raises ViewerBundleMissing, ValueError for a room_url that is none, OSError when the address is taken.
+    Raises ViewerBundleMissing, ValueError for an invalid room_url, OSError if the address is in use.
     """
     app = _application(viewer, host=host)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S, handle_signals=False)
@@ -100,11 +100,11 @@ def _application(viewer: Viewer, *, host: str) -> web.Application:
             token = await viewer.mint()
         except Exception as error:  # noqa: BLE001
             log.warning("viewer.token_failed", peer=request.remote, error=type(error).__name__)
-            raise web.HTTPServiceUnavailable(text="No token can be had right now.") from None
+            raise web.HTTPServiceUnavailable(text="No token is available now.") from None
         log.info("viewer.token_minted", peer=request.remote)
         return web.json_response({"url": viewer.room_url, "token": token})
 
-    app = web.Application(middlewares=[_guard(bound_host=host)])
+    app = web.Application(middlewares=[_checks(bound_host=host)])
     app.router.add_get("/", get_page)
     app.router.add_get("/token", get_token, allow_head=False)
     for name in VENDOR_FILES:
@@ -119,13 +119,13 @@ def _file(path: Path) -> Handler:
     return get_file
 
 
-def _guard(*, bound_host: str) -> Middleware:
-    """Refuse foreign names, and put the security headers on every answer, errors included."""
+def _checks(*, bound_host: str) -> Middleware:
+    """Refuse requests with an unknown Host, and add the security headers to every response, including errors."""
 
     @web.middleware
-    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         if not _host_allowed(request.host, bound_host=bound_host):
-            response: web.StreamResponse = web.Response(status=403, text="Not under this name.")
+            response: web.StreamResponse = web.Response(status=403, text="This host name is not allowed.")
         else:
             try:
                 response = await handler(request)
@@ -136,7 +136,7 @@ def _guard(*, bound_host: str) -> Middleware:
         response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
         return response
 
-    return guard
+    return check
 
 
 def _allow_of(error: web.HTTPException) -> dict[str, str]:
@@ -144,14 +144,14 @@ def _allow_of(error: web.HTTPException) -> dict[str, str]:
 
 
 def _host_allowed(host_header: str, *, bound_host: str) -> bool:
-    """Whether a request under this Host may be answered: the guard against DNS rebinding.
+    """Return whether a request with this Host header is allowed. This prevents DNS rebinding.
 
-    A rebinding page makes its own public DNS name point at us, so what must be refused are names that a
-    stranger can own. The port is not looked at: behind `ssh -L` it is another one, and it proves nothing.
+    In a rebinding attack a page's own public DNS name resolves to this server, so names that an attacker can own must
+    be refused. The port is ignored: behind `ssh -L` it is another one.
 
-    Bound to loopback: localhost, loopback addresses, and the bound name. Bound to anything else, whoever is
-    on that network may watch anyway: also every literal address, names without a dot, names under
-    PRIVATE_SUFFIXES. To serve under a public name (a proxy in front), bind to that name.
+    Allowed if bound to loopback: localhost, loopback addresses, and the bound name. Otherwise everyone in that network
+    may watch, so also: every literal address, names without a dot, names under PRIVATE_SUFFIXES. To serve under a
+    public name, behind a proxy, bind to that name.
     """
     try:
         name = (URL(f"http://{host_header}").host or "").rstrip(".").lower()
@@ -176,9 +176,9 @@ def _is_loopback(host: str) -> bool:
 
 
 def _same_site(request: web.Request) -> bool:
-    """Whether the page itself asks. No CORS header is ever sent, so nobody else could read the answer.
+    """Return whether the request comes from the page itself. No CORS header is sent, so other sites cannot read it.
 
-    Browsers send Sec-Fetch-Site only to https and to localhost; Origin comes with every cross-origin read.
+    Browsers send Sec-Fetch-Site only to https and to localhost; they send Origin with every cross-origin read.
     """
     if request.headers.get("Sec-Fetch-Site", "none") not in {"same-origin", "none"}:
         return False
@@ -187,13 +187,13 @@ def _same_site(request: web.Request) -> bool:
 
 
 def _content_security_policy(page: str, *, room_url: str) -> str:
-    """Name exactly what the page may run, load and reach."""
+    """Return a policy that allows only what the page runs, loads and connects to."""
     room = URL(room_url)
     if room.scheme not in WEBSOCKET_SCHEMES or not room.host:
         raise ValueError("the viewer's room_url must be an absolute ws, wss, http or https URL")
     http_scheme = WEBSOCKET_SCHEMES[room.scheme]
     ws_scheme = http_scheme.replace("http", "ws")
-    # livekit-client asks over https why a WebSocket was refused.
+    # livekit-client queries over https why a WebSocket was refused.
     reachable = [str(room.with_scheme(scheme).origin()) for scheme in (ws_scheme, http_scheme)]
     reachable += [
         f"{scheme}://*{suffix}"
@@ -223,7 +223,7 @@ def _inline_hashes(page: str, *, element: str) -> str:
 
 
 def _page_url(address: tuple[str, int]) -> str:
-    """Turn a bound address into one to open; of a wildcard, the loopback address of the same family."""
+    """Return the page's URL for a bound address; for a wildcard, with the loopback address of the same family."""
     host, port = address[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
     return str(URL.build(scheme="http", host=host, port=port, path="/"))

@@ -1,4 +1,4 @@
-"""The camera worker: pictures in, H.264 out to the daemon, commands in."""
+"""The camera worker: captures pictures, sends H.264 to the daemon, carries out its requests."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _run(link: WorkerLink) -> None:
     job = link.job
     if not isinstance(job, CameraJob):
         raise WireError("a camera worker needs a camera's job")
-    # Nothing is closed at the end: a driver may hang in that, and the end of the process frees its device.
+    # Nothing is closed at the end: a driver may hang in close(), and the end of the process frees the device.
     with named(job.source, job.path):
         if job.encoder == "copy":
             _pass_through(link, job)
@@ -34,7 +34,7 @@ def _run(link: WorkerLink) -> None:
 
 
 def _capture(link: WorkerLink, job: CameraJob) -> None:
-    from device.workers.freeze_detector import FreezeDetector  # of decoded pictures
+    from device.workers.freeze_detector import FreezeDetector  # imports PyAV; only for decoded pictures
 
     source = open_source(job, link)
     encoding = Encoding(link, job, source)
@@ -44,8 +44,8 @@ def _capture(link: WorkerLink, job: CameraJob) -> None:
         for request in link.requests():
             link.reply(request, encoding.carry_out(request.message))
         encoding.encode(picture)
-        freeze_detector.look(picture)
-        drops.look(
+        freeze_detector.check(picture)
+        drops.update(
             time.monotonic(),
             late=source.missed,
             rate_limit=encoding.rate_limited,
@@ -61,7 +61,7 @@ def _pass_through(link: WorkerLink, job: CameraJob) -> None:
     link.capturing(
         Capturing(source=source.name, encoder=job.encoder, width=source.width, height=source.height, fps=source.fps)
     )
-    source.hold = True  # as encoders begin: what is sent before the room is heard may be lost
+    source.hold = True  # like `Encoding` at its start: units before the first feedback may get lost
     logged = False
     for unit in source.units():
         for request in link.requests():
@@ -69,13 +69,13 @@ def _pass_through(link: WorkerLink, job: CameraJob) -> None:
                 source.hold = request.message.enabled
             elif not logged:
                 logged = True
-                link.log("info", "camera.requests_ignored", why="a file that is passed through is as it is")
+                link.log("info", "camera.requests_ignored", why="a file that is passed through cannot be changed")
             link.reply(request)
         link.unit(unit)
 
 
 def open_source(job: CameraJob, link: WorkerLink) -> Source:
-    """Import and open the source that is asked for; the others' libraries stay out of this process."""
+    """Import and open the configured source. The libraries of other sources are not loaded."""
     match job.source:
         case "pattern":
             from device.sources.pattern import PatternSource

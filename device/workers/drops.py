@@ -1,4 +1,4 @@
-"""Counts pictures that are left out before they are encoded, by cause, and logs them at a bounded rate."""
+"""Counts pictures that are dropped before they are encoded, by cause, and logs them at a bounded rate."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ LOG_INTERVAL_S, _MAX_INTERVAL_S = 10.0, 600.0
 
 @dataclass(slots=True)
 class DropLog:
-    """Takes running totals by cause; `log` gets what was added since its last call, by cause.
+    """Takes running totals by cause, and calls `log` with the difference since its last call, by cause.
 
-    At most one line in 10 s. While pictures are left out all the time, each line is twice as long after the one before,
-    up to 10 minutes: a thin link fills no journal.
+    It logs at most one line in 10 s. While pictures are dropped all the time, the interval doubles with each line, up
+    to 10 minutes, so that a slow link does not fill the journal.
     """
 
     log: Callable[[dict[str, int]], None]
@@ -24,15 +24,15 @@ class DropLog:
     _interval_s: float = field(default=LOG_INTERVAL_S, init=False)
     _next_at: float = field(default=float("-inf"), init=False)
 
-    def look(self, now: float, **totals: int) -> None:
-        """Note the totals; log what is new, if the last line is long enough ago."""
+    def update(self, now: float, **totals: int) -> None:
+        """Log new drops if the interval since the last line has passed."""
         if now < self._next_at:
             return
-        fresh = {cause: total - self._logged.get(cause, 0) for cause, total in totals.items()}
-        fresh = {cause: count for cause, count in fresh.items() if count > 0}
-        if fresh:
+        added = {cause: total - self._logged.get(cause, 0) for cause, total in totals.items()}
+        added = {cause: count for cause, count in added.items() if count > 0}
+        if added:
             quiet = now - self._next_at > LOG_INTERVAL_S
             self._interval_s = LOG_INTERVAL_S if quiet else min(2 * self._interval_s, _MAX_INTERVAL_S)
             self._next_at = now + self._interval_s
             self._logged = dict(totals)
-            self.log(fresh)
+            self.log(added)

@@ -1,4 +1,4 @@
-"""The camera worker's encoder: which one is in use, and the requests that it carries out."""
+"""The camera worker's encoder: chooses it, replaces it if it fails, and carries out the daemon's requests."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from device.media.colour import Colour
     from device.media.picture import AccessUnit, Picture
 
-# Before the first estimate of the link arrives, when nothing but key frames are sent.
+# Used until the first bandwidth estimate arrives; only key frames are sent until then.
 _FIRST_BITRATE_BPS = 500_000
 
 
 class Source(Protocol):
-    """What yields pictures; see `device.sources`."""
+    """A source of pictures; see `device.sources`."""
 
     name: str
-    missed: int  # pictures that came too late to be sent
+    missed: int  # pictures that were too late to be sent
     pixel_format: str
     width: int
     height: int
@@ -39,31 +39,31 @@ class Source(Protocol):
 
 
 class Encoding:
-    """The encoder in use, and what the daemon has requested of it."""
+    """The encoder in use, and its settings from the daemon's requests."""
 
     def __init__(self, link: WorkerLink, job: CameraJob, source: Source) -> None:
         self._link, self._job, self._source = link, job, source
-        # Until the first feedback every unit is a key frame: the SDK loses the first ones after a publication.
+        # Until the first feedback every unit is a key frame: the SDK loses the first units after a publication.
         self._all_keys, self._next_key = True, True
         self._bitrate_bps = min(_FIRST_BITRATE_BPS, job.bitrate_max_bps)
         self._width, self._height, self._fps = source.width, source.height, float(source.fps)
         self._limit: RateLimit | None = None
         self._budget = BitrateBudget()
-        # Pictures left out: because fewer a second are wanted, and because too many bits were sent already.
+        # Dropped pictures: above the requested frame rate, and above the bitrate budget.
         self.rate_limited = self.over_budget = 0
-        self._board: Encoder | None = None  # the board's encoder, also after software has taken over from it
+        self._board: Encoder | None = None  # the hardware encoder, also after software has replaced it
         self._size_kept_logged = False
         link.thread_owner = self._owns
         self._encoder = self._open()
 
     def encode(self, picture: Picture) -> None:
-        """Encode one picture, unless there are to be fewer of them, or too many bits were sent already.
+        """Encode one picture, unless it exceeds the requested frame rate or the bitrate budget.
 
-        With "auto", software takes over from a board's encoder that fails.
+        With "auto", software replaces a hardware encoder that fails.
         """
         admitted = self._limit is None or self._limit.admits(picture.captured_at_us)
         affordable = self._budget.allows(picture.captured_at_us) or self._all_keys
-        if not (admitted and affordable) and not self._next_key:  # else a viewer waits for a key frame
+        if not (admitted and affordable) and not self._next_key:  # a requested key frame is always encoded
             self.over_budget += admitted
             self.rate_limited += not admitted
             return
@@ -77,15 +77,15 @@ class Encoding:
 
     @property
     def busy(self) -> int:
-        """How many pictures were left out because the encoder was busy."""
+        """The number of pictures that were dropped because the encoder was busy."""
         return self._encoder.busy
 
     def _owns(self, thread: threading.Thread) -> bool:
-        """Say whether a thread that failed is the board encoder's: software takes over, or has taken over already."""
+        """Return whether a failed thread is the hardware encoder's, which software replaces or has replaced already."""
         return self._job.encoder == "auto" and self._board is not None and self._board.owns(thread)
 
     def _fall_back(self, error: EncoderError) -> None:
-        """Let software take over from the board's encoder. Raises the error if there is nothing to fall back to."""
+        """Replace the hardware encoder by software. Raises the error if there is nothing to fall back to."""
         if self._encoder.name == "x264" or self._job.encoder != "auto":
             raise error
         self._link.log("warning", "camera.encoder_replaced", why=str(error), by="x264")
@@ -106,27 +106,27 @@ class Encoding:
                 except EncoderError as error:
                     self._fall_back(error)
             case SetPictureLimits(width=width, height=height, fps=fps) if min(width, height, fps) > 0:
-                self._confine(width, height, fps)
+                self._set_limits(width, height, fps)
             case _:
-                return "a camera does not know this request, or its value"
+                return "a camera does not support this request or its value"
         return ""
 
-    def _confine(self, width: int, height: int, fps: int) -> None:
-        """Keep within a size and a rate from now on, by leaving out each so many pictures and by scaling down.
+    def _set_limits(self, width: int, height: int, fps: int) -> None:
+        """Limit size and frame rate, by scaling down and by dropping pictures.
 
-        The board's encoder takes the camera's buffers as they are: there only the rate goes down.
+        The hardware encoder cannot scale the camera's buffers: with it only the frame rate is limited.
         """
         source = self._source
-        every = math.ceil(source.fps / fps)
+        divisor = math.ceil(source.fps / fps)
         scale = min(1.0, width / source.width, height / source.height)
-        self._fps = source.fps / every
-        self._limit = RateLimit(fps=self._fps) if every > 1 else None
+        self._fps = source.fps / divisor
+        self._limit = RateLimit(fps=self._fps) if divisor > 1 else None
         self._width, self._height = max(2, int(source.width * scale) & ~1), max(2, int(source.height * scale) & ~1)
         if self._encoder.name == "x264":
-            self._encoder = self._software()  # it begins with a key frame and its headers
+            self._encoder = self._software()  # it starts with a key frame and parameter sets
         elif scale < 1 and not self._size_kept_logged:
             self._size_kept_logged = True
-            self._link.log("info", "camera.size_kept", why="the board's encoder takes the pictures as they are")
+            self._link.log("info", "camera.size_kept", why="the board's encoder cannot scale pictures")
 
     def _open(self) -> Encoder:
         if self._job.encoder == "x264" or (self._job.encoder == "auto" and self._job.source != "picamera2"):
@@ -162,7 +162,7 @@ class Encoding:
         )
         self._board = encoder
         encoder.start()
-        self._hello(encoder)
+        self._report_capturing(encoder)
         return encoder
 
     def _software(self) -> Encoder:
@@ -179,10 +179,10 @@ class Encoding:
             colour=self._source.colour,
             sink=self._send,
         )
-        self._hello(encoder)
+        self._report_capturing(encoder)
         return encoder
 
-    def _hello(self, encoder: Encoder) -> None:
+    def _report_capturing(self, encoder: Encoder) -> None:
         source = self._source
         self._link.capturing(
             Capturing(

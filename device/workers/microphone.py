@@ -1,4 +1,4 @@
-"""The microphone worker: sound in, blocks of PCM out to the daemon, commands in."""
+"""The microphone worker: captures sound, sends blocks of PCM to the daemon, carries out its requests."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _SILENT_S = 10.0
 
 
 class Source(Protocol):
-    """What yields blocks; see `device.sources`."""
+    """A source of blocks; see `device.sources`."""
 
     name: str
 
     def blocks(self) -> Iterator[Block]: ...
     def pace(self, ppm: float) -> None:
-        """Follow the daemon's clock: the source is so many parts per million faster."""
+        """Correct the source's clock, which is faster than the daemon's by this many parts per million."""
         ...
 
 
@@ -40,7 +40,7 @@ def _capture(link: WorkerLink) -> None:
     job = link.job
     if not isinstance(job, MicrophoneJob):
         raise WireError("a microphone worker needs a microphone's job")
-    # Nothing is closed at the end: a driver may hang in that, and the end of the process frees its device.
+    # Nothing is closed at the end: a driver may hang in close(), and the end of the process frees the device.
     with named(job.source, job.path):
         _deliver(link, job)
 
@@ -52,8 +52,8 @@ def _deliver(link: WorkerLink, job: MicrophoneJob) -> None:
     for block in source.blocks():
         for request in link.requests():
             link.reply(request, _carry_out(source, request.message))
-        # A microphone that lives has noise: nothing but zeros is a muted or a dead one.
-        silent = silence.saw(time.monotonic(), same=not any(block.samples))
+        # A working microphone has noise: only zeros mean that it is muted or broken.
+        silent = silence.update(time.monotonic(), same=not any(block.samples))
         if silent is not None:
             link.degraded(f"nothing but zeros for {_SILENT_S:.0f} s" if silent else "")
         link.block(amplify(block.samples), captured_at_us=block.captured_at_us)
@@ -65,11 +65,11 @@ def _carry_out(source: Source, request: object) -> str:
         case SetPace(ppm=ppm):
             source.pace(ppm)
             return ""
-    return "a microphone does not know this request"
+    return "a microphone does not support this request"
 
 
 def open_source(job: MicrophoneJob, link: WorkerLink) -> Source:
-    """Import and open the source that is asked for; the others' libraries stay out of this process."""
+    """Import and open the configured source. The libraries of other sources are not loaded."""
     source: Source
     match job.source:
         case "tone":
@@ -80,7 +80,7 @@ def open_source(job: MicrophoneJob, link: WorkerLink) -> Source:
         case "file":
             from device.sources.wave_file import WaveFile
 
-            source = WaveFile.fitting(path=job.path, channels=job.channels, epoch_us=job.epoch_us) or _decoded(
+            source = WaveFile.open_native(path=job.path, channels=job.channels, epoch_us=job.epoch_us) or _decoded(
                 job, link
             )
             link.capturing(Capturing(source=source.name, channels=job.channels))
@@ -116,7 +116,7 @@ def _decoded(job: MicrophoneJob, link: WorkerLink) -> Source:
 
 
 def _overflow_log(link: WorkerLink) -> Callable[[int], None]:
-    """Return what logs overflows by their count, at a bounded rate."""
+    """Return a function that logs the number of overflows at a bounded rate."""
     next_at = 0.0
 
     def on_overflow(count: int) -> None:

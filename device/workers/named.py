@@ -1,4 +1,4 @@
-"""Errors of a file that nobody foresaw, with the name of the file."""
+"""Adds the file's name to unexpected errors of a file source."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def named(source: str, path: str) -> Iterator[None]:
-    """Turn what FFmpeg's bindings raise for an odd file into a SourceError that names the file."""
+    """Convert unexpected exceptions of FFmpeg's bindings into a SourceError that names the file."""
     try:
         yield
     except (DeviceError, MemoryError):
@@ -30,7 +30,7 @@ def named(source: str, path: str) -> Iterator[None]:
 
 
 def damage_log(link: WorkerLink, event: str) -> Callable[[str], None]:
-    """Return what logs that a part of a file cannot be read."""
+    """Return a function that logs a part of a file that cannot be read."""
 
     def on_damage(path: str) -> None:
         link.log("warning", event, path=path, why="it is damaged or incomplete; the rest of it is played")

@@ -1,7 +1,7 @@
-"""Draws the slate: the still picture that viewers see while the camera is away. A process of one shot.
+"""Draws the slate: the still picture that viewers see while there is no camera picture. Runs as a process of its own.
 
-Reads a JSON object (title, lines, width, height) from standard input and writes one access unit, an IDR with its
-parameter sets, to standard output. Pillow and PyAV stay out of the daemon that way.
+Reads a JSON object (title, lines, width, height) from standard input, writes one access unit, an IDR with its
+parameter sets, to standard output, and exits. The daemon loads neither Pillow nor PyAV.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from device.sources.fonts import Lettering
 
 _INK, _PALE, _PAPER = (235, 235, 235), (160, 160, 160), (24, 26, 30)
-_MARGIN = 16  # one of so many parts of the width
+_MARGIN = 16  # the margin is the width divided by this
 _MAX_LINES, _MAX_TITLE = 6, 256
 _BITRATE_BPS = 150_000
 
@@ -49,17 +49,17 @@ def encoded(picture: Image.Image) -> bytes:
     import numpy as np
 
     from device.encoders.x264 import X264Encoder
-    from device.media.colour import BT601, BT709, customary
+    from device.media.colour import BT601, BT709, default_colour
     from device.media.picture import AccessUnit, FramePicture
 
     units: list[AccessUnit] = []
-    colour = customary(picture.height)
+    colour = default_colour(picture.height)
     encoder = X264Encoder(
         width=picture.width,
         height=picture.height,
         pixel_format="yuv420p",
         fps=1,
-        # Of one unit: enough for sharp letters, and still a trickle when it is repeated each second.
+        # Enough for sharp letters in one unit, and still little when it is repeated every second.
         bitrate_bps=_BITRATE_BPS,
         bitrate_max_bps=_BITRATE_BPS,
         keyframe_interval_s=1,

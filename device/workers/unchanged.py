@@ -1,4 +1,4 @@
-"""Tells of what has been the same for too long: silence, a picture that stands still. Pure; times in seconds."""
+"""Detects a value that has not changed for too long, such as silence or a frozen picture. Pure; times in seconds."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True, kw_only=True)
 class UnchangedDetector:
-    """Says once that something has stayed the same for `limit_s`, and once that it moves again."""
+    """Reports once that a value has not changed for `limit_s`, and once that it changes again."""
 
     limit_s: float
     _since: float | None = field(default=None, init=False)
-    _told: bool = field(default=False, init=False)
+    _reported: bool = field(default=False, init=False)
 
-    def saw(self, now: float, *, same: bool) -> bool | None:
-        """Note one look; return True when the limit is reached, False when it is over, else None."""
+    def update(self, now: float, *, same: bool) -> bool | None:
+        """Take one comparison; return True when the limit is reached, False at the next change, else None."""
         if not same:
             self._since = None
-            over, self._told = self._told, False
-            return False if over else None
+            was_reported, self._reported = self._reported, False
+            return False if was_reported else None
         self._since = now if self._since is None else self._since
-        if self._told or now - self._since < self.limit_s:
+        if self._reported or now - self._since < self.limit_s:
             return None
-        self._told = True
+        self._reported = True
         return True

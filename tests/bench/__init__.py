@@ -1,1 +1,1 @@
-"""`make bench`: this daemon beside other publishers, with the same pictures and sound in each row."""
+"""`make bench`: compares this daemon with other publishers, with the same pictures and sound in each row."""

@@ -1,7 +1,7 @@
-"""`make bench`: runs that alternate between the rows, so that what a machine does beside meets them all alike.
+"""`make bench`: runs the rows in turn, so that other load on the machine affects all of them equally.
 
-BENCH_RUNS (5) and BENCH_ROWS (all, or names with commas) choose; BENCH_JSON names a file for all figures;
-BENCH_DOC=1 writes the newest into docs/performance.md. `--profile` shows where the time goes instead.
+BENCH_RUNS (5) and BENCH_ROWS (all, or names separated by commas) select runs; BENCH_JSON names a file for all figures;
+BENCH_DOC=1 writes the newest into docs/performance.md. `--profile` shows processor time by thread instead.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def main() -> int:
 
 
 def _runs(rows: list[Row], count: int, measure: Callable[[Row], dict[str, float]]) -> dict[str, list[dict[str, float]]]:
-    """Run all rows one after the other, `count` times; a run that fails is told and left out."""
+    """Run all rows in turn, `count` times; a run that fails is reported and left out."""
     found: dict[str, list[dict[str, float]]] = {row.name: [] for row in rows}
     began_at = time.monotonic()
     for number in range(1, count + 1):

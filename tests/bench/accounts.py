@@ -1,4 +1,4 @@
-"""What a tree of processes costs, as the kernel accounts for it (proc_pid_stat(5), proc_pid_smaps(5))."""
+"""Processor time and memory of a process tree, from proc_pid_stat(5) and proc_pid_smaps(5)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.support.children import living_descendants
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-_UTIME = 11  # utime, stime, cutime, cstime stand here among what follows the name
+_UTIME = 11  # indices of utime, stime, cutime, cstime after the name
 _KIB = 1024
 
 
@@ -19,7 +19,7 @@ def tree(pid: int) -> set[int]:
 
 
 def cpu_s(pid: int) -> float:
-    """Return the processor time that a tree has used so far, with that of children that were waited for."""
+    """Return the processor time that a tree has used so far, including reaped children."""
     used = 0.0
     for each in tree(pid):
         with contextlib.suppress(OSError):
@@ -28,7 +28,7 @@ def cpu_s(pid: int) -> float:
 
 
 def pss_bytes(pid: int) -> int:
-    """Return the memory of a tree; pages that are shared count by their share."""
+    """Return the memory of a tree; shared pages count by their share."""
     total = 0
     for each in tree(pid):
         with contextlib.suppress(OSError):
@@ -53,7 +53,7 @@ def used_s(stat: str, *, reaped: bool) -> float:
 
 
 def name_in(stat: str) -> str:
-    """Return the name of a process or thread in its `stat` file; it may hold any character."""
+    """Return the name of a process or thread in its `stat` file; the name may contain any character."""
     return stat.partition("(")[2].rpartition(")")[0]
 
 

@@ -1,7 +1,7 @@
-"""The pattern of the Python SDK's own examples: raw pictures into a VideoSource, sound in blocks of 10 ms.
+"""The pattern of the Python SDK's examples: raw pictures into a VideoSource, sound in blocks of 10 ms.
 
-Their defaults stand (VP8, simulcast, a second of audio queue), but for the bitrate, which is that of every row.
-Arguments: a .y4m file, a .wav file, and a file that gets `number epoch_us` for each picture.
+It uses the examples' defaults (VP8, simulcast, an audio queue of one second), except for the bitrate, which is the same
+in every row. Arguments: a .y4m file, a .wav file, and a file that gets `number epoch_us` for each picture.
 """
 
 from __future__ import annotations

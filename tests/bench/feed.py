@@ -1,6 +1,6 @@
-"""Pictures and sound through named pipes, for a publisher that cannot read a file over and over by itself.
+"""Pictures and sound through named pipes, for a publisher that cannot loop a file.
 
-Whoever reads sets the pace; what feeding costs is the bench's own, as if a camera did it.
+The reader sets the pace. Feeding does not count as the publisher's cost; it stands for a camera.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LOOK_S = 0.02
 
 @contextmanager
 def feeding(pictures: Path, sound: Path, material: Material) -> Iterator[None]:
-    """Make both pipes and feed whoever opens them with I420 pictures and 16-bit samples, until they are closed."""
+    """Create both pipes, and feed their readers with I420 pictures and 16-bit samples until the pipes are closed."""
     threads = {
         pictures: _fed(pictures, lambda: _raw_pictures(material)),
         sound: _fed(sound, lambda: _samples(material)),
@@ -37,7 +37,7 @@ def feeding(pictures: Path, sound: Path, material: Material) -> Iterator[None]:
     finally:
         for path, thread in threads.items():
             while thread.is_alive():
-                os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))  # lets go who waits for a reader
+                os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))  # unblocks a thread that waits for a reader
                 thread.join(_LOOK_S)
 
 

@@ -1,4 +1,4 @@
-"""What a run measured, as numbers. Pure."""
+"""The figures of a run. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MAX_SKEW_S = 0.5
 
 
 def percentile(values: Iterable[float], percent: float) -> float:
-    """Return the percentile by the nearest rank; of nothing, not a number."""
+    """Return the percentile by the nearest rank; NaN without values."""
     ordered = sorted(values)
     if not ordered:
         return math.nan
@@ -30,7 +30,7 @@ def percentile(values: Iterable[float], percent: float) -> float:
 
 
 def medians(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Return the median of each figure over the runs, leaving out runs that have none."""
+    """Return the median of each figure over the runs, ignoring runs without it."""
     found: dict[str, float] = {}
     for name in dict.fromkeys(name for run in runs for name in run):
         values = [run[name] for run in runs if not math.isnan(run.get(name, math.nan))]
@@ -50,7 +50,7 @@ def ssim(one: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -> float:
 
 
 def _means(plane: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the mean of each window, by sums over everything above and to the left."""
+    """Return the mean of each window, by cumulative sums."""
     sums = np.zeros((plane.shape[0] + 1, plane.shape[1] + 1))
     np.cumsum(np.cumsum(plane, axis=0), axis=1, out=sums[1:, 1:])
     size = _WINDOW
@@ -59,9 +59,9 @@ def _means(plane: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def latencies_ms(sent: Iterable[tuple[int, int]], received: Iterable[tuple[int, int]]) -> list[float]:
-    """Return for each received (number, epoch in us) how long before its picture was captured.
+    """Return the time from capture to reception of each received (number, epoch in us).
 
-    Numbers come again with each loop of the film: the latest capture of the number before the reception counts.
+    Numbers repeat with each loop of the film: the latest capture of a number before its reception counts.
     """
     captures: defaultdict[int, list[int]] = defaultdict(list)
     for number, at_us in sent:
@@ -75,12 +75,12 @@ def latencies_ms(sent: Iterable[tuple[int, int]], received: Iterable[tuple[int, 
 
 
 def flashes(pictures: Iterable[tuple[int, int]], *, every: int) -> list[float]:
-    """Return when flashes were seen, in seconds: the pictures whose numbers are multiples of `every` begin one."""
+    """Return the times of flashes, in seconds: each picture whose number is a multiple of `every` begins one."""
     return [at_us / 1e6 for number, at_us in pictures if number % every == 0]
 
 
 def skews_ms(flashes_at: Iterable[float], beeps_at: Sequence[float]) -> list[float]:
-    """Return by how much each flash's beep comes after it; a flash without a beep within half a second counts not."""
+    """Return how long after each flash its beep follows; flashes without a beep within half a second are ignored."""
     nearest = [min((beep - flash for beep in beeps_at), key=abs, default=math.inf) for flash in flashes_at]
     return [1000 * each for each in nearest if abs(each) <= _MAX_SKEW_S]
 
@@ -88,9 +88,9 @@ def skews_ms(flashes_at: Iterable[float], beeps_at: Sequence[float]) -> list[flo
 def onsets(
     blocks: Iterable[tuple[float, npt.NDArray[np.int16]]], *, rate: int, level: int, quiet_s: float
 ) -> list[float]:
-    """Return when sound rises over a level after it was below for a while.
+    """Return when sound rises above a level after a quiet time.
 
-    `blocks` are times and mono samples; a block's first sample is taken to be heard at its time.
+    `blocks` are times and mono samples; a block's first sample counts as heard at its time.
     """
     loud = [
         at + index / rate

@@ -1,6 +1,6 @@
-"""The pictures and the sound of every row: made once, from a real film, into the user's cache.
+"""The pictures and the sound of every row, made once from a film, in the user's cache.
 
-10 s, 720p30: the film with its number burned in as a strip, a flash each second, and a beep with each flash.
+10 s, 720p30: the film with its number drawn as a strip, a flash every second, and a beep with each flash.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ WIDTH, HEIGHT, FPS, FRAMES = 1280, 720, 30, 300
 BITRATE_BPS = 2_500_000
 KEY_FRAME_EVERY_S = 1
 FLASH_FRAMES = 3
-_VERSION = 1  # to be raised whenever something else is made below
+_VERSION = 1  # raise this when the material below changes
 _PICTURE_BYTES = WIDTH * HEIGHT * 3 // 2
 _HEADER = f"YUV4MPEG2 W{WIDTH} H{HEIGHT} F{FPS}:1 Ip A1:1 C420jpeg XCOLORRANGE=LIMITED\n".encode()
 _FRAME = b"FRAME\n"
@@ -41,7 +41,7 @@ _OPUS_BPS = 32_000
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """The files, all of the same 10 s."""
+    """The files, all with the same 10 s."""
 
     folder: Path
 
@@ -51,7 +51,7 @@ class Material:
 
     @property
     def h264(self) -> Path:
-        """H.264 in Annex B, one slice a picture."""
+        """H.264 in Annex B, one slice per picture."""
         return self.folder / "pictures.h264"
 
     @property
@@ -78,7 +78,7 @@ class Material:
 
 
 def material() -> Material:
-    """Return the material, made now if it is not there yet; that takes some seconds and 420 MB."""
+    """Return the material, which is made if it does not exist; that takes some seconds and 420 MB."""
     kept = cache_folder() / f"bench-{_VERSION}"
     if not kept.exists():
         print(f"making pictures and sound in {kept}: some seconds, once", file=sys.stderr, flush=True)
@@ -126,7 +126,7 @@ def _make_pictures(made: Material) -> None:
 
 
 def _pictures() -> Iterator[av.VideoFrame]:
-    """Yield the film's pictures at our rate, from its beginning again where it ends."""
+    """Yield the film's pictures at our rate, repeating the film."""
     import av
 
     from device.sources.planes import writable
@@ -147,7 +147,7 @@ def _pictures() -> Iterator[av.VideoFrame]:
 
 
 def _flash(luma: strip.Luma, blue: strip.Luma, red: strip.Luma) -> None:
-    """Light up the upper right quarter, as the test pattern does."""
+    """Draw the upper right quarter in white, like the test pattern."""
     luma[: HEIGHT // 4, WIDTH // 2 :] = strip.WHITE
     blue[: HEIGHT // 8, WIDTH // 4 :] = red[: HEIGHT // 8, WIDTH // 4 :] = 128
 
@@ -179,7 +179,7 @@ def _make_sound(made: Material) -> None:
         sound.setsampwidth(2)
         sound.setframerate(_RATE)
         sound.writeframes(samples.tobytes())
-    # One packet a page: readers of pages then need not look into them.
+    # One packet per page, so that readers need not parse pages.
     with av.open(str(made.opus), "w", options={"page_duration": "20000"}) as target:
         stream = target.add_stream("libopus", rate=_RATE, layout="mono", options={"application": "audio"})
         stream.bit_rate = _OPUS_BPS

@@ -1,4 +1,4 @@
-"""The processes of one run: a publisher, and the subscriber with which the bench speaks."""
+"""The processes of one run: a publisher, and the bench's subscriber."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _END_S = 10.0
 
 @contextmanager
 def publisher(command: Sequence[str | Path], variables: Mapping[str, str], log: Path) -> Iterator[tuple[int, float]]:
-    """Run a publisher; yield its process id, and the monotonic time at which it was started."""
+    """Run a publisher; yield its process id and the monotonic time of its start."""
     with log.open("wb") as file:
         started_at = time.monotonic()
         process = subprocess.Popen(
@@ -43,7 +43,7 @@ def publisher(command: Sequence[str | Path], variables: Mapping[str, str], log: 
         end(process, within_s=_END_S)
         for pid in children:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, 9)  # a worker ends with its parent by itself; this is for who is killed
+                os.kill(pid, 9)  # workers end with their parent; this covers a parent that is killed
 
 
 def _must_run(process: subprocess.Popen[bytes]) -> None:
@@ -52,7 +52,7 @@ def _must_run(process: subprocess.Popen[bytes]) -> None:
 
 
 class Subscriber:
-    """Speaks with `tests.bench.subscriber`; whoever does not answer in time is killed, which is an error."""
+    """Sends commands to `tests.bench.subscriber`. A subscriber that does not answer in time is killed with an error."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
@@ -63,7 +63,7 @@ class Subscriber:
         self._process.stdin.flush()
 
     def expect(self, event: str, *, within_s: float) -> dict[str, Any]:
-        """Return the next message, which must be this event. Raises RuntimeError where it is not."""
+        """Return the next message, which must be this event. Raises RuntimeError for another one."""
         assert self._process.stdout
         watchdog = threading.Timer(within_s, self._process.kill)
         watchdog.start()
@@ -109,7 +109,7 @@ def subscriber(**job: str) -> Iterator[Subscriber]:
 
 
 def _own_library() -> Path:
-    """Return a copy of the SDK's native library: pages shared with the publisher would make that look smaller."""
+    """Return a copy of the SDK's native library: sharing pages with the publisher would reduce the publisher's PSS."""
     original = _native_library()
     copy = cache_folder() / f"bench-subscriber-{original.stat().st_size}.so"
     if not copy.exists():
@@ -120,7 +120,7 @@ def _own_library() -> Path:
 
 
 def _native_library() -> Path:
-    """Find the library without importing the SDK: nor is it to be shared with this process."""
+    """Find the library without importing the SDK, so that this process does not share its pages either."""
     spec = find_spec("livekit")
     assert spec
     for place in spec.submodule_search_locations or ():

@@ -1,4 +1,4 @@
-"""Where this daemon's time goes: by process, and in each by thread."""
+"""Measures this daemon's processor time by process and thread."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LEAST_S = 0.01
 
 @dataclass(slots=True)
 class Profile:
-    """What each thread used between two looks, in seconds; keys are (process, thread)."""
+    """The time that each thread used between two samples, in seconds; keys are (process, thread)."""
 
     before: dict[tuple[str, str], float] = field(default_factory=dict)
     used: dict[tuple[str, str], float] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class Profile:
 
 
 def process_name(cmdline: bytes) -> str:
-    """Return what a process of this daemon is called here: daemon, camera or microphone."""
+    """Return the name of a process of this daemon: daemon, camera or microphone."""
     for name in ("camera", "microphone", "slate"):
         if f"device.workers.{name}".encode() in cmdline:
             return name
@@ -65,7 +65,7 @@ def process_name(cmdline: bytes) -> str:
 
 
 def of_daemon(server: Server, material: Material, rows: Sequence[Row]) -> str:
-    """Return one profiled run of each row, as text for people."""
+    """Return one profiled run of each row, as text."""
     parts = []
     for row in rows:
         print(f"profiling: {row.title}", file=sys.stderr, flush=True)

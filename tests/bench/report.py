@@ -1,4 +1,4 @@
-"""Targets beside results: a table for people, JSON for machines, and the measured part of docs/performance.md."""
+"""Targets and results: a table, JSON, and the measured part of docs/performance.md."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _COLUMNS: tuple[tuple[str, Callable[[Figures], str]], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What the project wants of itself; `measured` and `bound` are not a number where a row is missing."""
+    """One of the project's targets; `measured` and `bound` are NaN if a row is missing."""
 
     what: str
     measured: float
@@ -105,7 +105,7 @@ def results(found: list[Target]) -> str:
 
 
 def as_json(rows: Mapping[str, Figures], runs: Mapping[str, Sequence[Figures]], missing: Mapping[str, str]) -> str:
-    """Return all figures and results; what was not measured is null."""
+    """Return all figures and results; missing values are null."""
 
     def plain(figures: Figures) -> dict[str, float | None]:
         return {name: None if math.isnan(value) else value for name, value in figures.items()}
@@ -124,7 +124,7 @@ def as_json(rows: Mapping[str, Figures], runs: Mapping[str, Sequence[Figures]], 
 
 
 def machine() -> str:
-    """Return processor and number of cores, the kernel and the Python: what figures of time depend on."""
+    """Return processor, number of cores, kernel and Python version, on which times depend."""
     text = Path("/proc/cpuinfo").read_text()
     model = re.search(r"^model name\s*: (.*)$", text, re.MULTILINE)
     return (
@@ -134,12 +134,12 @@ def machine() -> str:
 
 
 def write_document(text: str, *, part: str) -> None:
-    """Put the newest figures between this part's markers in docs/performance.md."""
+    """Write the newest figures between this part's markers in docs/performance.md."""
     DOCUMENT.write_text(between_markers(DOCUMENT.read_text(), text, part=part))
 
 
 def between_markers(document: str, text: str, *, part: str) -> str:
-    """Return a document with a part's text in the place of the old one. Raises ValueError where it has no such part."""
+    """Return a document with the text of one part replaced. Raises ValueError if there is no such part."""
     first, last = f"<!-- {part}: begin -->", f"<!-- {part}: end -->"
     before, begin, rest = document.partition(first)
     _, end, after = rest.partition(last)

@@ -1,4 +1,4 @@
-"""The publishers that are compared: what each is, and how it is started. All get the same pictures and sound."""
+"""The compared publishers and how they are started. All of them get the same pictures and sound."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """Where a run takes place."""
+    """The server, room and folder of a run."""
 
     server: Server
     room: str
@@ -34,7 +34,7 @@ class Stage:
 
     @property
     def times(self) -> Path:
-        """The file to which a publisher writes when it captured which picture, if it tells no other way."""
+        """The file in which a publisher records when it captured which picture, if it has no other way."""
         return self.folder / "times"
 
     @property
@@ -51,13 +51,13 @@ Command = tuple[list[str | Path], dict[str, str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """`start` returns a command line and its environment; `missing` says what it takes and is not here."""
+    """`start` returns a command line and its environment; `missing` returns what is not installed."""
 
     name: str
     title: str
     start: Callable[[Stage], Command]
     missing: Callable[[], str] = str
-    fed: bool = False  # by `tests.bench.feed`, as it cannot read a file over and over
+    fed: bool = False  # through `tests.bench.feed`, because it cannot loop a file
 
 
 def _daemon(stage: Stage, *, level: str, **camera: str) -> Command:
@@ -85,7 +85,7 @@ def _copy(stage: Stage) -> Command:
 
 
 def _outside(stage: Stage) -> dict[str, str]:
-    """Return what publishers of others' libraries need to join."""
+    """Return the variables that publishers of other projects need to join."""
     minted = token(stage.server, stage.room, identity="publisher", publish=True)
     return os.environ | {"LIVEKIT_URL": stage.server.url, "LIVEKIT_TOKEN": minted}
 
@@ -122,7 +122,7 @@ def _no_sink() -> str:
 
 
 X264 = Row(name="x264", title="this daemon, x264", start=_x264)
-# Its log says how soon a request is answered; writing it costs what the other rows are not to pay.
+# Its log shows how soon a request is answered; other rows do not have the cost of writing it.
 TOLD = Row(name="told", title="this daemon, x264, at log.level debug", start=partial(_x264, level="debug"))
 COPY = Row(name="copy", title="this daemon, passing through", start=_copy)
 EXAMPLE = Row(name="example", title="the SDK's example pattern", start=_example)

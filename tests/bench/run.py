@@ -1,4 +1,4 @@
-"""One run of one row: start, warm up, measure 300 pictures, let somebody come late, end."""
+"""One run of one row: start, warm up, measure 300 pictures, add a late viewer, end."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.bench.material import Material
     from tests.support.livekit_server import Server
 
-WARM_UP_S = 6.0  # by then the bitrate has climbed to its ceiling
+WARM_UP_S = 6.0  # by then the bitrate has reached its maximum
 _FIRST_S, _ANSWER_S, _LATE_S = 30.0, 10.0, 15.0
 _BEEP_LEVEL = 4000  # the tone has 1600, the beep 9800
 _QUIET_S = 0.5
@@ -35,9 +35,10 @@ _QUIET_S = 0.5
 def one_run(
     row: Row, server: Server, material: Material, *, look: Callable[[int], None] | None = None
 ) -> dict[str, float]:
-    """Return the figures of one run. `look` is called with the publisher's process id in the middle of it.
+    """Return the figures of one run.
 
-    Raises RuntimeError where publisher or subscriber do not do their part.
+    `look` is called with the publisher's process id in the middle of the run. Raises RuntimeError if publisher or
+    subscriber fails.
     """
     room = f"bench-{uuid.uuid4().hex[:8]}"
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
@@ -90,7 +91,7 @@ def _measured(
 
 
 def _of_pictures(stage: Stage, measured: dict[str, Any]) -> dict[str, float]:
-    """Return what the pictures and the sound of the measured time say."""
+    """Return the figures from the pictures and the sound of the measured time."""
     pictures: list[tuple[int, int, int, int]] = [tuple(each) for each in measured["pictures"]]
     began_us, ended_us = measured["began_us"], measured["ended_us"]
     seen = [each for each in pictures if began_us <= each[1] < ended_us]
@@ -119,7 +120,7 @@ def _of_pictures(stage: Stage, measured: dict[str, Any]) -> dict[str, float]:
 
 
 def _ssim(stage: Stage) -> float:
-    """Return the mean over the kept pictures, which have the full size; not a number where there is none."""
+    """Return the mean over the kept full-size pictures; NaN if there is none."""
     with np.load(stage.folder / "lumas.npz") as kept:
         pairs = zip(kept["numbers"].tolist(), kept["lumas"], strict=True)
         found = [figures.ssim(stage.material.luma(number), luma) for number, luma in pairs]
@@ -127,7 +128,7 @@ def _ssim(stage: Stage) -> float:
 
 
 def _of_log(log: Path) -> dict[str, float]:
-    """Return how soon after the last request this daemon sent a key frame, as its log says."""
+    """Return how soon after the last request this daemon sent a key frame, according to its log."""
     found = math.nan
     for line in log.read_text(errors="replace").splitlines():
         _, brace, text = line.partition("{")

@@ -1,7 +1,7 @@
-"""A subscriber in a process of its own: notes what arrives and keeps some of it, and judges nothing meanwhile.
+"""A subscriber in a process of its own, which records what arrives, keeps some of it, and computes no figures.
 
-One JSON object a line: the first on its standard input says what to join, later ones are commands; what has happened
-is told on its standard output.
+It uses one JSON object per line: the first on its standard input has the room, later ones are commands; its standard
+output has events.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _QUEUED = 60  # by default the SDK drops a picture when two are there
 
 @dataclass(slots=True)
 class Watched:
-    """What one room's viewer has seen; times in microseconds since the epoch unless named otherwise."""
+    """What one viewer of the room has received; times in microseconds since the epoch unless named otherwise."""
 
     room: rtc.Room = field(default_factory=rtc.Room)
     pictures: list[tuple[int, int, int, int]] = field(default_factory=list)
@@ -70,7 +70,7 @@ class Watched:
         frame = event.frame
         luma = np.frombuffer(frame.data, np.uint8, frame.width * frame.height).reshape(frame.height, frame.width)
         reading = strip.read(luma)
-        if reading is None:  # nothing of the source's: black before its first picture, or a slate
+        if reading is None:  # not from the source: black before its first picture, or a slate
             return
         captured_at_us = event.metadata.user_timestamp if event.metadata else 0
         self.pictures.append((reading.number, epoch_us, captured_at_us, frame.height))
@@ -86,7 +86,7 @@ class Watched:
                 self.sound.append((time.time(), np.frombuffer(event.frame.data, np.int16).copy()))
 
     async def received_bytes(self) -> int:
-        """Return how many bytes of the picture have come."""
+        """Return the number of bytes of video received."""
         assert self.track is not None
         return sum(
             each.inbound_rtp.inbound.bytes_received
@@ -133,7 +133,7 @@ async def _serve(job: dict[str, str]) -> None:
 
 
 async def _late(job: dict[str, str]) -> dict[str, float]:
-    """Join once more, as somebody who comes when all is running; return the seconds until a picture is decoded."""
+    """Join again as a late viewer; return the seconds until a picture is decoded."""
     late = Watched()
     joins_at = time.monotonic()
     await late.room.connect(job["url"], job["late_token"])

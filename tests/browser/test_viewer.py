@@ -1,4 +1,4 @@
-"""The viewer page in a real Chromium, on the real server and daemon."""
+"""The viewer page in Chromium, with a real server and daemon."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _page(url: str, **viewport: int) -> Iterator[Page]:
 
 
 def _until(page: Page, holds: str) -> Any:
-    """Return the first true value of an expression; by `evaluate`, since the page's policy forbids eval."""
+    """Return the first true value of an expression; with `evaluate`, because the page's policy forbids eval."""
     give_up_at = time.monotonic() + _LIVE_S
     while not (value := page.evaluate(holds)):
         assert time.monotonic() < give_up_at, (holds, page.evaluate("[viewer.state, viewer.stats]"))
@@ -79,7 +79,7 @@ def _until(page: Page, holds: str) -> Any:
 
 
 def _shoot(page: Page, name: str) -> None:
-    """Keep a screenshot where SCREENSHOTS names a folder, for people to look at."""
+    """Save a screenshot if SCREENSHOTS names a folder."""
     if folder := os.environ.get("SCREENSHOTS"):
         page.screenshot(path=Path(folder) / f"{name}.png")
 
@@ -99,7 +99,7 @@ def test_page_shows_picture_sound_and_state(server: Server, room: str, config: P
         assert _until(page, "viewer.stats.latency_ms") < 2000
         _until(page, "document.body.innerText.includes('Front door')")
         _until(page, "/live/i.test(document.body.innerText)")
-        # The white flash of each second, seen through the whole way: colours are right in a browser.
+        # The white flash of each second, as the browser shows it: colours are right end to end.
         _until(page, _PIXEL_IS_WHITE)
         _shoot(page, "pattern")
 
@@ -149,7 +149,7 @@ def test_clip(server: Server, room: str, config: Path) -> None:
 
 
 def test_slate_until_the_camera_appears(server: Server, room: str, config: Path, tmp_path: Path) -> None:
-    """Chromium takes one still picture, repeated, of another size, and then the live one."""
+    """Chromium accepts one still picture of another size, repeated, and then the live one."""
     film = tmp_path / "camera.mp4"
     variables = daemons.environment(
         server,

@@ -1,4 +1,4 @@
-"""A token endpoint on the core network that misbehaves until it is healed."""
+"""A token endpoint on the core network that fails until it is repaired."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SLOW_S = 60.0
 
 
 class Trouble(enum.Enum):
-    """What it does in the place of answering well."""
+    """The kind of failure."""
 
     DOWN = "down"
     ERROR = "answers 500"
@@ -33,7 +33,7 @@ class Trouble(enum.Enum):
 
 @dataclass(slots=True, kw_only=True)
 class BadEndpoint:
-    """`requests` counts what it was asked; one that is down hears nothing."""
+    """`requests` counts the requests; one that is down does not receive any."""
 
     server: Server
     trouble: Trouble
@@ -76,7 +76,7 @@ class BadEndpoint:
 
 @asynccontextmanager
 async def bad_endpoint(server: Server, trouble: Trouble, port: int) -> AsyncIterator[BadEndpoint]:
-    """Serve on a port; one that is down listens once `heal` is called."""
+    """Serve on a port; one that is down listens after `heal` is called."""
     app = web.Application()
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     state = BadEndpoint(server=server, trouble=trouble, port=port, runner=runner)

@@ -1,6 +1,6 @@
-"""The SDK alone, as a yardstick: joins, publishes a picture and silence, and starts over when the Room ends.
+"""A program on the bare SDK for comparison: it joins, publishes a picture and silence, and repeats when the Room ends.
 
-Run as a program with URL, key, secret and room; it knows nothing of `device`.
+Run it with URL, key, secret and room; it does not use `device`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ async def _main(url: str, key: str, secret: str, room_name: str) -> None:
         with contextlib.suppress(rtc.ConnectError):
             await room.connect(url, token.with_ttl(datetime.timedelta(minutes=10)).to_jwt())
             print("joined", flush=True)
-            publishing = asyncio.create_task(_publish(room, tracks))  # hangs for ever if the room ends meanwhile
+            publishing = asyncio.create_task(_publish(room, tracks))  # hangs if the room ends at this time
             await ended.wait()
             publishing.cancel()
         await room.disconnect()

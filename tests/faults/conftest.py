@@ -1,4 +1,4 @@
-"""The network of the fault harness, its server, its devices, and the table of what they endured."""
+"""Fixtures of the fault tests: the network, the server, the devices, and the table of results."""
 
 import asyncio
 import logging
@@ -39,7 +39,7 @@ _BEGAN = time.monotonic()
 
 @pytest.fixture(scope="session")
 def network() -> Iterator[Network]:
-    """Move this process into a namespace of its own, with one for devices behind a router."""
+    """Move this process into a network namespace, and create one for devices behind a router."""
     if os.geteuid():
         pytest.exit("make faults needs root: it makes network namespaces", returncode=2)
     enter_fresh_namespace()
@@ -53,8 +53,8 @@ def network() -> Iterator[Network]:
 
 @pytest.fixture(scope="session")
 def runner(network: Network) -> Iterator[asyncio.Runner]:  # noqa: ARG001 - the SDK's threads are to start in there
-    """One event loop for all rows, in which the viewers live on from row to row."""
-    logging.getLogger("livekit").setLevel(logging.CRITICAL)  # it tells of each fault at length
+    """One event loop for all rows, in which the viewers run from row to row."""
+    logging.getLogger("livekit").setLevel(logging.CRITICAL)  # it logs a long line for each fault
     with asyncio.Runner() as running:
         yield running
 
@@ -67,13 +67,13 @@ def main_server(network: Network) -> Iterator[Node]:  # noqa: ARG001 - that is w
 
 @pytest.fixture(scope="session")
 def fleets() -> list[Fleet]:
-    """Return a place for the fleet, once there is one."""
+    """Return the container for the fleet, which is created when it is first needed."""
     return []
 
 
 @pytest.fixture
 def quiet(fleets: list[Fleet]) -> None:
-    """Let no device of the fleet run meanwhile: there are but two cores."""
+    """Stop the fleet's devices during the test, because there are only two cores."""
     for each in fleets:
         each.pause()
 
@@ -107,7 +107,7 @@ def devices(ground: Ground, fleets: list[Fleet], tmp_path_factory: pytest.TempPa
 def side_by_side(
     request: pytest.FixtureRequest, ground: Ground, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[SideBySide]:
-    """Run the scenarios of all selected tests that carry that mark, at the same time."""
+    """Run the scenarios of all selected tests with this mark, at the same time."""
     marks = (item.get_closest_marker("side_by_side") for item in request.session.items)
     scenarios = [Kept(*mark.args, **mark.kwargs) for mark in marks if mark]
     running = SideBySide(ground, tmp_path_factory.mktemp("side-by-side"), scenarios)
@@ -117,7 +117,7 @@ def side_by_side(
 
 @pytest.fixture(autouse=True)
 def mended(network: Network) -> Iterator[None]:
-    """Leave no fault behind, whatever became of a row."""
+    """Remove every fault after each row."""
     yield
     network.mend()
 
@@ -132,7 +132,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put what runs side by side last: nothing else is measured meanwhile."""
+    """Put the tests that run at the same time last, because no other measurement may run then."""
     items.sort(key=lambda item: item.get_closest_marker("side_by_side") is not None)
 
 

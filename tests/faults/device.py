@@ -1,4 +1,4 @@
-"""A daemon in the devices' namespace, with the viewer of its room."""
+"""A daemon in the devices' namespace, with a viewer of its room."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 
 FPS = 15
 SMALL = {"DEVICE_CAMERA__WIDTH": "320", "DEVICE_CAMERA__HEIGHT": "180", "DEVICE_CAMERA__FPS": str(FPS)}
-# For rows that count: joins are told at debug level only.
+# For rows that count joins, which are logged at debug level only.
 SILENT = {"DEVICE_MICROPHONE__SOURCE": "off", "DEVICE_LOG__LEVEL": "debug"}
 _END_S = 6.0
 _TEMPORARY_FAILURE = 75  # sysexits.h
 _RESTART_S, _LOOK_EVERY_S = 1.0, 0.2
 _TELLING = ("room.", "network.", "device.state")
 
-Mark = tuple[int, int]  # daemons so far, lines of the last
+Mark = tuple[int, int]  # the number of daemons so far, the lines of the last one
 BEGINNING: Mark = (0, 0)
 
 
 @dataclass(slots=True, kw_only=True)
 class Device:
-    """`variables` are the daemon's environment, `wrapper` what it is started under."""
+    """`variables` are the daemon's environment, `wrapper` is a command that starts it."""
 
     room: str
     viewer: Viewer
@@ -46,7 +46,7 @@ class Device:
     network: Network
     variables: dict[str, str]
     wrapper: Sequence[str] = ()
-    neighbour: bool = False  # it is another box, in a network namespace of its own
+    neighbour: bool = False  # it counts as another machine in a network namespace of its own
     daemons: list[Daemon] = field(default_factory=list)
     started_at: float = 0.0
 
@@ -73,7 +73,7 @@ class Device:
         self.daemons.append(Daemon(process))
 
     def kill(self) -> None:
-        """End it as a power cut would; its workers go with it."""
+        """Kill it, like a power failure; its workers end with it."""
         self.daemon.process.kill()
         self.daemon.process.wait()
         self.daemon.close()
@@ -90,11 +90,11 @@ class Device:
         self.daemon.close()
 
     def mark(self) -> Mark:
-        """Return a place in the log, for `since` and `told`."""
+        """Return a position in the log, for `since` and `events`."""
         return (len(self.daemons), len(self.daemon.lines))
 
     def since(self, mark: Mark, event: str = "", **fields: object) -> list[dict[str, Any]]:
-        """Return the log lines from a place on, of all daemons since; those with this event and these fields."""
+        """Return the log lines from a position on, of all daemons since then, with this event and these fields."""
         daemons, lines = mark
         all_lines = [
             *(self.daemons[daemons - 1].lines[lines:] if daemons else ()),
@@ -102,15 +102,15 @@ class Device:
         ]
         return [line for line in all_lines if event in ("", line.get("event")) and fields.items() <= line.items()]
 
-    def told(self, mark: Mark = BEGINNING) -> Counter[str]:
-        """Count what the daemon told of room and network, each with its reason or new state."""
-        told = Counter(_name(line) for line in self.since(mark) if _tells(line))
+    def events(self, mark: Mark = BEGINNING) -> Counter[str]:
+        """Count the daemon's log events about room and network, each with its reason or new state."""
+        events = Counter(_name(line) for line in self.since(mark) if _is_counted(line))
         if again := len(self.daemons) - max(mark[0], 1):
-            told["daemon started again"] += again
-        return told
+            events["daemon started again"] += again
+        return events
 
     async def keep(self) -> None:
-        """Start it again where it asks for that, as systemd does (RestartSec=1); until cancelled."""
+        """Restart it after an exit that requires it, like systemd (RestartSec=1), until cancelled."""
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
             if self.daemons and self.daemon.process.poll() == _TEMPORARY_FAILURE:
@@ -118,7 +118,7 @@ class Device:
                 self.start()
 
     def full_rate(self, *, over_s: float) -> bool:
-        """Say whether nearly all pictures of the last seconds have come, and the sound with them."""
+        """Return whether nearly all pictures of the last seconds have arrived, and the sound."""
         since = time.monotonic() - over_s
         pictures = sum(each.at > since for each in self.viewer.pictures[-200:])
         heard = self.variables.get("DEVICE_MICROPHONE__SOURCE") == "off" or any(
@@ -127,7 +127,7 @@ class Device:
         return pictures >= 0.8 * FPS * over_s and heard
 
 
-def _tells(line: dict[str, Any]) -> bool:
+def _is_counted(line: dict[str, Any]) -> bool:
     return str(line.get("event", "")).startswith(_TELLING)
 
 
@@ -146,7 +146,7 @@ async def device(
     wrapper: Sequence[str] = (),
     **variables: str,
 ) -> AsyncIterator[Device]:
-    """Make a device and watch its room; whoever wants it to run starts it."""
+    """Create a device and watch its room; the caller starts it."""
     room = room or f"room-{uuid.uuid4().hex[:8]}"
     config = folder / "device.toml"
     config.touch()

@@ -1,4 +1,4 @@
-"""What was measured, as numbers and as a table's cells. Pure."""
+"""Measurements as numbers and as table cells. Pure."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ NEVER = math.inf
 
 @dataclass(slots=True)
 class Figures:
-    """Seconds until something was there again, once for each device and each time; infinite: it never was."""
+    """Seconds until a medium returned, one per device and repetition; infinite if it did not."""
 
     seconds: list[float] = field(default_factory=list)
 
     def p(self, percent: float) -> float:
-        """Return the percentile by the nearest rank; of nothing, never."""
+        """Return the percentile by the nearest rank; infinite without values."""
         if not self.seconds:
             return NEVER
         return sorted(self.seconds)[max(0, math.ceil(percent / 100 * len(self.seconds)) - 1)]
@@ -38,14 +38,14 @@ def as_text(seconds: float) -> str:
 
 
 def counted(events: Iterable[tuple[str, int]]) -> str:
-    """Return how often each event was seen, as a table's cell."""
+    """Return how often each event was seen, as a table cell."""
     return "; ".join(f"{name} {count}" for name, count in events)
 
 
 def longest_gap(moments: Sequence[float], begin: float, end: float) -> float:
-    """Return the longest time between `begin` and `end` without any of the ascending moments, in seconds.
+    """Return the longest time between `begin` and `end` without any of the ascending times, in seconds.
 
-    A gap that reaches over `begin` counts from the last moment before it.
+    A gap across `begin` counts from the last time before it.
     """
     before = [each for each in moments if each <= begin][-1:] or [begin]
     within = [each for each in moments if begin < each <= end]
@@ -53,7 +53,7 @@ def longest_gap(moments: Sequence[float], begin: float, end: float) -> float:
 
 
 def at_full_rate(moments: Sequence[float], since: float, *, fps: float, over_s: float = 1.0) -> float:
-    """Return how many seconds after `since` a second begins with nine tenths of the pictures that there should be."""
+    """Return the seconds from `since` to the first second with nine tenths of the expected pictures."""
     needed = math.floor(0.9 * fps * over_s)
     later = [each for each in moments if each >= since]
     for number, first in enumerate(later):

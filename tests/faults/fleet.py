@@ -1,4 +1,4 @@
-"""Some devices in rooms of their own, all under the same fault: one fault gives as many figures as devices."""
+"""Several devices in rooms of their own with the same fault, so that one fault gives a figure for each device."""
 
 from __future__ import annotations
 
@@ -32,27 +32,27 @@ _MANY = 6
 
 @dataclass(slots=True)
 class Measured:
-    """What a row gave: seconds until there was video and audio again, gaps, and what the daemons told of it."""
+    """The results of a row: seconds until video and audio returned, gaps, and log events of the daemons."""
 
     video: Figures = field(default_factory=Figures)
     audio: Figures = field(default_factory=Figures)
     video_gap: Figures = field(default_factory=Figures)
     audio_gap: Figures = field(default_factory=Figures)
-    later_gap: Figures = field(default_factory=Figures)  # of video, after it had been there again for a second
-    told: Counter[str] = field(default_factory=Counter)
+    later_gap: Figures = field(default_factory=Figures)  # of video, after it had returned for a second
+    events: Counter[str] = field(default_factory=Counter)
     missing: Counter[str] = field(default_factory=Counter)
     rooms: set[str] = field(default_factory=set)
 
     def add(self, other: Measured) -> None:
         for name in ("video", "audio", "video_gap", "audio_gap", "later_gap"):
             getattr(self, name).seconds.extend(getattr(other, name).seconds)
-        self.told += other.told
+        self.events += other.events
         self.missing += other.missing
         self.rooms |= other.rooms
 
-    def events(self) -> str:
-        """Return the commonest events, what was missing of those expected, and a text of `device.room`."""
-        parts = [f"{name} {count}" for name, count in self.told.most_common(_MANY)]
+    def events_text(self) -> str:
+        """Return the most frequent events, the missing expected ones, and a text of `device.room`."""
+        parts = [f"{name} {count}" for name, count in self.events.most_common(_MANY)]
         parts += [f"MISSING {name} {count}" for name, count in self.missing.items()]
         return "; ".join([*parts, *(f"device.room: {text!r}" for text in sorted(self.rooms, key=len)[-1:])])
 
@@ -60,7 +60,7 @@ class Measured:
 @dataclass(slots=True)
 class Fleet:
     devices: list[Device]
-    again: int = 0  # daemons that had to be started anew to get ready for a row
+    again: int = 0  # daemons that were restarted to get ready for a row
 
     async def start(self) -> None:
         for each in self.devices:
@@ -74,9 +74,9 @@ class Fleet:
             each.end()
 
     async def ready(self, *, since: float = 0.0) -> None:
-        """Wait until all have published steadily, since a moment of the monotonic clock where one is given.
+        """Wait until all have published steadily, since a monotonic time if one is given.
 
-        Who does not come back by itself was seen by its own row: it starts anew.
+        A device that does not recover was recorded by its own row; it is restarted here.
         """
         for each in self.devices:
             if not each.alive and each.daemon.process.returncode == 0:
@@ -91,7 +91,7 @@ class Fleet:
                 each.start()
         raise AssertionError(f"not ready: {[each.daemon.text[-3:] for each in waiting]}")
 
-    async def endure(
+    async def run_fault(
         self,
         strike: Callable[[], Awaitable[Moment]],
         *,
@@ -100,10 +100,10 @@ class Fleet:
         expects: Sequence[str] = (),
         watch_s: float = 0.0,
     ) -> Measured:
-        """Let a fault strike some times; `strike` returns the moment at which it was over.
+        """Apply a fault several times; `strike` returns the time at which it ended.
 
-        `expects` are names of events, a pipe between alternatives, that each daemon must log each time. Gaps are
-        those from the fault's beginning until `watch_s` after its end, or until all is there again.
+        `expects` are event names, with `|` between alternatives, which each daemon must log each time. Gaps are
+        measured from the fault's beginning until `watch_s` after its end, or until all media are back.
         """
         measured = Measured()
         for _ in range(times):
@@ -138,7 +138,7 @@ async def _steady(each: Device, *, since: float, within_s: float) -> bool:
 
 
 async def _recovery(each: Device, moment: Moment, within_s: float, measured: Measured) -> float:
-    """Note when there is video and audio again; return the seconds of the former."""
+    """Record when video and audio return; return the seconds for video."""
     viewer = each.viewer
     await viewer.until(
         lambda: viewer.video_again_s(moment) < NEVER and viewer.audio_again_s(moment.at) < NEVER, within_s=within_s
@@ -150,13 +150,13 @@ async def _recovery(each: Device, moment: Moment, within_s: float, measured: Mea
 
 
 async def _hear(each: Device, mark: Mark, expects: Sequence[str], measured: Measured) -> None:
-    """Note what a daemon told, and wait for what it has to tell the room."""
-    told = each.told(mark)
-    measured.told += told
+    """Record a daemon's log events, and wait for the events that it must log."""
+    events = each.events(mark)
+    measured.events += events
     for line in each.since(mark, "daemon.unhandled"):
         measured.missing[f"silence, not {line['message']!r}"] += 1
     for names in expects:
-        if not any(told[name] for name in names.split("|")):
+        if not any(events[name] for name in names.split("|")):
             measured.missing[names] += 1
     if await each.viewer.until(lambda: each.viewer.attributes().get("device.state") == "live", within_s=_ATTRIBUTES_S):
         text = each.viewer.attributes().get("device.room", "")
@@ -171,7 +171,7 @@ async def _hear(each: Device, mark: Mark, expects: Sequence[str], measured: Meas
 async def fleet(
     network: Network, servers: Sequence[Server], folder: Path, *, count: int = COUNT, **variables: str
 ) -> AsyncIterator[Fleet]:
-    """Make devices in rooms of their own; `start` starts them."""
+    """Create devices in rooms of their own; `start` starts them."""
     async with AsyncExitStack() as stack:
         yield Fleet(
             [await stack.enter_async_context(device(network, servers, folder, **variables)) for _ in range(count)]

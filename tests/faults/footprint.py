@@ -1,4 +1,4 @@
-"""What a process takes: memory, threads, descriptors."""
+"""The resources of a process: memory, threads, descriptors."""
 
 from __future__ import annotations
 

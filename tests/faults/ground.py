@@ -1,4 +1,4 @@
-"""What every row stands on."""
+"""The common environment of all rows."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_BUSY_PERCENT = 10.0  # of the cores: a process waits its turn for longer than the bounds allow then
+_BUSY_PERCENT = 10.0  # of the cores: with less, processes wait for longer than the bounds allow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
-    """The network, a server in it, the one event loop, and the table that rows go to.
+    """The network, a server, the event loop, and the table of rows.
 
-    `meter` is read with each row: it tells how idle the machine was since the one before.
+    `meter` is read with each row: the idle share of the machine since the previous row.
     """
 
     runner: asyncio.Runner
@@ -38,10 +38,10 @@ class Ground:
         return self.runner.run(scenario)
 
     def record(self, fault: str, measured: Measured, *, must: str, ok: bool, known: str = "", **cells: object) -> None:
-        """Note a row, then assert that it holds; what a daemon did not tell although it should is a failure too.
+        """Add a row, then assert that it holds; a missing log event is a failure too.
 
-        Seconds that are missed on a machine that had nothing left are no failure, as long as all came back; nor are
-        those that are missed for a `known` reason, which docs/reliability.md names.
+        A missed bound on a machine without idle time is not a failure if all media returned; nor is one that is missed
+        for a `known` reason, which docs/reliability.md explains.
         """
         idle = self.meter.percent()
         came_back = math.isfinite(measured.video.worst) and not measured.missing
@@ -52,7 +52,7 @@ class Ground:
             "audio again": measured.audio,
             "longest gap": measured.video_gap,
             "idle": f"{idle:.0f} %",
-            "events seen": measured.events(),
+            "events seen": measured.events_text(),
         }
         named = {name.replace("_", " "): cell for name, cell in cells.items()}
         self.table.record(fault, row | named, must=must, ok=ok and not measured.missing, excuse=excuse * came_back)

@@ -1,4 +1,4 @@
-"""Moments on both clocks: the monotonic one for durations, the wall clock for what a picture says of its capture."""
+"""A time on both clocks: the monotonic one for durations, the wall clock for capture times in pictures."""
 
 from __future__ import annotations
 

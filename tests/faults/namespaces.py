@@ -1,4 +1,4 @@
-"""Network namespaces that nobody has to tidy up: anonymous, each as old as the process that holds it."""
+"""Anonymous network namespaces, which end with the process that uses them and need no cleanup."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _COMMAND_S = 10.0
 
 
 def enter_fresh_namespace(*, without_sdk: bool = False) -> None:
-    """Move this thread, and all that it starts from now on, into a network namespace of its own.
+    """Move this thread, and all that it starts later, into a new network namespace.
 
-    Threads that already run stay where they are: the SDK's would send through the host. It may run already if it is
-    not used from here: `without_sdk`.
+    Other running threads stay outside: the SDK's would use the host's network. They may run if they are not used from
+    here: `without_sdk`.
     """
     for task in () if without_sdk else Path("/proc/self/task").iterdir():
         assert "tokio" not in (task / "comm").read_text(), "the SDK runs already; enter the namespace before it"
@@ -28,7 +28,7 @@ def enter_fresh_namespace(*, without_sdk: bool = False) -> None:
 
 
 class Namespace:
-    """A network namespace held by a small process, which dies with this one."""
+    """A network namespace kept by a small process, which ends with this one."""
 
     def __init__(self) -> None:
         self._holder = subprocess.Popen(
@@ -50,11 +50,11 @@ class Namespace:
         return f"/proc/{self._holder.pid}/ns/net"
 
     def inside(self, *command: str) -> list[str]:
-        """Return a command that runs in here, under the same process id."""
+        """Return a command that runs in this namespace with the same process id."""
         return ["nsenter", f"--net={self.path}", *command]
 
     def run(self, *command: str, text: str = "") -> str:
-        """Run a command in here; return its output. Raises CalledProcessError."""
+        """Run a command in this namespace; return its output. Raises CalledProcessError."""
         return run(*self.inside(*command), text=text)
 
     def close(self) -> None:

@@ -1,11 +1,11 @@
-"""Three namespaces in a row, and what can go wrong between them.
+"""Three namespaces in a row, and the faults between them.
 
     here: servers and viewers          router: where the faults are          devices
     core 10.77.1.1 ────── north 10.77.1.254   south 10.77.2.254 ────── uplink 10.77.2.2
-                                              east  10.77.3.254 ────── uplink 10.77.3.2, of a neighbour: another box
+                                              east  10.77.3.254 ────── uplink 10.77.3.2, of a neighbour: another machine
 
-The router is there so that neither end sees a fault in any way but that packets stay away: a dropped packet
-is no error of sendto(), and viewers keep their carrier when a device loses its own.
+Because of the router, each end sees a fault only as lost packets: a dropped packet is no error of sendto(), and viewers
+keep their carrier when a device loses its own.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _WITHOUT_IPV6 = "echo 1 | tee /proc/sys/net/ipv6/conf/*/disable_ipv6 >/dev/null"
 
 
 class Network:
-    """The namespaces of router and devices, wired to the one of this process."""
+    """The namespaces of router and devices, connected to that of this process."""
 
     def __init__(self) -> None:
         self.router, self.devices, self.neighbour = Namespace(), Namespace(), Namespace()
@@ -57,14 +57,14 @@ class Network:
         self.devices.run("ip", "link", "set", _UPLINK, "up")
         self.neighbour.run("ip", "address", "add", f"{_NEIGHBOUR}/24", "dev", _UPLINK)
         self.neighbour.run("ip", "link", "set", _UPLINK, "up")
-        # Neither SDK nor browser connects without a default route.
+        # SDK and browser do not connect without a default route.
         self.devices.run("ip", "route", "add", "default", "via", _GATEWAY)
         self.neighbour.run("ip", "route", "add", "default", "via", _EAST_GATEWAY)
         run("ip", "route", "add", "default", "via", _CORE_GATEWAY)
 
     @contextlib.contextmanager
     def dropping(self, *rules: str) -> Iterator[None]:
-        """Forward nothing that matches one of these rules of nft."""
+        """Drop the forwarded packets that match one of these nft rules."""
         self._forward_rules(*(f"{rule} drop" for rule in rules))
         try:
             yield
@@ -72,7 +72,7 @@ class Network:
             self._forward_rules()
 
     def block_udp(self) -> None:
-        """Forward no UDP, until `mend`."""
+        """Drop all forwarded UDP, until `mend`."""
         self._forward_rules("meta l4proto udp drop")
 
     def without_udp(self) -> contextlib.AbstractContextManager[None]:
@@ -82,16 +82,16 @@ class Network:
         return self.dropping(f"tcp dport {port}", f"tcp sport {port}")
 
     def losing(self, percent: int) -> contextlib.AbstractContextManager[None]:
-        """Lose packets at random, in both directions."""
+        """Drop packets at random, in both directions."""
         return self.dropping(f"numgen random mod 100 < {percent}")
 
     def police(self, kbps: int) -> None:
-        """Forward of what the devices send so many kbit/s, and a burst of one second; the rest is dropped."""
-        # The bucket of nft's limit by bytes holds one second of the rate and the burst.
+        """Forward the devices' packets up to a rate in kbit/s, with a burst of one second; drop the rest."""
+        # The bucket of nft's limit by bytes has one second of the rate plus the burst.
         self._forward_rules(f"iifname north accept\nlimit rate over {kbps * 125} bytes/second burst 1 bytes drop")
 
     def pull_cable(self) -> None:
-        """Take the carrier away; the devices keep address and routes."""
+        """Remove the carrier; the devices keep address and routes."""
         self.router.run("ip", "link", "set", _DOWNLINK, "down")
 
     def plug_in(self) -> Moment:
@@ -99,17 +99,17 @@ class Network:
         return Moment.now()
 
     def take_down(self) -> None:
-        """Take the devices' own interface down; their routes go with it."""
+        """Set the devices' interface down, which removes its routes."""
         self.devices.run("ip", "link", "set", _UPLINK, "down")
 
     def bring_up(self) -> Moment:
-        """Bring the interface up and give it its default route, as a DHCP client would."""
+        """Set the interface up and add its default route, like a DHCP client."""
         self.devices.run("ip", "link", "set", _UPLINK, "up")
         self.devices.run("ip", "route", "replace", "default", "via", _GATEWAY)
         return Moment.now()
 
     def change_address(self) -> Moment:
-        """Give the devices another address in the same subnet, in the place of the one that they have."""
+        """Replace the devices' address with another one in the same subnet."""
         old = self._address
         self._address = DEVICE_ADDRESSES[1 - DEVICE_ADDRESSES.index(old)]
         self.devices.run("ip", "address", "del", f"{old}/24", "dev", _UPLINK)
@@ -118,7 +118,7 @@ class Network:
         return Moment.now()
 
     def mend(self) -> None:
-        """Undo whatever a failed test has left."""
+        """Undo the faults that a failed test has left."""
         self._forward_rules()
         self.plug_in()
         self.bring_up()

@@ -1,4 +1,4 @@
-"""One Room of a viewer, used once: what it decodes goes to the viewer until it is closed."""
+"""One Room of a viewer, used once: it passes decoded media to the viewer until it is closed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tests.support.livekit_server import Server
 
-_SMALLEST_LINES = 64  # below: what the SDK puts in before the first real picture
+_SMALLEST_LINES = 64  # smaller pictures are the SDK's, before the first real one
 _QUEUED = 60  # by default the SDK drops a picture when two are there
 _RATE = 48_000
 _LOUD = 300  # of 32768; the tone peaks at 1638, and concealment fades away
@@ -27,26 +27,26 @@ _LEAVE_S = 2.0
 _DEVICE = "device"
 
 
-class Audience(Protocol):
-    """Whom it is for."""
+class Receiver(Protocol):
+    """The receiver of the decoded media."""
 
     def saw(self, captured_at_us: int, *, number: int | None, lines: int) -> None: ...
     def heard(self, *, noise: bool) -> None: ...
     def note(self, event: str) -> None: ...
-    def told(self, attributes: dict[str, str]) -> None: ...
+    def attributes_changed(self, attributes: dict[str, str]) -> None: ...
 
 
 class Observer:
-    """Joins once; `connected` turns False for good as soon as the SDK has any doubt."""
+    """Joins once. `connected` becomes False for good when the SDK reports any problem."""
 
-    def __init__(self, audience: Audience, server: Server, room: str, *, identity: str) -> None:
+    def __init__(self, audience: Receiver, server: Server, room: str, *, identity: str) -> None:
         self.connected = False
         self._closed = False
-        self._audience = audience
+        self._receiver = audience
         self._url, self._token = server.url, token(server, room, identity=identity)
         self._room = rtc.Room()
         self._joining: asyncio.Task[None] | None = None
-        self._streams: dict[str, asyncio.Task[None]] = {}  # by the track's sid
+        self._streams: dict[str, asyncio.Task[None]] = {}  # by track SID
         self._room.on("track_subscribed", self._on_track)
         self._room.on("connection_state_changed", self._on_state)
         self._room.on("participant_connected", lambda who: self._note(f"came:{who.identity}"))
@@ -55,11 +55,11 @@ class Observer:
         self._room.on("track_unsubscribed", self._on_track_gone)
 
     def begin(self) -> None:
-        """Start to join; a join that goes on can only be left alone, not be cancelled."""
+        """Start to join; a join can be abandoned but not cancelled."""
         self._joining = asyncio.create_task(self._connect())
 
     async def joined(self, *, within_s: float) -> bool | None:
-        """Say whether it came to a connection; None: not yet."""
+        """Return whether the join succeeded; None while it is not known."""
         assert self._joining
         await asyncio.wait({self._joining}, timeout=within_s)
         return self.connected if self._joining.done() else None
@@ -76,7 +76,7 @@ class Observer:
             stream.cancel()
         await asyncio.gather(*streams, return_exceptions=True)
         if self._joining:
-            await asyncio.wait({self._joining})  # bounded by the SDK's own tries: a minute or two
+            await asyncio.wait({self._joining})  # limited by the SDK's retries, to a minute or two
             await asyncio.wait({asyncio.create_task(self._room.disconnect())}, timeout=_LEAVE_S)
 
     async def _connect(self) -> None:
@@ -92,12 +92,12 @@ class Observer:
 
     def _note(self, event: str) -> None:
         if not self._closed:
-            self._audience.note(event)
+            self._receiver.note(event)
 
     def _on_attributes(self, changed: dict[str, str], who: rtc.Participant) -> None:
         self._note(f"attributes:{who.identity}")
         if not self._closed and who.identity == _DEVICE:
-            self._audience.told(changed)
+            self._receiver.attributes_changed(changed)
 
     def _on_track(self, track: rtc.RemoteTrack, _: rtc.RemoteTrackPublication, who: rtc.RemoteParticipant) -> None:
         if self._closed:
@@ -117,7 +117,7 @@ class Observer:
             self._note(f"viewer:failed:{error!r}")
 
     def _stop(self, track: rtc.RemoteTrack) -> None:
-        """End a stream: left alone it would go on with the next track, for the SDK uses its receiver again."""
+        """End a stream. An abandoned one would receive the next track, because the SDK reuses its receiver."""
         if stream := self._streams.pop(track.sid, None):
             stream.cancel()
 
@@ -128,8 +128,8 @@ class Observer:
                 frame = event.frame
                 if frame.height >= _SMALLEST_LINES:
                     luma = np.frombuffer(frame.data, np.uint8, frame.width * frame.height)
-                    reading = strip.read(luma.reshape(frame.height, frame.width))  # a slate has none
-                    self._audience.saw(
+                    reading = strip.read(luma.reshape(frame.height, frame.width))  # a slate has no number
+                    self._receiver.saw(
                         event.metadata.user_timestamp if event.metadata else 0,
                         number=reading.number if reading else None,
                         lines=frame.height,
@@ -143,13 +143,13 @@ class Observer:
             async for event in stream:
                 samples = np.frombuffer(event.frame.data, np.int16).astype(np.float64)
                 if np.abs(samples).max() > _LOUD:
-                    self._audience.heard(noise=_tonal_share(samples) < _TONAL)
+                    self._receiver.heard(noise=_tonal_share(samples) < _TONAL)
         finally:
             await stream.aclose()
 
 
 def _tonal_share(samples: npt.NDArray[np.float64]) -> float:
-    """Return how much of the power is the tone's or the beep's."""
+    """Return the share of the tone's or the beep's power."""
     share = _tones(len(samples)).T @ samples
     return float(share @ share / (samples @ samples))
 

@@ -1,4 +1,4 @@
-"""A server that is away for a while."""
+"""A server that is stopped for a while."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _GIVEN_UP = ("SERVER_AWAY", "SERVER_RETURNED", "SDK_RECONNECTING", "DELIVERY_STA
 
 
 def left(*reasons: str) -> str:
-    """Return the names under which a daemon tells that it left a Room for one of these reasons."""
+    """Return the log events with which a daemon reports that it left a Room for one of these reasons."""
     return "|".join(f"room.left({reason})" for reason in reasons)
 
 
-_SDK_PATIENCE_S = 15.0  # from shorter outages it may be back by itself, before a new Room is made
+_SDK_RECONNECT_S = 15.0  # from shorter outages the SDK may recover by itself, before a new Room is made
 
 SERVER_GONE = left(*_GIVEN_UP)
 LINK_GONE = left(*_GIVEN_UP, "ADDRESS_CHANGED")
@@ -30,8 +30,8 @@ def server_killed(ground: Ground, devices: Fleet, *, away_s: float, times: int) 
         await asyncio.sleep(away_s)
         return await ground.server.back()
 
-    told = SERVER_GONE if away_s > _SDK_PATIENCE_S else f"{SERVER_GONE}|room.sdk_state(reconnecting)"
-    measured = ground.run(devices.endure(strike, times=times, within_s=40, expects=[told]))
+    events = SERVER_GONE if away_s > _SDK_RECONNECT_S else f"{SERVER_GONE}|room.sdk_state(reconnecting)"
+    measured = ground.run(devices.run_fault(strike, times=times, within_s=40, expects=[events]))
     ground.record(
         f"server SIGKILL, back after {away_s} s",
         measured,

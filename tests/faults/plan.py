@@ -1,4 +1,4 @@
-"""How long each row is to take, and took: 25 minutes for all of them, on two cores."""
+"""The planned and the actual time of each row: 25 minutes for all of them, on two cores."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ SECONDS = {
     "test_300_recoveries": 120,
     "test_thin_link": 180,
 }
-SIDE_BY_SIDE_S = 280  # tokens, reasons, clock, names, disk, growth: as long as the longest of them
+SIDE_BY_SIDE_S = 280  # tokens, reasons, clock, names, disk, growth: together as long as the longest of them
 _TOOK: Counter[str] = Counter()
 
 
 def took(nodeid: str, seconds: float) -> None:
-    """Note the seconds of a test or of what it had to set up."""
+    """Record the seconds of a test or of its setup."""
     _TOOK[nodeid.rpartition("::")[2].partition("[")[0]] += seconds  # type: ignore[assignment]
 
 
 def lines() -> list[str]:
-    """Return the plan, with what each row took where it ran."""
+    """Return the plan, with the actual time of each row that ran."""
     lines = [
         f"plan: {name}: {seconds} s" + (f" (took {_TOOK[name]:.0f} s)" if _TOOK[name] else "")
         for name, seconds in SECONDS.items()

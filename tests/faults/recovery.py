@@ -1,4 +1,4 @@
-"""Waiting for one device: its first picture, the next after a moment, a line in its log."""
+"""Waiting for one device: its first picture, the next one after a time, a line in its log."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ async def first_picture(one: Device) -> float:
 
 
 async def picture_after(one: Device, moment: Moment, *, within_s: float) -> float:
-    """Return the seconds until a picture is decoded that was captured after a moment."""
+    """Return the seconds until a picture is decoded that was captured after a time."""
     await one.viewer.until(lambda: one.viewer.video_again_s(moment) < NEVER, within_s=within_s)
     return one.viewer.video_again_s(moment)
 
 
 async def sound_after(one: Device, at: float, *, within_s: float) -> float:
-    """Return the seconds until something is heard after a moment of the monotonic clock."""
+    """Return the seconds until sound is heard after a monotonic time."""
     await one.viewer.until(lambda: one.viewer.audio_again_s(at) < NEVER, within_s=within_s)
     return one.viewer.audio_again_s(at)
 
@@ -41,7 +41,7 @@ async def sound_after(one: Device, at: float, *, within_s: float) -> float:
 async def until_logged(
     one: Device, mark: Mark, event: str, *, within_s: float = 20.0, **fields: object
 ) -> dict[str, Any]:
-    """Return the first such line; an empty one where none came in time, so that a row can say so."""
+    """Return the first such line; an empty one if there is none in time, so that a row can report it."""
     give_up_at = time.monotonic() + within_s
     while time.monotonic() < give_up_at:
         if lines := one.since(mark, event, **fields):

@@ -1,4 +1,4 @@
-"""Telling a process from outside what is to go wrong inside of it; see `rogue_site/sitecustomize.py`."""
+"""Sends orders to a process about a fault to cause in itself; see `rogue_site/sitecustomize.py`."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ _SITE = Path(__file__).parent / "rogue_site"
 
 @dataclass(frozen=True, slots=True)
 class Rogue:
-    """`folder` is where the processes of a device listen, each under its process id."""
+    """`folder` has the sockets of a device's processes, named by process id."""
 
     folder: Path
 
     def possess(self, one: Device) -> None:
-        """Let a device that has not been started yet be told."""
+        """Make a device that has not been started receive orders."""
         path = [str(_SITE), *filter(None, [one.variables.get("PYTHONPATH")])]
         one.variables |= {
             "PYTHONPATH": os.pathsep.join(path),
             "ROGUE_FOLDER": str(self.folder),
-            "MALLOC_ARENA_MAX": "1",  # memory that is exhausted is so for all threads
+            "MALLOC_ARENA_MAX": "1",  # exhausted memory affects all threads
         }
 
     def tell(self, pid: int, order: str) -> None:
-        """Give an order. Raises OSError if the process is gone."""
+        """Send an order. Raises OSError if the process has ended."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
             out.sendto(order.encode(), str(self.folder / str(pid)))
 
     def unplug(self, worker: str) -> None:
-        """Let no later worker find its device."""
+        """Make the device absent for all later workers."""
         (self.folder / f"absent-{worker}").touch()
 
     def plug(self, worker: str) -> None:
@@ -54,13 +54,13 @@ class Rogue:
 
 @contextmanager
 def rogue() -> Iterator[Rogue]:
-    with tempfile.TemporaryDirectory(prefix="rogue-") as folder:  # a socket's path has 107 characters at most
+    with tempfile.TemporaryDirectory(prefix="rogue-") as folder:  # a socket's path has at most 107 characters
         yield Rogue(Path(folder))
 
 
 @asynccontextmanager
 async def possessed(ground: Ground, folder: Path) -> AsyncIterator[tuple[Device, Rogue]]:
-    """Run a device that can be told what is to go wrong in it, from its first picture on."""
+    """Run a device that receives orders, from its first picture on."""
     with rogue() as inside:
         async with device(ground.network, [ground.server], folder) as one:
             inside.possess(one)
@@ -71,7 +71,7 @@ async def possessed(ground: Ground, folder: Path) -> AsyncIterator[tuple[Device,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """What befalls a worker, by its process id, and by when it has to be live again. Seconds."""
+    """A fault of a worker, by its process id, and the seconds until it must be live again."""
 
     name: str
     strike: Callable[[Rogue, int], None]

@@ -1,4 +1,4 @@
-"""Faults at random, one at a time, and what viewers missed while there was none."""
+"""Random faults, one at a time, and the media that viewers missed without a fault."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.faults import rogue
-from tests.faults.casualty import CAMERA, MICROPHONE, pid_of, ready
 from tests.faults.footprint import Footprint
+from tests.faults.worker_outage import CAMERA, MICROPHONE, pid_of, ready
 
 if TYPE_CHECKING:
     import random
@@ -28,24 +28,24 @@ _BETWEEN_S = (10.0, 40.0)
 _SETTLE_S = 1.0
 _MEMORY_EVERY_S = 60.0
 WARM_UP = 10  # minutes
-# What a reconnection costs the SDK itself (`test_growth`), and what an allocator may keep.
+# The SDK's own growth per reconnection (`test_growth`), and memory that an allocator may keep.
 _ROOM_KB, _SLACK_KB = 200, 3 << 10
 
 
 @dataclass(slots=True)
 class Soak:
-    """One device under random faults: its memory by the minute, and the seconds that viewers missed without reason."""
+    """One device with random faults: its memory by the minute, and the seconds that viewers missed without a fault."""
 
     ground: Ground
     one: Device
     inside: rogue.Rogue
     chance: random.Random
     struck: Counter[str] = field(default_factory=Counter)
-    calm: list[tuple[float, float]] = field(default_factory=list)  # from when to when all had to be there
+    calm: list[tuple[float, float]] = field(default_factory=list)  # the times between which all media had to arrive
     memory: list[Footprint] = field(default_factory=list)
 
     async def run(self, *, for_s: float) -> None:
-        """Strike, wait until all is well, let it be for a while; over and over. Raises AssertionError."""
+        """Apply a fault, wait until all media are back, pause, and repeat. Raises AssertionError."""
         ends_at = time.monotonic() + for_s
         remembering = asyncio.create_task(self._remember())
         faults = self._faults()
@@ -63,7 +63,7 @@ class Soak:
             remembering.cancel()
 
     def missed(self) -> list[str]:
-        """Return each second outside of the faults that lacked picture or sound."""
+        """Return each second without a fault that lacked picture or sound."""
         viewer = self.one.viewer
         media = {
             "picture": Counter(int(each.at) for each in viewer.pictures if each.number is not None),
@@ -79,7 +79,7 @@ class Soak:
         return len(self.one.since((0, 0), "room.state", new="live")) - 1
 
     def grown_kb(self) -> float:
-        """Return by how much the memory has grown since the first minutes, beyond what each new Room takes."""
+        """Return the growth of memory since the first minutes, without the growth for each new Room."""
         sizes = [each.rss_kb for each in self.memory]
         early, late = sizes[WARM_UP : WARM_UP + 5] or sizes[:1], sizes[-5:]
         return statistics.median(late) - statistics.median(early)

@@ -1,4 +1,4 @@
-"""livekit-server on the core network, with ICE over TCP; one node, or two that share a redis."""
+"""livekit-server on the core network, with ICE over TCP; one node, or two with a redis."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 REDIS_PORT = 6379
 _START_S = 15.0
 _POLL_S = 0.005
-_SECOND_SIGNAL_S = 0.1  # one that comes with the first is lost
+_SECOND_SIGNAL_S = 0.1  # a signal together with the first one is lost
 _FORCED_S = 5.0
 
 
@@ -57,7 +57,7 @@ logging: {{level: info}}
 """
 
     async def back(self) -> Moment:
-        """Start it again; return the moment at which its port was open."""
+        """Start it again; return the time at which its port was open."""
         process = self.launch()
         give_up_at = time.monotonic() + _START_S
         while True:
@@ -71,7 +71,7 @@ logging: {{level: info}}
             await asyncio.sleep(_POLL_S)
 
     async def force_down(self) -> Moment:
-        """Ask it to end, and not to wait for its participants; return the moment at which it was told the latter."""
+        """Shut it down without waiting for its participants; return the time of the second signal."""
         process = self._running()
         process.send_signal(signal.SIGTERM)
         await asyncio.sleep(_SECOND_SIGNAL_S)
@@ -107,7 +107,7 @@ def node(port: int, *, redis: str = "", secret: str = "") -> Iterator[Node]:
 
 @contextlib.contextmanager
 def two_nodes(first: int, second: int) -> Iterator[tuple[Node, Node]]:
-    """Run two nodes and the redis through which they know of each other."""
+    """Run two nodes that are connected by a redis."""
     with tempfile.TemporaryDirectory(prefix="faults-redis-") as folder:
         arguments = {"port": str(REDIS_PORT), "bind": HOST, "dir": folder, "save": "", "protected-mode": "no"}
         redis = subprocess.Popen(

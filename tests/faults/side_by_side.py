@@ -1,4 +1,4 @@
-"""Scenarios that leave the network alone run at the same time: most of their minutes are spent waiting."""
+"""Scenarios that do not affect the network run at the same time, because they wait for most of their minutes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     Scenario = Callable[[Ground, Path], Coroutine[object, object, None]]
 
-_STAGGER_S = 3.0  # a start takes two cores for a while
-_BUSY = 2  # scenarios with devices that publish: more of them, and two cores leave no figure worth noting
+_STAGGER_S = 3.0  # a start uses two cores for a while
+_BUSY = 2  # scenarios with devices that publish: with more of them, two cores give no useful figures
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A scenario, and whether its devices wait outside of their rooms nearly all of the time."""
+    """A scenario, and whether its devices are outside of their rooms for nearly all of the time."""
 
     scenario: Scenario
     waits: bool = False
@@ -40,7 +40,7 @@ class SideBySide:
         self._waited: set[Scenario] = set()
 
     def wait(self, scenario: Scenario) -> None:
-        """Return when a scenario holds; raise what it raised."""
+        """Wait until a scenario holds; raise its error."""
         self._ground.run(self._wait(scenario))
 
     def close(self) -> None:
@@ -52,7 +52,7 @@ class SideBySide:
             busy = [each for each in self._scenarios if not each.waits]
             for number, each in enumerate((*waiting, *busy)):
                 self._running[each.scenario] = asyncio.create_task(self._later(number * _STAGGER_S, each))
-        if scenario in self._waited:  # it did not hold, and is looked at once more
+        if scenario in self._waited:  # it did not hold, and runs once more
             self._running[scenario] = asyncio.create_task(self._later(0.0, Kept(scenario, waits=True)))
         self._waited.add(scenario)
         await self._running[scenario]

@@ -1,4 +1,4 @@
-"""`make soak`: what takes too long for every run. SOAK_MINUTES says how long the random faults go on (60)."""
+"""`make soak`: tests that take too long for every run. SOAK_MINUTES sets the length of the random faults (60)."""
 
 from __future__ import annotations
 

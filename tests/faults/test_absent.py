@@ -1,6 +1,6 @@
-"""A camera or microphone that is not there at the start, comes, goes for a minute, and comes under another number.
+"""A camera or microphone that is absent at the start, appears, is removed for a minute, and gets another number.
 
-The hardware is a file that the worker's source looks at, and a node in a /dev of the daemon's own.
+The hardware is a file that the worker's source checks, and a node in a /dev of the daemon's own.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.casualty import CAMERA, GAP_S, MICROPHONE, pid_of, slate_after
 from tests.faults.device import device
 from tests.faults.figures import NEVER, Figures, as_text, longest_gap
 from tests.faults.moments import Moment
 from tests.faults.rogue import KILLED, Rogue, rogue
+from tests.faults.worker_outage import CAMERA, GAP_S, MICROPHONE, pid_of, slate_after
 
 if TYPE_CHECKING:
     from tests.faults.device import Device
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 _NODES = {CAMERA: ("video0", "video9"), MICROPHONE: ("snd/pcmC0D0c", "snd/pcmC2D0c")}
 _FIRST_AWAY_S, _AWAY_S = 6.0, 60.0
 _READY_S, _BACK_S, _SLATE_S, _REPEAT_S = 5.0, 3.0, 3.0, 1.5
-_FIRST_SLATE_S = 5.0  # after READY=1, which comes before the room is joined
-_SETTLE_S = 3.0  # the other medium is watched for so long after each change
+_FIRST_SLATE_S = 5.0  # after READY=1, which is sent before the join
+_SETTLE_S = 3.0  # the other medium is watched for this long after each change
 _DEV = ("null", "zero", "random", "urandom")
 
 
 @dataclass(slots=True, kw_only=True)
 class _Plug:
-    """One device's hardware, to be pulled out and put in."""
+    """One device's hardware, which can be connected and disconnected."""
 
     one: Device
     inside: Rogue
@@ -52,7 +52,7 @@ class _Plug:
         return Moment.now()
 
     async def seen(self, text: str) -> bool:
-        """Say whether viewers can read that it is so."""
+        """Return whether an attribute reports this state."""
         viewer, name = self.one.viewer, f"device.{self.worker}"
         return await viewer.until(lambda: viewer.attributes().get(name, "").startswith(text), within_s=_SLATE_S)
 
@@ -67,7 +67,7 @@ class _Plug:
 
     @property
     def other(self) -> list[float]:
-        """When the other medium was seen or heard."""
+        """The times at which the other medium was seen or heard."""
         viewer = self.one.viewer
         return viewer.sound if self.worker == CAMERA else [each.at for each in viewer.pictures]
 
@@ -155,7 +155,7 @@ async def _ready(manager: socket.socket) -> float:
 
 
 def _with_own_dev(folder: Path) -> list[str]:
-    """Return what starts a command with a /dev of its own, in which no hardware is."""
+    """Return a command prefix that runs a command with a /dev of its own, without hardware."""
     script = f"""
         set -e
         mkdir -p {folder}
@@ -173,7 +173,7 @@ def _with_own_dev(folder: Path) -> list[str]:
 @pytest.mark.usefixtures("quiet")
 @pytest.mark.timeout(300)
 def test_absent(ground: Ground, tmp_path: Path) -> None:
-    """Both at once, each on a device of its own: most of it is waiting."""
+    """Both at once, each on a device of its own, because they mostly wait."""
 
     async def scenario() -> None:
         running = []
@@ -181,7 +181,7 @@ def test_absent(ground: Ground, tmp_path: Path) -> None:
             folder = tmp_path / worker
             folder.mkdir()
             running.append(_scenario(ground, folder, worker))
-        # The second is noted although the first does not hold.
+        # The second is recorded even if the first does not hold.
         for failure in await asyncio.gather(*running, return_exceptions=True):
             if failure is not None:
                 raise failure

@@ -1,4 +1,4 @@
-"""The link's watcher on a kernel's own netlink: addresses that are replaced, removed, and changed by the hundred."""
+"""The route watcher with the kernel's netlink: addresses that are replaced, removed, and changed in large numbers."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ async def _ip(*arguments: str) -> None:
 
 
 def _in_a_namespace(scenario: Callable[[Routes], Awaitable[None]]) -> None:
-    """Run a scenario in a thread whose namespace holds one link, `v0`, with a carrier."""
+    """Run a scenario in a thread whose namespace has one link, `v0`, with a carrier."""
 
     def thread() -> None:
         enter_fresh_namespace(without_sdk=True)
         run("ip", "link", "add", "v0", "type", "veth", "peer", "v1")
         for each in ("v0", "v1"):
             run("ip", "link", "set", each, "up")
-        # Not by the addresses: a kernel may end their routes with the lifetime of one of them.
+        # Not added with the addresses, because a kernel may remove such routes when an address expires.
         run("ip", "-6", "route", "add", "2001:db8::/64", "dev", "v0")
 
         async def main() -> None:
@@ -67,7 +67,7 @@ def test_a_replaced_ipv6_address_is_held_until_it_ends() -> None:
         await _add(_NEW)
         await _ip("address", "change", f"{_OLD}/128", "dev", "v0", "preferred_lft", "0", "valid_lft", "600")
         assert _NEW in run("ip", "route", "get", _THERE)
-        # A change that is seen later proves that those before it were seen.
+        # A later change that is seen proves that the earlier ones were handled.
         await _ip("link", "set", "v1", "down")
         await _until(routes, None)
         await _ip("link", "set", "v1", "up")
@@ -93,10 +93,10 @@ def test_a_replaced_ipv6_address_is_held_until_it_ends() -> None:
 
 @pytest.mark.timeout(120)
 def test_addresses_that_change_all_the_time_end_no_watching() -> None:
-    """As at boot: pyroute2 raises where the kernel says that a list was interrupted."""
+    """As at boot: pyroute2 raises an error if the kernel reports an interrupted list."""
 
     async def scenario(routes: Routes) -> None:
-        routes.aim("name.example")  # any way will do: each look lists all addresses
+        routes.aim("name.example")  # any route is sufficient: each query lists all addresses
 
         def churn() -> None:
             batch = "".join(

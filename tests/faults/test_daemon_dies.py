@@ -1,4 +1,4 @@
-"""What remains when the daemon itself dies, in each way that it can: no worker, no ghost, and soon a picture again."""
+"""The death of the daemon, in each way: no worker and no old participant remain, and the picture returns soon."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import pytest
 from livekit import api
 
-from tests.faults.casualty import CAMERA, ready
 from tests.faults.figures import Figures
 from tests.faults.moments import Moment
 from tests.faults.recovery import picture_after
 from tests.faults.rogue import possessed
+from tests.faults.worker_outage import CAMERA, ready
 from tests.support.children import alive, living_descendants
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class _End:
 @dataclass(slots=True)
 class _Seen:
     video: Figures = field(default_factory=Figures)
-    orphans: Figures = field(default_factory=Figures)  # for how long the last worker outlived its daemon
+    orphans: Figures = field(default_factory=Figures)  # how long the last worker outlived its daemon
     codes: Counter[int | None] = field(default_factory=Counter)
     ghosts: list[str] = field(default_factory=list)
     slowest: str = ""
@@ -75,7 +75,7 @@ def test_daemon_dies(ground: Ground, tmp_path: Path) -> None:
         seen = {end.name: _Seen() for end in _ENDS}
         async with possessed(ground, tmp_path) as (one, inside):
             for end in _ENDS * _TIMES:
-                await _endure(ground, one, inside, end, seen[end.name])
+                await _run_fault(ground, one, inside, end, seen[end.name])
         return seen
 
     seen = ground.run(scenario())
@@ -84,12 +84,12 @@ def test_daemon_dies(ground: Ground, tmp_path: Path) -> None:
     for end in _ENDS:
         try:
             _record(ground, end, seen[end.name], idle)
-        except AssertionError as error:  # the others' rows are wanted all the same
+        except AssertionError as error:  # record the other rows too
             wrong.append(str(error))
     assert not wrong, "\n".join(wrong)
 
 
-async def _endure(ground: Ground, one: Device, inside: Rogue, end: _End, seen: _Seen) -> None:
+async def _run_fault(ground: Ground, one: Device, inside: Rogue, end: _End, seen: _Seen) -> None:
     await ready(one)
     pid, mark = one.daemon.pid, one.mark()
     workers = living_descendants(pid)
@@ -113,22 +113,22 @@ async def _endure(ground: Ground, one: Device, inside: Rogue, end: _End, seen: _
 
 
 def _stages(one: Device, moment: Moment) -> str:
-    """Return how long after a moment the new daemon had come how far."""
+    """Return the progress of the new daemon some time after its start."""
     stages: tuple[tuple[str, str, dict[str, object]], ...] = (
         ("began", "daemon.starting", {}),
         ("in the room", "room.state", {"new": "live"}),
         ("camera live", "worker.state", {"worker": CAMERA, "new": "live"}),
     )
-    told = []
+    events = []
     for name, event, fields in stages:
         for line in one.since((len(one.daemons), 0), event, **fields)[:1]:
             after_s = datetime.datetime.fromisoformat(line["time"]).timestamp() - moment.epoch_us / 1e6
-            told.append(f"{name} {after_s:.2f}")
-    return ", ".join(told)
+            events.append(f"{name} {after_s:.2f}")
+    return ", ".join(events)
 
 
 async def _until(holds: Callable[[], bool], *, within_s: float) -> float:
-    """Wait until something holds; return the moment, at the latest that at which waiting made no sense any more."""
+    """Wait until a condition holds; return that time, or the time of giving up."""
     give_up_at = time.monotonic() + within_s
     while time.monotonic() < give_up_at:
         if holds():
@@ -138,7 +138,7 @@ async def _until(holds: Callable[[], bool], *, within_s: float) -> float:
 
 
 async def _ghosts(ground: Ground, one: Device) -> list[str]:
-    """Return what the server has of the device beyond one participant with two tracks."""
+    """Return the server's state of the device, except for one participant with two tracks."""
     server = ground.server
     async with api.LiveKitAPI(server.url, server.api_key, server.api_secret) as operator:
         listed = await operator.room.list_participants(api.ListParticipantsRequest(room=one.room))

@@ -1,4 +1,4 @@
-"""What a device does when its token endpoint fails it."""
+"""Failures of a device's token endpoint."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from tests.faults.side_by_side import SideBySide
 
 _BAD_S = 25.0
-_MOST_TRIES = 15  # full jitter from 0.5 s on: seven or eight are to be expected
+_MOST_TRIES = 15  # full jitter from 0.5 s on: seven or eight attempts are expected
 _CAP_S, _JOIN_S = 30.0, 5.0
 _NO_KEY = {"DEVICE_CREDENTIALS__API_KEY": "", "DEVICE_CREDENTIALS__API_SECRET": ""}
 
 
 async def _endpoints(ground: Ground, folder: Path) -> None:
-    """Run all troubles at once: the devices wait most of the time."""
+    """Run all failures at once, because the devices mostly wait."""
     troubles = (_endpoint(ground, folder, trouble, 8100 + number) for number, trouble in enumerate(Trouble))
     rows = await asyncio.gather(*troubles)
     failed = []
@@ -49,14 +49,14 @@ async def _endpoint(ground: Ground, folder: Path, trouble: Trouble, port: int) -
         async with device(ground.network, [ground.server], folder, **variables) as one:
             one.start()
             await asyncio.sleep(_BAD_S)
-            told = [line.get("times", 1) for line in one.since((0, 0), "room.waiting")]
-            tries = max([endpoint.requests, *told])
+            events = [line.get("times", 1) for line in one.since((0, 0), "room.waiting")]
+            tries = max([endpoint.requests, *events])
             await endpoint.heal()
             measured = Measured()
             within_s = _CAP_S + 3 * _JOIN_S
             measured.video.seconds.append(await picture_after(one, Moment.now(), within_s=within_s))
             retried = one.since((0, 0), "room.waiting")
-            return tries, measured, retried[-1]["why"] if retried else "nothing told"
+            return tries, measured, retried[-1]["why"] if retried else "nothing logged"
 
 
 @pytest.mark.usefixtures("quiet")

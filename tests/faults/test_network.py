@@ -1,4 +1,4 @@
-"""What a device does when packets stay away."""
+"""Lost packets and broken links."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_signalling_cut_for_20_s(ground: Ground, devices: Fleet) -> None:
             await asyncio.sleep(20)
         return Moment.now()
 
-    measured = ground.run(devices.endure(strike, times=1, within_s=40, watch_s=10))
+    measured = ground.run(devices.run_fault(strike, times=1, within_s=40, watch_s=10))
     ground.record(
         "signalling cut for 20 s",
         measured,
@@ -59,7 +59,7 @@ def test_udp_blocked_from_the_start(ground: Ground, tmp_path: Path) -> None:
                     video_s, audio_s = await _first_after_start(each)
                     measured.video.seconds.append(video_s)
                     measured.audio.seconds.append(audio_s)
-                    measured.told += each.told()
+                    measured.events += each.events()
         return measured
 
     measured = ground.run(scenario())
@@ -82,19 +82,19 @@ async def _first_after_start(each: Device) -> tuple[float, float]:
 @pytest.mark.timeout(500)
 def test_udp_blocked_in_mid_stream(ground: Ground, devices: Fleet) -> None:
     async def strike() -> Moment:
-        moment = Moment.now()  # it stays blocked: what counts is TCP in its place
+        moment = Moment.now()  # it stays blocked: TCP must replace it
         ground.network.block_udp()
         return moment
 
     async def scenario() -> Measured:
         measured = Measured()
         for _ in range(_TIMES):
-            # Only a new Room is on UDP again; what was seen before it had to be made says nothing.
+            # Only a new Room uses UDP again; earlier results do not count.
             ground.network.mend()
             ground.server.kill()
             back = await ground.server.back()
             await devices.ready(since=back.at)
-            measured.add(await devices.endure(strike, times=1, within_s=30, watch_s=_BLOCKED_S))
+            measured.add(await devices.run_fault(strike, times=1, within_s=30, watch_s=_BLOCKED_S))
         return measured
 
     measured = ground.run(scenario())
@@ -119,7 +119,7 @@ def test_link_down_for_120_s(ground: Ground, devices: Fleet) -> None:
 
 
 def _link_down(ground: Ground, devices: Fleet, *, down_s: float, times: int) -> None:
-    """By turns the carrier alone goes, and the interface with its routes."""
+    """In turns only the carrier is lost, or the interface with its routes."""
     network, strikes = ground.network, itertools.count(1)
 
     async def strike() -> Moment:
@@ -128,7 +128,7 @@ def _link_down(ground: Ground, devices: Fleet, *, down_s: float, times: int) -> 
         await asyncio.sleep(down_s)
         return (network.plug_in if cable else network.bring_up)()
 
-    measured = ground.run(devices.endure(strike, times=times, within_s=40, expects=[LINK_GONE, *_LINK]))
+    measured = ground.run(devices.run_fault(strike, times=times, within_s=40, expects=[LINK_GONE, *_LINK]))
     ground.record(
         f"link down for {down_s} s",
         measured,
@@ -142,14 +142,14 @@ def test_own_address_changed(ground: Ground, devices: Fleet) -> None:
     async def strike() -> Moment:
         return ground.network.change_address()
 
-    # The SDK's second gap comes 15 s after the first.
-    measured = ground.run(devices.endure(strike, times=_TIMES, within_s=30, watch_s=18, expects=[_ADDRESS]))
+    # The SDK's second gap follows 15 s after the first.
+    measured = ground.run(devices.run_fault(strike, times=_TIMES, within_s=30, watch_s=18, expects=[_ADDRESS]))
     ground.record(
         "own address changed",
         measured,
         must="video <= 4 s, and no second gap (<= 1 s)",
         ok=measured.video.worst <= 4 and measured.later_gap.worst <= 1,
-        audio_again=f"gaps {measured.audio_gap}",  # what was under way is heard at once
+        audio_again=f"gaps {measured.audio_gap}",  # media on its way arrives at once
         longest_gap=f"{measured.video_gap}; later {measured.later_gap}",
     )
 
@@ -179,7 +179,7 @@ def _random_loss(ground: Ground, devices: Fleet, *, percent: int, freeze_s: floa
             measured.video.seconds.append(at_full_rate(pictures, ended, fps=FPS))
             measured.video_gap.seconds.append(longest_gap(pictures, began, ended))
             measured.audio_gap.seconds.append(longest_gap(each.viewer.sound, began, ended))
-            measured.told += each.told(mark)
+            measured.events += each.events(mark)
         return measured
 
     measured = ground.run(scenario())

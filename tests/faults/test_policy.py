@@ -1,4 +1,4 @@
-"""What a device does when an operator, another device or its own token ends its stay."""
+"""Sessions that an operator, another device or the device's own token ends."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from tests.faults.side_by_side import SideBySide
     from tests.support.livekit_server import Server
 
-_QUIET_S = 20.0  # how long to watch that nothing is tried
+_QUIET_S = 20.0  # how long to check that there is no attempt
 _TWINS_S = 180.0
 _AWAY_S = 5.0
 _ME = "device"
-# The server grants a minute of leeway: this one is good for a quarter of it.
+# The server allows a minute of leeway: this token is valid for a quarter of it.
 _NEARLY_EXPIRED = datetime.timedelta(seconds=-45)
 _EXPIRED_FOR_SURE_S = 20.0
 _NO_KEY = {"DEVICE_CREDENTIALS__API_KEY": "", "DEVICE_CREDENTIALS__API_SECRET": ""}
@@ -130,7 +130,7 @@ async def _twins(ground: Ground, folder: Path, what: str, *, most_joins: int, **
         device(ground.network, [ground.server], folder, room=room, **variables) as one,
         device(ground.network, [ground.server], folder, room=room, **variables) as other,
     ):
-        other.neighbour = True  # on one box the second would wait for the first
+        other.neighbour = True  # on one machine the second would wait for the first
         one.start()
         await until_logged(one, (0, 0), "room.state", new="live")
         other.start()
@@ -139,7 +139,7 @@ async def _twins(ground: Ground, folder: Path, what: str, *, most_joins: int, **
         loud = any(each.since((0, 0), "room.duplicate_identity") for each in (one, other))
         ground.table.record(
             what,
-            {"times": 1, "events seen": f"joins {joins} in 3 minutes; told: {loud}; {_events(one, (0, 0), '')}"},
+            {"times": 1, "events seen": f"joins {joins} in 3 minutes; logged: {loud}; {_events(one, (0, 0), '')}"},
             must=f"no eviction war: at most {most_joins} joins each; room.duplicate_identity",
             ok=loud and max(joins) <= most_joins,
         )
@@ -214,5 +214,5 @@ def _token(server: Server, room: str, *, ttl: datetime.timedelta) -> str:
 
 
 def _events(one: Device, mark: tuple[int, int], more: str) -> str:
-    told = counted(one.told(mark).most_common(6))
-    return f"{told}; {more}; device.room: {one.viewer.attributes(_ME).get('device.room', '')!r}"
+    events = counted(one.events(mark).most_common(6))
+    return f"{events}; {more}; device.room: {one.viewer.attributes(_ME).get('device.room', '')!r}"

@@ -1,4 +1,4 @@
-"""What a device sends over links that are too thin for it, one after the other, and what a viewer sees of it."""
+"""Slow links in turn: what a device sends over them, and what a viewer receives."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 
 _LINKS_KBPS = (300, 600, 1200, 2500, 300, 2500)
 _EACH_S, _SETTLED_S = 26.0, 10.0
-_RELEASED_S = 40.0  # the last one: the SDK waits for up to 20 s after losses until its estimate rises again
+_RELEASED_S = 40.0  # the last link: after losses the SDK waits for up to 20 s until its estimate rises
 _CEILING_BPS = 2_500_000
 _LEAST_SHARE, _ABOVE_S, _LATENCY_S, _FREEZE_S, _BACK_S = 0.9, 2.0, 0.4, 1.0, 15.0
 _OLD_RATE = 0.9
-# Who lets a burst pass has the SDK estimate too much for a second or two, and far too little after that
-# (docs/rate-control.md): what is missed for that is told, and is a failure from here on.
+# On a link with a burst the SDK's estimate is too high for a second or two, and far too low after that
+# (docs/rate-control.md): a bound that is missed for that reason is reported; above these limits it is a failure.
 _BURST = "the SDK's estimate follows the policer's burst"
 _WORST_SHARE, _WORST_LATENCY_S, _WORST_FREEZE_S = 0.6, 3.0, 8.0
 _CALM_S = 5.0
@@ -58,7 +58,7 @@ _FILM = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Second:
-    """A line of the daemon's log: what it sent until then; wall clock, s."""
+    """A line of the daemon's log: the total sent so far; wall clock, s."""
 
     at: float
     lines: int
@@ -67,7 +67,7 @@ class Second:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stretch:
-    """What one link has seen; times in seconds, `share` of the SDK's target up to the link, `used` of the link."""
+    """The results of one link; times in seconds, `share` of the SDK's target up to the link, `used` of the link."""
 
     kbps: int
     share: float
@@ -87,7 +87,7 @@ class Stretch:
 
 
 class Record:
-    """All that was noted of a run, in time."""
+    """All records of a run, by time."""
 
     def __init__(self, one: Device, uplink: Uplink) -> None:
         self._uplink = uplink
@@ -108,7 +108,7 @@ class Record:
         pictures = [each for each in self._pictures if settled <= each.at <= ended]
         seconds = [each for each in self._seconds if settled + self._wall + 1 <= each.at <= ended + self._wall]
         sent = sum(each.sent_bps for each in seconds) / max(1, len(seconds))
-        # Who follows a target that is above the link is above the link: as much is asked of nobody.
+        # A target above the link leads to a rate above the link, so no more than the link is required.
         targets = [min(kbps * 1000, self._target(each.at - 1, each.at)) for each in seconds]
         target = sum(targets) / max(1, len(targets))
         return Stretch(
@@ -125,7 +125,7 @@ class Record:
         )
 
     def back_s(self, old: Stretch, moment: float) -> float:
-        """Return the seconds from a moment until as much was sent as before, at the same size."""
+        """Return the seconds from a time until the rate and the size are the same as before."""
         lines = max(old.lines, default=0)
         for each in self._seconds:
             if each.at - self._wall > moment and each.lines >= lines and each.sent_bps >= _OLD_RATE * old.sent_bps:
@@ -133,14 +133,14 @@ class Record:
         return NEVER
 
     def keep(self, path: Path) -> None:
-        """Write down the targets, for tests/unit/data."""
+        """Write the targets for tests/unit/data."""
         with path.open("w", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(("seconds", "target_bps"))
             writer.writerows((f"{at - self._targets[0][0]:.2f}", int(target)) for at, target in self._targets)
 
     def _target(self, begin: float, end: float) -> float:
-        """Return the mean of the target, as far as the ceiling allows it."""
+        """Return the mean of the target, up to the configured maximum."""
         first = max(0, bisect_right(self._targets, begin, key=lambda each: each[0]) - 1)
         last = bisect_left(self._targets, end, key=lambda each: each[0])
         steps = self._targets[first:last] or self._targets[:1]
@@ -155,14 +155,14 @@ def _time(line: dict[str, str]) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Late:
-    """Viewers who come at the same moment: seconds to their first pictures, and from requests to key frames."""
+    """Viewers that join at the same time: seconds to their first pictures, and from requests to key frames."""
 
     first: Figures
     answered: Figures
     apart_s: float
 
     def holds(self) -> bool:
-        # One unit's time more or less: what is ordered is spaced exactly, what is sent waits for its picture.
+        # One unit's time of tolerance: requests are spaced exactly, units wait for their picture.
         return self.answered.seconds[0] <= _KEY_S and self.apart_s >= _KEYS_APART_S - 0.1
 
 
@@ -193,7 +193,7 @@ async def _late_viewers(one: Device, server: Node) -> Late:
 
 @pytest.fixture(scope="module")
 def run(ground: Ground, fleets: list[Fleet], tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Have one device live on all the links in turn, and no other meanwhile."""
+    """Run one device over all the links in turn, and no other at this time."""
     for each in fleets:
         each.pause()
 
@@ -212,7 +212,7 @@ def run(ground: Ground, fleets: list[Fleet], tmp_path_factory: pytest.TempPathFa
                 await asyncio.sleep(_EACH_S if len(moments) < len(_LINKS_KBPS) else _RELEASED_S)
             moments.append(time.monotonic())
             ground.network.mend()
-            # While the estimate moves, key frames of ours come in between, and 0.5 s pass after each.
+            # While the estimate changes, our own key frames come in between, and 0.5 s follow each.
             await asyncio.sleep(_CALM_S)
             late = await _late_viewers(one, ground.server)
             if not late.holds():

@@ -1,4 +1,4 @@
-"""Whether anything grows with the number of recoveries: 300 in one daemon, both workers, each as soon as it is live."""
+"""Growth with the number of recoveries: 300 in one daemon, both workers, each as soon as it is live."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests.faults.casualty import CAMERA, MICROPHONE, again, pid_of, ready
 from tests.faults.figures import NEVER, Figures
 from tests.faults.footprint import Footprint
 from tests.faults.rogue import CRASHED, GARBAGE, KILLED, possessed
+from tests.faults.worker_outage import CAMERA, MICROPHONE, again, pid_of, ready
 from tests.support.children import living_descendants
 
 if TYPE_CHECKING:
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 _RECOVERIES, _FIRST = 300, 30
 _FAULTS = (KILLED, CRASHED, GARBAGE)
 _SETTLE_S, _LIMIT_S = 5.0, 15.0
-_SLOPE_KB = 10.0  # a recovery
+_SLOPE_KB = 10.0  # per recovery
 _SLACK = 1
 _MIN_LIVE_S = 0.1
 
 
 @dataclass(slots=True)
 class _Course:
-    """How far it has come: each recovery takes the next number, whichever worker it is of."""
+    """The progress: each recovery of either worker takes the next number."""
 
     until: int = 0
     struck: int = 0
@@ -82,7 +82,7 @@ async def _record(ground: Ground, one: Device, inside: Rogue) -> None:
 
 
 async def _recover(one: Device, inside: Rogue, course: _Course, *, until: int) -> None:
-    """Let both workers fall and rise again, each at its own pace."""
+    """Make both workers fail and recover, each at its own pace."""
     course.until = until
     await ready(one)
     async with asyncio.TaskGroup() as both:

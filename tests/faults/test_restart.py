@@ -1,4 +1,4 @@
-"""What becomes of the device's own ghost when the daemon itself dies."""
+"""The device's old connection after its daemon was killed."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def test_daemon_killed_and_restarted(ground: Ground, tmp_path: Path) -> None:
                 measured.video.seconds.append(await picture_after(one, moment, within_s=30))
                 published = (at for event, at in one.viewer.events if event == _PUBLISHED and at > one.started_at)
                 replaced.seconds.append(next(published, NEVER) - one.started_at)
-                # What was still under way is heard for some 100 ms.
+                # Sound on its way is heard for some 100 ms.
                 heard_s = await sound_after(one, one.started_at + _ECHO_S, within_s=10)
                 measured.audio.seconds.append(_ECHO_S + heard_s)
-                measured.told += one.told(mark)
+                measured.events += one.events(mark)
             last, pictures = one.mark(), len(one.viewer.pictures)
             await asyncio.sleep(_WATCH_S)
             assert len(one.viewer.pictures) > pictures
-            return measured, len(one.since(last, "room.left")) + measured.told["room.left(DUPLICATE_IDENTITY)"]
+            return measured, len(one.since(last, "room.left")) + measured.events["room.left(DUPLICATE_IDENTITY)"]
 
     measured, evictions = ground.run(scenario())
     ground.record(

@@ -1,4 +1,4 @@
-"""What a device does when its server goes."""
+"""A server that is killed, stopped, or replaced by another node."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_server_stopped_for_30_s(ground: Ground, devices: Fleet) -> None:
         await asyncio.sleep(30)
         return ground.server.signal(signal.SIGCONT)
 
-    measured = ground.run(devices.endure(strike, times=1, within_s=40, expects=[SERVER_GONE]))
+    measured = ground.run(devices.run_fault(strike, times=1, within_s=40, expects=[SERVER_GONE]))
     ground.record("server SIGSTOP for 30 s", measured, must="video <= 6 s after SIGCONT", ok=measured.video.worst <= 6)
 
 
@@ -64,7 +64,7 @@ def test_second_node_takes_over(ground: Ground, tmp_path: Path) -> None:
             for number in range(_TIMES):
                 if number:
                     await down.back()
-                measured.add(await devices.endure(strike, times=1, within_s=30, expects=[_FORCED]))
+                measured.add(await devices.run_fault(strike, times=1, within_s=30, expects=[_FORCED]))
         return measured
 
     with two_nodes(7900, 7910) as (one, other):
@@ -74,5 +74,5 @@ def test_second_node_takes_over(ground: Ground, tmp_path: Path) -> None:
         measured,
         must="video <= 3 s",
         ok=measured.video.worst <= 3,
-        audio_again=f"gaps {measured.audio_gap}",  # what was under way is heard at once
+        audio_again=f"gaps {measured.audio_gap}",  # media on its way arrives at once
     )

@@ -1,4 +1,4 @@
-"""What a device does when clock, names or disk are not as they should be."""
+"""Wrong clocks, broken name resolution, and disks that are full or read-only."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _NAME = "livekit-under-test"
 
 
 async def _wrong_clock(ground: Ground, folder: Path) -> None:
-    """Start three years early, then run right; jump three years ahead, back by six, and to the right time."""
+    """Start three years early, then set the right time; jump three years ahead, back by six, and to the right time."""
     shim, offset = folder / "clock.so", folder / "offset"
     await asyncio.to_thread(run, "gcc", "-shared", "-fPIC", "-O2", "-o", str(shim), str(_SHIM), "-ldl")
     variables = {"LD_PRELOAD": str(shim), "CLOCK_OFFSET_FILE": str(offset)}
@@ -61,7 +61,7 @@ async def _wrong_clock(ground: Ground, folder: Path) -> None:
                 "times": 1,
                 "video again": measured.video,
                 "longest gap": f"video {measured.video_gap.worst:.2f}, audio {measured.audio_gap.worst:.2f}",
-                "events seen": counted(one.told(mark).items()),
+                "events seen": counted(one.events(mark).items()),
             },
             must="joins within 15 s; no gap over 1 s, no reconnection",
             ok=measured.video.worst <= 15
@@ -71,7 +71,7 @@ async def _wrong_clock(ground: Ground, folder: Path) -> None:
 
 
 async def _nearly_right_clock(ground: Ground, folder: Path) -> None:
-    """Start with a clock that is off by less than anybody notices, and by more than a token bears."""
+    """Start with a small clock offset that still exceeds a token's leeway."""
     shim, offset = folder / "clock.so", folder / "offset"
     await asyncio.to_thread(run, "gcc", "-shared", "-fPIC", "-O2", "-o", str(shim), str(_SHIM), "-ldl")
     variables = {"LD_PRELOAD": str(shim), "CLOCK_OFFSET_FILE": str(offset)} | SILENT
@@ -92,7 +92,7 @@ async def _nearly_right_clock(ground: Ground, folder: Path) -> None:
 
 
 async def _names(ground: Ground, folder: Path) -> None:
-    """Have a name server that never answers: while connected, and while the server is started anew."""
+    """Use a name server that never answers: while connected, and while the server is restarted."""
     hosts, resolver = folder / "hosts", folder / "resolv.conf"
     hosts.write_text(f"{HOST} {_NAME}\n")
     resolver.write_text(f"nameserver {HOST}\n")
@@ -119,7 +119,7 @@ async def _names(ground: Ground, folder: Path) -> None:
                     "times": 1,
                     "video again": measured.video,
                     "longest gap": f"{gap_s:.2f} while connected",
-                    "events seen": counted(one.told(mark).items()),
+                    "events seen": counted(one.events(mark).items()),
                 },
                 must="no gap over 1 s while connected; video <= 15 s after names resolve",
                 ok=gap_s <= 1 and measured.video.worst <= 15,
@@ -169,7 +169,7 @@ async def _storage(
                     "times": 1,
                     "video again": measured.video,
                     "longest gap": f"{gap_s:.2f} before",
-                    "events seen": counted(one.told(mark).items()),
+                    "events seen": counted(one.events(mark).items()),
                 },
                 must="publishes; video <= 6 s after the port is open",
                 ok=gap_s <= 1 and measured.video.worst <= 6,
@@ -177,13 +177,13 @@ async def _storage(
 
 
 def _set_clock(file: Path, offset_s: int) -> None:
-    """Write in place: the daemon and its workers have it mapped."""
+    """Write in place, because the daemon and its workers have it mapped."""
     with file.open("r+b" if file.exists() else "w+b") as out:
         out.write(struct.pack("<q", offset_s * 1_000_000_000))
 
 
 def _with_mounts(*commands: str) -> list[str]:
-    """Return what starts a command in a mount namespace of its own, in which these have been run."""
+    """Return a command prefix that runs a command in a mount namespace after these commands."""
     script = "; ".join(("set -e", *commands, 'exec "$@"'))
     return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"]
 

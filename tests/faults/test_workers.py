@@ -1,4 +1,4 @@
-"""What viewers notice when a camera or microphone worker goes wrong in any way that there is."""
+"""The effect of camera and microphone workers that fail, in every way."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.casualty import CAMERA, GAP_S, MICROPHONE, Casualties, again, hear, pid_of, ready, strike
 from tests.faults.device import Device, device
 from tests.faults.recovery import first_picture, picture_after, sound_after
 from tests.faults.rogue import ALL, KILLED, STOPPED, Fault, Rogue, rogue
+from tests.faults.worker_outage import CAMERA, GAP_S, MICROPHONE, Casualties, again, hear, pid_of, ready, strike
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +70,7 @@ def test_worker(ground: Ground, pair: list[Device], inside: Rogue, fault: Fault)
 
     ground.run(scenario())
     idle = f"{ground.meter.percent():.0f} %"
-    with contextlib.ExitStack() as rows:  # the second is noted although the first does not hold
+    with contextlib.ExitStack() as rows:  # the second is recorded even if the first does not hold
         rows.callback(_record_microphone, ground, fault, of[MICROPHONE], idle)
         _record_camera(ground, fault, of[CAMERA], idle)
 
@@ -123,8 +123,10 @@ def test_both_workers_while_the_room_reconnects(
                 camera.live.seconds.append(video_s)
                 microphone.live.seconds.append(audio_s)
             for one, mark in zip(pair, marks, strict=True):
-                await ready(one)  # its attributes say so; who comes while it recovers has not seen the others
-                camera.told += one.told(mark)
+                await ready(
+                    one
+                )  # the attributes have it; a viewer that joins during the recovery has not seen the earlier ones
+                camera.events += one.events(mark)
 
     ground.run(scenario())
     what = f"both workers, {fault.name}, while the server is away for {_SERVER_AWAY_S} s (since its port is open)"
@@ -145,7 +147,7 @@ def _record_both(ground: Ground, what: str, camera: Casualties, microphone: Casu
             "video again": camera.live,
             "audio again": microphone.live,
             "idle": f"{ground.meter.percent():.0f} %",
-            "events seen": "; ".join(filter(None, [camera.events(), microphone.events()])),
+            "events seen": "; ".join(filter(None, [camera.events_text(), microphone.events_text()])),
         },
         must=f"video and sound <= {within_s:.0f} s",
         ok=max(camera.live.worst, microphone.live.worst) <= within_s and not camera.missing and not microphone.missing,
@@ -161,7 +163,7 @@ def _record_camera(ground: Ground, fault: Fault, seen: Casualties, idle: str) ->
             "video again": seen.live,
             "longest gap": f"sound {seen.other_gap.worst:.2f}",
             "idle": idle,
-            "events seen": seen.events(),
+            "events seen": seen.events_text(),
         },
         must=f"slate <= 3 s or live before; live <= {fault.within_s:.0f} s; sound without a gap over 0.2 s",
         ok=seen.live.worst <= fault.within_s
@@ -179,7 +181,7 @@ def _record_microphone(ground: Ground, fault: Fault, seen: Casualties, idle: str
             "audio again": seen.live,
             "longest gap": f"video {seen.other_gap.worst:.2f}",
             "idle": idle,
-            "events seen": "; ".join(filter(None, [seen.events(), f"{seen.noise} noises" if seen.noise else ""])),
+            "events seen": "; ".join(filter(None, [seen.events_text(), f"{seen.noise} noises" if seen.noise else ""])),
         },
         must=f"silence meanwhile; sound <= {fault.within_s:.0f} s; video without a gap over 0.2 s",
         ok=seen.live.worst <= fault.within_s and not seen.noise and seen.other_gap.worst <= GAP_S and not seen.missing,

@@ -1,4 +1,4 @@
-"""What a device sends into its link and what comes through, by the counters of the router's interfaces."""
+"""The data that a device sends and that passes the link, by the counters of the router's interfaces."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 _EVERY_S = 0.1
 _WINDOW_S = 1.0
-_ETHERNET_BYTES = 14  # the interfaces count them, the policer does not
+_ETHERNET_BYTES = 14  # the interfaces count these bytes, the policer does not
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """Bytes of IP so far: what came from the devices, what left towards the servers. `at`: monotonic, s."""
+    """Bytes of IP so far: from the devices, and to the servers. `at`: monotonic, s."""
 
     at: float
     arrived: int
@@ -34,12 +34,12 @@ class Uplink:
     samples: list[Sample] = field(default_factory=list)
 
     def passed_bps(self, begin: float, end: float) -> float:
-        """Return the mean of what came through, in bits a second."""
+        """Return the mean rate that passed, in bits per second."""
         first, last = self._at(begin), self._at(end)
         return 8 * (last.passed - first.passed) / (last.at - first.at)
 
     def longest_above_s(self, limit_bps: float, begin: float, end: float) -> float:
-        """Return for how long without a break more than that was sent, as a mean of the last second each."""
+        """Return the longest time in which more than this was sent, as a mean of the last second each."""
         longest, since = 0.0, None
         for sample in self.samples:
             if not begin + _WINDOW_S <= sample.at <= end:
@@ -56,7 +56,7 @@ class Uplink:
 
 @contextlib.asynccontextmanager
 async def metered(network: Network) -> AsyncIterator[Uplink]:
-    """Count meanwhile."""
+    """Count while the context lasts."""
     uplink = Uplink()
 
     async def count() -> None:
@@ -76,7 +76,7 @@ def _sample(network: Network) -> Sample:
     for line in Path(f"/proc/{network.router.pid}/net/dev").read_text().splitlines()[2:]:
         name, _, numbers = line.partition(":")
         counters[name.strip()] = [int(each) for each in numbers.split()]
-    # proc_pid_net(5): bytes and packets received come first, bytes and packets sent ninth and tenth.
+    # proc_pid_net(5): received bytes and packets come first, sent bytes and packets ninth and tenth.
     arrived, arrived_packets, *_ = counters["south"]
     passed, passed_packets = counters["north"][8:10]
     return Sample(

@@ -1,7 +1,7 @@
-"""A subscriber that decodes, and whose own reconnection does not blur the figures.
+"""A subscriber that decodes, and whose own reconnection does not affect the figures.
 
-As soon as anything looks odd it asks the server every 100 ms whether it is there, and joins again with a fresh Room
-under a fresh identity; what the SDK would do by itself it never waits for.
+After any problem it probes the server every 100 ms, and joins with a new Room and a new identity; it never waits for
+the SDK's own reconnection.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 _PROBE_EVERY_S, _PROBE_S = 0.1, 1.0
 _JOIN_S, _LEAVE_S = 20.0, 3.0
-_ODD_AFTER_S = 0.5  # without a picture
+_ODD_AFTER_S = 0.5  # without pictures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """When it was decoded (monotonic, s) and captured (wall clock of the device, us; 0: it did not say).
+    """When it was decoded (monotonic, s) and captured (wall clock of the device, us; 0 if unknown).
 
-    `number` counts from a worker's start; None: it is a slate, or no test picture. `lines` is its height.
+    `number` counts from a worker's start; None means a slate, or no test picture. `lines` is its height.
     """
 
     at: float
@@ -42,7 +42,7 @@ class Picture:
 
 
 class Viewer:
-    """What one person in the room sees and hears, over all the Rooms that it takes."""
+    """The media that one viewer receives, across all Rooms that it uses."""
 
     def __init__(self, servers: Sequence[Server], room: str, *, name: str = "viewer") -> None:
         self._servers = servers
@@ -54,10 +54,10 @@ class Viewer:
         self._leaving: set[asyncio.Task[None]] = set()
         self.pictures: list[Picture] = []
         self.sound: list[float] = []
-        self.noise: list[float] = []  # of `sound`: what is not the tone
-        self.attributes_seen: list[tuple[float, dict[str, str]]] = []  # each change, with its moment
+        self.noise: list[float] = []  # blocks of `sound` that are not the tone
+        self.attributes_seen: list[tuple[float, dict[str, str]]] = []  # each change, with its time
         self.events: list[tuple[str, float]] = []
-        self.joined_after_s: list[float] = []  # since the server answered: the viewer's own share of each figure
+        self.joined_after_s: list[float] = []  # since the server answered: the viewer's own part of each figure
 
     def saw(self, captured_at_us: int, *, number: int | None, lines: int) -> None:
         self.pictures.append(Picture(at=time.monotonic(), captured_at_us=captured_at_us, number=number, lines=lines))
@@ -69,7 +69,7 @@ class Viewer:
             self.noise.append(self.sound[-1])
         self._changed.set()
 
-    def told(self, attributes: dict[str, str]) -> None:
+    def attributes_changed(self, attributes: dict[str, str]) -> None:
         self.attributes_seen.append((time.monotonic(), attributes))
         self._changed.set()
 
@@ -78,23 +78,23 @@ class Viewer:
         self._changed.set()
 
     def video_again_s(self, moment: Moment) -> float:
-        """Return the seconds from a moment to the first picture that was captured after it; infinite: none yet."""
+        """Return the seconds from a time to the first picture captured after it; infinite if there is none yet."""
         since = bisect_right(self.pictures, moment.at, key=lambda each: each.at)
         later = (self.pictures[index] for index in range(since, len(self.pictures)))
         live = (each for each in later if each.number is not None)
         return next((each.at - moment.at for each in live if each.captured_at_us >= moment.epoch_us), NEVER)
 
     def audio_again_s(self, at: float) -> float:
-        """Return the seconds from a moment of the monotonic clock to the next sound; infinite: none yet."""
+        """Return the seconds from a monotonic time to the next sound; infinite if there is none yet."""
         since = bisect_right(self.sound, at)
         return self.sound[since] - at if since < len(self.sound) else NEVER
 
     def attributes(self, identity: str = "device") -> dict[str, str]:
-        """Return what the room says of a participant now; empty where it is not there."""
+        """Return the attributes of a participant; empty if it is not in the room."""
         return self._observer.attributes(identity) if self._observer else {}
 
     async def until(self, holds: Callable[[], object], *, within_s: float) -> bool:
-        """Wait until something holds; say whether it came to that."""
+        """Wait for a condition; return whether it was met."""
         give_up_at = time.monotonic() + within_s
         while not holds():
             left_s = give_up_at - time.monotonic()
@@ -131,7 +131,7 @@ class Viewer:
             await asyncio.sleep(_PROBE_EVERY_S)
 
     async def _joins(self, observer: Observer, server: Server) -> bool:
-        """Wait for a join as long as the server answers: on a busy machine it takes its time."""
+        """Wait for a join as long as the server answers, because it may be slow on a busy machine."""
         observer.begin()
         give_up_at = time.monotonic() + _JOIN_S
         while (joined := await observer.joined(within_s=_PROBE_S)) is None:
@@ -142,7 +142,7 @@ class Viewer:
     async def _until_odd(self, observer: Observer, server: Server) -> None:
         began = time.monotonic()
         while observer.connected:
-            # A picture that stays away may be the device's fault or the server's: only the latter spends this Room.
+            # Missing pictures may be the device's fault or the server's: only the latter requires a new Room.
             last = max(began, self.pictures[-1].at if self.pictures else began)
             if time.monotonic() - last > _ODD_AFTER_S and not await answers(server):
                 return
@@ -157,7 +157,7 @@ class Viewer:
 
 
 async def answers(server: Server) -> bool:
-    """Say whether the server answers `GET /` in time and in health."""
+    """Return whether the server answers `GET /` in time with 200."""
     host, _, port = server.url.partition("://")[2].partition(":")
     with contextlib.suppress(OSError, TimeoutError):
         async with asyncio.timeout(_PROBE_S):
@@ -172,7 +172,7 @@ async def answers(server: Server) -> bool:
 
 @contextlib.asynccontextmanager
 async def viewing(servers: Sequence[Server], room: str, *, name: str = "viewer") -> AsyncIterator[Viewer]:
-    """Watch a room meanwhile; names of viewers in one room differ."""
+    """Watch a room while the context lasts; names of viewers in one room differ."""
     viewer = Viewer(servers, room, name=name)
     watching = asyncio.create_task(viewer.run())
     try:

@@ -1,4 +1,4 @@
-"""A control group of its own for each machine, on hosts with the unified and with the hybrid hierarchy."""
+"""A control group for each machine, on hosts with the unified or the hybrid hierarchy."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ CGROUPS = Path("/sys/fs/cgroup")
 
 
 def create(name: str) -> list[Path]:
-    """Make the group in each hierarchy that systemd uses; the caller moves its process into all of them."""
+    """Create the group in each hierarchy that systemd uses; the caller moves its process into all of them."""
     groups = [hierarchy / name for hierarchy in _hierarchies()]
     for group in groups:
         group.mkdir()
@@ -30,7 +30,7 @@ def members(group: Path) -> set[int]:
 
 
 def remove(groups: list[Path], *, timeout_s: float = 5.0) -> None:
-    """Kill whatever is left in the groups, then remove them."""
+    """Kill all processes in the groups, then remove the groups."""
     deadline = time.monotonic() + timeout_s
     for group in groups:
         while group.exists():

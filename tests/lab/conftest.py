@@ -1,6 +1,7 @@
-"""One machine for all of the lab's tests, with the shipped package, its unit and its stand-in hardware.
+"""One machine for all lab tests, with the shipped package, its unit and stand-in hardware.
 
-Each test records what it measured; the rows are printed as a table at the end, and kept where LAB_TABLE names a file.
+Each test records its measurements. The rows are printed as a table at the end, and written to a file if LAB_TABLE names
+one.
 """
 
 import os
@@ -23,7 +24,7 @@ DROP_IN = "/etc/systemd/system/livekit-device.service.d/lab.conf"
 
 @pytest.fixture(scope="session")
 def bare_machine() -> Iterator[Machine]:
-    """Boot a machine with the stand-ins for hardware, and nothing of ours."""
+    """Boot a machine with the stand-ins for hardware, without the package."""
     with Machine(built_root(), machines=cache() / "machines", prepare=stand_ins.install) as booted:
         yield booted
 
@@ -48,14 +49,14 @@ def machine(bare_machine: Machine, microphones: Microphones) -> Machine:  # noqa
 
 @pytest.fixture(scope="session")
 def livekit_server() -> Iterator[Server]:
-    """Run a server on the loopback that the machine shares with the host."""
+    """Run a server on the loopback interface, which the machine shares with the host."""
     with running_server(prefer=(0, 0)) as server:
         yield server
 
 
 @pytest.fixture
 def service(machine: Machine, livekit_server: Server) -> Iterator[Service]:
-    """Return the shipped unit, stopped, without configuration and credentials, and leave it so."""
+    """Return the shipped unit, stopped, without configuration and credentials; restore that at the end."""
     shipped = Service(machine, livekit_server)
     shipped.tidy()
     yield shipped
@@ -70,7 +71,7 @@ _TABLE = Table(
 
 @pytest.fixture
 def record() -> Record:
-    """Return what notes a row of the table, and asserts that it holds."""
+    """Return a function that adds a row to the table and asserts that it holds."""
     return _TABLE.record
 
 

@@ -1,4 +1,4 @@
-"""A throw-away file system for each machine: an overlay on the built root, or a copy where that fails."""
+"""A temporary file system for each machine: an overlay on the built root, or a copy if that fails."""
 
 import fcntl
 import os
@@ -14,7 +14,7 @@ from tests.lab.root import LabError, locked
 
 
 class Scratch:
-    """A writable view of `root`; whatever is written to it is gone on exit."""
+    """A writable view of `root`; changes are discarded on exit."""
 
     def __init__(self, root: Path, *, machines: Path) -> None:
         self._lower = root
@@ -27,7 +27,9 @@ class Scratch:
         self._machines.mkdir(parents=True, exist_ok=True)
         with locked(self._machines / "lock"):
             _sweep(self._machines)
-            self.folder = self._machines / f"lab-{secrets.token_hex(4)}"  # names the machine too: no underscores
+            self.folder = (
+                self._machines / f"lab-{secrets.token_hex(4)}"
+            )  # also used as the machine's name: no underscores
             self.folder.mkdir()
             self._lock = os.open(self.folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
@@ -61,12 +63,12 @@ class Scratch:
 
 
 def _sweep(machines: Path) -> None:
-    """Remove what a killed test run has left: folders whose lock nobody holds."""
+    """Remove what a killed test run has left: folders whose lock is free."""
     for folder in machines.glob("lab-*"):
         try:
             lock = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
         except OSError:
-            continue  # just being removed
+            continue  # it is being removed already
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             cgroups.remove(cgroups.existing(folder.name))

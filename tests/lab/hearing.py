@@ -1,4 +1,4 @@
-"""What is in decoded sound: its tones, their purity, and waiting for them."""
+"""Analysis of decoded sound: its tones, their purity, and waiting for them."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from tests.support.watcher import Heard, Watcher
 RATE = 48_000
 BLOCKS_PER_S = 100
 WINDOW_BLOCKS = 20
-PURE = 0.9  # of the energy is the tone's, or the window has a gap or a jump in it
+PURE = 0.9  # share of the energy in the tone; below it the window has a gap or a discontinuity
 BACK_S = 30
 LATENESS_S = 0.1
 
@@ -27,13 +27,13 @@ def loudest_hz(blocks: Sequence[Heard], side: int) -> float:
 
 
 def purity(blocks: Sequence[Heard], tone_hz: float, side: int = 0) -> float:
-    """Return the tone's share of the energy, 0 for silence."""
+    """Return the tone's share of the energy; 0 for silence."""
     hz, power = spectrum(blocks, side)
     return float(power[np.abs(hz - tone_hz) < 25].sum() / power.sum()) if power.sum() else 0.0
 
 
 def lateness(blocks: Sequence[Heard], tone_hz: float, side: int = 0) -> npt.NDArray[np.float64]:
-    """Return by how many seconds a steady tone is later than at first, for each LATENESS_S, from its phase."""
+    """Return the delay of a steady tone relative to the start, for each LATENESS_S, from its phase, in seconds."""
     samples = np.concatenate([block.samples[:, side] for block in blocks]).astype(np.float64)
     turned = samples * np.exp(-2j * np.pi * tone_hz / RATE * np.arange(len(samples)))
     size = round(LATENESS_S * RATE)

@@ -1,4 +1,4 @@
-"""How much of this host was idle while something was measured: a row that fails on a busy host says so."""
+"""The idle share of this host during a measurement, so that a failed row shows a busy host."""
 
 import os
 import time
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(slots=True)
 class Load:
-    """Of all cores together, once the block has ended."""
+    """Of all cores together, after the context has ended."""
 
     idle_share: float = 0.0
 
@@ -27,5 +27,5 @@ def measuring_load() -> Iterator[Load]:
 
 
 def _idle_s() -> float:
-    """Return the fourth time of /proc/stat's first line, `man 5 proc`."""
+    """Return the fourth time in the first line of /proc/stat, see proc_stat(5)."""
     return int(Path("/proc/stat").read_text().split(maxsplit=5)[4]) / os.sysconf("SC_CLK_TCK")

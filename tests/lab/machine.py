@@ -17,7 +17,7 @@ from tests.lab.root import LabError
 T = TypeVar("T")
 POLL_S = 0.05
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# The group is joined before nspawn starts, so that --keep-unit makes it the machine's own; if the tests are
+# The group is joined before nspawn starts, so that --keep-unit makes it the machine's group. If the tests are
 # killed, nspawn gets SIGTERM and powers the machine off.
 JOIN_AND_START = (
     'for group in $GROUPS_TO_JOIN; do echo $$ >"$group/cgroup.procs"; done; unset GROUPS_TO_JOIN; exec "$@"'
@@ -25,7 +25,7 @@ JOIN_AND_START = (
 
 
 class Machine:
-    """A booted machine with the host's network (so 127.0.0.1 is shared) and everything else of its own.
+    """A booted machine, which shares only the network with the host (including 127.0.0.1).
 
     `prepare` gets the folder of the root before it boots.
     """
@@ -43,7 +43,7 @@ class Machine:
 
     @property
     def root(self) -> Path:
-        """The machine's file system, seen from the host; not its /dev, /run and /tmp."""
+        """The machine's file system, as the host sees it, without its /dev, /run and /tmp."""
         return self._scratch.root
 
     def __enter__(self) -> Self:
@@ -90,7 +90,7 @@ class Machine:
         return done
 
     def command(self, argv: Sequence[str]) -> list[str]:
-        """Return the host's command line that runs `argv` in the machine, for a Popen of one's own."""
+        """Return the host's command line that runs `argv` in the machine, for a Popen."""
         if not self._leader:
             raise LabError("the machine is not running")
         return ["nsenter", "-t", str(self._leader), *["-m", "-u", "-i", "-n", "-p", "-C"], "--", *argv]
@@ -103,7 +103,7 @@ class Machine:
         return self.systemctl("show", "--value", f"--property={prop}", unit)
 
     def journal(self, unit: str, *, since_s: float | None = None) -> list[dict[str, Any]]:
-        """Return the unit's entries, oldest first, since `since_s` of the wall clock."""
+        """Return the unit's journal entries, oldest first, since `since_s` of the wall clock."""
         since = () if since_s is None else (f"--since=@{since_s:.6f}",)
         out = self.run(("journalctl", "--output=json", "--all", "--quiet", f"--unit={unit}", *since)).stdout
         return [json.loads(line) for line in out.splitlines()]
@@ -122,7 +122,7 @@ class Machine:
             time.sleep(POLL_S)
 
     def install(self, files: Mapping[str, str | bytes], *, mode: int = 0o644) -> None:
-        """Write files, by their path in the machine, owned by root; folders are made."""
+        """Write files, by their path in the machine, owned by root; folders are created."""
         for path, content in files.items():
             data = content.encode() if isinstance(content, str) else content
             script = 'mkdir -p "$(dirname "$0")" && cat >"$0.new" && chmod "$1" "$0.new" && mv "$0.new" "$0"'
@@ -132,7 +132,7 @@ class Machine:
                 raise LabError(f"{path}: {done.stderr.decode()}")
 
     def power_off(self) -> None:
-        """Shut down in order, then remove every trace. May be called twice."""
+        """Shut down cleanly, then remove all traces. May be called twice."""
         if self._nspawn:
             self._nspawn.send_signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -146,7 +146,7 @@ class Machine:
 
     def _boot(self) -> None:
         self._groups = cgroups.create(self.name)
-        # DeviceAllow= is enforced in the machine only if its systemd may load BPF programs.
+        # DeviceAllow= is enforced only if the machine's systemd may load BPF programs.
         boot = (
             *("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot", "--console=pipe"),
             *(f"--machine={self.name}", f"--directory={self.root}", "--link-journal=no", "--resolv-conf=off"),
@@ -188,7 +188,7 @@ class Machine:
 
 
 def processes_of(machine: Machine, unit: str) -> list[int]:
-    """Return the living processes of a unit, as the machine numbers them."""
+    """Return the living processes of a unit, by their ids in the machine."""
     group = machine.show(unit, "ControlGroup")
     out = machine.run(("cat", f"/sys/fs/cgroup{group}/cgroup.procs"), check=False).stdout
     return [int(pid) for pid in out.split()]

@@ -1,4 +1,4 @@
-"""A subscriber that counts: every picture's number and capture time, the SDK's own statistics, and one picture."""
+"""A subscriber that counts: every picture's number and capture time, the SDK's statistics, and one picture."""
 
 import asyncio
 import time
@@ -17,12 +17,12 @@ from livekit.rtc._proto import ffi_pb2, video_frame_pb2
 from tests.support.livekit_server import Server
 from tests.support.watcher import joined
 
-PERIODS_LOST = 1.5  # between two capture times; a picture is missing in between
+PERIODS_LOST = 1.5  # between two capture times; above it a picture is missing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """A decoded picture: its number, its capture time, and when it came out of the decoder."""
+    """A decoded picture: its number, its capture time, and the time of decoding."""
 
     number: int
     captured_s: float
@@ -32,7 +32,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
-    """What a stretch of pictures shows. `lost`: numbers that never came; `left_out`: gaps in the capture times."""
+    """The analysis of a series of pictures. `lost`: missing numbers; `left_out`: gaps in the capture times."""
 
     pictures: int
     seconds: float
@@ -45,7 +45,7 @@ class Rates:
 
 
 class _EveryPicture(rtc.VideoStream):
-    """The SDK keeps one picture by default, and drops it when this process is late; that would look like loss."""
+    """By default the SDK keeps one picture and drops it if this process is late, which would count as loss."""
 
     def _create_owned_stream(self) -> Any:
         assert self._track
@@ -67,19 +67,19 @@ class Meter:
         self.shown: list[Shown] = []
         self.latest: deque[npt.NDArray[np.uint8]] = deque(maxlen=3)
         self._track: rtc.Track | None = None
-        self._tasks: set[asyncio.Task[None]] = set()  # one for each publication that there was
+        self._tasks: set[asyncio.Task[None]] = set()  # one for each publication
         self._changed = asyncio.Event()
         room.on("track_subscribed", self._on_track)
 
     async def until(self, count: int, *, within_s: float) -> None:
-        """Wait until so many pictures have come."""
+        """Wait until this many pictures have arrived."""
         async with asyncio.timeout(within_s):
             while len(self.shown) < count:
                 self._changed.clear()
                 await self._changed.wait()
 
     async def statistics(self) -> dict[str, Any]:
-        """Return what WebRTC's receiver says of the video stream so far."""
+        """Return the statistics of WebRTC's receiver for the video stream."""
         assert self._track
         for each in await self._track.get_stats():
             if each.WhichOneof("stats") == "inbound_rtp":
@@ -95,7 +95,7 @@ class Meter:
         raise AssertionError("no statistics of an inbound stream")
 
     def rates(self, *, fps: int, since: int = 0) -> Rates:
-        """Measure from picture number `since` of those shown to the latest."""
+        """Analyse the shown pictures from number `since` to the latest."""
         part = self.shown[since:]
         first, last = part[0], part[-1]
         steps = [(later.captured_s - earlier.captured_s) for earlier, later in pairwise(part)]
@@ -123,7 +123,7 @@ class Meter:
         try:
             async for event in stream:
                 frame, metadata = event.frame, event.metadata
-                if metadata is None or not metadata.user_timestamp:  # what the SDK puts in before the first picture
+                if metadata is None or not metadata.user_timestamp:  # inserted by the SDK before the first picture
                     continue
                 self.shown.append(
                     Shown(

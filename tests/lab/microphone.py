@@ -1,7 +1,7 @@
 """Microphones for a machine: PulseAudio sources behind ALSA names, which PortAudio lists and reads.
 
-One sound server each: PulseAudio moves the readers of a vanished source to another one if it has one, and
-that is not how unplugging looks.
+Each has a sound server of its own, because PulseAudio moves the readers of a removed source to another source of the
+same server, unlike an unplugged device.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ ExecStart=/usr/bin/pulseaudio -n --daemonize=no --exit-idle-time=-1 --use-pid-fi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """A microphone with one native rate that hears a sine on each channel."""
+    """A microphone with one native rate, which hears a sine on each channel."""
 
     name: str
     rate_hz: int
@@ -57,14 +57,14 @@ SOURCES = (LABMIC, LABMIC44, LABSTEREO)
 
 
 class Microphones:
-    """The machine's microphones; plugged and unplugged at run time."""
+    """The machine's microphones, which can be connected and disconnected."""
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
         self._modules: dict[str, str] = {}
 
     def start(self) -> None:
-        """Start the servers and plug in every microphone of SOURCES."""
+        """Start the servers and connect every microphone of SOURCES."""
         self._machine.install(
             {
                 "/etc/systemd/system/lab-microphone@.service": SERVER_UNIT,
@@ -83,7 +83,7 @@ class Microphones:
             self.plug(source)
 
     def enumerate(self, *sources: Source) -> None:
-        """Let PortAudio number the microphones in this order, and find them as narrow as they are said to be here."""
+        """Make PortAudio number the microphones in this order, with the limits that are given here."""
         self._machine.install(
             {
                 "/etc/asound.conf": "".join(source.asound for source in sources),
@@ -92,7 +92,7 @@ class Microphones:
         )
 
     def plug(self, source: Source, *, ppm: int = 0) -> None:
-        """Make the microphone appear; its clock is `ppm` parts in a million too fast."""
+        """Connect the microphone; its clock is `ppm` parts per million too fast."""
         fifo = FIFO.format(name=source.name)
         self._machine.install({LOCK.format(name=source.name): ""})
         self._modules[source.name] = self._pactl(
@@ -108,18 +108,18 @@ class Microphones:
         self._sing(source, ppm=ppm)
 
     def unplug(self, source: Source) -> None:
-        """Take the microphone away under whoever reads it."""
+        """Disconnect the microphone, also while it is being read."""
         self._machine.run(("rm", "-f", LOCK.format(name=source.name)))
         self._pactl(source, "unload-module", self._modules.pop(source.name))
         self._machine.systemctl("stop", _tone_unit(source))
 
     def let_hear(self, source: Source) -> None:
-        """Let a microphone that is plugged in hear other tones; 0 Hz is as if it were muted."""
+        """Change the tones of a connected microphone; 0 Hz is like a muted one."""
         self._machine.systemctl("stop", _tone_unit(source))
         self._sing(source, ppm=0)
 
     def readers(self, source: Source) -> int:
-        """Return how many streams read the microphone now."""
+        """Return how many streams read the microphone."""
         return len(self._pactl(source, "list", "short", "source-outputs").splitlines())
 
     def _sing(self, source: Source, *, ppm: int) -> None:

@@ -1,4 +1,4 @@
-"""Builds the checkout's wheel, and installs it into a machine as a user would, with what the root has."""
+"""Builds the checkout's wheel, and installs it into a machine like a user, with the root's packages."""
 
 import os
 import subprocess
@@ -15,6 +15,7 @@ CHECKOUT = Path(__file__).parents[2]
 COMMAND = "/usr/bin/livekit-device"
 UNITS = {
     "livekit-device.service": "/usr/lib/systemd/system/livekit-device.service",
+    "livekit-device-import.service": "/usr/lib/systemd/system/livekit-device-import.service",
     "livekit-device.sysusers": "/usr/lib/sysusers.d/livekit-device.conf",
     "livekit-device.tmpfiles": "/usr/lib/tmpfiles.d/livekit-device.conf",
 }
@@ -22,7 +23,7 @@ UNITS = {
 
 @contextmanager
 def built_wheel(checkout: Path = CHECKOUT) -> Iterator[Path]:
-    """Build the wheel with the development environment's own hatchling; it is removed on exit."""
+    """Build the wheel with the development environment's hatchling; it is removed on exit."""
     with tempfile.TemporaryDirectory(prefix="livekit-device-wheel-") as folder:
         build = (sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder)
         done = subprocess.run(build, cwd=checkout, env=os.environ, capture_output=True, text=True, check=False)
@@ -33,7 +34,7 @@ def built_wheel(checkout: Path = CHECKOUT) -> Iterator[Path]:
 
 
 def install_package(machine: Machine, wheel: Path) -> None:
-    """Install the wheel alone: that its dependencies are there already is part of what the lab proves."""
+    """Install only the wheel: its dependencies must be installed already, which the lab checks."""
     inside = f"/opt/{wheel.name}"
     machine.install({inside: wheel.read_bytes()})
     pip = (f"{VENV}/bin/pip", "--disable-pip-version-check", "install")
@@ -42,7 +43,7 @@ def install_package(machine: Machine, wheel: Path) -> None:
 
 
 def install_units(machine: Machine, checkout: Path = CHECKOUT) -> None:
-    """Install the shipped unit, user and folders as a Debian package does."""
+    """Install the shipped unit, user and folders like a Debian package."""
     machine.install({path: (checkout / "systemd" / name).read_text() for name, path in UNITS.items()})
     machine.run(("systemd-sysusers", UNITS["livekit-device.sysusers"]))
     machine.run(("systemd-tmpfiles", "--create", UNITS["livekit-device.tmpfiles"]))

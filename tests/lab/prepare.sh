@@ -5,6 +5,8 @@ missing=
 command -v debootstrap >/dev/null || missing="$missing debootstrap"
 command -v systemd-nspawn >/dev/null || missing="$missing systemd-container"
 command -v chromium >/dev/null || missing="$missing chromium"
+command -v mkfs.vfat >/dev/null || missing="$missing dosfstools"
+command -v fusefat >/dev/null || missing="$missing fusefat"
 test -e /usr/share/keyrings/debian-archive-keyring.gpg || missing="$missing debian-archive-keyring"
 test -z "$missing" && exit 0
 if [ "$(id -u)" != 0 ]; then

@@ -1,4 +1,4 @@
-"""What the lab's Debian root is made of: Raspberry Pi OS's release, Debian's packages first, then PyPI's."""
+"""The contents of the lab's Debian root: Raspberry Pi OS's release, Debian's packages first, then PyPI's."""
 
 import hashlib
 from dataclasses import astuple, dataclass
@@ -9,18 +9,18 @@ class Recipe:
     suite: str
     debian: tuple[str, ...]
     pypi: tuple[str, ...]
-    steps: int  # raise it when root.py makes something else of the same packages
+    steps: int  # raise it when root.py builds something else from the same packages
 
     @property
     def digest(self) -> str:
         return hashlib.sha256(repr(astuple(self)).encode()).hexdigest()[:16]
 
 
-# PID 1 and what a logged-in administrator uses
+# PID 1 and the tools of an administrator
 _SYSTEM = ("systemd", "systemd-sysv", "dbus", "libpam-systemd", "procps", "ca-certificates")
 _SOUND_SERVER = ("pulseaudio", "pulseaudio-utils", "libasound2-plugins")
 
-# A Pi as it comes out of its box, and what stands in for its microphone.
+# A Pi as delivered, and the packages for its stand-in microphone.
 FRESH = Recipe(suite="trixie", debian=(*_SYSTEM, "sudo", *_SOUND_SERVER), pypi=(), steps=1)
 
 RECIPE = Recipe(
@@ -33,7 +33,7 @@ RECIPE = Recipe(
         # microphone
         *_SOUND_SERVER,
         "alsa-utils",
-        # the daemon's own dependencies, at the versions that a Pi has them
+        # the daemon's dependencies, in the versions of Raspberry Pi OS
         "python3",
         "python3-venv",
         "python3-pip",
@@ -45,6 +45,7 @@ RECIPE = Recipe(
         "python3-pyaudio",
         "python3-pydantic-settings",
         "python3-pyroute2",
+        "python3-segno",
         "python3-soxr",
         "python3-structlog",
         # picamera2's dependencies
@@ -53,7 +54,7 @@ RECIPE = Recipe(
         "python3-pil",
         "python3-prctl",
         "python3-tqdm",
-        # builds the shims, and what PyPI has no wheel for
+        # for building the shims, and packages without a wheel on PyPI
         "gcc",
         "libc6-dev",
         "libasound2-dev",

@@ -1,4 +1,4 @@
-"""Builds the lab's Debian root, once, in the user's cache."""
+"""Builds the lab's Debian root once, in the user's cache."""
 
 import contextlib
 import fcntl
@@ -24,7 +24,7 @@ class LabError(Exception):
 
 
 def cache() -> Path:
-    """Return the lab's folder in the user's cache, outside of every checkout."""
+    """Return the lab's folder in the user's cache, outside every checkout."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "livekit-device" / "lab"
 
@@ -38,7 +38,7 @@ def require_host() -> None:
 
 
 def built_root(recipe: Recipe = RECIPE) -> Path:
-    """Return the root of `recipe`, building it if this is the first time. Never write to it."""
+    """Return the root of `recipe`, which is built the first time. Never write to it."""
     require_host()
     root = cache() / recipe.digest
     root.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def in_chroot(root: Path, *argv: str, env: Mapping[str, str] | None = None) -> str:
-    """Run `argv` in `root` with /dev and /proc, which vanish with the command's own namespaces."""
+    """Run `argv` in `root` with /dev and /proc, which end with the command's namespaces."""
     script = 'mount --bind /dev "$0/dev" && mount -t proc proc "$0/proc" && exec chroot "$0" "$@"'
     chroot = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", script, str(root))
     return _run((*chroot, *argv), env={**os.environ, "LC_ALL": "C.UTF-8", "HOME": "/root", **(env or {})})
@@ -90,14 +90,14 @@ def _build(recipe: Recipe, root: Path) -> None:
 def _pip(recipe: Recipe, root: Path) -> None:
     in_chroot(root, "python3", "-m", "venv", "--system-site-packages", VENV)
     pip = (f"{VENV}/bin/pip", "--no-cache-dir", "--disable-pip-version-check")
-    # What Debian has stays as Debian has it: that proves our lower bounds.
+    # Debian's packages are not replaced, which tests our lower bounds.
     debians = in_chroot(root, "/usr/bin/python3", "-m", "pip", "list", "--format=freeze")
     (root / "opt/debian-constraints.txt").write_text(debians)
     in_chroot(root, *pip, "install", "--constraint", "/opt/debian-constraints.txt", *recipe.pypi)
 
 
 def way_to_mirrors() -> dict[str, bytes]:
-    """Return the files, by their path in a root, that let apt, pip and npm fetch as they do on this host."""
+    """Return the files, by their path in a root, with which apt, pip and npm use this host's mirrors."""
     files = {
         "etc/resolv.conf": Path("/etc/resolv.conf").read_bytes(),
         "etc/apt/apt.conf.d/00build-host": _run(("apt-config", "dump", "Acquire")).encode(),
@@ -113,14 +113,14 @@ def way_to_mirrors() -> dict[str, bytes]:
 
 @contextlib.contextmanager
 def _borrowed_network(root: Path) -> Iterator[None]:
-    """Give the root this host's way to its mirrors for as long as it is built, then take it away."""
+    """Give the root access to this host's mirrors while it is built, then remove it."""
     # Without the second file, services would start in the chroot.
     files = way_to_mirrors() | {"usr/sbin/policy-rc.d": b"#!/bin/sh\nexit 101\n"}
     for name, content in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(content)
     (root / "usr/sbin/policy-rc.d").chmod(0o755)
-    # Without this, installing ca-certificates would replace the host's bundle in the middle of the build.
+    # Without this, installing ca-certificates would replace the host's bundle during the build.
     hook = root / "etc/ca-certificates/update.d/build-host"
     hook.parent.mkdir(parents=True, exist_ok=True)
     (root / "var/build-host-ca.crt").write_bytes(files[CA_BUNDLE])
@@ -139,7 +139,7 @@ def _host_ca_bundle() -> bytes:
 
 
 def _mirror() -> str:
-    """Return the host's own Debian mirror, if it has one, else Debian's."""
+    """Return the host's own Debian mirror if it has one, else Debian's."""
     targets = _run(("apt-get", "indextargets", "--format", "$(ORIGIN) $(REPO_URI)", "Created-By: Packages"))
     origins = (line.split() for line in targets.splitlines())
     return next((words[1] for words in origins if len(words) == 2 and words[0] == "Debian"), DEFAULT_MIRROR)

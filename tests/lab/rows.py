@@ -1,4 +1,4 @@
-"""Several rows of one test, each noted although another does not hold."""
+"""Several rows in one test, which are all recorded even if one does not hold."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from tests.lab.conftest import Record
 
 
 class Rows:
-    """Notes rows; what does not hold is told at the end."""
+    """Records rows; those that do not hold fail the test at the end."""
 
     def __init__(self, record: Record) -> None:
         self._record = record
@@ -22,7 +22,7 @@ class Rows:
 
 @contextmanager
 def all_rows(record: Record) -> Iterator[Rows]:
-    """Fail on leaving if a row did not hold."""
+    """Fail at the end of the context if a row did not hold."""
     rows = Rows(record)
     yield rows
     assert not rows.wrong, "\n".join(rows.wrong)

@@ -1,4 +1,4 @@
-"""The shipped unit in the machine: configured, started, its journal followed while it runs."""
+"""The shipped unit in the machine: configure and start it, and follow its journal."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ CONFIG = "/etc/livekit-device/device.toml"
 CREDENTIALS = "/etc/livekit-device/credentials"
 STATE = "/run/livekit-device/state.json"
 DROP_IN = f"/etc/systemd/system/{UNIT}.d/test.conf"
-MICROPHONE = {"device": "labmic", "processing": False}  # APM makes a sine wobble
+MICROPHONE = {"device": "labmic", "processing": False}  # automatic gain modulates a sine
 IDENTITY = "device"
 
 Line = dict[str, Any]
@@ -29,10 +29,10 @@ Table = Mapping[str, object] | None
 
 
 class Journal:
-    """The unit's entries from its creation on: our own lines as objects, others with their text alone."""
+    """The unit's journal entries from its creation on: our own lines as objects, others as text."""
 
     def __init__(self, machine: Machine, unit: str = UNIT) -> None:
-        # nsenter hands no signals on: the end of its standard input ends the follower.
+        # nsenter does not forward signals: the end of its standard input ends the follower.
         script = 'journalctl --follow --no-tail --output=json --all "$@" & cat >/dev/null; kill $!'
         self.lines: list[Line] = []
         self._news = threading.Condition()
@@ -47,7 +47,7 @@ class Journal:
         self._reader.start()
 
     def until(self, holds: Callable[[Line], object], *, within_s: float = 20.0, since: int = 0) -> Line:
-        """Return the first line from number `since` on for which something holds, waiting for it."""
+        """Return the first line from number `since` on that `holds` accepts, waiting for it."""
         give_up_at = time.monotonic() + within_s
         with self._news:
             while True:
@@ -61,7 +61,7 @@ class Journal:
                     raise AssertionError(f"no such line within {within_s} s:\n{tail}")
 
     def event(self, name: str, *, within_s: float = 20.0, since: int = 0, **fields: object) -> Line:
-        """Return the first line of ours with this event and these fields; a text counts if the line's holds it."""
+        """Return the first line of ours with this event and these fields; a text matches if the line's contains it."""
 
         def holds(line: Line) -> bool:
             return line.get("event") == name and all(
@@ -72,7 +72,7 @@ class Journal:
         return self.until(holds, within_s=within_s, since=since)
 
     async def soon(self, name: str, *, within_s: float = 20.0, since: int = 0, **fields: object) -> Line:
-        """`event`, for tests that watch the room meanwhile."""
+        """Like `event`, for tests that watch the room at the same time."""
         return await asyncio.to_thread(self.event, name, within_s=within_s, since=since, **fields)
 
     def mark(self) -> int:
@@ -80,7 +80,7 @@ class Journal:
         return len(self.lines)
 
     def of(self, name: str, *, since: int = 0) -> list[Line]:
-        """Return the lines of ours that came so far with this event."""
+        """Return the lines of ours so far with this event."""
         return [line for line in self.lines[since:] if line.get("event") == name]
 
     def close(self) -> None:
@@ -112,7 +112,7 @@ def _identifier(entry: Mapping[str, Any]) -> str:
 
 
 class Service:
-    """The unit as shipped; what a test adds is a configuration, credentials and perhaps a drop-in."""
+    """The shipped unit; tests add a configuration, credentials, and possibly a drop-in."""
 
     def __init__(self, machine: Machine, server: Server) -> None:
         self.machine, self.server = machine, server
@@ -121,7 +121,7 @@ class Service:
     def configure(
         self, *, camera: Table = None, microphone: Table = MICROPHONE, room: Table = None, **more: Mapping[str, object]
     ) -> None:
-        """Write the configuration, everything at its default that is not named; None turns a source off."""
+        """Write the configuration, with defaults for keys that are not given; None turns a source off."""
         tables: dict[str, Mapping[str, object]] = {
             "room": {"url": self.server.url, "name": self.room, "identity": IDENTITY, **(room or {})},
             "camera": {"source": "off"} if camera is None else camera,
@@ -141,7 +141,7 @@ class Service:
 
     @contextmanager
     def running(self, **tables: Any) -> Iterator[Journal]:
-        """Run the unit with this configuration, with its journal from before its start on."""
+        """Run the unit with this configuration, with its journal from before its start."""
         self.configure(**tables)
         self.give_credentials()
         with self.following() as journal:
@@ -150,7 +150,7 @@ class Service:
 
     @contextmanager
     def following(self) -> Iterator[Journal]:
-        """Follow the journal; in the end the unit is stopped, however it is."""
+        """Follow the journal; at the end the unit is stopped."""
         journal = Journal(self.machine)
         try:
             yield journal
@@ -159,7 +159,7 @@ class Service:
             journal.close()
 
     def tidy(self) -> None:
-        """Undo all that a test may have done."""
+        """Undo all changes of a test."""
         self.machine.systemctl("stop", UNIT, check=False)
         self.machine.systemctl("reset-failed", UNIT, check=False)
         self.switch_camera("")
@@ -168,18 +168,18 @@ class Service:
         self.machine.systemctl("daemon-reload")
 
     def switch_camera(self, word: str, *whom: int) -> None:
-        """Break the camera, for one process or for all, or mend it with an empty word; see `stand_ins`."""
+        """Break the camera, for one process or for all, or repair it with an empty word; see `stand_ins`."""
         self._switch(stand_ins.CAMERA_SWITCH, " ".join(map(str, (word, *whom))))
 
     def switch_encoder(self, word: str) -> None:
         self._switch(stand_ins.ENCODER_SWITCH, word)
 
     def tell_daemon(self, word: str) -> None:
-        """Let something go wrong inside of a daemon whose unit has the line `stand_ins.LISTENING`."""
+        """Cause a fault inside a daemon whose unit has the line `stand_ins.LISTENING`."""
         self._switch(stand_ins.DAEMON_SWITCH, f"{word} {self.main_pid()} {time.monotonic_ns()}")
 
     def plug_node(self, path: str) -> None:
-        """Make a device's node, as the kernel does for what is plugged in; no driver is behind it."""
+        """Create a device node, as the kernel does for a connected device; it has no driver."""
         self.machine.run(("sh", "-c", 'mkdir -p "$(dirname "$0")" && mknod -m 660 "$0" c 81 250', path))
 
     def unplug_node(self, path: str) -> None:
@@ -187,7 +187,7 @@ class Service:
 
     @contextmanager
     def held_by_another(self, program: str) -> Iterator[Callable[[], object]]:
-        """Let a Python program take a device; it prints `held` once it has it. Yields what ends it."""
+        """Let a Python program open a device; it prints `held` when it has it. Yields a function that ends it."""
         unit = "lab-holder.service"
 
         def let_go() -> None:
@@ -207,7 +207,7 @@ class Service:
         return int(self.machine.show(UNIT, "MainPID"))
 
     def worker(self, name: str) -> int:
-        """Return the process id of a worker, 0 while there is none."""
+        """Return the process id of a worker; 0 if there is none."""
         for pid in processes_of(self.machine, UNIT):
             command = self.machine.run(("cat", f"/proc/{pid}/cmdline"), check=False).stdout
             if f"device.workers.{name}" in command:

@@ -1,4 +1,4 @@
-"""Puts into a root what stands in for hardware. Shipped code learns nothing of it: all comes in from outside."""
+"""Installs the stand-ins for hardware into a root. Shipped code does not refer to them."""
 
 from pathlib import Path
 
@@ -18,9 +18,9 @@ PRELOAD = " ".join(f"/{FOLDER}/{name}.so" for name in LIBRARIES)
 # Python's lock; "absent": there is no camera. With a process id behind it: in that process alone.
 CAMERA_SWITCH = "/run/lab-camera"
 ENCODER_SWITCH = "/run/lab-encoder"  # "absent", "busy": cannot be opened; "gone": fails; "stalled": answers nothing
-# A word of shims/lab_faults.py, the daemon's process id, and what tells it from the last one.
+# A word of shims/lab_faults.py, the daemon's process id, and a number that makes each order unique.
 DAEMON_SWITCH = "/run/lab-daemon"
-LISTENING = "Environment=LAB_FAULTS=1"  # a line for the unit of a daemon that obeys it
+LISTENING = "Environment=LAB_FAULTS=1"  # a line for the unit of a daemon that follows these orders
 
 DROP_IN = f"""\
 [Service]
@@ -44,7 +44,7 @@ def install(root: Path) -> None:
 
 
 def copied(root: Path, *, into: Path) -> dict[str, bytes]:
-    """Return the files that give another root with a venv, `into`, what `root` has."""
+    """Return the files that give another root with a venv, `into`, the stand-ins of `root`."""
     compiled = {f"{FOLDER}/{path.name}": path.read_bytes() for path in (root / FOLDER).iterdir()}
     return compiled | _uncompiled(into)
 

@@ -1,4 +1,4 @@
-"""What the machine publishes, in a real Chromium: the viewer page on the host, as in tests/browser."""
+"""The machine's tracks in Chromium: the viewer page on the host, as in tests/browser."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from tests.lab.conftest import Record
 from tests.lab.service import Service
 from tests.support import daemon as daemons
 
-# libcamera's colour bars, red, green and blue; they move sideways.
+# libcamera's colour bars in red, green and blue; they move sideways.
 BARS = {
     "white": (255, 255, 255),
     "yellow": (255, 255, 0),
@@ -22,7 +22,7 @@ BARS = {
     "blue": (0, 0, 255),
     "black": (0, 0, 0),
 }
-MAX_OFF = 8  # of 255: a wrong matrix is 30 off or more, a wrong range 16
+MAX_OFF = 8  # of 255: a wrong matrix is off by 30 or more, a wrong range by 16
 ROW = """() => {
   const video = document.querySelector('video');
   const canvas = document.createElement('canvas');
@@ -34,9 +34,9 @@ ROW = """() => {
 
 
 def furthest_off(row: npt.NDArray[np.int64]) -> tuple[str, int]:
-    """Return the bar that the row of pixels shows worst, and by how much in its worst channel.
+    """Return the bar with the largest error in a row of pixels, and the error of its worst channel.
 
-    A bar is an eighth of the row; its middle half is clear of the neighbours' blur.
+    A bar is an eighth of the row; its middle half is not affected by the neighbours' blur.
     """
     off = {
         name: int(np.sort(np.abs(row - rgb).max(axis=1))[len(row) // 16 - 1])
@@ -65,12 +65,12 @@ def test_chromium_sees_and_hears_it(service: Service, record: Record, config: Pa
 def test_chromium_shows_the_right_colours(
     service: Service, record: Record, config: Path, width: int, height: int
 ) -> None:
-    """At 1280x720 too the virtual camera makes BT.601, as libcamera says; going by the size would show it wrong."""
+    """At 1280x720 the virtual camera makes BT.601 too, as libcamera reports; a guess by the size would be wrong."""
     variables = daemons.environment(service.server, service.room)
     camera = {"width": width, "height": height, "encoder": "x264"}
     with service.running(camera=camera), _viewer(config, variables) as url, _page(url) as page:
         _live(page)
-        page.wait_for_timeout(3000)  # the first bitrates blur the bars
+        page.wait_for_timeout(3000)  # at the first bitrates the bars are blurred
         row = np.array(page.evaluate(ROW)).reshape(-1, 4)[:, :3]
         name, off = furthest_off(row)
         record(

@@ -1,4 +1,4 @@
-"""A camera that is wrong, busy, stalled or hung, and a worker that dies: told in words, and taken again."""
+"""Cameras with wrong settings, busy, stalled or hung, and workers that die: reported, and recovered."""
 
 import asyncio
 import time
@@ -19,7 +19,7 @@ with Picamera2(0):
     time.sleep(600)
 """
 SMALL: dict[str, object] = {"width": 640, "height": 480}
-# A worker that fails is started again after 0 to 15 s, by the number of failures so far; most come at once.
+# A failed worker is restarted after 0 to 15 s, depending on the number of failures; usually at once.
 BACK_S = 30
 
 
@@ -69,7 +69,7 @@ async def attribute(watcher: Watcher, text: str) -> None:
     ),
     ids=("name", "no-such-control", "control-range", "frame-rate-control", "size", "frame-rate"),
 )
-def test_wrong_settings_are_told(
+def test_wrong_settings_are_reported(
     service: Service, record: Record, camera: dict[str, Any], words: str, public: str
 ) -> None:
     async def watch() -> None:
@@ -105,7 +105,7 @@ def test_stalled_camera(service: Service, record: Record) -> None:
                 record(
                     "camera stalls: first words, words after a restart, and pictures again after",
                     f"{first['why']}; {second['why']}; {time.monotonic() - mended_at:.1f} s",
-                    must=f"told; told what to look at; within {BACK_S} s, in the same room",
+                    must=f"reported; with a remedy; within {BACK_S} s, in the same room",
                     ok="nothing came for" in first["why"] and "dmesg" in second["why"] and not journal.of("room.left"),
                 )
 
@@ -113,11 +113,11 @@ def test_stalled_camera(service: Service, record: Record) -> None:
 
 
 def test_hung_stop(service: Service, record: Record) -> None:
-    """The stop() of libcamera may hang; the failure is told all the same, and the camera free again."""
+    """The stop() of libcamera may hang; the failure is still reported, and the camera is free again."""
 
     async def watch() -> None:
         async with watching(service.server, service.room) as watcher:
-            # An end of picamera2's own making calls stop(): the worker fails, and cannot end by itself.
+            # picamera2 calls stop() at exit: the worker fails, and cannot end by itself.
             with service.running(camera=SMALL | {"encoder": "v4l2"}, microphone=None) as journal:
                 await back(watcher, since=0)
                 service.switch_camera("hung")
@@ -138,7 +138,7 @@ def test_hung_stop(service: Service, record: Record) -> None:
 
 
 def test_frozen_worker(service: Service, record: Record) -> None:
-    """As when a driver hangs with Python's lock held: only SIGKILL ends such a process."""
+    """A driver that hangs with Python's lock: only SIGKILL ends such a process."""
 
     async def watch() -> None:
         async with watching(service.server, service.room) as watcher:

@@ -1,4 +1,4 @@
-"""`devices` and `check` in the machine, as an operator runs them; and which versions all of this ran with."""
+"""`devices` and `check` in the machine, as an operator runs them; and the versions of all packages."""
 
 import json
 import subprocess
@@ -8,9 +8,9 @@ from tests.lab import stand_ins
 from tests.lab.conftest import Record
 from tests.lab.machine import Machine
 from tests.lab.root import VENV
-from tests.lab.service import COMMAND, CREDENTIALS, MICROPHONE, STATE, Service
+from tests.lab.service import COMMAND, MICROPHONE, STATE, Service
 
-# Debian's names of what a Pi has from Debian, and the modules to import.
+# Debian's package names, and the modules to import.
 DEBIAN = {
     "aiohttp": "python3-aiohttp",
     "av": "python3-av",
@@ -29,8 +29,8 @@ print(json.dumps({name: importlib.import_module(name).__file__ for name in sys.a
 
 
 def command(machine: Machine, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command as root, with the one variable that the README names."""
-    environment = {"LD_PRELOAD": stand_ins.PRELOAD, "CREDENTIALS_DIRECTORY": CREDENTIALS}
+    """Run the command as root; in the service's sandbox the stand-ins come by the drop-in."""
+    environment = {"LD_PRELOAD": stand_ins.PRELOAD}
     return machine.run((COMMAND, *arguments), env=environment, check=False, timeout_s=90)
 
 
@@ -60,12 +60,12 @@ def test_check_with_the_service_stopped(service: Service, record: Record) -> Non
     done = command(service.machine, "check")
     found = rows(done)
     record(
-        "check, service stopped, as root with CREDENTIALS_DIRECTORY set: signs of its rows, exit code",
+        "check, service stopped, as root: signs of its rows, exit code",
         f"{ {name: line.split()[0] for name, line in found.items()} }, {done.returncode}"
         + "".join(f"; {line}" for line in found.values() if line.split()[0] != "✓"),
-        must="✓ for all, with camera, encoder, microphone, picture and sound; 0; outside the sandbox",
+        must="✓ for all, with camera, encoder, microphone, picture and sound; 0; in the service's sandbox",
         ok=done.returncode == 0
-        and "outside the service's sandbox" in found["file"]
+        and "this runs as livekit-device, in the sandbox of livekit-device.service" in found["file"]
         and {"camera", "encoder", "microphone", "picture", "sound"} <= set(found)
         and all(line.split()[0] == "✓" for line in found.values())
         and service.server.api_secret not in done.stdout + done.stderr,

@@ -40,18 +40,18 @@ for number, picture in zip(range(60), PatternSource(**size, identity="").picture
     took_ms.append((time.thread_time() - began) * 1000)
 print(json.dumps([statistics.median(took_ms), max(took_ms)]))
 """
-SPEAKING = 'Environment="LABENC_LOG=1"'  # the stand-in then tells of each control that is set
+SPEAKING = 'Environment="LABENC_LOG=1"'  # the stand-in then prints each control that is set
 
 
-def told(journal: Journal, what: str) -> list[int]:
-    """Return the values that the stand-in says were set so far."""
+def printed_values(journal: Journal, what: str) -> list[int]:
+    """Return the values that the stand-in has printed so far."""
     lines = (line["line"] for line in journal.of("worker.stderr"))
     return [int(line.split()[-1]) for line in lines if line.startswith(f"labenc: {what} ")]
 
 
 @pytest.mark.parametrize("encoder", ("x264", "auto"))
 def test_late_viewer_gets_a_key_frame(service: Service, record: Record, encoder: str) -> None:
-    """An hour between key frames: whoever comes late decodes only what was asked for, and what holds its headers."""
+    """An hour between key frames: a late viewer can decode only a requested key frame with its parameter sets."""
     service.drop_in(SPEAKING)
     expected = {"auto": "v4l2"}.get(encoder, encoder)
 
@@ -59,7 +59,7 @@ def test_late_viewer_gets_a_key_frame(service: Service, record: Record, encoder:
         async with metering(service.server, service.room) as meter:
             camera = SMALL | {"encoder": encoder, "keyframe_interval_s": 3600}
             with service.running(camera=camera, microphone=None) as journal:
-                await meter.until(330, within_s=40)  # the bitrate has risen to its ceiling, which took a key frame
+                await meter.until(330, within_s=40)  # the bitrate has reached its maximum, which took a key frame
                 used = journal.of("worker.capturing")[0]["encoder"]
                 settled = await meter.statistics()
                 await meter.until(480, within_s=30)
@@ -92,7 +92,7 @@ def test_bitrate_follows(service: Service, record: Record) -> None:
                 await journal.soon("camera.bitrate", bitrate_bps=2_500_000, within_s=60)
                 await meter.until(len(meter.shown) + 30, within_s=10)
                 wanted = [line["bitrate_bps"] for line in journal.of("camera.bitrate")]
-                applied = told(journal, "bitrate")
+                applied = printed_values(journal, "bitrate")
                 record(
                     "v4l2: bitrates the room wanted, all of them set on the device",
                     f"{wanted}; {applied}",
@@ -115,7 +115,7 @@ def test_restarts_with_frames_in_flight(service: Service, record: Record) -> Non
                     took.append(time.monotonic() - began)
                     await asyncio.to_thread(service.machine.systemctl, "start", UNIT)
                 await meter.until(len(meter.shown) + 60, within_s=30)
-                # The SDK complains when a room ends in the middle of its negotiation.
+                # The SDK logs an error when a room ends during its negotiation.
                 ours = (line for line in journal.lines if line.get("event") != "sdk.log")
                 trouble = [line["text"] for line in ours if line["priority"] <= 4]
                 record(
@@ -129,7 +129,7 @@ def test_restarts_with_frames_in_flight(service: Service, record: Record) -> Non
 
 
 def test_x264_leaves_room(machine: Machine, record: Record) -> None:
-    """Processor time, which no neighbour on the host changes much; the picture is as noisy as a sensor's."""
+    """Processor time, on which other load of the host has little effect; the picture has a sensor's noise."""
     median_ms, worst_ms = json.loads(machine.run((f"{VENV}/bin/python", "-c", X264), timeout_s=90).stdout)
     record(
         "x264 on 60 noisy pictures of 1920x1080: milliseconds of one core each, median and worst",
@@ -169,7 +169,7 @@ def test_fault_with_v4l2_alone(service: Service, record: Record, word: str) -> N
 
 @pytest.mark.parametrize("word", FAULTS)
 def test_fault_with_auto(service: Service, record: Record, word: str) -> None:
-    """Absent and busy at the start; gone and stalled in mid-stream."""
+    """Absent and busy at the start; removed and stalled during capture."""
     at_start = word in ("absent", "busy")
     if at_start:
         service.switch_encoder(word)

@@ -1,4 +1,4 @@
-"""What the unit leaves behind: lines at their priorities, no secret, no file outside its own folders."""
+"""The unit's journal and files: priorities, no secret, no file outside its own folders."""
 
 import re
 
@@ -7,14 +7,14 @@ from tests.lab.package import UNITS
 from tests.lab.service import CREDENTIALS, STATE, UNIT, Service
 
 PRIORITIES = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
-# Everything that belongs to the unit's user, wherever it lies on a disk, in /run or in /tmp.
+# All files of the unit's user, on a disk, in /run or in /tmp.
 OWNED = "find / -user livekit-device ! -path '/proc/*' ! -path '/sys/*' ! -path '/run/credentials/*' -print 2>/dev/null"
 
 OWN = re.compile(r"/(var/lib|run)/livekit-device(/|$)|/tmp/systemd-private-[0-9a-f]+-livekit-device\.service-")
 
 
 def test_priorities_and_secrets(service: Service, record: Record) -> None:
-    """At debug level, with all kinds of trouble: a worker that dies, an encoder that goes, a restart."""
+    """At debug level, with several faults: a worker that dies, an encoder that fails, a restart."""
     with service.running(camera={"width": 640, "height": 480}) as journal:
         journal.event("device.state", new="live")
         service.switch_encoder("gone")

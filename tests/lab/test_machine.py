@@ -1,4 +1,4 @@
-"""The lab itself: what the other tests stand on."""
+"""The lab itself, on which the other tests depend."""
 
 import json
 import time
@@ -61,7 +61,7 @@ def test_two_machines_do_not_collide(bare_machine: Machine) -> None:
     assert not folder.exists()
 
 
-def test_waiting_in_vain_says_for_what(bare_machine: Machine) -> None:
+def test_a_timeout_names_what_was_awaited(bare_machine: Machine) -> None:
     with pytest.raises(LabError, match=r"waited 0\.1 s in vain for: the moon \(last seen: False\)"):
         bare_machine.wait_for(lambda: False, timeout_s=0.1, what="the moon")
 

@@ -1,4 +1,4 @@
-"""A microphone that delivers only zeros, a camera that delivers one and the same picture: said, not acted upon."""
+"""A microphone that delivers only zeros, and a frozen camera: reported, without a restart."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ from tests.lab.witness import Witness, witnessing
 STEREO = MICROPHONE | {"device": LABSTEREO.name}
 STILL, SILENT = "the picture has not changed by a bit for 30 s", "nothing but zeros for 10 s"
 STILL_S, SILENT_S, OVER_S = 30.0, 10.0, 2.0
-LATE_S = 3.0  # it looks once a second; and an attribute's way
+LATE_S = 3.0  # one check per second, plus the transmission of an attribute
 DRAW = "from PIL import Image; Image.effect_noise((640, 480), 60).convert('RGB').save('/opt/lab/still.jpg')"
 CAMERAS = """\
 "Virtual0":
@@ -36,7 +36,7 @@ CAMERAS = """\
 
 @contextmanager
 def still_camera(service: Service) -> Iterator[None]:
-    """Let libcamera yield one and the same picture."""
+    """Make libcamera deliver the same picture again and again."""
     path = f"/{stand_ins.VIRTUAL_CAMERAS}"
     before = service.machine.run(("cat", path)).stdout
     service.machine.run((f"{VENV}/bin/python", "-c", DRAW))
@@ -48,10 +48,12 @@ def still_camera(service: Service) -> Iterator[None]:
 
 
 async def said(witness: Witness, name: str, text: str, *, since: float, within_s: float) -> float:
-    """Wait until an attribute says something; return the seconds since a moment."""
+    """Wait until an attribute has a text; return the seconds since a time."""
 
     def when() -> float:
-        return next((at - since for at, told in witness.told if at > since and told.get(name) == text), NEVER)
+        return next(
+            (at - since for at, seen in witness.attributes_seen if at > since and seen.get(name) == text), NEVER
+        )
 
     await witness.until_true(lambda: when() < NEVER, within_s=within_s)
     return when()
@@ -86,12 +88,12 @@ def test_silence_and_stillness(service: Service, record: Record, microphones: Mi
                     ok=STILL_S - 1 <= still_s <= STILL_S + LATE_S,
                 )
                 await journal.soon("worker.degraded", what=STILL, within_s=LATE_S)
-                told = [line["what"] for line in journal.of("worker.degraded")]
+                reports = [line["what"] for line in journal.of("worker.degraded")]
                 rows.note(
                     "what the journal says of both; workers that were started anew",
-                    f"{told}; {len(journal.of('worker.restarting'))}",
+                    f"{reports}; {len(journal.of('worker.restarting'))}",
                     must="the same, and that it is over; none",
-                    ok=told == [SILENT, "it has recovered", STILL] and not journal.of("worker.restarting"),
+                    ok=reports == [SILENT, "it has recovered", STILL] and not journal.of("worker.restarting"),
                 )
 
     with all_rows(record) as rows, still_camera(service):

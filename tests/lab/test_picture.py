@@ -18,10 +18,10 @@ from tests.lab.service import Service
 
 MINUTES = float(os.environ.get("LAB_MINUTES", "2"))
 MEASURED_S = 12
-NEEDED = 0.1  # of the cores idle: with less, a rate says more of the host than of us
+NEEDED = 0.1  # idle share of the cores: with less, a rate depends on the host
 BLOCKS_PER_S = 50
-MAX_LOST = 0.01  # on a host without idle cores; with some, none
-MAX_ERROR = 3.0  # mean, of 255; the encoder has a megabit a second for a picture that moves
+MAX_LOST = 0.01  # on a host without idle cores; otherwise none
+MAX_ERROR = 3.0  # mean, of 255; the encoder has one megabit per second for a moving picture
 CAPTURE = """
 import sys
 from picamera2 import Picamera2
@@ -38,7 +38,7 @@ Planes = tuple[npt.NDArray[np.float64], ...]
 
 
 def captured(machine: Machine, width: int, height: int) -> Planes:
-    """Return the planes of what picamera2 itself yields; the virtual camera makes NV12."""
+    """Return the planes that picamera2 delivers; the virtual camera makes NV12."""
     program = (f"{VENV}/bin/python", "-c", CAPTURE, str(width), str(height))
     machine.run(program, env={"LD_PRELOAD": stand_ins.PRELOAD})
     raw = base64.b64decode(machine.run(("base64", "/tmp/lab-picture")).stdout)
@@ -54,7 +54,7 @@ def decoded(picture: npt.NDArray[np.uint8], width: int, height: int) -> Planes:
 
 
 def worst_error(picture: Planes, reference: Planes) -> float:
-    """Return the mean error of the worst plane; the bars move sideways: where they are, the luma says."""
+    """Return the mean error of the worst plane; the position of the moving bars is found from the luma."""
     row, bars = picture[0].mean(axis=0), reference[0].mean(axis=0)
     shift = min(range(len(bars)), key=lambda by: float(np.abs(np.roll(bars, by) - row).mean()))
     moved = (np.roll(plane, shift * plane.shape[1] // len(bars), axis=1) for plane in reference)
@@ -75,13 +75,13 @@ def test_rate_and_content(service: Service, record: Record, size: tuple[int, int
     width, height = size
     reference = captured(service.machine, width, height)
     camera = {"width": width, "height": height, "fps": fps, "encoder": encoder}
-    # Two cores make this picture unpaced, encode, forward and decode it; `test_x264_leaves_room` tells what is ours.
+    # Two cores make this picture unpaced, encode, forward and decode it; `test_x264_leaves_room` measures our part.
     excusable = encoder == "x264" and height > 1000
 
     async def watch() -> None:
         async with metering(service.server, service.room) as meter:
             with service.running(camera=camera, microphone=None):
-                # The first seconds belong to the encoder, which begins with a guess of the link.
+                # In the first seconds the encoder uses its initial bitrate.
                 await meter.until(3 * fps, within_s=30)
                 since = len(meter.shown)
                 with measuring_load() as load:
@@ -116,7 +116,7 @@ def test_rate_and_content(service: Service, record: Record, size: tuple[int, int
 
 @pytest.mark.timeout(MINUTES * 60 + 120)
 def test_minutes_without_loss(service: Service, record: Record) -> None:
-    """Lost: the number of a unit that no viewer saw. Left out: more than 1.5 periods between two capture times."""
+    """Lost: the number of a unit that no viewer received. Left out: more than 1.5 periods between two capture times."""
 
     async def watch() -> None:
         async with metering(service.server, service.room) as meter:

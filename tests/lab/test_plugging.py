@@ -1,4 +1,4 @@
-"""Cameras and microphones that are taken away and come back, as themselves or as something else."""
+"""Cameras and microphones that are disconnected and connected again, unchanged or with other properties."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ SLATE_S, BACK_S = 3.0, 3.0
 GIVE_UP_S, AFTERWARDS_S = 20.0, 0.5
 ABSENT_S, AWAY_S = 8.0, 30.0  # longer than the delays between the first attempts
 CAMERA_NODE, MICROPHONE_NODE = "/dev/video7", "/dev/snd/pcmC1D0c"
-SMALL: dict[str, object] = {"width": 640, "height": 480}  # a gap in it is to be the daemon's, not the host's
+SMALL: dict[str, object] = {"width": 640, "height": 480}  # a gap in it should be the daemon's, not the host's
 STEREO = MICROPHONE | {"device": LABSTEREO.name}
 NAMES = """
 import json, pyaudio
@@ -35,7 +35,7 @@ print(json.dumps([library.get_device_info_by_index(index)["name"] for index in r
 
 
 async def plugged(service: Service, witness: Witness, journal: Journal, rows: Rows, what: str) -> None:
-    """Plug the camera in, and note when it is live and how the sound was meanwhile."""
+    """Connect the camera, and record when it is live, and the sound until then."""
 
     def plug() -> None:
         service.switch_camera("")
@@ -97,7 +97,7 @@ def test_camera(service: Service, record: Record) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Return:
-    """As what the microphone comes back."""
+    """The properties of the microphone that is connected again."""
 
     name: str
     rate_hz: int
@@ -111,7 +111,7 @@ RETURNS = (
 
 
 def number(service: Service) -> int:
-    """Return PortAudio's number of the microphone, which nobody may hold."""
+    """Return PortAudio's number of the microphone, which must be free."""
     done = service.machine.run((f"{VENV}/bin/python", "-c", NAMES), env={"LD_PRELOAD": stand_ins.PRELOAD})
     names: list[str] = json.loads(done.stdout.splitlines()[-1])
     return names.index(LABSTEREO.name)
@@ -119,7 +119,7 @@ def number(service: Service) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unplugging:
-    """Takes the microphone away from a service that publishes it, and gives it back."""
+    """Disconnects the microphone of a service that publishes it, and connects it again."""
 
     service: Service
     microphones: Microphones
@@ -127,7 +127,7 @@ class Unplugging:
     journal: Journal
 
     async def through(self, back: Return, rows: Rows) -> None:
-        """Note what came of it."""
+        """Record the results."""
         witness = self.witness
         await witness.ready(fps=FPS)
         mark, gone_at = self.journal.mark(), time.time()

@@ -1,4 +1,4 @@
-"""README's install section, word for word, on a fresh machine, by a user who may `sudo`."""
+"""Each line of the README's install section, on a fresh machine, by a user with `sudo`."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ BUILD = ("gcc", "libc6-dev", "python3-dev")
 
 
 def commands(markdown: str, heading: str) -> list[str]:
-    """Return the commands in a section's code blocks, one a line; a backslash at its end continues one."""
+    """Return the commands in a section's code blocks, one per line; a backslash at the end continues a line."""
     section = markdown.partition(f"## {heading}\n")[2].partition("\n## ")[0]
     blocks = re.findall(r"^```sh\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
     lines = "".join(blocks).replace("\\\n", "").splitlines()
@@ -44,7 +44,7 @@ def commands(markdown: str, heading: str) -> list[str]:
 
 @pytest.fixture
 def fresh(livekit_server: Server) -> Iterator[Machine]:
-    """Boot a machine with a user, a checkout in the user's home, and this host's way to apt, pip and npm."""
+    """Boot a machine with a user, a checkout in the user's home, and this host's mirrors for apt, pip and npm."""
     with Machine(built_root(FRESH), machines=cache() / "machines") as machine:
         machine.install({f"/{name}": content for name, content in way_to_mirrors().items()})
         machine.run(("useradd", "--create-home", "--shell=/bin/bash", USER))
@@ -66,14 +66,14 @@ def _check_out(machine: Machine) -> None:
 
 
 def _type(machine: Machine, command: str, answer: str) -> str:
-    """Run a command as the user types it into a shell in the checkout; return what it prints."""
+    """Run a command like a user in a shell in the checkout; return its output."""
     shell = ("runuser", "-u", USER, "--", "env", "-C", FOLDER, "sh", "-c", command)
     environment = {"HOME": HOME, "USER": USER, "EDITOR": EDITOR}
     return machine.run(shell, env=environment, stdin=answer, timeout_s=600).stdout
 
 
 def _plug_in(machine: Machine, hardware: Path) -> None:
-    """Install what stands in for camera, encoder and microphone, and let services and `sudo` see it."""
+    """Install the stand-ins for camera, encoder and microphone, for services and `sudo`."""
     machine.run(("apt-get", "install", "--yes", "--no-install-recommends", *BUILD), timeout_s=300)
     machine.run((f"{VENV}/bin/pip", "install", PICAMERA2), timeout_s=300)
     machine.install({f"/{name}": content for name, content in stand_ins.copied(hardware, into=machine.root).items()})

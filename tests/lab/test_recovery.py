@@ -1,4 +1,4 @@
-"""A camera worker that goes wrong in any way that a camera can: what viewers see and hear, and for how long."""
+"""Camera workers that fail, in every way: what viewers see and hear, and for how long."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ from tests.lab.service import Journal, Service
 from tests.lab.witness import GAP_S, Witness, witnessing
 
 FPS = 30
-CAMERA: dict[str, object] = {"encoder": "v4l2"}  # with `auto`, software would take over from it
+CAMERA: dict[str, object] = {"encoder": "v4l2"}  # with `auto`, software would replace it
 SLATE_S, BACK_S, HANG_S = 3.0, 3.0, 5.0
 GIVE_UP_S, AFTERWARDS_S = 20.0, 0.5
 
@@ -25,7 +25,7 @@ Strike = Callable[[Service, int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """What befalls the worker, by its process id, and by when the picture has to be live again, in seconds."""
+    """A fault of the worker, by its process id, and the seconds until the picture must be live again."""
 
     name: str
     strike: Strike
@@ -70,7 +70,7 @@ def test_camera_worker(service: Service, record: Record) -> None:
 
 
 async def strike(service: Service, witness: Witness, journal: Journal, fault: Fault, rows: Rows) -> None:
-    """Let a fault befall the worker that is live; the next one finds the camera well."""
+    """Apply a fault to the live worker; the next worker finds a working camera."""
     await asyncio.to_thread(service.tell_daemon, "forgive")
     pid = await asyncio.to_thread(service.worker, "camera")
     await witness.ready(fps=FPS)

@@ -1,4 +1,4 @@
-"""What the shipped unit lets its process see and do; a probe runs in a copy of it that differs in ExecStart."""
+"""The permissions of a process in the shipped unit; a probe runs in a copy of it with another ExecStart."""
 
 import errno
 import json
@@ -47,7 +47,7 @@ Probe = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def probe(bare_machine: Machine) -> Iterator[Probe]:
-    """Return what starts the probe with more lines in its unit, and returns what it saw."""
+    """Return a function that starts the probe with additional lines in its unit, and returns its output."""
     install_units(bare_machine)
     shipped = (CHECKOUT / "systemd/livekit-device.service").read_text().splitlines()
     lines = [line for line in shipped if not line.startswith(("ExecStart=", "Restart="))]
@@ -112,11 +112,11 @@ def test_a_missing_credentials_folder_does_not_stop_the_unit(bare_machine: Machi
     install_units(bare_machine)
 
 
-def test_a_credential_encrypted_for_another_name_is_told_in_words(bare_machine: Machine, probe: Probe) -> None:
+def test_a_credential_encrypted_for_another_name_is_reported(bare_machine: Machine, probe: Probe) -> None:
     encrypted = "/etc/livekit-device/other.cred"
     bare_machine.run(("systemd-creds", "encrypt", "--name=other", "-", encrypted), stdin="T")
     with pytest.raises(LabError):
         probe(f"LoadCredentialEncrypted=livekit_token:{encrypted}")
-    told = [entry["MESSAGE"] for entry in bare_machine.journal(UNIT)]
-    assert "Embedded credential name 'other' does not match filename 'livekit_token', refusing." in told
+    messages = [entry["MESSAGE"] for entry in bare_machine.journal(UNIT)]
+    assert "Embedded credential name 'other' does not match filename 'livekit_token', refusing." in messages
     assert bare_machine.show(UNIT, "ExecMainStatus") == "243"

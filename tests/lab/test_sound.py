@@ -28,16 +28,16 @@ from tests.lab.root import VENV
 from tests.lab.service import IDENTITY, MICROPHONE, Service
 from tests.support.watcher import Heard, watching
 
-# On idle cores every window was whole and no block dropped in four runs; beside a debootstrap on two cores PulseAudio,
-# the worker or the viewer came late now and then, and up to two blocks and two windows were gone.
-QUIET = 0.5  # of the cores idle
+# On idle cores every window was whole and no block dropped in four runs. With other load on two cores, PulseAudio,
+# the worker or the viewer were late sometimes, and up to two blocks and two windows were lost.
+QUIET = 0.5  # idle share of the cores
 MAX_BAD, MAX_BUSY = 1, 4  # of the 200 windows in DRIFT_S
-SPOILT = 2  # one window, on both sides, if the host is not quiet
+SPOILT = 2  # one window on each side if the host is busy
 DRIFT_S = 40
-# A sound card that is far off: 2000 ppm would be 360 ms in this time. What the queues hold too much of at the start is
-# worked off at 1 ms a second before (3000 ppm is the most that sound is stretched by).
+# A sound card with a large clock error: 2000 ppm would be 360 ms in this time. The initial excess in the queues
+# is reduced by 1 ms per second before (sound is stretched by at most 3000 ppm).
 FAR_PPM, FAR_S, SETTLED_S, COMPARED_S = 2000, 180, 100, 20
-MAX_SHIFT_MS, MAX_DROPS = 40, 4  # each of which is a late wake-up, not drift: that would drop 18
+MAX_SHIFT_MS, MAX_DROPS = 40, 4  # each is a late wake-up, not drift, which would drop 18
 HOLD = """
 import pyaudio, sys
 library = pyaudio.PyAudio()
@@ -64,7 +64,7 @@ def test_tone(service: Service, record: Record, source: Source, channels: int, t
             microphone = MICROPHONE | {"device": source.name.upper(), "channels": channels}
             with service.running(microphone=microphone) as journal:
                 await hears(watcher, tones[0])
-                await more(watcher, 2)  # the first seconds hold the sound server's burst
+                await more(watcher, 2)  # the first seconds contain the sound server's burst
                 with measuring_load() as load:
                     heard = await more(watcher, 5)
                 found = tuple(loudest_hz(heard, side) for side in (0, 1))
@@ -172,7 +172,7 @@ def test_two_processes_want_one_microphone(service: Service, record: Record) -> 
 def test_unplugged_and_back(service: Service, record: Record, microphones: Microphones) -> None:
     async def watch() -> None:
         async with watching(service.server, service.room) as watcher:
-            # Not labmic: its name is part of labmic44's, which would be taken in its place.
+            # Not labmic: its name is part of labmic44's, which would be used in its place.
             with service.running(microphone=MICROPHONE | {"device": "labstereo"}) as journal:
                 await hears(watcher, 660)
                 microphones.unplug(LABSTEREO)
@@ -202,7 +202,7 @@ def test_unplugged_and_back(service: Service, record: Record, microphones: Micro
 
 
 @pytest.mark.parametrize("level", ("debug", "info"))
-def test_chatter_of_libraries_only_at_debug(service: Service, record: Record, level: str) -> None:
+def test_output_of_libraries_only_at_debug(service: Service, record: Record, level: str) -> None:
     def foreign(line: dict[str, Any]) -> bool:
         return "event" not in line and line["identifier"] != "systemd"
 
@@ -220,7 +220,7 @@ def test_chatter_of_libraries_only_at_debug(service: Service, record: Record, le
 
 @pytest.fixture
 def drifting(microphones: Microphones, request: pytest.FixtureRequest) -> Iterator[int]:
-    """Plug the microphone in with a clock that is off by so many parts in a million."""
+    """Connect the microphone with a clock error in parts per million."""
     ppm: int = request.param
     microphones.unplug(LABMIC)
     microphones.plug(LABMIC, ppm=ppm)
@@ -255,8 +255,8 @@ def test_drift(service: Service, record: Record, drifting: int) -> None:
 
 @pytest.mark.timeout(SETTLED_S + FAR_S + 120)
 @pytest.mark.parametrize("drifting", (FAR_PPM,), indirect=True)
-def test_sound_stays_in_step_with_a_clock_that_is_far_off(service: Service, record: Record, drifting: int) -> None:
-    """The picture is on our clock, so sound that drifts against that drifts against the picture."""
+def test_sound_stays_in_sync_with_a_clock_that_is_far_off(service: Service, record: Record, drifting: int) -> None:
+    """The picture uses our clock, so sound that drifts against our clock drifts against the picture."""
 
     async def watch() -> None:
         async with watching(service.server, service.room) as watcher:
@@ -272,7 +272,7 @@ def test_sound_stays_in_step_with_a_clock_that_is_far_off(service: Service, reco
                 drops = [line["blocks"] for line in journal.of("microphone.dropped", since=mark)]
                 later_ms = 1000 * lateness(heard, 440 * (1 + drifting / 1e6))
                 count = round(COMPARED_S / LATENESS_S)
-                dropped = drops[-1] - drops[0] + 1 if drops else 0  # each line tells of all so far
+                dropped = drops[-1] - drops[0] + 1 if drops else 0  # each line has the total so far
                 means_ms = [later_ms[at : at + count].mean() for at in range(0, len(later_ms) - count + 1, count)]
                 shift_ms = means_ms[-1] - means_ms[0]
                 record(

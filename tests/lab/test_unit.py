@@ -1,4 +1,4 @@
-"""The shipped unit under a real systemd: starts without anything, says how it is, ends and comes back."""
+"""The shipped unit with a real systemd: it starts without anything, reports its state, stops and restarts."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ from tests.lab.service import CONFIG, CREDENTIALS, UNIT, Service
 
 SMALL: dict[str, object] = {"width": 640, "height": 480}
 READY_S = 10  # measured 0.8
-STOP_S = 2  # the issue's own limit
+STOP_S = 2  # the project's limit
 LIVE = "room live; camera live; microphone live"
 DEAD = "ws://127.0.0.1:9"
 NOTHING: dict[str, Any] = {"camera": {"device": "none"}, "microphone": {"device": "none"}}
@@ -27,7 +27,7 @@ def live(service: Service) -> bool:
 
 
 def until_status(service: Service, holds: Callable[[str], bool], *, timeout_s: float) -> str:
-    """Return the first STATUS that `holds`; the error tells the last one that did not."""
+    """Return the first STATUS that `holds` accepts; the error has the last one that did not match."""
     status = ""
 
     def it_holds() -> bool:
@@ -122,8 +122,8 @@ def test_watchdog(service: Service, record: Record) -> None:
 
 
 @pytest.mark.parametrize("signal", ("TERM", "KILL"))
-def test_comes_back(service: Service, record: Record, signal: str) -> None:
-    """TERM to itself is how the SDK's native library ends its process when it panics; the daemon then ends with 0."""
+def test_restarts(service: Service, record: Record, signal: str) -> None:
+    """SIGTERM from another process ends the daemon with 0; systemd restarts it because of Restart=always."""
     with service.running(camera=SMALL) as journal:
         until_live(service)
         old, mark, began = service.main_pid(), journal.mark(), time.monotonic()
@@ -149,7 +149,7 @@ def test_comes_back(service: Service, record: Record, signal: str) -> None:
             '[room]\nurl = "ws://127.0.0.1:9"\nname = "x"\n[camera]\nfps = 0\n',
             "camera.fps: is too small",
         ),
-        ("no credential", '[room]\nurl = "ws://127.0.0.1:9"\nname = "x"\n', "no way to a token is named"),
+        ("no credential", '[room]\nurl = "ws://127.0.0.1:9"\nname = "x"\n', "no token source is set"),
     ),
     ids=("value", "credential"),
 )
@@ -188,7 +188,7 @@ def test_a_secret_without_its_key_is_told(service: Service, record: Record) -> N
     with service.following() as journal:
         service.machine.systemctl("start", UNIT, check=False)
         line = journal.until(lambda line: "api_key is set without its secret" in line["text"])
-        record("credential api_secret missing", line["text"], must="told in words, at 3", ok=line["priority"] == 3)
+        record("credential api_secret missing", line["text"], must="reported, at priority 3", ok=line["priority"] == 3)
 
 
 def test_encrypted_credentials(service: Service, record: Record) -> None:

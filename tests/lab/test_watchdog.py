@@ -1,4 +1,4 @@
-"""The daemon itself hangs or dies: systemd starts it again, nothing of the old one is left, and the picture returns."""
+"""A daemon that hangs or dies: systemd restarts it, nothing of the old one is left, and the picture returns."""
 
 import asyncio
 import re
@@ -18,10 +18,10 @@ from tests.lab.witness import Witness, witnessing
 CAMERA: dict[str, object] = {"width": 640, "height": 480}
 FPS = 30
 SHIPPED_S = 30  # WatchdogSec= of the unit
-START_S = 3.0  # to kill, RestartSec=1, to start, to join, to the first picture
+START_S = 3.0  # for kill, RestartSec=1, start, join, first picture
 ORPHAN_S, BACK_S = 1.0, 5.0
 GIVE_UP_S = 30.0
-# Prints for how many milliseconds the last of the others outlived the first process.
+# Prints for how many milliseconds the last of the other processes outlived the first one.
 OUTLIVED = """
 gone() { while [ -e /proc/$1 ]; do sleep 0.01; done; }
 gone $1; shift; since=$(date +%s%N)
@@ -30,7 +30,7 @@ for pid; do gone $pid; done; echo $(( ($(date +%s%N) - since) / 1000000 ))
 
 
 async def ghosts(service: Service) -> list[str]:
-    """Return what the server has of the device beyond one participant with two tracks."""
+    """Return the server's state of the device, except for one participant with two tracks."""
     server = service.server
     async with api.LiveKitAPI(server.url, server.api_key, server.api_secret) as operator:
         listed = await operator.room.list_participants(api.ListParticipantsRequest(room=service.room))
@@ -47,7 +47,7 @@ async def outlived(service: Service, main: int, workers: list[int]) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hang:
-    """A word for the daemon, the unit's WatchdogSec, and by when a promise is broken. Seconds."""
+    """A word for the daemon, the unit's WatchdogSec, and when a deadline is missed, in seconds."""
 
     name: str
     word: str
@@ -58,7 +58,7 @@ class Hang:
 HANGS = (
     Hang(name="the event loop blocks for ever", word="blocked", watchdog_s=SHIPPED_S),
     Hang(name="a call into the SDK never returns", word="deadlocked"),
-    # It begins within a second, and is due after 15.
+    # It begins within a second, and its deadline is 15 s.
     Hang(name="one of the room's looks, which are due after 15 s, has no end", word="unanswered", due_s=16),
 )
 
@@ -81,7 +81,7 @@ def test_hangs(service: Service, record: Record, hang: Hang) -> None:
                 live_s, left, parts = witness.live_s(at), await ghosts(service), journal.of("daemon.hangs", since=mark)
                 record(
                     f"{hang.name} (WatchdogSec={hang.watchdog_s}): killed after; picture again after; last worker "
-                    "gone after the daemon; ghosts; told",
+                    "gone after the daemon; ghosts; logged",
                     f"{killed[0] if killed else NEVER:.1f} s; {as_text(live_s)} s; {await leaving:.2f} s; "
                     f"{left or 'none'}; {[line['parts'] for line in parts]}",
                     must=f"picture <= {limit_s:g} s; {ORPHAN_S:g} s; none; the part, where one hangs",
@@ -98,12 +98,12 @@ def test_hangs(service: Service, record: Record, hang: Hang) -> None:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """A way to end, the word for it (none: by a signal from outside), and what systemd and the daemon say of it."""
+    """A way to end, the word for it (none: a signal from outside), and the texts of systemd and the daemon."""
 
     name: str
     word: str
     exit: str
-    told: str = ""  # an event
+    event: str = ""
     after_s: float = 0.0
 
 
@@ -122,7 +122,7 @@ ENDS = (
 
 
 async def endure(service: Service, witness: Witness, journal: Journal, end: End, rows: Rows) -> None:
-    """Let the daemon end, and note what comes of it."""
+    """Make the daemon end, and record the results."""
     await witness.ready(fps=FPS)
     workers = [await asyncio.to_thread(service.worker, name) for name in ("camera", "microphone")]
     old, mark = await asyncio.to_thread(service.main_pid), journal.mark()
@@ -138,22 +138,22 @@ async def endure(service: Service, witness: Witness, journal: Journal, end: End,
     await witness.ready(fps=FPS)
     live_s, left = witness.live_s(at), await ghosts(service)
     since = journal.lines[mark:]
-    told = [line["text"] for line in since if "Main process exited" in line["text"]]
-    words = told[0].partition("code=")[2] if told else ""
+    exits = [line["text"] for line in since if "Main process exited" in line["text"]]
+    words = exits[0].partition("code=")[2] if exits else ""
     evicted = journal.of("room.left", since=journal.lines.index(started))
-    panics = journal.of(end.told, since=mark)
+    panics = journal.of(end.event, since=mark)
     limit_s = end.after_s + BACK_S
     rows.note(
-        f"daemon: {end.name}: systemd says; last worker gone after; picture again after; ghosts, evictions; told",
+        f"daemon: {end.name}: systemd says; last worker gone after; picture again after; ghosts, evictions; logged",
         f"{words or 'nothing'}; {outlived_s:.2f} s; {as_text(live_s)} s; {left or 'none'}, {len(evicted)}; "
-        f"{len(panics)} {end.told}",
+        f"{len(panics)} {end.event}",
         must=f"{end.exit or 'nothing'}; <= {ORPHAN_S:g} s; <= {limit_s:g} s; none, 0; the event",
         ok=(re.match(end.exit, words) if end.exit else not words)
         and outlived_s <= ORPHAN_S
         and live_s <= limit_s
         and not left
         and not evicted
-        and bool(panics) == bool(end.told),
+        and bool(panics) == bool(end.event),
     )
 
 

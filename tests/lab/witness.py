@@ -1,4 +1,4 @@
-"""A viewer that sees and hears all there is: what of a recovery reaches the room, and when."""
+"""A viewer that sees and hears everything: what a recovery causes in the room, and when."""
 
 import asyncio
 import time
@@ -18,27 +18,27 @@ from tests.lab.service import IDENTITY
 from tests.support.livekit_server import Server
 from tests.support.watcher import Heard, joined
 
-SLATE = (640, 360)  # of a camera of 16:9
+SLATE = (640, 360)  # for a camera with 16:9
 GAP_S = 0.2
 _LOUD = 1000  # of 32768; the lab's tones peak at 12000, and concealment fades away
-_AWAY_S = 0.15  # sound that is not heard for so long is away; a block has 20 ms
-_ECHO_S = 0.3  # what was under way when the microphone went
+_AWAY_S = 0.15  # a gap of this length in the sound counts as silence; a block has 20 ms
+_ECHO_S = 0.3  # media that was on its way when the microphone was disconnected
 _LOOK_S = 0.02
 _FULL = 0.8
 
 
 class Witness(Meter):
-    """All moments are of the wall clock, in seconds, when something came out of the decoder."""
+    """All times are times of decoding, on the wall clock, in seconds."""
 
     def __init__(self, room: rtc.Room) -> None:
         super().__init__(room)
-        self.loud: list[float] = []  # 10 ms each that are no silence
+        self.loud: list[float] = []  # of 10 ms each, without silence
         self.sound: deque[Heard] = deque(maxlen=100)
-        self.told: list[tuple[float, dict[str, str]]] = []  # each change of attributes
+        self.attributes_seen: list[tuple[float, dict[str, str]]] = []  # each change of attributes
         room.on("participant_attributes_changed", self._on_attributes)
 
     async def until_true(self, holds: Callable[[], object], *, within_s: float) -> bool:
-        """Wait until something holds; say whether it came to that."""
+        """Wait for a condition; return whether it was met."""
         give_up_at = time.monotonic() + within_s
         while not holds():
             if time.monotonic() > give_up_at:
@@ -47,7 +47,7 @@ class Witness(Meter):
         return True
 
     async def ready(self, *, fps: int, within_s: float = 30.0) -> None:
-        """Wait until both media have been there for a second. Raises AssertionError."""
+        """Wait until both media have arrived for a second. Raises AssertionError."""
         assert await self.until_true(lambda: self._steady(fps), within_s=within_s), f"not live: {self.attributes()}"
 
     def attributes(self) -> dict[str, str]:
@@ -55,7 +55,7 @@ class Witness(Meter):
         return dict(who.attributes) if who else {}
 
     def live_s(self, at: float) -> float:
-        """Return the seconds from a moment to the first picture of a worker that has begun since."""
+        """Return the seconds from a time to the first picture of a worker that was started after it."""
         begin = max(0, self._since(at) - 1)
         while begin and self.shown[begin].size == SLATE:
             begin -= 1
@@ -70,12 +70,12 @@ class Witness(Meter):
         return next((each.came_s - at for each in self.shown[self._since(at) :] if each.size == SLATE), NEVER)
 
     def sound_s(self, at: float) -> float:
-        """Return the seconds from a moment to the first sound after it had been away."""
+        """Return the seconds from a time to the first sound after a gap."""
         begin = max(0, bisect_right(self.loud, at) - 1)
         return next((b - at for a, b in pairwise(self.loud[begin:]) if b - a > _AWAY_S and b > at), NEVER)
 
     def noises(self, at: float, until: float) -> int:
-        """Count what was heard between the last echo and the return of the sound."""
+        """Count the blocks between the last sound before the gap and its return."""
         return bisect_left(self.loud, until) - bisect_right(self.loud, at + _ECHO_S)
 
     def sound_gap_s(self, at: float, until: float) -> float:
@@ -85,8 +85,8 @@ class Witness(Meter):
         return longest_gap([each.came_s for each in self.shown[max(0, self._since(at) - 1) :]], at, until)
 
     def story(self, name: str, at: float) -> list[str]:
-        """Return what an attribute said since a moment, each text once."""
-        texts = [told[name] for when, told in self.told if when > at and name in told]
+        """Return the values of an attribute since a time, each value once."""
+        texts = [seen[name] for when, seen in self.attributes_seen if when > at and name in seen]
         return list(dict.fromkeys(texts))
 
     def _since(self, at: float) -> int:
@@ -103,7 +103,7 @@ class Witness(Meter):
 
     def _on_attributes(self, changed: dict[str, str], who: rtc.Participant) -> None:
         if who.identity == IDENTITY:
-            self.told.append((time.time(), dict(changed)))
+            self.attributes_seen.append((time.time(), dict(changed)))
 
     def _on_track(self, track: rtc.Track, *more: object) -> None:
         super()._on_track(track, *more)

@@ -1,9 +1,8 @@
-"""`livekit-device check`, against a server that is there, and one that is not; and the viewer's commands."""
+"""`livekit-device check`, with and without a server; and the viewer commands."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import subprocess
 import sys
 import time
@@ -48,14 +47,14 @@ def test_all_is_well(server: Server, room: str, config: Path) -> None:
     done = _device("check", "--config", str(config), variables=daemons.environment(server, room))
     assert done.returncode == 0, done.stdout + done.stderr
     rows = _rows(done)
-    assert ("outside the service's sandbox" in done.stdout) == (os.geteuid() == 0)
+    assert "outside the service's sandbox" in done.stdout
     assert set(rows.values()) == {"✓"}
     assert {"file", "values", "credentials", "name", "server", "clock", "grants", "token", "room"} <= set(rows)
     assert {"picture", "sound"} <= set(rows)
     assert server.api_secret not in done.stdout + done.stderr
 
 
-def test_looks_at_the_running_device_instead_of_publishing(server: Server, room: str, config: Path) -> None:
+def test_check_decodes_the_running_device_instead_of_publishing(server: Server, room: str, config: Path) -> None:
     variables = daemons.environment(server, room)
     with daemons.running(config, variables) as daemon:
         daemon.event("device.state", new="live")
@@ -74,7 +73,7 @@ def test_fixed_token_never_evicts_the_running_device(server: Server, room: str, 
         rows = _rows(done)
         assert rows["token"] == "✓"
         assert rows["room"] == "-"
-        assert "put out a running device" in done.stdout
+        assert "disconnect a running device" in done.stdout
         assert (tmp_path / "token").read_text() not in done.stdout + done.stderr
         assert not [line for line in daemon.lines if line["event"] == "room.left"]
 
@@ -110,7 +109,7 @@ def test_a_full_room_a_hidden_token_and_one_that_ends_soon_are_named(
     asyncio.run(one_place())
     done = _device("check", "--config", str(config), variables=daemons.environment(server, f"{room}-small"))
     assert done.returncode == 1
-    assert "the room is full (1 of 1 participants), the one that this check watches with among them" in done.stdout
+    assert "the room is full (1 of 1 participants), including the participant of this check" in done.stdout
     video = {"roomJoin": True, "room": room, "canUpdateOwnMetadata": True}
     variables = _with_fixed_token(server, room, tmp_path)
     for grants, left_s, code, said in (
@@ -140,7 +139,7 @@ def test_a_worker_that_fails_is_a_row_and_not_a_task_group(server: Server, room:
     assert all(line[0] in "✓✗-!" for line in done.stdout.splitlines()), done.stdout
 
 
-def test_each_stumble_has_its_cross(server: Server, room: str, config: Path) -> None:
+def test_each_failure_has_its_row(server: Server, room: str, config: Path) -> None:
     for name, extra in {
         "server": {"DEVICE_ROOM__URL": "ws://127.0.0.1:9"},
         "name": {"DEVICE_ROOM__URL": "ws://does-not-exist.invalid"},
@@ -184,9 +183,7 @@ def test_viewer_needs_a_key(server: Server, room: str, config: Path, tmp_path: P
     assert "api_key" in done.stderr
 
 
-def test_check_says_why_a_source_is_away_in_words_for_operators(
-    server: Server, room: str, config: Path, tmp_path: Path
-) -> None:
+def test_check_reports_the_reason_of_an_absent_source(server: Server, room: str, config: Path, tmp_path: Path) -> None:
     film = tmp_path / "film.mp4"
     film.write_bytes(b"this is no film")
     variables = daemons.environment(server, room, DEVICE_CAMERA__SOURCE="file", DEVICE_CAMERA__PATH=str(film))
@@ -194,5 +191,5 @@ def test_check_says_why_a_source_is_away_in_words_for_operators(
     [row] = [line for line in done.stdout.splitlines() if line.split()[1] == "picture"]
     assert row.startswith("✗")
     assert f"stalled: {film}: " in row
-    # The SDK's decoder writes by itself of a picture that lacks a packet, as on a busy machine.
+    # The SDK's decoder writes a line about a picture that lacks a packet, as happens on a busy machine.
     assert [line for line in done.stderr.splitlines() if not line.startswith("[h264 @ ")] == []

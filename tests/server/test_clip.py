@@ -1,4 +1,4 @@
-"""A real film as camera and microphone: recognised by a subscriber, and in step."""
+"""A film as camera and microphone: recognised by a subscriber, with sound in sync."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _pictures(path: str) -> npt.NDArray[np.float64]:
 
 
 def _distance(film: npt.NDArray[np.float64], luma: npt.NDArray[np.uint8]) -> float:
-    """Return how far a picture is from the most similar one of a film, as a mean of luma."""
+    """Return the mean luma difference between a picture and the most similar one of a film."""
     return float(np.abs(film - _thumbnail(luma)).mean(axis=(1, 2)).min())
 
 
@@ -61,7 +61,7 @@ def test_clip_is_recognised(server: Server, room: str, config: Path) -> None:
         )
         async with watching(server, room) as watcher:
             with daemons.running(config, variables):
-                # More than twice its 132 pictures: the loop has gone round.
+                # More than twice its 132 pictures, so the loop has restarted.
                 await watcher.until(
                     lambda: len(watcher.pictures) > 300 and watcher.sound, within_s=60, what="the clip twice"
                 )
@@ -69,13 +69,13 @@ def test_clip_is_recognised(server: Server, room: str, config: Path) -> None:
                 assert (seen[-1].width, seen[-1].height) == (1280, 720)
                 for each in seen[:-1]:
                     assert each.luma is not None
-                    # Measured: 1.2 of 219 to the clip itself, 20 and more to the other.
+                    # Measured: 1.2 of 219 to the clip itself, 20 or more to the other one.
                     assert _distance(original, each.luma) < 6
                     assert _distance(other, each.luma) > 10
                 loudest = max(int(np.abs(block.samples).max()) for block in watcher.sound)
                 assert loudest > 1000
                 rate = 250 / (watcher.pictures[-1].at - watcher.pictures[-251].at)
-                assert 20 < rate < 30  # the clip has 25 a second
+                assert 20 < rate < 30  # the clip has 25 frames per second
 
     asyncio.run(scenario())
 
@@ -97,7 +97,7 @@ def test_small_clip_is_not_scaled_up(server: Server, room: str, config: Path) ->
     asyncio.run(scenario())
 
 
-def test_clip_that_is_not_there_is_named_and_tried_again(server: Server, room: str, config: Path) -> None:
+def test_a_missing_clip_is_named_and_tried_again(server: Server, room: str, config: Path) -> None:
     variables = daemons.environment(
         server, room, DEVICE_CAMERA__SOURCE="file", DEVICE_CAMERA__PATH=str(config.parent / "film.mp4")
     )

@@ -1,4 +1,4 @@
-"""Each way to a token, from the configuration to the picture; and tokens that are not enough."""
+"""Each token source, from the configuration to the picture; and insufficient tokens."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_ready_token(server: Server, room: str, config: Path, tmp_path: Path) ->
         _assert_no_secret(daemon, (tmp_path / "token").read_text().strip())
 
 
-def test_a_token_file_that_comes_late_is_waited_for_and_its_end_announced(
+def test_a_token_file_that_is_written_later_is_used_and_its_expiry_logged(
     server: Server, room: str, config: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "token"
@@ -110,7 +110,7 @@ def test_endpoint(server: Server, room: str, config: Path, tmp_path: Path) -> No
     asyncio.run(scenario())
 
 
-def test_endpoint_that_refuses_is_asked_again_and_named(server: Server, room: str, config: Path) -> None:
+def test_an_endpoint_that_refuses_is_called_again_and_named(server: Server, room: str, config: Path) -> None:
     async def scenario() -> None:
         async with token_endpoint(server) as endpoint:
             variables = daemons.environment(server, room, **_NO_KEY, DEVICE_CREDENTIALS__ENDPOINT=endpoint.url)

@@ -1,4 +1,4 @@
-"""How the daemon ends, and what it survives."""
+"""How the daemon ends, and what it recovers from."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_sigterm_leaves_the_room_and_no_process(server: Server, room: str, confi
                 code, took_s = await asyncio.to_thread(daemon.stop)
                 assert code == 0
                 assert took_s < 4  # measured: 0.4 s
-                # A device that did not say goodbye would stay for 15 s.
+                # A device that does not leave the room would stay in it for 15 s.
                 await watcher.until(
                     lambda: any(event == "gone:device" for event, _ in watcher.events), within_s=4, what="goodbye"
                 )
@@ -85,14 +85,14 @@ def test_sigterm_while_a_join_is_under_way(config: Path, server: Server, room: s
                     await asked.wait()
                 code, took_s = await asyncio.to_thread(daemon.stop)
                 assert code == 0
-                assert took_s < 10  # measured: 0.9 s, of which 0.5 s for the join under way
+                assert took_s < 10  # measured: 0.9 s, including 0.5 s for the current join
         finally:
             await runner.cleanup()
 
     asyncio.run(scenario())
 
 
-def test_sigkill_of_the_daemon_takes_the_workers_along(server: Server, room: str, config: Path) -> None:
+def test_sigkill_of_the_daemon_ends_the_workers(server: Server, room: str, config: Path) -> None:
     with daemons.running(config, daemons.environment(server, room)) as daemon:
         daemon.event("worker.state", worker="camera", new="live")
         daemon.event("worker.state", worker="microphone", new="live")
@@ -105,7 +105,9 @@ def test_sigkill_of_the_daemon_takes_the_workers_along(server: Server, room: str
         assert not [pid for pid in children if alive(pid)]
 
 
-def test_killed_and_stopped_workers_come_back_while_the_room_stays(server: Server, room: str, config: Path) -> None:
+def test_killed_and_stopped_workers_are_restarted_while_the_session_continues(
+    server: Server, room: str, config: Path
+) -> None:
     async def scenario() -> None:
         async with watching(server, room) as watcher:
             with daemons.running(config, daemons.environment(server, room)) as daemon:
@@ -145,8 +147,10 @@ def test_server_restarted_under_the_daemon(room: str, config: Path) -> None:
         asyncio.run(scenario(own))
 
 
-def test_removed_by_an_operator_stays_away_for_minutes_and_says_so(server: Server, room: str, config: Path) -> None:
-    """For how long, and that it comes back: tests/unit/test_joining.py, in virtual time."""
+def test_after_removal_by_an_operator_the_device_waits_for_minutes_and_reports_it(
+    server: Server, room: str, config: Path
+) -> None:
+    """The duration and the rejoin are tested in virtual time."""
 
     async def scenario() -> None:
         async with watching(server, room) as watcher:

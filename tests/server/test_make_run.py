@@ -1,4 +1,4 @@
-"""`make run` as a newcomer does it: one URL, and nothing left after Ctrl-C."""
+"""`make run` for a new user: one URL, and no process left after Ctrl-C."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _ROOT = Path(__file__).parents[2]
 _PREFERRED = (7880, 8080)
 
 
-def test_one_url_and_nothing_left(tmp_path: Path) -> None:
+def test_make_run_prints_one_url_and_leaves_nothing_behind(tmp_path: Path) -> None:
     with ExitStack() as stack:
-        # The ports that it would like are in use; it must take others.
+        # The preferred ports are in use; it must choose others.
         for port in _PREFERRED:
             blocker = stack.enter_context(socket.socket())
             blocker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -29,7 +29,7 @@ def test_one_url_and_nothing_left(tmp_path: Path) -> None:
                 blocker.bind(("127.0.0.1", port))
                 blocker.listen()
             except OSError:
-                continue  # somebody else has it: as good
+                continue  # another program uses the port already, which is as good
         output = tmp_path / "output"
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.support.run", "config/demo.toml"],
@@ -58,7 +58,7 @@ def test_one_url_and_nothing_left(tmp_path: Path) -> None:
         assert b"Traceback" not in output.read_bytes()
 
 
-def test_wrong_configuration_ends_it_with_the_daemons_words(tmp_path: Path) -> None:
+def test_an_invalid_configuration_ends_make_run_with_the_daemons_error(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("[camera]\nfps = 0\n")
     done = subprocess.run(
         [sys.executable, "-m", "tests.support.run", tmp_path / "bad.toml"],

@@ -1,4 +1,4 @@
-"""From the daemon and `check` to a real server by the ways that networks have: a path, a proxy, TLS, a redirect."""
+"""The daemon and `check` with a real server behind a path, a proxy, TLS or a redirect."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.support.livekit_server import Server
 
-# No picture is looked at here: the least to publish, and no camera to wait for.
+# No picture is checked here, so publish the minimum, without a camera.
 _SOUND = {"DEVICE_CAMERA__SOURCE": "off"}
 _LIVE_S = 30.0
 
@@ -32,7 +32,7 @@ async def _until_live(config: Path, variables: dict[str, str]) -> list[str]:
 
 
 async def _until_waiting(config: Path, variables: dict[str, str]) -> str:
-    """Run the daemon until it says why it is not in the room; return that."""
+    """Run the daemon until it logs why it is not in the room; return that."""
     with daemons.running(config, variables) as daemon:
         return str((await asyncio.to_thread(daemon.event, "room.waiting", within_s=_LIVE_S))["why"])
 
@@ -50,7 +50,7 @@ def _checked(config: Path, variables: dict[str, str]) -> subprocess.CompletedPro
 
 
 async def _check(config: Path, variables: dict[str, str]) -> dict[str, str]:
-    """Return the rows of `check` by their names."""
+    """Return the rows of `check` by name."""
     done = await asyncio.to_thread(_checked, config, variables)
     assert "Traceback" not in done.stdout + done.stderr
     assert "TaskGroup" not in done.stdout + done.stderr
@@ -58,9 +58,7 @@ async def _check(config: Path, variables: dict[str, str]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("root", (AWAY, NOT_FOUND, PAGE))
-def test_a_server_below_a_path_is_found_whatever_is_at_the_root(
-    server: Server, room: str, config: Path, root: str
-) -> None:
+def test_a_server_below_a_path_is_found(server: Server, room: str, config: Path, root: str) -> None:
     async def scenario() -> None:
         async with reverse_proxy({"": root, "/lk": server.ports[0]}) as proxy:
             url = f"ws://127.0.0.1:{proxy.port}/lk/"
@@ -75,7 +73,7 @@ def test_a_server_whose_proxy_has_a_site_at_the_root_is_found(server: Server, ro
     port = server.ports[0]
 
     async def scenario() -> None:
-        # A proxy that forwards by a path's beginning keeps it where it is the server's own.
+        # A proxy that forwards by path prefix keeps the prefix if it belongs to the server.
         async with reverse_proxy({"": port}) as whole, reverse_proxy({"": AWAY, "/keep": whole.port}) as proxy:
             url = f"ws://127.0.0.1:{proxy.port}/keep"
             await _until_live(config, daemons.environment(server, room, **_SOUND, DEVICE_ROOM__URL=url))
@@ -100,7 +98,7 @@ def test_check_uses_the_path_in_each_step_and_sends_the_token_in_no_query(
     asyncio.run(scenario())
 
 
-def test_a_dead_server_behind_a_live_proxy_is_said(server: Server, room: str, config: Path) -> None:
+def test_a_stopped_server_behind_a_proxy_is_reported(server: Server, room: str, config: Path) -> None:
     async def scenario() -> None:
         async with reverse_proxy({"": OK, "/lk": 9}) as proxy:
             base = f"http://127.0.0.1:{proxy.port}/lk/"
@@ -115,7 +113,7 @@ def test_a_dead_server_behind_a_live_proxy_is_said(server: Server, room: str, co
 
 
 @pytest.mark.parametrize("status", ("302 Found", "308 Permanent Redirect"))
-def test_a_redirect_is_reported_and_the_token_goes_nowhere(
+def test_a_redirect_is_reported_and_the_token_is_not_sent(
     server: Server, room: str, config: Path, tmp_path: Path, status: str
 ) -> None:
     async def scenario() -> None:
@@ -175,7 +173,7 @@ def test_check_passes_where_no_proxy_covers_the_server(server: Server, room: str
 
 
 @pytest.mark.parametrize("scheme", ("http://", "", "https://"))
-def test_a_name_that_the_proxy_alone_knows_is_joined_through_it(
+def test_a_name_that_only_the_proxy_resolves_is_joined_through_it(
     server: Server, room: str, config: Path, scheme: str
 ) -> None:
     async def scenario() -> None:
@@ -219,7 +217,7 @@ def test_check_names_the_proxy_and_never_its_password(server: Server, room: str,
     asyncio.run(scenario())
 
 
-def test_a_server_by_tls_is_joined_once_its_issuer_is_known(
+def test_a_server_with_tls_is_joined_when_its_issuer_is_trusted(
     server: Server, room: str, config: Path, tmp_path: Path
 ) -> None:
     authority = Authority.made_in(tmp_path / "ca")
@@ -258,7 +256,7 @@ def test_a_server_by_tls_is_joined_once_its_issuer_is_known(
         ("307 X\r\nLocation: https://zq@b.example/zq", "redirects to wss://b.example; set room.url to that"),
     ),
 )
-def test_what_the_server_says_of_the_token_is_in_words_and_never_its_body(
+def test_a_refused_token_is_reported_without_the_responses_body(
     server: Server, room: str, config: Path, answer: str, said: str
 ) -> None:
     async def scenario() -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.support.livekit_server import Server
 
 
-def test_the_second_of_one_identity_waits_for_the_first_and_says_so(server: Server, room: str, config: Path) -> None:
+def test_a_second_daemon_with_the_same_identity_waits_for_the_first(server: Server, room: str, config: Path) -> None:
     async def scenario() -> None:
         variables = daemons.environment(server, room, DEVICE_MICROPHONE__SOURCE="off", DEVICE_RECONNECT__MAX_S="1")
         async with watching(server, room) as watcher:

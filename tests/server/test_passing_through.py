@@ -1,4 +1,4 @@
-"""A file of H.264 that is passed through: decoded by a subscriber, over its loop, with its times."""
+"""An H.264 file that is passed through: a subscriber decodes it across loops and checks its times."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _FRAMES = 2 * FPS
 
 
-def test_pictures_go_on_over_the_loop(server: Server, room: str, config: Path) -> None:
+def test_pictures_continue_across_loops(server: Server, room: str, config: Path) -> None:
     path = film(config.parent / "film.mp4", size=(640, 360), gop=FPS // 2, times=range(_FRAMES))
 
     async def scenario() -> None:
@@ -37,7 +37,7 @@ def test_pictures_go_on_over_the_loop(server: Server, room: str, config: Path) -
                 seen: list[Seen] = []
 
                 def gapless() -> bool:
-                    """Say whether the last pictures are more than one whole loop, each the next of the one before."""
+                    """Return whether the last pictures have consecutive numbers for more than one loop."""
                     seen[:] = [each for each in watcher.pictures if each.reading][-_FRAMES - 20 :]
                     return len(seen) == _FRAMES + 20 and all(
                         (number(after) - number(before)) % _FRAMES == 1 for before, after in pairwise(seen)
@@ -45,7 +45,7 @@ def test_pictures_go_on_over_the_loop(server: Server, room: str, config: Path) -
 
                 await watcher.until(gapless, within_s=60, what="a loop without a gap")
                 for before, after in pairwise(seen):
-                    # What viewers are told of the capture is when the file says it is due.
+                    # The capture time in the metadata is the time at which the file's picture is due.
                     assert after.user_timestamp_us - before.user_timestamp_us == pytest.approx(1e6 / FPS, abs=3000)
                 assert (seen[-1].width, seen[-1].height) == (640, 360)
                 daemon.event("camera.requests_ignored")
@@ -55,7 +55,7 @@ def test_pictures_go_on_over_the_loop(server: Server, room: str, config: Path) -
     asyncio.run(scenario())
 
 
-def test_what_cannot_be_passed_through_is_told(server: Server, room: str, config: Path) -> None:
+def test_a_file_that_cannot_be_passed_through_is_an_error(server: Server, room: str, config: Path) -> None:
     path = film(config.parent / "film.mp4", bframes=2)
     variables = daemons.environment(
         server, room, DEVICE_CAMERA__SOURCE="file", DEVICE_CAMERA__PATH=path, DEVICE_CAMERA__ENCODER="copy"

@@ -1,4 +1,4 @@
-"""What a subscriber sees and hears of the synthetic sources."""
+"""What a subscriber receives from the synthetic sources."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def _numbers(watcher: Watcher) -> list[int]:
 
 
 def _gapless_run(numbers: list[int]) -> int:
-    """Return how many consecutive numbers the list ends with."""
+    """Return how many consecutive numbers are at the end of the list."""
     run = 1
     while run < len(numbers) and numbers[-run] - numbers[-run - 1] == 1:
         run += 1
     return run
 
 
-def test_picture_arrives_right_and_without_gaps(server: Server, room: str, config: Path) -> None:
+def test_pictures_are_correct_and_without_gaps(server: Server, room: str, config: Path) -> None:
     async def scenario() -> None:
         async with watching(server, room) as watcher:
             with daemons.running(config, daemons.environment(server, room)):
@@ -49,14 +49,14 @@ def test_picture_arrives_right_and_without_gaps(server: Server, room: str, confi
                 assert len(readable) >= 89
                 for each in readable:
                     assert each.reading
-                    # Metadata and picture tell one and the same capture time; the clock may be slewed a little.
+                    # Metadata and picture have the same capture time; the clock may be slewed a little.
                     assert abs(each.user_timestamp_us - each.reading.captured_at_us) < 20_000
 
     asyncio.run(scenario())
 
 
 def _assert_bars(seen: Seen) -> None:
-    """White is the brightest bar and blue the darkest colour but black: luma by BT.709, at 75 %."""
+    """White is the brightest bar and blue the darkest colour except black: luma by BT.709, at 75 %."""
     assert seen.luma is not None
     line = seen.luma[seen.height // 2].astype(int)
     levels = {round(219 * 0.75 * weight) + 16 for weight in (1, 0.9278, 0.7874, 0.7152, 0.2848, 0.2126, 0.0722, 0)}
@@ -75,7 +75,10 @@ def test_tone_is_heard_and_beeps_with_the_flash(server: Server, room: str, confi
                 )
                 between = [block for block in watcher.sound if 0.4 < _since_beep(watcher, block) < 0.8][-40:]
                 assert abs(dominant_hz(between) - 440) < 10
-                flashes, beeps = _flashes(watcher)[-4:-1], _beeps(watcher)  # the last flash's beep may be on its way
+                flashes, beeps = (
+                    _flashes(watcher)[-4:-1],
+                    _beeps(watcher),
+                )  # the last flash's beep may not have arrived yet
                 for flash in flashes:
                     # Measured: the beep comes 20 to 110 ms after the flash.
                     assert min(abs(beep - flash) for beep in beeps) < 0.4
@@ -98,7 +101,7 @@ def _since_beep(watcher: Watcher, block: Heard) -> float:
     return min((block.at - beep for beep in _beeps(watcher) if beep <= block.at), default=0.0)
 
 
-def test_tracks_and_attributes_say_what_they_are(server: Server, room: str, config: Path) -> None:
+def test_tracks_and_attributes_have_their_values(server: Server, room: str, config: Path) -> None:
     async def scenario() -> None:
         async with watching(server, room) as watcher:
             with daemons.running(config, daemons.environment(server, room, DEVICE_ROOM__DISPLAY_NAME="Front door")):
@@ -109,7 +112,7 @@ def test_tracks_and_attributes_say_what_they_are(server: Server, room: str, conf
                 )
                 who = watcher.room.remote_participants["device"]
                 await watcher.until(
-                    lambda: len(who.track_publications) == 2, within_s=_FIRST_S, what="both tracks are told"
+                    lambda: len(who.track_publications) == 2, within_s=_FIRST_S, what="both tracks are announced"
                 )
                 assert who.name == "Front door"
                 assert who.attributes["device.version"] == device.__version__
@@ -131,7 +134,7 @@ def test_late_viewer_gets_a_key_frame(server: Server, room: str, config: Path) -
                 await first.until(lambda: len(first.pictures) > 60, within_s=_FIRST_S, what="60 pictures")
             for attempt in range(3):
                 async with watching(server, room, identity=f"late-{attempt}") as late:
-                    # With an hour between key frames, only one that was asked for can bring a picture.
+                    # With an hour between key frames, only a requested one can bring a picture.
                     await late.until(lambda: len(late.pictures) > 10, within_s=20, what="a picture for a late viewer")
             assert daemon.process.poll() is None
 

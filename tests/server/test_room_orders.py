@@ -1,4 +1,4 @@
-"""An operator mutes a track, or changes what the device may publish: it stays, says so, and follows."""
+"""An operator mutes a track, or changes permissions: the session continues, and the device reports and follows it."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _sound_since(watcher: Watcher, at: float) -> int:
     return sum(each.at > at for each in list(watcher.sound))
 
 
-def test_a_camera_that_the_room_mutes_stays_published_and_says_so(server: Server, room: str, config: Path) -> None:
+def test_a_camera_that_the_room_mutes_stays_published_and_reports_it(server: Server, room: str, config: Path) -> None:
     async def scenario() -> None:
         async with _scene(server, room, config) as (watcher, daemon, operator):
             await _mute(operator, room, _sid(watcher, "camera"), muted=True)
@@ -113,7 +113,7 @@ def test_a_microphone_that_the_room_mutes_is_reported(server: Server, room: str,
     asyncio.run(scenario())
 
 
-def test_a_mute_survives_a_rejoin_and_ends_with_the_rooms_unmute(room: str, config: Path) -> None:
+def test_a_mute_lasts_across_a_rejoin_until_the_room_unmutes(room: str, config: Path) -> None:
     async def scenario(own: Server) -> None:
         with daemons.running(config, daemons.environment(own, room)) as daemon:
             async with (
@@ -148,7 +148,9 @@ def test_a_mute_survives_a_rejoin_and_ends_with_the_rooms_unmute(room: str, conf
         asyncio.run(scenario(own))
 
 
-def test_the_right_to_publish_the_camera_is_taken_and_given_back(server: Server, room: str, config: Path) -> None:
+def test_the_permission_to_publish_the_camera_is_revoked_and_granted_again(
+    server: Server, room: str, config: Path
+) -> None:
     async def scenario() -> None:
         async with _scene(server, room, config) as (watcher, daemon, operator):
             await _allow(
@@ -177,7 +179,7 @@ def test_the_right_to_publish_the_camera_is_taken_and_given_back(server: Server,
     asyncio.run(scenario())
 
 
-def test_without_the_right_to_write_attributes_none_is_written_and_one_line_says_so(
+def test_without_the_right_to_set_attributes_none_is_set_and_one_line_is_logged(
     server: Server, room: str, config: Path
 ) -> None:
     async def scenario() -> None:

@@ -1,4 +1,4 @@
-"""No text that leaves the process holds a secret: log at debug level, attributes, slate, state file, `check`."""
+"""No output of the process contains a secret: log at debug level, attributes, slate, state file, `check`."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ PIECE = "ter2zq"
 
 
 @pytest.mark.parametrize("password", PASSWORDS)
-def test_a_camera_url_with_a_password(server: Server, room: str, config: Path, tmp_path: Path, password: str) -> None:
-    """It is refused at the start, and shown to nobody."""
+def test_a_camera_url_with_a_password_is_not_shown(
+    server: Server, room: str, config: Path, tmp_path: Path, password: str
+) -> None:
+    """The URL is refused at the start, and no output contains it."""
     variables = daemons.environment(
         server,
         room,
@@ -50,10 +52,10 @@ def test_a_camera_url_with_a_password(server: Server, room: str, config: Path, t
     assert PIECE not in done.stdout + done.stderr
 
 
-def test_a_file_whose_name_looks_like_a_url_with_a_password(
+def test_a_file_name_like_a_url_with_a_password_is_not_shown(
     server: Server, room: str, config: Path, tmp_path: Path
 ) -> None:
-    """It is opened, which fails, and told in every way there is: operators read the place, viewers what is wrong."""
+    """Opening the file fails. Operators get the path, viewers only the kind of error."""
     folder = tmp_path / "admin:hunter2zq@192.0.2.7"
     state = tmp_path / "state"
     state.mkdir()
@@ -83,8 +85,8 @@ def test_a_file_whose_name_looks_like_a_url_with_a_password(
     asyncio.run(scenario())
 
 
-def test_a_token_that_the_server_refuses(server: Server, room: str, config: Path) -> None:
-    """The SDK's own error, and its log, hold the whole token (401)."""
+def test_a_token_that_the_server_refuses_is_not_shown(server: Server, room: str, config: Path) -> None:
+    """The SDK's error and its log contain the complete token (401)."""
     variables = daemons.environment(
         server, room, DEVICE_CREDENTIALS__API_SECRET="zq-another-secret-" + 20 * "x", DEVICE_LOG__LEVEL="debug"
     )

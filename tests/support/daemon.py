@@ -1,4 +1,4 @@
-"""The daemon under test: the real command, its log lines as objects, and an end for sure."""
+"""The daemon under test: the real command, its log lines as objects, and a guaranteed end."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tests.support.livekit_server import Server
 
-_LINE = re.compile(r"(?:<\d>)?(\{.*\})")  # with the journal's prefix, or without
+_LINE = re.compile(r"(?:<\d>)?(\{.*\})")  # with or without the journal's prefix
 _PRIORITIES = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
 _END_S = 20.0
 
@@ -46,7 +46,7 @@ class Daemon:
         return self.process.pid
 
     def until(self, holds: Callable[[dict[str, Any]], bool], *, within_s: float, since: int = 0) -> dict[str, Any]:
-        """Return the first log line from number `since` on for which something holds, waiting for it."""
+        """Return the first log line from number `since` on that `holds` accepts, waiting for it."""
         give_up_at = time.monotonic() + within_s
         with self._news:
             while True:
@@ -66,7 +66,7 @@ class Daemon:
     def worker(self, name: str) -> int:
         """Return the process id of a worker."""
         for pid in living_descendants(self.pid):
-            with open(f"/proc/{pid}/cmdline", "rb") as file:  # no path to speak of  # noqa: PTH123
+            with open(f"/proc/{pid}/cmdline", "rb") as file:  # no Path is needed  # noqa: PTH123
                 if f"device.workers.{name}".encode() in file.read():
                     return pid
         raise AssertionError(f"there is no {name} worker")
@@ -79,7 +79,7 @@ class Daemon:
         return code, time.monotonic() - began
 
     def close(self) -> None:
-        """Wait for the last line; the worker's copies of the pipe end with them."""
+        """Wait for the last line; the workers have copies of the pipe until they end."""
         self._reader.join(_END_S)
         assert self.process.stderr
         self.process.stderr.close()
@@ -97,7 +97,7 @@ class Daemon:
 
 
 def environment(server: Server, room: str, **extra: str) -> dict[str, str]:
-    """Return what a daemon with key and secret needs, on synthetic sources."""
+    """Return the environment of a daemon with key and secret, with synthetic sources."""
     clean = {
         name: value
         for name, value in os.environ.items()
@@ -119,7 +119,7 @@ def environment(server: Server, room: str, **extra: str) -> dict[str, str]:
 
 
 def with_ready_token(server: Server, room: str, path: Path, *, can_publish: bool = True) -> dict[str, str]:
-    """Write a ready token to a file; return what a daemon with that and no key needs, on synthetic sources."""
+    """Write a ready token to a file; return the environment of a daemon with this token and synthetic sources."""
     grants = api.VideoGrants(room_join=True, room=room, can_publish=can_publish, can_update_own_metadata=True)
     token = api.AccessToken(server.api_key, server.api_secret).with_identity("device").with_grants(grants)
     path.write_text(token.to_jwt())
@@ -131,7 +131,7 @@ def with_ready_token(server: Server, room: str, path: Path, *, can_publish: bool
     return environment(server, room) | ready
 
 
-# What a daemon needs whose server is away.
+# The environment of a daemon whose server is unreachable.
 SERVERLESS = {
     "DEVICE_ROOM__URL": "ws://127.0.0.1:1",
     "DEVICE_ROOM__NAME": "front-door",
@@ -142,9 +142,9 @@ SERVERLESS = {
 
 
 def start_altered(program: str, config: Path, variables: Mapping[str, str]) -> subprocess.Popen[str]:
-    """Start `program`, which runs the daemon's command with something changed, with an empty configuration file.
+    """Start `program`, which runs the daemon's command with a change, and with an empty configuration file.
 
-    It reads from its standard input what the test has it do.
+    The test sends commands to its standard input.
     """
     config.write_text("")
     return subprocess.Popen(
@@ -159,7 +159,7 @@ def start_altered(program: str, config: Path, variables: Mapping[str, str]) -> s
 
 @contextmanager
 def running(config: Path, variables: Mapping[str, str]) -> Iterator[Daemon]:
-    """Run the daemon in a process group of its own; afterwards neither it nor a worker is alive."""
+    """Run the daemon in a process group of its own; afterwards no daemon and no worker is alive."""
     process = subprocess.Popen(
         [sys.executable, "-m", "device", "run", "--config", config],
         env=variables,

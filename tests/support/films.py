@@ -1,4 +1,4 @@
-"""Films made for a test: grey pictures that bear their numbers."""
+"""Films made for a test: grey pictures with their numbers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def film(
     gop: int = 10,
     times: Iterable[int] = range(FPS),
 ) -> str:
-    """Make a file with a picture at each of some times, in frames; its suffix says which container. Return its path."""
+    """Make a file with a picture at each of these times, in frames; return its path, whose suffix is the container."""
     options = {"libx264": {"preset": "ultrafast", "x264-params": f"bframes={bframes}:scenecut=0:b-adapt=0"}}
     width, height = size
     with av.open(str(path), "w") as container:

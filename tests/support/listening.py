@@ -1,4 +1,4 @@
-"""Servers of one function a connection, and tunnels."""
+"""Small servers with one function per connection, and tunnels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CHUNK = 64 << 10
 async def listening(
     serve: Serving, *, context: ssl.SSLContext | None = None, host: str = "127.0.0.1"
 ) -> AsyncIterator[int]:
-    """Serve each connection by a function until the context ends; gives the port."""
+    """Serve each connection with a function until the context ends; yield the port."""
     open_ones: set[asyncio.Task[None]] = set()
 
     async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -31,7 +31,7 @@ async def listening(
         try:
             await serve(reader, writer)
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the client has gone, or the test is over
+            pass  # the client has disconnected, or the test has ended
         finally:
             open_ones.discard(task)
             writer.close()
@@ -47,7 +47,7 @@ async def listening(
 
 
 async def pumped(one: Streams, other: Streams) -> None:
-    """Carry bytes both ways until both ends have finished."""
+    """Copy bytes in both directions until both ends have finished."""
     try:
         await asyncio.gather(_pump(one[0], other[1]), _pump(other[0], one[1]))
     finally:

@@ -1,4 +1,4 @@
-"""A real livekit-server on loopback: found, or built once into the user's cache."""
+"""A livekit-server on loopback, from PATH or built once into the user's cache."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def cache_folder() -> Path:
 
 
 def binary() -> Path:
-    """Return the livekit-server on PATH, else the one in the cache, built there the first time."""
+    """Return the livekit-server on PATH, else the one in the cache, which is built the first time."""
     if found := shutil.which("livekit-server"):
         return Path(found)
     kept = cache_folder() / f"livekit-server-{VERSION}" / "livekit-server"
@@ -53,9 +53,9 @@ def _build(target: Path) -> None:
     )
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        # GOBIN may not go with a cross-compiling environment.
+        # GOBIN cannot be used with a cross-compiling environment.
         environment = {name: value for name, value in os.environ.items() if name not in ("GOOS", "GOARCH")}
-        # All that go fetches stays in here and goes with it; nothing is left in the user's home.
+        # Everything that go downloads stays in this folder and is removed with it.
         environment |= {
             "GOBIN": folder,
             "GOPATH": f"{folder}/go",
@@ -68,7 +68,7 @@ def _build(target: Path) -> None:
 
 @dataclass(slots=True, kw_only=True)
 class Server:
-    """A running server; `stop` and `start` again keep its ports and keys."""
+    """A running server. After `kill`, `start` uses the same ports and keys."""
 
     ports: tuple[int, int]
     folder: Path
@@ -104,7 +104,7 @@ rtc:
         config.write_text(self.configuration())
         with (self.folder / "livekit-server.log").open("ab") as log:
             self.process = subprocess.Popen(
-                # Not by preexec_fn: where the SDK's threads run, a fork that runs Python may hang for ever.
+                # Not with preexec_fn: a fork that runs Python may hang if the SDK's threads run.
                 ["setpriv", "--pdeathsig", "KILL", binary(), "--config", config],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -125,7 +125,7 @@ rtc:
             time.sleep(0.05)
 
     def kill(self) -> None:
-        """End the server at once, as a power cut would."""
+        """End the server at once, like a power failure."""
         if self.process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self.process.send_signal(signal.SIGKILL)
@@ -142,7 +142,7 @@ rtc:
 
 @contextlib.contextmanager
 def livekit_server(*, prefer: tuple[int, int] = _PREFERRED_PORTS) -> Iterator[Server]:
-    """Run a server on the preferred ports, or free ones in the place of those in use."""
+    """Run a server on the preferred ports, or on free ones if those are in use."""
     http, udp = prefer
     cache_folder().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="running-server-", dir=cache_folder()) as folder:
@@ -155,5 +155,5 @@ def livekit_server(*, prefer: tuple[int, int] = _PREFERRED_PORTS) -> Iterator[Se
 
 
 if __name__ == "__main__":
-    # `make test` builds the server before the tests, whose time limits are not made for that.
+    # `make test` builds the server before the tests, because their time limits are too short for that.
     binary()

@@ -6,7 +6,7 @@ import socket
 
 
 def free_port(preferred: int = 0, kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """Return the preferred port if nobody has it, else a free one."""
+    """Return the preferred port if it is free, else another free one."""
     for port in (preferred, 0):
         with socket.socket(socket.AF_INET, kind) as probe:
             if kind is socket.SOCK_STREAM:

@@ -1,4 +1,4 @@
-"""How busy the machine was: latencies of a machine without idle time say little of the daemon."""
+"""Measures how idle the machine is, because latencies on a busy machine are not meaningful."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class IdleMeter:
-    """`percent` says how much of all processors was idle since it was last asked."""
+    """`percent` returns the idle share of all processors since the last call."""
 
     def __init__(self) -> None:
         self._idle, self._all = _ticks()

@@ -1,4 +1,4 @@
-"""A small real reverse proxy on loopback: sites by path, some of them a real LiveKit server, with or without TLS."""
+"""A small reverse proxy on loopback with sites by path, such as a LiveKit server, with or without TLS."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ PAGE = "200 OK\r\nContent-Type: text/html\r\nContent-Length: 13\r\n\r\n<html></h
 
 @dataclass(slots=True, kw_only=True)
 class ReverseProxy:
-    """`sites`: for a path's beginning, the port of a server that answers below it, or a ready answer.
+    """`sites`: for each path prefix, the port of a server or a fixed response.
 
-    The longest beginning counts. `requests` holds the head of each request.
+    The longest prefix applies. `requests` has the head of each request.
     """
 
     sites: Mapping[str, int | str]

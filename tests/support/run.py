@@ -79,12 +79,12 @@ def _publish_and_watch(config: Path, server: Server, stack: ExitStack) -> int:
         except queue.Empty:
             pass
         time.sleep(0.1)
-    # A viewer that ends by itself has said why.
+    # A viewer that ends by itself has printed why.
     return daemon.returncode if daemon.returncode is not None else viewer.returncode
 
 
 def _room_of(config: Path) -> str:
-    """Return the room that a configuration names; what is wrong with the file the daemon says better."""
+    """Return the room that a configuration names. Errors in the file are left to the daemon, which reports them."""
     try:
         return str(tomllib.loads(config.read_text()).get("room", {}).get("name", ""))
     except (OSError, ValueError, AttributeError):

@@ -1,4 +1,4 @@
-"""A table of what tests measured and what had to hold: printed at the end of a run, kept where a file is named."""
+"""A table of measurements and bounds of tests: printed at the end of a run, and written to a file if one is named."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BUT = ", but must: "
 
 @dataclass(slots=True, kw_only=True)
 class Table:
-    """Rows in the order of the tests. `columns` are named by `record`; the first is what the row is about."""
+    """Rows in the order of the tests. `record` names the `columns`; the first one is the subject of a row."""
 
     title: str
     columns: tuple[str, ...]
@@ -25,10 +25,10 @@ class Table:
     rows: list[dict[str, str]] = field(default_factory=list)
 
     def record(self, what: str, measured: object, *, must: str, ok: object, excuse: str = "") -> None:
-        """Note a row, then assert that it holds. `measured` is one cell, or a mapping of columns to cells.
+        """Add a row, then assert that it holds.
 
-        What misses its bound for an `excuse`, as on a machine that is busy with other work, is told as missed with
-        that excuse, and fails no test.
+        `measured` is one cell, or a mapping of columns to cells. A missed bound with an `excuse`, such as a busy
+        machine, is shown as missed with that excuse, and does not fail the test.
         """
         cells = measured if isinstance(measured, dict) else {"measured": measured}
         self._add(what, cells, must=must, ok="yes" if ok else f"NO: {excuse}" if excuse else "NO")
@@ -43,7 +43,7 @@ class Table:
         self._keep()
 
     def print(self, reporter: pytest.TerminalReporter) -> None:
-        """Print it at the end of a run, with a row for each test that failed without recording why."""
+        """Print the table at the end of a run, with a row for each test that failed without recording one."""
         failed = [each for kind in ("failed", "error") for each in reporter.stats.get(kind, ())]
         for each in failed:
             if _BUT in each.longreprtext:
@@ -59,7 +59,7 @@ class Table:
         return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
     def _keep(self) -> None:
-        """Write it after each row: a run that is ended by force leaves what it had."""
+        """Write the table after each row, so that a run that is killed leaves its results."""
         if self.file:
             Path(self.file).write_text(self.markdown())
             Path(self.file).with_suffix(".json").write_text(json.dumps(self.rows, indent=1) + "\n")

@@ -1,4 +1,4 @@
-"""A small real token endpoint, as LiveKit's documentation describes the standard one."""
+"""A small token endpoint that follows LiveKit's documentation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEY = "endpoint-test-key"
 
 @dataclass(slots=True, kw_only=True)
 class TokenEndpoint:
-    """Where it listens, and what it was asked for."""
+    """The address of the endpoint, and the requests that it received."""
 
     url: str = ""
     requests: list[dict[str, Any]] = field(default_factory=list)
@@ -28,7 +28,7 @@ class TokenEndpoint:
 
 @asynccontextmanager
 async def token_endpoint(server: Server) -> AsyncIterator[TokenEndpoint]:
-    """Serve tokens to whoever sends the right X-Api-Key header."""
+    """Serve tokens to requests with the right X-Api-Key header."""
     state = TokenEndpoint()
 
     async def answer(request: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""Tokens for who takes part in a test; minting one loads nothing of the SDK's native library."""
+"""Tokens for participants of a test; minting does not load the SDK's native library."""
 
 from __future__ import annotations
 

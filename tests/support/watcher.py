@@ -1,4 +1,4 @@
-"""A subscriber that decodes: what a person in the room would see and hear, as numbers."""
+"""A subscriber that decodes pictures and sound and measures them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _QUEUED = 60  # by default the SDK drops a picture when two are there
 
 @dataclass(slots=True, kw_only=True)
 class Seen:
-    """One decoded picture; `at` in seconds of the monotonic clock, `epoch_s` of the wall clock, when it came out."""
+    """One decoded picture; `at` is the monotonic and `epoch_s` the wall-clock time of decoding, in seconds."""
 
     luma: npt.NDArray[np.uint8] | None
     brightness: float
@@ -42,7 +42,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
-    """10 ms of decoded sound, samples of shape (n, channels), and when it came out."""
+    """10 ms of decoded sound, samples of shape (n, channels), and the time of decoding."""
 
     samples: npt.NDArray[np.int16]
     at: float
@@ -50,7 +50,7 @@ class Heard:
 
 
 class Watcher:
-    """Collects events, pictures and sound of the room; `until` waits for what a test needs."""
+    """Collects events, pictures and sound of the room; `until` waits for a condition."""
 
     def __init__(self, room: rtc.Room) -> None:
         self.room = room
@@ -75,7 +75,7 @@ class Watcher:
         )
 
     async def until(self, holds: Callable[[], object], *, within_s: float, what: str) -> float:
-        """Wait until something holds; return the monotonic time at which it did."""
+        """Wait for a condition; return the monotonic time at which it was met."""
         give_up_at = time.monotonic() + within_s
         while not holds():
             if self.failure:
@@ -123,7 +123,7 @@ class Watcher:
             async for event in stream:
                 now, epoch_s = time.monotonic(), time.time()
                 frame = event.frame
-                if frame.height < _SMALLEST_LINES:  # what the SDK puts in before the first real picture
+                if frame.height < _SMALLEST_LINES:  # inserted by the SDK before the first real picture
                     continue
                 size = frame.width * frame.height
                 luma = np.frombuffer(frame.data, np.uint8, size).reshape(frame.height, frame.width)
@@ -163,7 +163,7 @@ class Watcher:
 
 
 def _flash_brightness(luma: npt.NDArray[np.uint8]) -> float:
-    from device.sources.pattern import flash_brightness  # brings PyAV along
+    from device.sources.pattern import flash_brightness  # imports PyAV
 
     return flash_brightness(luma)
 
@@ -176,7 +176,7 @@ def dominant_hz(blocks: list[Heard]) -> float:
 
 
 class Viewer(Protocol):
-    """What looks at a room that it is given."""
+    """Creates a subscriber for a room."""
 
     room: rtc.Room
 
@@ -188,7 +188,7 @@ V = TypeVar("V", bound=Viewer)
 
 @asynccontextmanager
 async def joined(viewer: V, server: Server, room: str, *, identity: str) -> AsyncIterator[V]:
-    """Let a viewer join a room, and close it in the end."""
+    """Join a room as a viewer; close it when the context ends."""
     await viewer.room.connect(server.url, token(server, room, identity=identity))
     try:
         yield viewer
@@ -197,5 +197,5 @@ async def joined(viewer: V, server: Server, room: str, *, identity: str) -> Asyn
 
 
 def watching(server: Server, room: str, *, identity: str = "watcher") -> AbstractAsyncContextManager[Watcher]:
-    """Join a room as a viewer that decodes all there is."""
+    """Join a room as a viewer that decodes all tracks."""
     return joined(Watcher(rtc.Room()), server, room, identity=identity)

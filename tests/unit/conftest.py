@@ -1,4 +1,4 @@
-"""What all unit tests start from: an environment without our variables, and logging as it was."""
+"""Fixtures for all unit tests: an environment without DEVICE_ variables, and the original logging configuration."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pytest
 import structlog
 from hypothesis import settings
 
+from device.viewer import access
 from tests.support.children import living_descendants
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 
-# A shared machine of two cores is no place for deadlines of single examples; nor is a failure to depend on the day.
+# Shared machines with two cores are too slow for deadlines of single examples. Failures must not depend on the day.
 settings.register_profile("unit", deadline=None, derandomize=True, database=None)
 settings.load_profile("unit")
 
@@ -35,13 +36,19 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
+@pytest.fixture(autouse=True)
+def rights_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep pytest's own process as root, where a test calls a viewer's command in it; children give it up for real."""
+    monkeypatch.setattr(access, "give_up_root", lambda: "")
+
+
 @pytest.fixture
 def no_orphans(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """End with as many child processes as before, which find the tests' modules from here."""
+    """End with as many child processes as before; they can import the tests' modules."""
     monkeypatch.chdir(ROOT)
     before = living_descendants(os.getpid())
     yield
-    gc.collect()  # what is left behind must be this test's, not the next one's
+    gc.collect()  # report leftovers in this test, not in the next one
     left = living_descendants(os.getpid()) - before
     for pid in left:
         with contextlib.suppress(ProcessLookupError):
@@ -51,7 +58,7 @@ def no_orphans(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def logging_restored() -> Iterator[None]:
-    """Undo `device.log.configure`, which is for a whole process."""
+    """Undo `device.log.configure`, which affects the whole process."""
     root, livekit = logging.getLogger(), logging.getLogger("livekit")
     handlers, level, livekit_level = root.handlers, root.level, livekit.level
     with warnings.catch_warnings():

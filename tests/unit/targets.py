@@ -1,4 +1,4 @@
-"""A ladder, and targets that it is told of as often as units come, in virtual time."""
+"""A ladder, and targets that it gets at the rate of units, in virtual time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from device.tracks.ladder import Ladder, Rung, rungs
 FLOOR, CEILING = 60_000, 2_500_000
 TICK_S = 1 / 30
 
-Targets = list[tuple[float, int]]  # from which second on, bits a second
+Targets = list[tuple[float, int]]  # (start in seconds, bits per second)
 
 
 def ladder(
@@ -19,7 +19,7 @@ def ladder(
 
 
 def steady(policy: Ladder, target_bps: int, begin: float, end: float) -> list[tuple[float, Rung]]:
-    """Feed one target as often as units come; return the changes."""
+    """Feed one target at the rate of units; return the changes."""
     changes = []
     for tick in range(round((end - begin) / TICK_S)):
         now = begin + tick * TICK_S

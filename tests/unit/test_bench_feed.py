@@ -1,4 +1,4 @@
-"""The pipes through which `make bench` feeds publishers that cannot loop a file."""
+"""The pipes with which `make bench` feeds publishers that cannot loop a file."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
     from tests.bench.material import Material
 
-_PICTURE = 100_000  # more than a pipe holds
+_PICTURE = 100_000  # more than a pipe's buffer
 
 
 @dataclass
 class Made:
-    """Material that is quick to make."""
+    """Material that is quick to create."""
 
     wav: Path
 
@@ -40,7 +40,7 @@ def material(tmp_path: Path) -> Material:
     return cast("Material", made)
 
 
-def test_what_is_read_goes_round(tmp_path: Path, material: Material) -> None:
+def test_the_feed_repeats_its_data(tmp_path: Path, material: Material) -> None:
     pictures, sound = tmp_path / "pictures", tmp_path / "sound"
     with feeding(pictures, sound, material):
         with pictures.open("rb") as pipe:
@@ -52,7 +52,7 @@ def test_what_is_read_goes_round(tmp_path: Path, material: Material) -> None:
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("feed-")]
 
 
-def test_it_ends_where_nobody_reads(tmp_path: Path, material: Material) -> None:
+def test_the_feed_ends_when_its_reader_closes(tmp_path: Path, material: Material) -> None:
     with feeding(tmp_path / "pictures", tmp_path / "sound", material):
         assert len([thread for thread in threading.enumerate() if thread.name.startswith("feed-")]) == 2
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("feed-")]

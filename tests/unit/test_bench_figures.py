@@ -1,4 +1,4 @@
-"""What `make bench` makes of what it measures."""
+"""The figures that `make bench` computes from its measurements."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.bench import accounts, figures, report
 from tests.bench.profile import process_name
 
 RATE = 48_000
-# proc_pid_stat(5), with a name that tries
+# proc_pid_stat(5), with a difficult name
 STAT = "42 (a (b) 7 c) S 1 42 42 0 -1 4194304 500 0 3 0 130 20 40 10 20 0 9 0 100 1000000 500 18446744073709551615 1"
 
 
@@ -31,7 +31,7 @@ def test_shared_pages_count_by_their_share() -> None:
     assert accounts.share_bytes("") == 0
 
 
-def test_this_process_is_accounted_for() -> None:
+def test_this_process_is_in_the_list() -> None:
     before = accounts.cpu_s(os.getpid())
     deadline = before + 0.05
     while accounts.cpu_s(os.getpid()) < deadline:
@@ -48,7 +48,7 @@ def test_this_process_is_accounted_for() -> None:
         (b"python\0-m\0device\0run\0", "daemon"),
     ),
 )
-def test_processes_are_known_by_their_command(cmdline: bytes, name: str) -> None:
+def test_processes_are_named_by_their_command(cmdline: bytes, name: str) -> None:
     assert process_name(cmdline) == name
 
 
@@ -59,7 +59,7 @@ def test_percentiles_are_by_the_nearest_rank() -> None:
     assert math.isnan(figures.percentile([], 50))
 
 
-def test_medians_leave_out_what_was_not_measured() -> None:
+def test_medians_ignore_missing_values() -> None:
     found = figures.medians([{"a": 1.0, "b": math.nan}, {"a": 9.0, "b": 4.0}, {"a": 2.0, "b": math.nan}])
     assert found == {"a": 2.0, "b": 4.0}
     assert math.isnan(figures.medians([{"a": math.nan}])["a"])
@@ -70,7 +70,7 @@ def _noise(seed: int) -> npt.NDArray[np.uint8]:
 
 
 def _ssim_by_the_book(one: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -> float:
-    """Return the mean over each window, one after the other, with population variances."""
+    """Return the mean over each window, computed one by one, with population variances."""
     found = []
     for row in range(one.shape[0] - 7):
         for column in range(one.shape[1] - 7):
@@ -85,7 +85,7 @@ def _ssim_by_the_book(one: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) 
     return float(np.mean(found))
 
 
-def test_ssim_is_that_of_its_definition() -> None:
+def test_ssim_matches_its_definition() -> None:
     one = _noise(1)
     near = np.clip(one.astype(int) + np.random.default_rng(2).integers(-9, 10, one.shape), 0, 255).astype(np.uint8)
     assert figures.ssim(one, one) == pytest.approx(1)
@@ -95,13 +95,13 @@ def test_ssim_is_that_of_its_definition() -> None:
     assert figures.ssim(one, _noise(3)) < 0.1
 
 
-def test_latency_counts_from_the_latest_capture_of_the_number() -> None:
+def test_latency_is_measured_from_the_latest_capture_of_a_number() -> None:
     sent = [(0, 1_000_000), (1, 1_033_000), (0, 11_000_000), (1, 11_033_000)]
     received = [(1, 1_043_000), (0, 11_025_000), (7, 11_030_000), (1, 1_000_000)]
     assert figures.latencies_ms(sent, received) == pytest.approx([10, 25])
 
 
-def test_each_flash_has_the_nearest_beep() -> None:
+def test_each_flash_is_paired_with_the_nearest_beep() -> None:
     pictures = [(number, number * 33_333) for number in range(25, 100)]
     seen = figures.flashes(pictures, every=30)
     assert seen == pytest.approx([1.0, 2.0, 3.0], abs=0.001)
@@ -109,7 +109,7 @@ def test_each_flash_has_the_nearest_beep() -> None:
     assert figures.skews_ms([1.0], []) == []
 
 
-def test_a_beep_begins_where_it_gets_loud_after_quiet() -> None:
+def test_a_beep_begins_at_the_first_loud_sample_after_quiet() -> None:
     tone = np.full(480, 1600, np.int16)
     beep = np.where(np.arange(480) % 48 < 24, 9800, -9800).astype(np.int16)
     half = np.concatenate((tone[:240], beep[240:]))
@@ -158,7 +158,7 @@ def test_targets_are_held_missed_or_not_measured() -> None:
     assert judged["latency p99, x264: the floor's + 20"] == "held"
 
 
-def test_the_table_says_what_is_not_there() -> None:
+def test_the_table_marks_a_missing_publisher() -> None:
     text = report.table({"x264": _figures(ssim=math.nan)}, {"floor": "not installed: go"})
     lines = [[cell.strip() for cell in line.strip("|\n").split("|")] for line in text.splitlines()]
     assert {len(line) for line in lines} == {len(lines[0])}
@@ -167,7 +167,7 @@ def test_the_table_says_what_is_not_there() -> None:
     assert lines[3][1] == "not installed: go"
 
 
-def test_json_has_null_for_what_was_not_measured() -> None:
+def test_json_has_null_for_missing_values() -> None:
     row = _figures(ssim=math.nan)
     text = report.as_json({"x264": row}, {"x264": [row]}, {"floor": "not installed: go"})
     found = json.loads(text, parse_constant=pytest.fail)
@@ -177,7 +177,7 @@ def test_json_has_null_for_what_was_not_measured() -> None:
     assert {each["result"] for each in found["targets"]} == {"held", "not measured"}
 
 
-def test_the_document_gets_the_newest_between_its_markers() -> None:
+def test_the_document_is_updated_between_its_markers() -> None:
     document = "# A\n<!-- measured: begin -->\nold\n<!-- measured: end -->\nrest\n"
     new = report.between_markers(document, "new\n", part="measured")
     assert new == "# A\n<!-- measured: begin -->\nnew\n<!-- measured: end -->\nrest\n"

@@ -1,4 +1,4 @@
-"""Files that are cut, empty or something else: each error names the file, and none is a mistake of ours."""
+"""Truncated, empty and invalid files: each error names the file, and none is an internal error."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("no_orphans")
 
 
-# At 10 frames a second; all frames of one size.
+# 10 frames per second, all of one size.
 _KEYS_EACH_SECOND = {"g": "10", "bf": "0"}
 
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """Return an MP4 whose index comes first, as phones write it for the web."""
+    """Return an MP4 whose index comes first, as phones write it."""
     path = tmp_path_factory.mktemp("film") / "film.mp4"
     return noisy_film(path, {"movflags": "faststart"}, rate=30)
 
 
 def failure(module: str, job: Job) -> tuple[str, str]:
-    """Return what operators and viewers read when a worker that runs this ends; empty if it delivers."""
+    """Return the texts for operators and viewers from a worker that runs this; empty if it delivers data."""
 
     async def main() -> tuple[str, str]:
         media = asyncio.Event()
@@ -63,7 +63,7 @@ def failure(module: str, job: Job) -> tuple[str, str]:
 
 @pytest.mark.parametrize("encoder", ("x264", "copy"))
 @pytest.mark.parametrize("size", (0, 40, 406, 1200, 0.1, 0.4))
-def test_a_cut_film_plays_what_is_there_or_names_the_file(
+def test_a_truncated_film_plays_the_rest_or_raises_with_its_name(
     film: bytes, tmp_path: Path, size: float, encoder: str
 ) -> None:
     path = tmp_path / "cut film.mp4"
@@ -93,10 +93,10 @@ def noisy_film(path: Path, options: dict[str, str], *, rate: int, coding: dict[s
 @pytest.mark.parametrize("kind", ("decoded", "copied"))
 @pytest.mark.parametrize(("suffix", "options"), (("mp4", {"movflags": "faststart"}), ("mkv", {})))
 @pytest.mark.parametrize("ago_s", (1.5, 4.5))
-def test_a_film_cut_to_40_percent_plays_what_is_there_and_then_a_still(
+def test_a_film_truncated_to_40_percent_plays_and_then_shows_a_still(
     kind: str, suffix: str, options: dict[str, str], ago_s: float, tmp_path: Path
 ) -> None:
-    """From within what is there, over its end; and from the part that is missing."""
+    """A start inside the remaining part, across its end, and in the missing part."""
     whole = noisy_film(tmp_path / f"whole.{suffix}", options, rate=10, coding=_KEYS_EACH_SECOND)
     path = tmp_path / f"cut.{suffix}"
     path.write_bytes(whole[: len(whole) * 2 // 5])
@@ -112,12 +112,12 @@ def test_a_film_cut_to_40_percent_plays_what_is_there_and_then_a_still(
     times = [monotonic_us()]
     while times[-1] < times[0] + 2_500_000:
         times.append(next(media).captured_at_us)
-    assert max(np.diff(times)) < 1_500_000  # so that no worker is taken for dead
-    # Matroska's demuxer leaves out by itself what is damaged, and MP4's what is missing.
+    assert max(np.diff(times)) < 1_500_000  # so that no worker counts as stalled
+    # Matroska's demuxer skips damaged data itself, and MP4's skips missing data.
     assert damaged == [str(path)] or suffix == "mkv" or (kind, ago_s) == ("copied", 4.5)
 
 
-def test_a_start_behind_the_last_sound_is_silence_until_the_next_loop(tmp_path: Path) -> None:
+def test_a_start_after_the_last_sound_is_silent_until_the_next_loop(tmp_path: Path) -> None:
     path = str(tmp_path / "film.mkv")
     with av.open(path, "w") as container:
         video: Any = container.add_stream("libx264", rate=10)
@@ -139,7 +139,7 @@ def test_a_start_behind_the_last_sound_is_silence_until_the_next_loop(tmp_path: 
 
 
 @pytest.mark.parametrize("content", (b"", b"RIFF", b"no sound at all" * 100, b"\0" * 5000))
-def test_a_microphone_file_that_is_none_is_named(tmp_path: Path, content: bytes) -> None:
+def test_an_invalid_microphone_file_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "sound.wav"
     path.write_bytes(content)
     job = replace(MICROPHONE, source="file", path=str(path))

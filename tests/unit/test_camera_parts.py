@@ -1,4 +1,4 @@
-"""What the virtual camera of the lab cannot show: padded strides, both layouts; and choices made of what there is."""
+"""Parts of the camera source that the lab's virtual camera does not cover: padded strides, both layouts, selection."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CONTROLS = {"AeEnable": (False, True, True), "ExposureTime": (75, 11766829, 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """As the camera would say."""
+    """As the camera would report it."""
 
     pixel_format: str
     width: int
@@ -35,7 +35,7 @@ class Layout:
 
 
 def _buffer(layout: Layout) -> tuple[np.ndarray[tuple[int], np.dtype[np.uint8]], list[np.ndarray]]:
-    """Return a camera's buffer full of padding but for random planes, and those planes."""
+    """Return a camera's buffer with padding and random planes, and those planes."""
     chance = np.random.default_rng(7)
     width, height, stride = layout.width, layout.height, layout.stride
     shapes = (
@@ -50,7 +50,7 @@ def _buffer(layout: Layout) -> tuple[np.ndarray[tuple[int], np.dtype[np.uint8]],
         piece[:, :columns] = plane
         planes.append(plane)
         pieces.append(piece.reshape(-1))
-    # A page's worth of rest behind, as allocators leave it.
+    # Extra bytes at the end, as allocators add them.
     return np.concatenate([*pieces, np.full(4096, 0xEE, np.uint8)]), planes
 
 
@@ -89,14 +89,14 @@ def test_a_camera_is_found_by_number_model_or_id(wanted: str, number: int) -> No
     assert picamera2.choose(_CAMERAS, wanted) == number
 
 
-def test_a_camera_that_is_not_there_lists_what_there_is() -> None:
+def test_an_absent_camera_raises_with_a_list_of_cameras() -> None:
     with pytest.raises(SourceError, match=r"'ov5647'; there are: 0: imx708_wide .*, 1: C920"):
         picamera2.choose(_CAMERAS, "ov5647")
     with pytest.raises(SourceError, match="libcamera finds no camera"):
         picamera2.choose([], "")
 
 
-def test_a_number_is_a_number_and_a_whole_name_wins() -> None:
+def test_a_number_is_only_a_number_and_an_exact_name_wins() -> None:
     found = [
         {"Model": "imx708_wide", "Id": "/base/soc/i2c0mux/i2c@1/imx708@1a"},
         {"Model": "imx708", "Id": "/base/soc/i2c0mux/i2c@0/imx708@1a"},
@@ -104,19 +104,19 @@ def test_a_number_is_a_number_and_a_whole_name_wins() -> None:
     assert picamera2.choose(found, "imx708") == 1
     assert picamera2.choose(found, "IMX708_wide") == 0
     assert picamera2.choose(found, "1") == 1
-    # Although both ids hold a 2 in "i2c": that is no wish for one of them.
+    # Both ids contain a 2 in "i2c", which must not match.
     with pytest.raises(SourceAbsentError, match=r"'2'; there are: 0: imx708_wide .*, 1: imx708") as caught:
         picamera2.choose(found, "2")
     assert caught.value.for_viewers == "this camera is not connected"
 
 
 @pytest.mark.parametrize("name", ("FrameRate", "framerate", "FRAMEDURATIONLIMITS", "framedurationlimits"))
-def test_the_rate_is_no_control_in_any_letter_case(name: str) -> None:
+def test_frame_rate_controls_are_refused_in_any_letter_case(name: str) -> None:
     with pytest.raises(SourceError, match=r"set camera\.fps instead"):
         checked_controls({name: 10}, {**_CONTROLS, "FrameDurationLimits": (1, 2, 1)})
 
 
-def test_a_control_is_set_once() -> None:
+def test_a_control_that_is_set_twice_is_refused() -> None:
     with pytest.raises(SourceError, match="ExposureTime is set twice, in different letter case"):
         checked_controls({"ExposureTime": 10_000, "exposuretime": 20_000}, _CONTROLS)
 
@@ -136,7 +136,7 @@ def test_controls_are_checked_against_the_camera() -> None:
         checked_controls({"FrameRate": 10}, _CONTROLS)
 
 
-def test_frames_that_the_sensor_took_and_nobody_fetched_are_counted() -> None:
+def test_frames_that_were_not_fetched_are_counted() -> None:
     assert picamera2._missed(33_400, {"FrameDuration": 33_333}) == 0
     assert picamera2._missed(100_100, {"FrameDuration": 33_333}) == 2
     assert picamera2._missed(500_000, {"FrameDuration": 500_000}) == 0  # a long exposure
@@ -147,7 +147,7 @@ def _microphone(index: int, name: str, *, default: bool = False) -> Microphone:
     return Microphone(index=index, name=name, host="ALSA", channels=1, rate=48_000, default=default)
 
 
-def test_a_microphone_is_found_by_part_of_its_name_the_whole_name_first() -> None:
+def test_a_microphone_is_found_by_part_of_its_name_an_exact_name_first() -> None:
     found = [_microphone(0, "USB Audio 2"), _microphone(1, "usb audio"), _microphone(2, "seeed", default=True)]
     assert choose(found, "USB Audio").index == 1
     assert choose(found, "audio 2").index == 0
@@ -160,13 +160,13 @@ def test_a_microphone_is_found_by_part_of_its_name_the_whole_name_first() -> Non
 
 
 @pytest.mark.parametrize("source_fps", (30.3, 60, 90, 114, 246, 1000))
-def test_a_faster_source_is_held_to_the_rate(source_fps: float) -> None:
+def test_a_faster_source_is_limited_to_the_rate(source_fps: float) -> None:
     limit = RateLimit(fps=30)
     admitted = sum(limit.admits(round(n * 1e6 / source_fps)) for n in range(int(source_fps * 20)))
     assert abs(admitted / 20 - min(30, source_fps)) < 0.4
 
 
 @given(st.floats(29.2, 30.8))
-def test_a_sensor_a_little_off_loses_no_frame(source_fps: float) -> None:
+def test_a_sensor_slightly_off_the_rate_loses_no_frame(source_fps: float) -> None:
     limit = RateLimit(fps=30)
     assert all(limit.admits(round(n * 1e6 / source_fps)) for n in range(2000))

@@ -1,4 +1,4 @@
-"""Which rows of `check` ask a device, and which the running service; there is neither camera nor picamera2 here."""
+"""Which rows of `check` query a device, and which the running service; there is neither camera nor picamera2 here."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ CONFIG = Config.model_validate(
 def rows(**service: object) -> tuple[dict[str, str], bool]:
     """Return the rows by name, and whether one failed."""
     report = Report(stream=io.StringIO())
-    hardware.look(report, CONFIG, dict(service))
+    hardware.check(report, CONFIG, dict(service))
     assert isinstance(report.stream, io.StringIO)
     return {line.split()[1]: line for line in report.stream.getvalue().splitlines()}, report.failed
 
 
-def test_without_a_service_the_devices_are_asked() -> None:
+def test_without_a_service_the_devices_are_queried() -> None:
     found, _ = rows()
     assert list(found) == ["camera", "encoder", "microphone"]
     assert not any("running service" in line for line in found.values())
 
 
-def test_what_the_service_holds_is_not_asked() -> None:
+def test_devices_in_use_by_the_service_are_not_queried() -> None:
     found, failed = rows(pid=7, camera="live", microphone="live")
     assert not failed
     assert {name: line.split()[0] for name, line in found.items()} == dict.fromkeys(
         ("camera", "encoder", "microphone"), "✓"
     )
-    assert all("held by the running service (pid 7), which says: live" in line for line in found.values())
+    assert all("held by the running service (pid 7), whose state is: live" in line for line in found.values())
 
 
 @pytest.mark.parametrize("said", ("starting", "restarting: the board's encoder failed"))
-def test_the_encoder_is_left_to_a_camera_that_is_not_live(said: str) -> None:
+def test_the_encoder_is_not_queried_while_the_services_camera_is_not_live(said: str) -> None:
     found, failed = rows(pid=7, camera=said, microphone="live")
     assert failed
     assert found["camera"].startswith("✗ camera")
@@ -51,7 +51,7 @@ def test_the_encoder_is_left_to_a_camera_that_is_not_live(said: str) -> None:
     assert all(said in found[name] for name in ("camera", "encoder"))
 
 
-def test_a_service_without_a_camera_holds_no_encoder() -> None:
+def test_the_encoder_is_queried_if_the_service_has_no_camera() -> None:
     found, _ = rows(pid=7, microphone="live")
     assert "held" in found["microphone"]
     assert not any("running service" in found[name] for name in ("camera", "encoder"))

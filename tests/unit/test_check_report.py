@@ -1,4 +1,4 @@
-"""The rows of `check`: errors in words, and what a terminal shows while a step takes its time."""
+"""The rows of `check`: error texts, and the progress of long steps on a terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Terminal(io.StringIO):
-    """What a person looks at."""
+    """A stream that is a terminal."""
 
     def isatty(self) -> bool:
         return True
@@ -26,7 +26,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
-    monkeypatch.setattr(reports, "_SHOW_S", 0.01)
+    monkeypatch.setattr(reports, "_PROGRESS_S", 0.01)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", "1")
     with Terminal() as made:
@@ -34,11 +34,11 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
 
 
 def shown(text: str) -> list[str]:
-    """Return the lines as they stand in the end: what is erased is gone."""
+    """Return the lines that are visible at the end, without erased ones."""
     return [left for line in text.split("\n") if (left := line.rpartition("\r\033[K")[2])]
 
 
-def test_a_long_step_shows_its_seconds_on_a_terminal_until_there_is_a_row(terminal: Terminal) -> None:
+def test_a_long_step_shows_its_duration_on_a_terminal_until_its_row(terminal: Terminal) -> None:
     report = Report(stream=terminal)
     with report.busy("room", "publishing and decoding"):
         while "publishing and decoding" not in terminal.getvalue():
@@ -49,7 +49,7 @@ def test_a_long_step_shows_its_seconds_on_a_terminal_until_there_is_a_row(termin
 
 
 @pytest.mark.parametrize("term", ("dumb", None))
-def test_nothing_but_rows_where_nothing_can_be_erased(
+def test_only_rows_are_printed_without_a_terminal(
     term: str | None, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if term:
@@ -62,7 +62,7 @@ def test_nothing_but_rows_where_nothing_can_be_erased(
     assert stream.getvalue() == "✓ room           joined\n"
 
 
-def test_each_error_of_a_group_is_a_row_in_words_and_a_librarys_text_is_none() -> None:
+def test_each_error_of_a_group_is_a_row_without_the_text_of_a_library() -> None:
     report = Report(stream=io.StringIO())
     inner = ExceptionGroup("unhandled errors in a TaskGroup", [JoinError("the room is full"), KeyError("a-secret")])
     report_failures(report, "publish", ExceptionGroup("unhandled errors in a TaskGroup", [inner]))
@@ -75,7 +75,7 @@ def test_each_error_of_a_group_is_a_row_in_words_and_a_librarys_text_is_none() -
     assert report.failed
 
 
-def test_a_cancellation_is_no_row() -> None:
+def test_a_cancellation_is_raised_again() -> None:
     report = Report(stream=io.StringIO())
     with pytest.raises(asyncio.CancelledError):
         report_failures(report, "publish", asyncio.CancelledError())

@@ -1,4 +1,4 @@
-"""One process of a machine for each identity in a room."""
+"""One process per machine for each identity in a room."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def room() -> str:
     return uuid.uuid4().hex
 
 
-def test_the_second_is_refused_and_told_who_has_it(room: str) -> None:
+def test_a_second_claim_is_refused_with_the_holder(room: str) -> None:
     first, second = IdentityClaim(), IdentityClaim()
     first.take([URL], room=room, identity="porch")
-    first.take([URL], room=room, identity="porch")  # again before each join
+    first.take([URL], room=room, identity="porch")  # as before each join
     with pytest.raises(
         IdentityInUseError, match=rf"'porch' is in '{room}' already, .* \(pid {os.getpid()}\)"
     ) as caught:
@@ -56,7 +56,7 @@ def test_the_claim_ends_with_its_process(room: str) -> None:
 
 
 @pytest.mark.parametrize("same", ("wss://room.example:443", "wss://ROOM.example/", "wss://user:word@room.example"))
-def test_one_server_in_other_words_is_the_same(room: str, same: str) -> None:
+def test_equivalent_urls_are_the_same_claim(room: str, same: str) -> None:
     first, second = IdentityClaim(), IdentityClaim()
     first.take([URL], room=room, identity="porch")
     with pytest.raises(IdentityInUseError):
@@ -66,20 +66,20 @@ def test_one_server_in_other_words_is_the_same(room: str, same: str) -> None:
     second.release()
 
 
-def test_of_several_servers_one_in_use_is_enough_and_none_is_kept(room: str) -> None:
+def test_one_claimed_server_of_several_is_enough_and_no_claim_is_kept(room: str) -> None:
     first, second, third = IdentityClaim(), IdentityClaim(), IdentityClaim()
     first.take([URL, "wss://b.example"], room=room, identity="porch")
     for urls in (["wss://a.example", "wss://b.example"], ["wss://b.example", "wss://a.example"]):
         with pytest.raises(IdentityInUseError):
             second.take(urls, room=room, identity="porch")
     third.take(["wss://a.example"], room=room, identity="porch")
-    first.take([URL], room=room, identity="porch")  # the one that it no longer names is given back
+    first.take([URL], room=room, identity="porch")  # the claim of the server that is no longer listed is released
     second.take(["wss://b.example"], room=room, identity="porch")
     for each in (first, second, third):
         each.release()
 
 
-def test_the_holder_is_named_however_often_one_asks(room: str) -> None:
+def test_the_holder_is_named_at_each_attempt(room: str) -> None:
     async def scenario() -> None:
         first, second = IdentityClaim(), IdentityClaim()
         first.take([URL], room=room, identity="porch")

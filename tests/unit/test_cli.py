@@ -1,4 +1,4 @@
-"""The command line as people meet it: exit codes, and words instead of tracebacks."""
+"""The command line: exit codes, and error texts without tracebacks."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
     )
 
 
-def test_run_with_a_bad_configuration_exits_78_with_words_and_no_traceback(tmp_path: Path) -> None:
+def test_run_with_an_invalid_configuration_exits_78_without_a_traceback(tmp_path: Path) -> None:
     running = {}
     for name, text in BAD.items():
         path = tmp_path / f"{name}.toml"
@@ -111,7 +111,7 @@ def test_wrong_usage_exits_2(arguments: list[str], capsys: pytest.CaptureFixture
         (("--ttl", "365d"), 365 * 86400),
     ),
 )
-def test_a_viewer_token_lasts_as_long_as_told(
+def test_a_viewer_token_has_the_requested_ttl(
     ttl: tuple[str, ...], seconds: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "device.toml"
@@ -179,7 +179,7 @@ def test_a_wrong_argument_is_shown_without_secrets(capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize("journal", (True, False))
-def test_complaints_carry_a_priority_only_if_standard_error_is_the_journal(tmp_path: Path, *, journal: bool) -> None:
+def test_errors_have_a_priority_only_if_standard_error_is_the_journal(tmp_path: Path, *, journal: bool) -> None:
     with (tmp_path / "stderr").open("w+") as stream:
         status = os.fstat(stream.fileno())
         code = subprocess.run(

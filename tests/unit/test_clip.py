@@ -1,4 +1,4 @@
-"""Files as camera and microphone: real clips, judged by a decode of our own."""
+"""Files as camera and microphone: films, compared with an independent decode."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ DURATION_US = 5_312_000
 
 @functools.cache
 def decoded_thumbnails(path: str) -> list[tuple[int, npt.NDArray[np.float64]]]:
-    """Return (time in us, picture as 32x18 shades of grey) of each frame of a file."""
+    """Return (time in us, picture as 32x18 grey levels) of each frame of a file."""
     with av.open(path) as container:
         return [
             (int(frame.pts * frame.time_base * US), thumbnail(frame))
@@ -85,12 +85,12 @@ def test_a_clip_is_scaled_down_to_fit_and_never_up(path: str, limits: tuple[int,
 
 
 @pytest.mark.parametrize(("path", "fps", "own"), ((BUNNY, 30, 25), (BUNNY, 10, 10), (SMALL, 30, 30), (SMALL, 120, 30)))
-def test_its_own_rate_is_kept_where_it_is_lower(path: str, fps: int, own: int) -> None:
+def test_a_lower_native_frame_rate_is_kept(path: str, fps: int, own: int) -> None:
     source = video(path, fps=fps)
     assert source.fps == own
 
 
-def test_the_pictures_are_those_of_the_file_at_their_time() -> None:
+def test_pictures_match_the_file_at_their_time() -> None:
     source = video(width=320, height=180)
     epoch_us = source._loop._epoch_us
     expected = decoded_thumbnails(BUNNY)
@@ -100,14 +100,14 @@ def test_the_pictures_are_those_of_the_file_at_their_time() -> None:
         assert np.abs(thumbnail(picture.frame) - right).mean() < 4
 
 
-def test_numbers_and_times_rise_evenly() -> None:
+def test_numbers_and_times_increase_evenly() -> None:
     source = video(width=160, height=120)
     pictures = list(islice(source.pictures(), 15))
     assert [picture.number for picture in pictures] == list(range(pictures[0].number, pictures[0].number + 15))
     assert set(np.diff([picture.captured_at_us for picture in pictures])) <= {39_999, 40_000, 40_001}
 
 
-def test_fewer_pictures_a_second_than_the_file_has() -> None:
+def test_a_lower_frame_rate_than_the_files() -> None:
     source = video(width=160, height=120, fps=10)
     pictures = list(islice(source.pictures(), 6))
     steps = np.diff([picture.captured_at_us for picture in pictures])
@@ -116,8 +116,8 @@ def test_fewer_pictures_a_second_than_the_file_has() -> None:
 
 
 @pytest.mark.parametrize("loops", (0, 3, 1_000_000))
-def test_the_loop_goes_on_past_the_end_in_step_with_the_epoch(loops: int) -> None:
-    """Begin 2 s before an end: the place within the file, and the join, are where the clock says."""
+def test_the_loop_continues_past_the_end_in_sync_with_the_epoch(loops: int) -> None:
+    """Start 2 s before an end: the position in the file, and the loop's end, match the clock."""
     source = video(width=160, height=120, ago_us=loops * DURATION_US + DURATION_US - 2 * US)
     epoch_us = source._loop._epoch_us
     expected = decoded_thumbnails(BUNNY)
@@ -144,7 +144,7 @@ def sound_from(ago_us: int, count: int, channels: int = 1) -> tuple[int, list[Bl
 
 
 @pytest.mark.parametrize("channels", (1, 2))
-def test_blocks_are_20_ms_without_a_gap_and_complete(channels: int) -> None:
+def test_blocks_of_20_ms_are_complete_and_without_gaps(channels: int) -> None:
     _, blocks = sound_from(0, 10, channels)
     assert {len(block.samples) for block in blocks} == {960 * 2 * channels}
     assert set(np.diff([block.captured_at_us for block in blocks])) <= {19_999, 20_000, 20_001}
@@ -152,7 +152,7 @@ def test_blocks_are_20_ms_without_a_gap_and_complete(channels: int) -> None:
 
 
 @pytest.mark.parametrize("start_us", (200_000, 3_000_000, 1_000_000 * DURATION_US + 1_000_000))
-def test_the_sound_is_that_of_the_file_at_its_time(start_us: int) -> None:
+def test_sound_matches_the_file_at_its_time(start_us: int) -> None:
     epoch_us, blocks = sound_from(start_us, 25)
     samples = np.concatenate([np.frombuffer(block.samples, np.int16) for block in blocks]).astype(float)
     place = (blocks[0].captured_at_us - epoch_us) % DURATION_US * RATE // US
@@ -167,7 +167,7 @@ def test_the_sound_is_that_of_the_file_at_its_time(start_us: int) -> None:
     assert np.corrcoef(here, samples)[0, 1] > 0.95
 
 
-def test_the_sound_goes_on_past_the_end() -> None:
+def test_the_sound_continues_past_the_end() -> None:
     epoch_us, blocks = sound_from(DURATION_US - 200_000, 25)
     assert set(np.diff([block.captured_at_us for block in blocks])) <= {19_999, 20_000, 20_001}
     assert blocks[-1].captured_at_us > epoch_us + DURATION_US
@@ -177,8 +177,8 @@ def test_the_sound_goes_on_past_the_end() -> None:
     assert np.abs(again).max() == pytest.approx(np.abs(decoded_sound()[: len(again)]).max(), rel=0.3, abs=50)
 
 
-def test_sound_and_picture_of_one_file_are_in_step(tmp_path: Path) -> None:
-    """A film made here: white and loud for the first 0.2 s of each of its seconds; both are captured together."""
+def test_sound_and_picture_of_one_file_are_in_sync(tmp_path: Path) -> None:
+    """A film that is white and loud for the first 0.2 s of each of its seconds; both are captured together."""
     path = film(tmp_path / "film.mkv", bright=235)
     epoch_us = monotonic_us() - 1_700_000
     pictures, sound = VideoClip(path=path, width=64, height=48, fps=30, epoch_us=epoch_us), None
@@ -194,7 +194,7 @@ def test_sound_and_picture_of_one_file_are_in_step(tmp_path: Path) -> None:
         loud += [block.captured_at_us - epoch_us + int(index) * US // RATE for index in np.flatnonzero(samples > 8000)]
     assert white
     assert loud
-    # Within one picture of the second's first 0.2 s, across the join of two loops at 2 s.
+    # Within one picture of the second's first 0.2 s, across the end of a loop at 2 s.
     assert {moment % US // 10_000 < 20 for moment in white} == {True}
     assert {(moment + 10_000) % US // 10_000 <= 22 for moment in loud} == {True}
     assert min(moment % US for moment in loud) < 20_000
@@ -222,8 +222,8 @@ def film(path: Path, *, bright: int, full_range: bool = False) -> str:
     return str(path)
 
 
-def test_full_range_pictures_are_said_to_be_or_made_limited(tmp_path: Path) -> None:
-    """What white is in the stream and what the stream says of it must agree, or a viewer sees burnt-out pictures."""
+def test_full_range_pictures_are_declared_or_converted(tmp_path: Path) -> None:
+    """The level of white in the stream must match its colour description, or viewers see clipped pictures."""
     source = video(film(tmp_path / "film.mkv", bright=255, full_range=True))
     luma = next(source.pictures()).frame.to_ndarray()[:48].mean()
     assert luma == pytest.approx({1: 235, 2: 255}[source.colour.range], abs=3)

@@ -1,4 +1,4 @@
-"""Every way to get the configuration wrong, said at once, by place, and without a secret in it."""
+"""Errors in the configuration: reported at once, with their place, and without a secret."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def write(folder: Path, text: str) -> Path:
 
 
 def problems(path: Path) -> dict[str, list[str]]:
-    """Return what is wrong, by place; the file's own places without the file's name."""
+    """Return the problems by place, without the file's name."""
     with pytest.raises(ConfigError) as caught:
         config_file.load(path)
     assert caught.value.exit_code is ExitCode.CONFIG
@@ -49,7 +49,7 @@ def test_a_good_file_loads(tmp_path: Path) -> None:
     assert config.camera == Config.model_fields["camera"].default
 
 
-def test_a_missing_file_is_an_error_that_says_where_to_put_one(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error_with_the_default_path(tmp_path: Path) -> None:
     path = tmp_path / "none.toml"
     [[message]] = problems(path).values()
     assert "no such file" in message
@@ -63,11 +63,11 @@ def test_a_folder_cannot_be_read(tmp_path: Path) -> None:
     assert message == "cannot be read: Is a directory"
 
 
-def test_a_file_that_is_not_utf8_is_named_with_the_byte(tmp_path: Path) -> None:
+def test_a_file_that_is_not_utf8_is_an_error_with_the_byte(tmp_path: Path) -> None:
     path = tmp_path / "device.toml"
     path.write_bytes(b"[room]\n# caf\xe9\n")
     [[message]] = problems(path).values()
-    assert message == "is not UTF-8 text (byte 12)"
+    assert message == "is not UTF-8 text (byte 12, in line 2); save it as UTF-8"
 
 
 @pytest.mark.parametrize(
@@ -79,19 +79,19 @@ def test_a_file_that_is_not_utf8_is_named_with_the_byte(tmp_path: Path) -> None:
         ("[camera]\nfps = 010\n", "line 2"),
     ),
 )
-def test_toml_that_does_not_parse_is_named_with_the_line(tmp_path: Path, text: str, line: str) -> None:
+def test_invalid_toml_is_an_error_with_the_line(tmp_path: Path, text: str, line: str) -> None:
     [[message]] = problems(write(tmp_path, text)).values()
     assert message.startswith("is not valid TOML: ")
     assert line in message
 
 
-def test_an_empty_file_lacks_the_room_alone(tmp_path: Path) -> None:
+def test_an_empty_file_lacks_only_the_room(tmp_path: Path) -> None:
     found = problems(write(tmp_path, ""))
     assert list(found) == ["room"]
     assert "is required" in found["room"][0]
 
 
-def test_a_room_without_url_says_by_which_variable_it_can_come(tmp_path: Path) -> None:
+def test_a_missing_url_is_an_error_with_its_variable(tmp_path: Path) -> None:
     found = problems(write(tmp_path, "[room]\n"))
     assert found == {"room.url": ["is required; set it in the file or by DEVICE_ROOM__URL"]}
 
@@ -174,8 +174,8 @@ def test_a_wrong_value_says_what_is_allowed(tmp_path: Path, table: str, line: st
         ("", "is empty"),
         ("room.example", "must begin with ws:// or wss://"),
         ("ftp://room.example", "must begin with ws:// or wss://"),
-        ("wss://", "names no host"),
-        ("wss://:7880", "names no host"),
+        ("wss://", "has no host"),
+        ("wss://:7880", "has no host"),
         ("wss://h:port", "is not a URL"),
         ("wss://h:70000", "is not a URL"),
         ("wss://[::1", "is not a URL"),
@@ -185,7 +185,7 @@ def test_a_wrong_value_says_what_is_allowed(tmp_path: Path, table: str, line: st
         ("wss://h/#x", "a fragment"),
     ),
 )
-def test_a_wrong_url_says_what_a_right_one_looks_like(tmp_path: Path, value: str, said: str) -> None:
+def test_an_invalid_url_is_an_error_with_an_example(tmp_path: Path, value: str, said: str) -> None:
     found = problems(write(tmp_path, f"[room]\nurl = {json.dumps(value)}\n"))
     assert list(found) == ["room.url"]
     assert said in found["room.url"][0]
@@ -233,7 +233,7 @@ def test_values_that_contradict_each_other(tmp_path: Path, text: str, place: str
     assert said in found[place or str(path)][0]
 
 
-def test_everything_is_reported_at_once_and_once(tmp_path: Path) -> None:
+def test_all_problems_are_reported_at_once_and_only_once(tmp_path: Path) -> None:
     text = """
         [room]
         url = "room.example"
@@ -313,7 +313,7 @@ def test_the_environment_overrides_and_its_numbers_are_text(tmp_path: Path, monk
     assert config.log.level == "debug"
 
 
-def test_the_environment_mends_what_is_wrong_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_overrides_invalid_values_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEVICE_CAMERA__FPS", "15")
     assert config_file.load(write(tmp_path, GOOD + '[camera]\nfps = "fast"\n')).camera.fps == 15
 
@@ -328,7 +328,7 @@ def test_an_empty_variable_is_not_set(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("quoted", ('"{}"', "'{}'", ' "{}" ', "{}\r"))
-def test_quotes_that_an_env_file_leaves_are_no_part_of_a_value(
+def test_quotes_around_a_variables_value_are_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quoted: str
 ) -> None:
     for name, value in {
@@ -358,7 +358,7 @@ def test_quotes_that_an_env_file_leaves_are_no_part_of_a_value(
         ("DEVICE_XYZZY", ""),
     ),
 )
-def test_a_variable_that_means_nothing_is_warned_of(
+def test_an_unknown_variable_is_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, suggestion: str
 ) -> None:
     monkeypatch.setenv(name, "5")
@@ -368,7 +368,7 @@ def test_a_variable_that_means_nothing_is_warned_of(
     assert str(warning) == f"environment: {name}: is not a variable of livekit-device and is ignored{suggestion}"
 
 
-def test_known_variables_are_not_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_known_variables_are_no_warnings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path, GOOD)
     path.chmod(0o600)
     monkeypatch.setenv("DEVICE_CONFIG", str(path))
@@ -376,7 +376,7 @@ def test_known_variables_are_not_warned_of(tmp_path: Path, monkeypatch: pytest.M
     assert config_file.warnings(path, config_file.load(path)) == []
 
 
-def test_a_byte_order_mark_is_no_part_of_the_file(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_ignored(tmp_path: Path) -> None:
     path = write(tmp_path, GOOD)
     plain = config_file.load(path)
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
@@ -392,7 +392,7 @@ def test_a_file_in_utf_16_is_named(tmp_path: Path) -> None:
 
 def test_typographic_quotes_are_named(tmp_path: Path) -> None:
     path = write(tmp_path, "[room]\nurl = \u201cwss://room.example\u201d\n")
-    with pytest.raises(ConfigError, match="line 2 has typographic quotes; allowed are straight ones"):
+    with pytest.raises(ConfigError, match=r"line 2, column 7 is a typographic quote \(\u201c\); allowed are"):
         config_file.load(path)
 
 
@@ -408,13 +408,13 @@ def test_typographic_quotes_are_named(tmp_path: Path) -> None:
         "RTMP://h/x",
     ),
 )
-def test_a_url_is_no_path_of_a_file(tmp_path: Path, table: str, value: str) -> None:
+def test_a_url_as_path_is_refused(tmp_path: Path, table: str, value: str) -> None:
     found = problems(write(tmp_path, f"{ROOM}[{table}]\nsource = 'file'\npath = '{value}'\n"))
     [message] = found[f"{table}.path"]
     assert message == "is a URL; allowed is the path of a file on this device"
 
 
-def test_an_endpoint_holds_no_user(tmp_path: Path) -> None:
+def test_userinfo_in_the_endpoint_is_refused(tmp_path: Path) -> None:
     found = problems(write(tmp_path, f"{ROOM}[credentials]\nendpoint = 'https://me:zqword@h/token'\n"))
     [message] = found["credentials.endpoint"]
     assert "endpoint_headers_file" in message
@@ -431,7 +431,7 @@ def test_an_endpoint_holds_no_user(tmp_path: Path) -> None:
         ("fps = 1\nsource = 'file'\npath = 'x'\nencoder = 'copy'", 3.0),
     ),
 )
-def test_a_limit_that_a_healthy_camera_exceeds_is_refused_with_the_least(
+def test_a_stall_limit_that_a_healthy_camera_exceeds_is_refused_with_the_minimum(
     tmp_path: Path, camera: str, least_s: float
 ) -> None:
     for limit_s, fine in ((least_s, True), (round(least_s - 0.01, 2), False)):
@@ -443,17 +443,17 @@ def test_a_limit_that_a_healthy_camera_exceeds_is_refused_with_the_least(
             config_file.load(path)
         assert f"watch.camera_stall_s is {limit_s:g}" in str(caught.value)
         assert f"allowed: {least_s:g} or more" in str(caught.value)
-    # Nobody has to set a limit: the default is raised to what the source needs.
+    # The default is not refused; it is raised to what the source needs.
     config = config_file.load(write(tmp_path, f"{GOOD}[camera]\n{camera}\n"))
     assert max(config.watch.camera_stall_s, least_camera_stall_s(config.camera)) >= least_s
 
 
-def test_the_constants_of_the_least_limit_are_those_of_their_modules() -> None:
+def test_the_constants_of_the_minimum_are_equal_to_those_of_their_modules() -> None:
     assert pytest.approx(budget.LONGEST_PAUSE_S) == config_module.LONGEST_PAUSE_S
     assert config_module.SLOWEST_FPS == ladder.SLOWEST_FPS
 
 
-def test_the_culprit_in_the_environment_is_named_by_its_variable(
+def test_a_wrong_value_in_the_environment_is_named_by_its_variable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {
@@ -487,7 +487,7 @@ def test_a_wrong_table_variable_is_named(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_control_from_the_environment_keeps_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Libcamera knows AeEnable, not aeenable; a control that cannot be set so must be refused, not misnamed."""
+    """Libcamera has AeEnable, not aeenable: the exact name must be passed on."""
     monkeypatch.setenv("DEVICE_CAMERA__CONTROLS__AeEnable", "true")
     try:
         controls = config_file.load(write(tmp_path, GOOD)).camera.controls
@@ -520,7 +520,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.Monk
     assert config.microphone.path == "/srv/a.mp4"
 
 
-def test_the_argument_then_the_variable_then_etc(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_path_is_the_argument_else_the_variable_else_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     assert config_file.find(None) == Path("/etc/livekit-device/device.toml")
     monkeypatch.setenv("DEVICE_CONFIG", "")
     assert config_file.find(None) == Path("/etc/livekit-device/device.toml")
@@ -567,7 +567,7 @@ MISTAKES = st.sampled_from(
     key=st.sampled_from(list(Credentials.model_fields)),
     other=st.sampled_from(("", "api_secret_file = 'x'", "api_key = 5", "token_file = 'x'")),
 )
-def test_no_message_holds_a_value_of_credentials(marker: str, shape: str, mistake: str, key: str, other: str) -> None:
+def test_no_message_contains_a_credential(marker: str, shape: str, mistake: str, key: str, other: str) -> None:
     text = f"{ROOM}[credentials]\n{key} = {shape.format(marker)}\n{other}\n{mistake}"
     with tempfile.TemporaryDirectory() as folder:
         path = write(Path(folder), text)
@@ -578,7 +578,7 @@ def test_no_message_holds_a_value_of_credentials(marker: str, shape: str, mistak
 
 
 @given(marker=MARKERS, shape=SHAPES, key=st.sampled_from(("API_SECRET", "ENDPOINT", "API_KEY", "TOKEN_FILE")))
-def test_no_message_holds_a_secret_of_the_environment(marker: str, shape: str, key: str) -> None:
+def test_no_message_contains_a_secret_of_the_environment(marker: str, shape: str, key: str) -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv(f"DEVICE_CREDENTIALS__{key}", shape.format(marker))
         patch.setenv("DEVICE_CAMERA__FPS", "fast")

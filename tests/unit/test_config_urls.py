@@ -1,4 +1,4 @@
-"""room.url: one server, or a list of them, from the file or from the environment; and the keys of the way back."""
+"""room.url as one server or a list, from the file or the environment; and the keys of the reconnect table."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def refusal(folder: Path, text: str) -> str:
         ([ONE] * 8, (ONE,) * 8),
     ),
 )
-def test_one_or_several_in_their_order(
+def test_one_url_or_several_keep_their_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str | list[str], urls: tuple[str, ...]
 ) -> None:
     assert load(tmp_path, f"[room]\nurl = {json.dumps(value)}\n").room.url == urls
@@ -62,14 +62,16 @@ def test_one_or_several_in_their_order(
         ("[oops", "is not JSON; a list must look like"),
     ),
 )
-def test_what_is_no_list_of_servers_is_said(tmp_path: Path, value: object, said: str) -> None:
+def test_an_invalid_list_of_servers_is_an_error(tmp_path: Path, value: object, said: str) -> None:
     message = refusal(tmp_path, f"[room]\nurl = {json.dumps(value)}\n")
     assert "room.url" in message
     assert said in message
     assert "zq" not in message
 
 
-def test_a_list_of_the_environment_that_is_no_json_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_in_the_environment_that_is_not_json_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DEVICE_ROOM__URL", "[wss://one.example, wss://two.example]")
     assert 'a list must look like ["wss://ONE", "wss://TWO"]' in refusal(tmp_path, "")
 
@@ -83,7 +85,7 @@ def test_a_list_of_the_environment_that_is_no_json_is_said(tmp_path: Path, monke
         ("watch", "delivery_stall_s", 3, 60),
     ),
 )
-def test_the_bounds_of_the_way_back(tmp_path: Path, table: str, key: str, least: float, most: float) -> None:
+def test_the_bounds_of_the_reconnect_table(tmp_path: Path, table: str, key: str, least: float, most: float) -> None:
     room = f'[room]\nurl = "{ONE}"\n'
     for value in (least, most):
         assert getattr(getattr(load(tmp_path, f"{room}[{table}]\n{key} = {value}\n"), table), key) == value

@@ -1,4 +1,4 @@
-"""Connections through proxies and by TLS, on small real servers: what works, and what is said where it does not."""
+"""Connections through proxies and with TLS, on small servers: successes, and the texts of errors."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def trusted(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Authority:
 
 
 class Through:
-    """One proxy, one server and the probe, with the proxy in the environment."""
+    """Run a proxy, a server and the probe, with the proxy in the environment."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._monkeypatch = monkeypatch
@@ -79,7 +79,7 @@ def through(monkeypatch: pytest.MonkeyPatch) -> Through:
     return Through(monkeypatch)
 
 
-def test_a_name_that_the_proxy_alone_knows_is_reached_through_it(through: Through) -> None:
+def test_a_name_that_only_the_proxy_resolves_is_reached_through_it(through: Through) -> None:
     async def main() -> None:
         async with (
             connect_proxy(names={"room.hidden": "127.0.0.1"}, credentials="u:pw") as proxy,
@@ -126,7 +126,7 @@ def test_no_proxy_is_honoured(through: Through, monkeypatch: pytest.MonkeyPatch,
     (
         ("407 X", "refuses (HTTP 407): set its user and password: http://USER:PASSWORD@HOST:PORT"),
         ("403 X", "refuses (HTTP 403): it does not allow this host or port"),
-        ("405 X", "refuses (HTTP 405): it is not made for tunnels (CONNECT)"),
+        ("405 X", "refuses (HTTP 405): it does not support tunnels (CONNECT)"),
         ("502 X", "refuses (HTTP 502): it does not reach the server"),
         ("504 X", "refuses (HTTP 504): it does not reach the server"),
         ("302 X", "refuses (HTTP 302)"),
@@ -143,7 +143,7 @@ def test_a_proxy_that_refuses_is_named_without_its_password(through: Through, st
     asyncio.run(main())
 
 
-def test_a_wrong_password_of_a_proxy_is_said(through: Through) -> None:
+def test_a_wrong_proxy_password_is_an_error(through: Through) -> None:
     async def main() -> None:
         async with connect_proxy(credentials="u:right") as proxy:
             through.use(proxy, "u:zqwrong@")
@@ -154,7 +154,7 @@ def test_a_wrong_password_of_a_proxy_is_said(through: Through) -> None:
     asyncio.run(main())
 
 
-def test_a_proxy_that_is_away_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_proxy_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://u:zq@127.0.0.1:9")
     assert asyncio.run(refusal("ws://127.0.0.1:7")) == (
         "http://127.0.0.1:7/ cannot be reached: the proxy 127.0.0.1:9 (of HTTP_PROXY) cannot be reached: "
@@ -165,11 +165,11 @@ def test_a_proxy_that_is_away_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://u:zq@does-not-exist.invalid:9")
     assert "the proxy does-not-exist.invalid:9 (of HTTP_PROXY) does not resolve" in asyncio.run(refusal("ws://h"))
     monkeypatch.setenv("HTTP_PROXY", "socks5://u:zq@127.0.0.1:9")
-    assert "HTTP_PROXY names a proxy that is no HTTP proxy; allowed is http://" in asyncio.run(refusal("ws://h"))
+    assert "HTTP_PROXY is not an HTTP proxy; allowed is http://" in asyncio.run(refusal("ws://h"))
 
 
 @pytest.mark.parametrize("raw", (b"\x15\x03\x01\x00\x02\x02\x46", b"SSH-2.0\r\n", b""))
-def test_a_proxy_that_does_not_speak_http_is_said(monkeypatch: pytest.MonkeyPatch, raw: bytes) -> None:
+def test_a_proxy_that_does_not_speak_http_is_an_error(monkeypatch: pytest.MonkeyPatch, raw: bytes) -> None:
     async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(raw)
@@ -183,7 +183,7 @@ def test_a_proxy_that_does_not_speak_http_is_said(monkeypatch: pytest.MonkeyPatc
     asyncio.run(main())
 
 
-def test_the_token_endpoint_is_asked_through_the_same_proxy(through: Through, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_token_endpoint_is_called_through_the_same_proxy(through: Through, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = TokenRequest(
         urls=("wss://h",), room="", identity="", derived_identity="d", display_name="", attributes=Attributes()
     )
@@ -228,7 +228,7 @@ def test_no_request_of_ours_follows_a_redirect(status: str) -> None:
     asyncio.run(main())
 
 
-def test_what_goes_wrong_after_the_connection_is_aiohttps_own() -> None:
+def test_errors_after_the_connection_are_aiohttps_own() -> None:
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.transport.abort()
@@ -248,7 +248,7 @@ async def _refused_tls(context: ssl.SSLContext, host: str = "127.0.0.1") -> str:
         return said.replace(f":{server.port}", "")
 
 
-def test_a_trusted_certificate_is_accepted_and_its_servers_time_is_taken(trusted: Authority) -> None:
+def test_a_trusted_certificate_is_accepted_and_the_servers_time_is_read(trusted: Authority) -> None:
     async def main() -> None:
         async with reverse_proxy({"": DATED}, context=trusted.context()) as server:
             assert (await look(f"wss://127.0.0.1:{server.port}")).server_time_s == DATE_S
@@ -256,13 +256,13 @@ def test_a_trusted_certificate_is_accepted_and_its_servers_time_is_taken(trusted
     asyncio.run(main())
 
 
-def test_an_unknown_issuer_is_said_with_what_to_do(authority: Authority) -> None:
+def test_an_unknown_issuer_is_an_error_with_a_remedy(authority: Authority) -> None:
     said = asyncio.run(_refused_tls(authority.context()))
     assert said.startswith("https://127.0.0.1/ has a certificate of an unknown issuer; ")
     assert "SSL_CERT_FILE" in said
 
 
-def test_a_self_signed_certificate_is_said(authority: Authority) -> None:
+def test_a_self_signed_certificate_is_an_error(authority: Authority) -> None:
     said = asyncio.run(_refused_tls(authority.self_signed()))
     assert said.startswith("https://127.0.0.1/ has a self-signed certificate; ")
 
@@ -275,20 +275,20 @@ def test_a_self_signed_certificate_is_said(authority: Authority) -> None:
         ("URI:http://zq/zq", "localhost", "for another name, not for localhost"),
     ),
 )
-def test_a_certificate_of_another_name_is_said_with_its_names(
+def test_a_certificate_for_another_name_is_an_error_with_its_names(
     trusted: Authority, names: str, host: str, said: str
 ) -> None:
     found = asyncio.run(_refused_tls(trusted.context(names), host))
     assert found.startswith(f"https://{host}/ has a certificate {said}; use the name in the certificate (")
 
 
-def test_a_certificate_of_the_future_asks_for_the_clock(trusted: Authority) -> None:
-    """As a board sees each certificate that starts with a clock of years ago."""
+def test_a_certificate_that_is_not_valid_yet_is_an_error_with_the_clock(trusted: Authority) -> None:
+    """A board whose clock is years behind gets this for every certificate."""
     said = asyncio.run(_refused_tls(trusted.context(from_days=400, to_days=800)))
     assert re.search(r"not valid yet by this clock \(\d{4}-\d\d-\d\d \d\d:\d\d UTC\); is this clock right\?", said)
 
 
-def test_an_expired_certificate_is_said(trusted: Authority) -> None:
+def test_an_expired_certificate_is_an_error(trusted: Authority) -> None:
     said = asyncio.run(_refused_tls(trusted.context(from_days=-20, to_days=-10)))
     assert re.search(r"has a certificate that expired by this clock \(.* UTC\); renew it on the server", said)
 
@@ -320,10 +320,10 @@ def test_an_authority_that_is_added_later_is_used_at_once(
         (None, "cannot be reached: TLS fails (unknown)"),
     ),
 )
-def test_what_tls_says_is_in_known_words(reason: str | None, said: str) -> None:
+def test_tls_errors_have_fixed_texts(reason: str | None, said: str) -> None:
     error: Any = ssl.SSLError(1, "zq")
     error.reason = reason
-    assert tls.words(error, host="h") == said
+    assert tls.error_text(error, host="h") == said
 
 
 def test_the_connected_address_of_several_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -338,7 +338,7 @@ def test_the_connected_address_of_several_is_reported(monkeypatch: pytest.Monkey
     asyncio.run(main())
 
 
-def test_a_name_none_of_whose_addresses_answers_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_without_a_reachable_address_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def getaddrinfo(*_asked: object, **_more: object) -> list[Any]:
         return [(0, 0, 0, "", (address, 0)) for address in ("::1", "127.0.0.1")]
 

@@ -1,4 +1,4 @@
-"""Is this process still worth a ping of the watchdog? Virtual time."""
+"""The deadlines of the daemon's parts, in virtual time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from device.lifecycle.deadlines import Deadlines
 NAMES = ("room", "camera", "microphone")
 
 
-def test_a_part_that_keeps_silent_is_named_until_it_is_heard_of_again() -> None:
+def test_a_part_misses_its_deadline_until_it_is_extended() -> None:
     deadlines = Deadlines()
     assert deadlines.missed(1e9) == []
     deadlines.give("camera", now=100, within_s=30)
@@ -22,14 +22,14 @@ def test_a_part_that_keeps_silent_is_named_until_it_is_heard_of_again() -> None:
     assert deadlines.missed(200) == ["room"]
 
 
-def test_nobody_is_waited_for_longer_than_two_minutes() -> None:
+def test_a_deadline_is_at_most_two_minutes_away() -> None:
     deadlines = Deadlines()
     deadlines.give("room", now=0, within_s=86400)
     assert deadlines.missed(120) == []
     assert deadlines.missed(120.1) == ["room"]
 
 
-def test_a_shorter_promise_takes_the_place_of_a_longer_one() -> None:
+def test_a_shorter_deadline_replaces_a_longer_one() -> None:
     deadlines = Deadlines()
     deadlines.give("camera", now=0, within_s=100)
     deadlines.give("camera", now=1, within_s=5)
@@ -37,9 +37,7 @@ def test_a_shorter_promise_takes_the_place_of_a_longer_one() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from(NAMES), st.floats(0, 50), st.floats(0, 500)), max_size=60), st.floats(0, 300))
-def test_broken_are_those_and_only_those_that_are_overdue(
-    given_: list[tuple[str, float, float]], later_s: float
-) -> None:
+def test_exactly_the_overdue_deadlines_are_missed(given_: list[tuple[str, float, float]], later_s: float) -> None:
     deadlines, now, due_at = Deadlines(), 0.0, dict[str, float]()
     for name, pause_s, within_s in given_:
         now += pause_s

@@ -1,4 +1,4 @@
-"""The depth of the audio queue steers the resampler: simulated with a source whose clock is off."""
+"""The depth of the audio queue controls the resampler: simulated with a source whose clock is off."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _BLOCK_S = 0.020
 
 
 def _simulate(*, clock_ppm: float, seconds: int, depth_s: float, jitter_s: float = 0.0) -> tuple[list[float], int]:
-    """Return the depth before each block, and how many changes of pace were ordered.
+    """Return the depth before each block, and the number of changes of the pace.
 
-    The source delivers a block each 20 ms by its own clock; the resampler makes it `pace` ppm shorter.
+    The source delivers a block every 20 ms of its own clock; the resampler makes it `pace` ppm shorter.
     """
     control = DepthControl()
     chance = random.Random(1)
@@ -36,7 +36,7 @@ def _simulate(*, clock_ppm: float, seconds: int, depth_s: float, jitter_s: float
 
 
 @pytest.mark.parametrize("clock_ppm", (-2000, -500, -100, 100, 500, 2000))
-def test_a_clock_that_is_off_neither_overflows_nor_runs_dry(clock_ppm: float) -> None:
+def test_a_clock_offset_causes_neither_overflow_nor_underrun(clock_ppm: float) -> None:
     depths, _ = _simulate(clock_ppm=clock_ppm, seconds=600, depth_s=0.045, jitter_s=0.005)
     settled = depths[len(depths) // 2 :]
     assert max(depths) < 0.080
@@ -44,7 +44,7 @@ def test_a_clock_that_is_off_neither_overflows_nor_runs_dry(clock_ppm: float) ->
     assert abs(sum(settled) / len(settled) - TARGET_S) < 0.006
 
 
-def test_a_good_clock_is_left_alone() -> None:
+def test_an_exact_clock_is_not_corrected() -> None:
     depths, orders = _simulate(clock_ppm=0, seconds=600, depth_s=0.045, jitter_s=0.005)
     assert orders == 0
     assert abs(sum(depths) / len(depths) - TARGET_S) < 0.002

@@ -1,4 +1,4 @@
-"""`livekit-device devices`: what a driver raises, or how a device names itself, is shown in our words."""
+"""`livekit-device devices`: errors of drivers and names of devices are shown safely."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def raising(error: Exception) -> Callable[[], list[dict[str, Any]]]:
     ),
 )
 @pytest.mark.parametrize("as_json", (False, True))
-def test_an_error_is_told_in_our_words(
+def test_an_error_has_a_text_of_our_own(
     error: Exception,
     said: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -46,7 +46,7 @@ def test_an_error_is_told_in_our_words(
     assert json.loads(out)["cameras"] == said if as_json else f"cameras\n  none: {said}\n" in out
 
 
-def test_a_name_of_a_device_does_not_steer_the_terminal(
+def test_control_characters_in_a_device_name_are_replaced(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(devices, "_cameras", lambda: [{"name": "cam\x1b[2J\n", "number": 0}])

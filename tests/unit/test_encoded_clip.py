@@ -1,4 +1,4 @@
-"""Passing a file through: what comes out is decoded again, and the strip tells which picture it is."""
+"""Passing a file through: the units are decoded again, and the strip shows the picture's number."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def clip(path: str, *, ago_us: int = 0) -> EncodedClip:
 
 
 def numbers(units: list[AccessUnit]) -> list[int]:
-    """Return the number that each unit's decoded picture bears."""
+    """Return the number in each unit's decoded picture."""
     decoder = av.CodecContext.create("h264", "r")
     decoder.flags |= av.codec.context.Flags.low_delay
     found = []
@@ -44,10 +44,10 @@ def numbers(units: list[AccessUnit]) -> list[int]:
 
 
 @pytest.mark.parametrize("suffix", ("mp4", "mkv", "ts"))
-def test_units_are_those_of_the_file_and_go_on_over_the_loop(tmp_path: Path, suffix: str) -> None:
+def test_units_match_the_file_and_continue_across_loops(tmp_path: Path, suffix: str) -> None:
     source = clip(film(tmp_path / f"film.{suffix}"))
     units = list(islice(source.units(), 2 * FRAMES + 5))
-    assert monotonic_us() >= units[-1].captured_at_us  # they come when they are due
+    assert monotonic_us() >= units[-1].captured_at_us  # units are yielded when they are due
     assert numbers(units) == [number % FRAMES for number in range(2 * FRAMES + 5)]
     assert [unit.number for unit in units] == list(range(1, 2 * FRAMES + 6))
     assert [unit.key for unit in units] == [number % FRAMES % GOP == 0 for number in range(2 * FRAMES + 5)]
@@ -64,19 +64,19 @@ def test_each_key_frame_has_its_parameter_sets(tmp_path: Path, suffix: str) -> N
         assert (nal_types(unit.payload) >= {SPS, PPS}) == unit.key
 
 
-def test_a_start_in_the_middle_shows_the_last_key_frame_at_once_and_until_the_next_is_due(tmp_path: Path) -> None:
+def test_a_start_in_the_middle_repeats_the_last_key_frame_until_the_next_is_due(tmp_path: Path) -> None:
     path = film(tmp_path / "film.mp4", gop=90, times=range(120))
     started_us = monotonic_us()
     units = list(islice(clip(path, ago_us=US).units(), 4))
-    # 1 s after the first key frame the next one is 2 s away: it stands in, and no unit that builds on others.
+    # The next key frame is 2 s away: the first one is repeated after 1 s, without units that reference other ones.
     assert [unit.key for unit in units] == [True, True, True, False]
     assert numbers(units) == [0, 0, 90, 91]
     assert units[0].captured_at_us - started_us < US
     assert units[1].captured_at_us - units[0].captured_at_us == pytest.approx(US, abs=2 * PERIOD_US)
 
 
-def test_after_a_still_of_3_s_the_file_goes_on_from_its_key_frame_until_its_loop_is_over(tmp_path: Path) -> None:
-    """One key frame in 12 s, started after 6.5: 3 s of it, 2.5 s of what follows it, and the next loop in time."""
+def test_after_a_still_of_3_s_the_file_plays_from_that_key_frame_until_the_loop_ends(tmp_path: Path) -> None:
+    """A file of 12 s with one key frame, started at 6.5 s: 3 s of still, 2.5 s of the file, the next loop on time."""
     path = film(tmp_path / "film.mp4", gop=10_000, times=range(12 * FPS))
     source = clip(path, ago_us=6 * US + US // 2)
     epoch_us = source._loop._epoch_us
@@ -96,7 +96,7 @@ def test_after_a_still_of_3_s_the_file_goes_on_from_its_key_frame_until_its_loop
     assert numbers(again) == list(range(len(again)))
 
 
-def test_while_held_only_key_frames_come_and_then_all_from_the_next_on(tmp_path: Path) -> None:
+def test_while_held_only_key_frames_are_sent_and_all_units_from_the_next_one_on(tmp_path: Path) -> None:
     source = clip(film(tmp_path / "film.mp4"))
     source.hold = True
     coming = source.units()
@@ -108,7 +108,7 @@ def test_while_held_only_key_frames_come_and_then_all_from_the_next_on(tmp_path:
     assert numbers(list(islice(coming, 10))) == [*[0] * 6, 10, 11, 12, 13]
 
 
-def test_units_that_are_a_little_late_are_not_left_out(tmp_path: Path) -> None:
+def test_slightly_late_units_are_sent(tmp_path: Path) -> None:
     units = list(islice(clip(film(tmp_path / "film.mp4"), ago_us=200_000).units(), 12))
     assert numbers(units) == list(range(12))
 
@@ -124,7 +124,9 @@ def test_units_that_are_a_little_late_are_not_left_out(tmp_path: Path) -> None:
         ("mp4", {"times": (0, 1, 2, 50, 51)}, "no picture for 1.6 s; allowed: 1 s at most"),
     ),
 )
-def test_what_cannot_be_passed_through_is_told(tmp_path: Path, suffix: str, how: dict[str, int], said: str) -> None:
+def test_a_file_that_cannot_be_passed_through_is_an_error(
+    tmp_path: Path, suffix: str, how: dict[str, int], said: str
+) -> None:
     path = film(tmp_path / f"film.{suffix}", **how)  # type: ignore[arg-type]  # a table of arguments
     with pytest.raises(SourceError) as refused:
         list(islice(clip(path).units(), FRAMES))
@@ -133,13 +135,13 @@ def test_what_cannot_be_passed_through_is_told(tmp_path: Path, suffix: str, how:
     assert str(refused.value).endswith('use encoder = "auto" to have it encoded again')
 
 
-def test_parameter_sets_that_are_nowhere_are_told(tmp_path: Path) -> None:
+def test_missing_parameter_sets_are_an_error(tmp_path: Path) -> None:
     source = clip(film(tmp_path / "film.mp4"))
     with pytest.raises(SourceError, match="key frames without parameter sets"):
         source._complete(b"\0\0\0\1\x65" + bytes(100))
 
 
-def test_parameter_sets_are_put_where_a_stream_leaves_them_out(tmp_path: Path) -> None:
+def test_missing_parameter_sets_are_inserted_before_key_frames(tmp_path: Path) -> None:
     source = clip(film(tmp_path / "film.ts"))
     unit, key = source._complete(b"\0\0\0\1\x65" + bytes(100))
     assert key

@@ -1,4 +1,4 @@
-"""What the room's feedback means for the encoder, in virtual time."""
+"""The encoder commands that follow the room's feedback, in virtual time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def tell(
     return policy.feedback(key_frame_requested=key_frame_requested, target_bps=target_bps, now=now)
 
 
-def test_until_the_room_is_heard_every_unit_is_a_key_frame() -> None:
+def test_until_the_first_feedback_every_unit_is_a_key_frame() -> None:
     policy = control()
     assert policy.restarted() == EncoderCommands(all_key_frames=True)
     assert policy.settings() == EncoderCommands(all_key_frames=True)
@@ -36,13 +36,13 @@ def test_until_the_room_is_heard_every_unit_is_a_key_frame() -> None:
     assert policy.settings() == EncoderCommands(all_key_frames=False, bitrate_bps=500_000)
 
 
-def test_a_request_for_a_key_frame_is_a_sign_of_the_room_too() -> None:
+def test_a_key_frame_request_counts_as_feedback() -> None:
     policy = control()
     policy.restarted()
     assert tell(policy, 0, key_frame_requested=True) == EncoderCommands(key_frame=True, all_key_frames=False)
 
 
-def test_a_new_publication_begins_anew_and_keeps_the_bitrate() -> None:
+def test_a_new_publication_resets_the_state_but_keeps_the_bitrate() -> None:
     policy = control()
     tell(policy, 0, 500_000)
     assert policy.restarted() == EncoderCommands(all_key_frames=True)
@@ -50,11 +50,11 @@ def test_a_new_publication_begins_anew_and_keeps_the_bitrate() -> None:
 
 
 @pytest.mark.parametrize(("target", "bitrate"), ((1, FLOOR), (0, FLOOR), (400_000, 400_000), (10**9, 500_000)))
-def test_the_first_target_is_taken_at_once_but_for_what_a_burst_promises(target: int, bitrate: int) -> None:
+def test_the_first_target_applies_at_once_up_to_the_burst_limit(target: int, bitrate: int) -> None:
     assert tell(control(), 0, target).bitrate_bps == bitrate
 
 
-def test_down_at_once_up_in_steps() -> None:
+def test_the_bitrate_falls_at_once_and_rises_in_steps() -> None:
     policy = control()
     tell(policy, 0, 500_000)
     assert tell(policy, 0.01, 400_000).bitrate_bps == 400_000
@@ -69,8 +69,8 @@ def test_down_at_once_up_in_steps() -> None:
     assert tell(policy, 1.60, 100_000).bitrate_bps == 100_000
 
 
-def test_a_target_that_is_told_once_holds_until_the_next() -> None:
-    """The SDK tells of changes only."""
+def test_a_target_applies_until_the_next_one() -> None:
+    """The SDK reports changes only."""
     policy = control()
     tell(policy, 0, 100_000)
     assert any(tell(policy, step / 30).rung for step in range(1, 90))
@@ -81,7 +81,7 @@ def test_a_target_that_is_told_once_holds_until_the_next() -> None:
     assert policy.settings().rung is None
 
 
-def test_the_last_bit_up_to_the_ceiling_and_down_to_the_floor_is_taken() -> None:
+def test_the_maximum_and_the_minimum_are_reached_exactly() -> None:
     policy = control()
     for step in range(20):
         tell(policy, step / 2, int(CEILING * 0.99))
@@ -92,8 +92,8 @@ def test_the_last_bit_up_to_the_ceiling_and_down_to_the_floor_is_taken() -> None
     assert tell(policy, 13, 1).bitrate_bps == FLOOR
 
 
-def test_a_request_that_comes_too_soon_is_kept_not_lost() -> None:
-    """take_feedback() forgets a request once it is told: who drops it leaves a viewer before a grey picture."""
+def test_a_key_frame_request_that_is_too_early_is_deferred() -> None:
+    """take_feedback() returns a request once: if it is lost, a viewer sees no picture."""
     policy = control()
     tell(policy, -1, 500_000)
     assert tell(policy, 0, key_frame_requested=True).key_frame
@@ -103,8 +103,8 @@ def test_a_request_that_comes_too_soon_is_kept_not_lost() -> None:
     assert later.index(True) == 6
 
 
-def test_who_was_there_before_does_not_wait_for_the_first_key_frame_that_it_asks_for() -> None:
-    """The server asks when it is ready for a viewer, a moment after the first feedback has come."""
+def test_an_existing_viewers_first_key_frame_request_is_answered_at_once() -> None:
+    """The server requests a key frame when it is ready for a viewer, shortly after the first feedback."""
     policy = control()
     policy.restarted()
     assert tell(policy, 0, 500_000).key_frame
@@ -112,8 +112,8 @@ def test_who_was_there_before_does_not_wait_for_the_first_key_frame_that_it_asks
     assert not tell(policy, 0.2, key_frame_requested=True).key_frame
 
 
-def test_five_viewers_who_come_at_the_same_time_get_two_key_frames() -> None:
-    """Each join is a request; the first is answered at once, all the others half a second later by one."""
+def test_five_simultaneous_viewers_cause_two_key_frames() -> None:
+    """Each join is a request. The first is answered at once, all others together half a second later."""
     policy = control()
     policy.restarted()
     tell(policy, 0, 500_000)
@@ -131,7 +131,7 @@ def test_a_request_after_a_quiet_time_is_answered_at_once() -> None:
         assert tell(policy, now, key_frame_requested=True).key_frame
 
 
-def test_another_size_waits_for_its_key_frame_and_is_told_to_a_new_encoder() -> None:
+def test_another_size_waits_for_its_key_frame_and_is_requested_again_of_a_new_worker() -> None:
     policy = control()
     orders = [tell(policy, step / 30, 120_000, key_frame_requested=step == 70) for step in range(120)]
     changes = [number for number, each in enumerate(orders) if each.rung is not None]
@@ -144,19 +144,19 @@ def test_another_size_waits_for_its_key_frame_and_is_told_to_a_new_encoder() -> 
     assert policy.settings() == EncoderCommands(all_key_frames=False, bitrate_bps=120_000, rung=rung)
 
 
-def test_an_encoder_whose_bitrate_has_moved_far_gets_a_key_frame_to_begin_anew_with() -> None:
+def test_a_large_bitrate_change_forces_a_key_frame_for_a_new_vbv_buffer() -> None:
     policy = control()
     tell(policy, 0, 600_000)
     keys = [step for step in range(1, 300) if tell(policy, step / 30, 600_000 if step < 60 else 1_100_000).key_frame]
     assert keys == [120]
-    # A rise of a second is no reason; a fall by half is, at once.
+    # A rise for a second has no effect; a fall by half has one at once.
     assert not any(
         tell(policy, step / 30, 1_700_000 if step < 330 else 1_100_000).key_frame for step in range(300, 600)
     )
     assert tell(policy, 20, 500_000).key_frame
 
 
-def test_in_a_new_room_the_size_stays_until_there_is_new_evidence() -> None:
+def test_in_a_new_room_the_size_stays_until_new_targets_arrive() -> None:
     policy = control()
     for step in range(120):
         tell(policy, step / 30, 120_000)
@@ -200,7 +200,7 @@ def test_any_feedback(steps: list[Step], floor: int, above: int) -> None:
         if step.restart:
             assert policy.restarted().all_key_frames
         orders = tell(policy, now, step.target_bps, key_frame_requested=step.key)
-        if orders.key_frame and orders.all_key_frames is None:  # the first one of a publication does not count
+        if orders.key_frame and orders.all_key_frames is None:  # the first key frame of a publication does not count
             key_frames.append(now)
         if orders.bitrate_bps is not None:
             assert floor <= orders.bitrate_bps <= floor + above
@@ -222,7 +222,7 @@ def test_any_feedback(steps: list[Step], floor: int, above: int) -> None:
 
 @given(st.integers(0, 10**8), st.integers(0, 10**8))
 def test_a_steady_target_is_reached(first: int, then: int) -> None:
-    """From the floor to the ceiling in 9 s: a quarter more each half second."""
+    """From the minimum to the maximum in 9 s: a quarter more every half second."""
     policy = control()
     tell(policy, 0, first)
     for step in range(1, 300):

@@ -1,4 +1,4 @@
-"""With "auto", software takes over from a board's encoder that fails, which is shut down completely."""
+"""With "auto", software replaces a hardware encoder that fails, which is closed completely."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _US = 1_000_000
 
 
 class Request:
-    """A camera's buffer on loan."""
+    """A camera request with a reference count."""
 
     def __init__(self) -> None:
         self.ref_count = 1
@@ -39,7 +39,7 @@ class Request:
 
     @property
     def held(self) -> int:
-        """How many others hold it besides the camera's source."""
+        """The number of references other than the camera source's."""
         return self.ref_count - 1
 
     def acquire(self) -> None:
@@ -51,7 +51,7 @@ class Request:
 
 
 class Closable:
-    """A file or a mapping of the device."""
+    """A file or a memory mapping of the device."""
 
     def __init__(self) -> None:
         self.closed = threading.Event()
@@ -61,7 +61,7 @@ class Closable:
 
 
 class FakeH264Encoder:
-    """Behaves as picamera2's does: a thread of its own takes the requests and yields units."""
+    """Behaves like picamera2's encoder: a thread of its own takes the requests and yields units."""
 
     made: list[FakeH264Encoder]
 
@@ -108,7 +108,7 @@ class FakeH264Encoder:
 
 
 class Ears(WorkerLink):
-    """Keeps what a daemon would hear, in place of a socket."""
+    """Records what the daemon would receive, in place of a socket."""
 
     def __init__(self) -> None:
         self.units: list[AccessUnit] = []
@@ -146,7 +146,7 @@ class BoardPicture:
 
 @pytest.fixture
 def board(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Put a stand-in for picamera2's encoder where it is imported from."""
+    """Install a stand-in for picamera2's encoder module."""
     FakeH264Encoder.made = []
     modules = {
         "picamera2": ModuleType("picamera2"),
@@ -175,7 +175,7 @@ def fail(encoder: FakeH264Encoder) -> None:
 
 
 @pytest.mark.usefixtures("board")
-def test_a_failure_in_picamera2s_thread_is_followed_by_software() -> None:
+def test_software_replaces_the_encoder_after_a_failure_in_picamera2s_thread() -> None:
     encoding, ears = worker()
     [fake] = FakeH264Encoder.made
     assert ears.thread_owner(fake.thread)  # so it does not end the worker
@@ -190,7 +190,7 @@ def test_a_failure_in_picamera2s_thread_is_followed_by_software() -> None:
     assert fake.stopped.wait(LIMIT_S)
     assert first.request.released.wait(LIMIT_S)
     assert first.request.held == 0  # the camera has six buffers only
-    assert ears.thread_owner(fake.thread)  # also now: what it still raises while it is shut down ends no worker
+    assert ears.thread_owner(fake.thread)  # an error during its shutdown does not end the worker either
 
 
 @pytest.mark.usefixtures("board")
@@ -206,7 +206,7 @@ def test_late_units_of_a_replaced_encoder_do_not_reach_the_stream() -> None:
 
 
 @pytest.mark.usefixtures("board")
-def test_an_encoder_that_hangs_when_it_is_stopped_is_left_behind() -> None:
+def test_an_encoder_that_hangs_in_stop_does_not_block_the_worker() -> None:
     encoding, ears = worker()
     [fake] = FakeH264Encoder.made
     fake.hang_in_stop = True
@@ -215,14 +215,14 @@ def test_an_encoder_that_hangs_when_it_is_stopped_is_left_behind() -> None:
     fail(fake)
     began = time.monotonic()
     encoding.encode(BoardPicture(1))
-    assert time.monotonic() - began < 1  # software goes on at once: a worker that is silent for 2 s is killed
+    assert time.monotonic() - began < 1  # software continues at once: a worker that sends nothing for 2 s is restarted
     assert [unit.number for unit in ears.units] == [1]
     assert held.request.released.wait(LIMIT_S)
     assert fake.vd.closed.wait(LIMIT_S)
 
 
 @pytest.mark.usefixtures("board")
-def test_an_encoder_that_fails_when_it_is_stopped_keeps_neither_buffers_nor_files() -> None:
+def test_an_encoder_that_fails_in_stop_releases_buffers_and_files() -> None:
     encoding, _ = worker()
     [fake] = FakeH264Encoder.made
     fake.fail_in_stop = fake.refuse = True
@@ -234,7 +234,7 @@ def test_an_encoder_that_fails_when_it_is_stopped_keeps_neither_buffers_nor_file
 
 
 @pytest.mark.usefixtures("board")
-def test_an_encoder_that_cannot_be_started_is_shut_down_and_software_takes_its_place(
+def test_an_encoder_that_cannot_be_started_is_closed_and_replaced_by_software(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(FakeH264Encoder, "broken_from_the_start", True)
@@ -250,7 +250,7 @@ def test_an_encoder_that_cannot_be_started_is_shut_down_and_software_takes_its_p
 
 
 @pytest.mark.usefixtures("board")
-def test_pictures_that_a_lower_rate_leaves_out_are_counted() -> None:
+def test_pictures_dropped_by_a_lower_rate_are_counted() -> None:
     encoding, _ = worker("x264")
     encoding.carry_out(SetKeyFramesOnly(enabled=False))
     encoding.encode(BoardPicture(0))
@@ -261,7 +261,7 @@ def test_pictures_that_a_lower_rate_leaves_out_are_counted() -> None:
 
 
 @pytest.mark.usefixtures("board")
-def test_a_bitrate_that_the_board_refuses_is_followed_by_software(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_software_replaces_the_encoder_after_a_refused_bitrate(monkeypatch: pytest.MonkeyPatch) -> None:
     encoding, ears = worker()
 
     def refuse(_self: V4l2Encoder, _bitrate_bps: int) -> None:
@@ -274,11 +274,11 @@ def test_a_bitrate_that_the_board_refuses_is_followed_by_software(monkeypatch: p
 
 
 @pytest.mark.usefixtures("board")
-def test_the_boards_encoder_by_name_has_no_substitute() -> None:
+def test_an_encoder_that_is_configured_by_name_has_no_fallback() -> None:
     encoding, ears = worker("v4l2")
     [fake] = FakeH264Encoder.made
     assert not ears.thread_owner(fake.thread)
     fail(fake)
-    with pytest.raises(EncoderError, match="the board's encoder's thread") as caught:
+    with pytest.raises(EncoderError, match="the thread of the board's encoder") as caught:
         encoding.encode(BoardPicture(0))
     assert "hunter2" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""The camera worker's half of rate control: sizes and rates within bounds, whatever the source has."""
+"""The camera worker's part of rate control: sizes and rates within limits, for any source."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _US = 1_000_000
 
 @dataclass(slots=True, kw_only=True)
 class Camera:
-    """A source without pictures: the test brings them."""
+    """A source without pictures: the test supplies them."""
 
     width: int = 1280
     height: int = 720
@@ -43,7 +43,7 @@ class Camera:
 
 
 class Ears(WorkerLink):
-    """Keeps what a daemon would hear, in place of a socket."""
+    """Records what the daemon would receive, in place of a socket."""
 
     def __init__(self) -> None:
         self.units: list[AccessUnit] = []
@@ -89,7 +89,7 @@ class Worker:
         return self.ears.units[before:]
 
 
-def test_half_the_rate_is_every_second_picture_with_its_own_time() -> None:
+def test_half_the_rate_keeps_every_second_picture_with_its_time() -> None:
     worker = Worker(Camera())
     worker.feed(3)
     assert worker.confine(1280, 720, 15) == ""
@@ -108,7 +108,7 @@ def test_a_key_frame_waits_for_the_next_picture_only() -> None:
         assert [(unit.key, unit.number) for unit in worker.feed(1)] == [(True, picture)]
 
 
-def test_another_size_begins_with_a_key_frame_and_so_does_the_way_back() -> None:
+def test_each_change_of_size_begins_with_a_key_frame() -> None:
     worker = Worker(Camera())
     assert [unit.key for unit in worker.feed(30)] == [True] + 29 * [False]
     worker.confine(640, 360, 30)
@@ -122,14 +122,16 @@ def test_another_size_begins_with_a_key_frame_and_so_does_the_way_back() -> None
 @pytest.mark.parametrize(
     ("camera", "size", "units"),
     (
-        (Camera(width=960, height=720, fps=25), (480, 360), 13),  # a film in 4:3, 25 a second: 12.5 of them
-        (Camera(width=640, height=360, fps=10), (640, 360), 25),  # it is within the bounds as it is
+        (
+            Camera(width=960, height=720, fps=25),
+            (480, 360),
+            13,
+        ),  # a film in 4:3 with 25 frames per second: 12.5 of them
+        (Camera(width=640, height=360, fps=10), (640, 360), 25),  # within the limits already
         (Camera(width=720, height=1280, fps=24), (202, 360), 13),  # upright
     ),
 )
-def test_what_differs_from_the_configuration_fits_in_all_the_same(
-    camera: Camera, size: tuple[int, int], units: int
-) -> None:
+def test_sizes_and_rates_stay_within_the_requested_limits(camera: Camera, size: tuple[int, int], units: int) -> None:
     worker = Worker(camera)
     worker.confine(640, 360, 15)
     found = worker.feed(25)
@@ -137,8 +139,8 @@ def test_what_differs_from_the_configuration_fits_in_all_the_same(
     assert len(found) == units
 
 
-def test_who_has_sent_too_much_leaves_out_pictures_until_that_is_paid() -> None:
-    """Else libwebrtc leaves out units, and all that build on them are garbage."""
+def test_pictures_are_dropped_while_the_bitrate_budget_is_exceeded() -> None:
+    """Otherwise libwebrtc drops units, and units that reference them cannot be decoded."""
     budget = BitrateBudget()
     assert budget.allows(0)
     budget.add(5_000, bitrate_bps=100_000)  # 0.4 s
@@ -146,10 +148,10 @@ def test_who_has_sent_too_much_leaves_out_pictures_until_that_is_paid() -> None:
     assert budget.allows(160_000)
     budget.add(1_000_000, bitrate_bps=50_000)
     assert not budget.allows(800_000)
-    assert budget.allows(820_000)  # never a pause that looks like the death of the camera
+    assert budget.allows(820_000)  # no pause that looks like a stalled camera
 
 
-def test_the_bitrate_in_force_goes_over_to_the_next_size() -> None:
+def test_the_current_bitrate_applies_to_the_next_size() -> None:
     worker = Worker(Camera())
     worker.carry_out(SetBitrate(bitrate_bps=123_000))
     worker.confine(320, 180, 15)
@@ -167,7 +169,7 @@ def test_the_bitrate_in_force_goes_over_to_the_next_size() -> None:
         None,
     ),
 )
-def test_what_a_camera_cannot_do_is_refused(request_: object) -> None:
+def test_an_unsupported_request_is_refused(request_: object) -> None:
     worker = Worker(Camera())
-    assert worker.carry_out(request_) == "a camera does not know this request, or its value"
+    assert worker.carry_out(request_) == "a camera does not support this request or its value"
     assert size_of(worker.feed(1)[0]) == (1280, 720)

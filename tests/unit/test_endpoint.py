@@ -1,4 +1,4 @@
-"""The token endpoint's client against a real HTTP server."""
+"""The token endpoint's client with a real HTTP server."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def serving(answer: Answering) -> AsyncIterator[str]:
 
 
 class Recorder:
-    """Answers from a list and keeps what it was asked."""
+    """Returns responses from a list and records the requests."""
 
     def __init__(self, *answers: tuple[int, Any]) -> None:
         self.answers = list(answers)
@@ -83,7 +83,7 @@ def refusal(answer: Answering, *, query: str = "", **changes: str) -> str:
 
 
 @pytest.mark.parametrize("status", (200, 201))
-def test_an_answer_becomes_a_ticket(status: int) -> None:
+def test_a_response_becomes_a_join_token(status: int) -> None:
     recorder = Recorder((status, GOOD))
     join_token = obtain(recorder)
     assert (join_token.url, join_token.token) == ("wss://other.example", TOKEN)
@@ -93,7 +93,7 @@ def test_an_answer_becomes_a_ticket(status: int) -> None:
     ]
 
 
-def test_what_the_file_names_is_asked_for() -> None:
+def test_configured_names_are_requested() -> None:
     recorder = Recorder((201, GOOD))
     obtain(recorder, room="front-door", identity="porch", display_name="Porch")
     assert recorder.bodies == [
@@ -128,26 +128,26 @@ def test_headers_are_read_as_written(tmp_path: Path) -> None:
     assert read_headers(path) == {"A": "b", "X-Empty": "", "X-Colon": "a: b"}
 
 
-def test_without_a_server_url_the_files_own_serves() -> None:
+def test_without_a_server_url_the_configured_one_is_used() -> None:
     assert obtain(Recorder((200, {"participant_token": TOKEN}))).url == "wss://room.example"
 
 
 @pytest.mark.parametrize("status", (400, 403, 422))
-def test_an_endpoint_that_refuses_our_own_identity_is_asked_without(status: int) -> None:
-    """And without our attributes before that: neither is anything that the operator has named."""
+def test_an_endpoint_that_refuses_the_derived_identity_is_called_without_it(status: int) -> None:
+    """Before that it is called without our attributes. Configured values are always sent."""
     recorder = Recorder((status, {}), (status, {}), (201, GOOD))
     assert obtain(recorder).grants.identity == "porch"
     assert ["participant_attributes" in body for body in recorder.bodies] == [True, False, False]
     assert ["participant_identity" in body for body in recorder.bodies] == [True, True, False]
 
 
-def test_an_identity_of_the_file_is_never_left_out() -> None:
+def test_a_configured_identity_is_always_sent() -> None:
     recorder = Recorder((403, {"error": "zq"}), (403, {"error": "zq"}))
     assert "HTTP 403" in refusal(recorder, identity="porch")
     assert [body["participant_identity"] for body in recorder.bodies] == ["porch", "porch"]
 
 
-def test_refused_to_the_end_is_refused() -> None:
+def test_a_request_that_is_refused_without_optional_fields_is_an_error() -> None:
     recorder = Recorder((403, b"zq"), (403, b"zq"), (403, b"zq"))
     said = refusal(recorder, room="front-door")
     assert "HTTP 403" in said
@@ -155,7 +155,7 @@ def test_refused_to_the_end_is_refused() -> None:
     assert len(recorder.bodies) == 3
 
 
-def test_401_points_at_the_headers() -> None:
+def test_401_is_an_error_that_names_the_headers_file() -> None:
     recorder = Recorder((401, {"error": f"zq {TOKEN}"}))
     said = refusal(recorder, query="?key=zq")
     assert "HTTP 401; look at credentials.endpoint_headers_file" in said
@@ -163,7 +163,7 @@ def test_401_points_at_the_headers() -> None:
 
 
 @pytest.mark.parametrize("status", (204, 404, 429, 500, 503))
-def test_other_statuses_are_said(status: int) -> None:
+def test_other_statuses_are_an_error(status: int) -> None:
     async def answer(_request: web.BaseRequest) -> web.Response:
         return web.Response(status=status, text=None if status == 204 else f"zq {TOKEN}")
 
@@ -194,12 +194,12 @@ def test_other_statuses_are_said(status: int) -> None:
         b'{"a":' * 10_000,
     ),
 )
-def test_a_reply_that_is_none_is_said_without_it(body: bytes) -> None:
+def test_an_invalid_reply_is_an_error_without_its_content(body: bytes) -> None:
     said = refusal(Recorder((200, body)))
     assert said.startswith("token endpoint http://127.0.0.1:")
 
 
-def test_a_token_whose_claims_are_nonsense() -> None:
+def test_a_token_with_invalid_claims() -> None:
     for claims in ({"exp": 10**400}, {"exp": [5]}, {"video": ["zq"]}, {"video": {"canPublishSources": 5}}):
         token = jwt.encode({"sub": "porch"} | claims, KEY)
         with pytest.raises(CredentialError, match="not a LiveKit access token") as caught:
@@ -214,7 +214,7 @@ def test_a_token_that_contradicts_the_file_shows_both() -> None:
     assert "'garage'" in refusal(Recorder((200, GOOD)), identity="garage")
 
 
-def test_an_endless_reply_is_not_read_to_its_end() -> None:
+def test_an_endless_reply_is_read_up_to_a_limit() -> None:
     sent = 0
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
@@ -244,7 +244,7 @@ def test_a_redirect_is_not_followed() -> None:
     assert asked == ["/token"]
 
 
-def test_a_connection_that_breaks_is_said() -> None:
+def test_a_broken_connection_is_an_error() -> None:
     async def answer(request: web.BaseRequest) -> web.Response:
         assert request.transport
         request.transport.abort()
@@ -253,7 +253,7 @@ def test_a_connection_that_breaks_is_said() -> None:
     assert "cannot be reached" in refusal(answer)
 
 
-def test_a_peer_that_does_not_speak_http_is_said() -> None:
+def test_a_peer_that_does_not_speak_http_is_an_error() -> None:
     async def main() -> None:
         async def babble(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.write(b"zq\r\n\r\n")
@@ -280,7 +280,7 @@ def test_a_peer_that_does_not_speak_http_is_said() -> None:
     ),
 )
 def test_an_endpoint_that_cannot_be_reached_is_tried_again(url: str) -> None:
-    """Whatever the name is: what the configuration lets through must not end the daemon."""
+    """For any host name: a URL that the configuration accepts must not end the daemon."""
     with pytest.raises(CredentialError, match="cannot be reached") as caught:
         asyncio.run(Endpoint(wanted=wanted(), url=url).obtain())
     assert caught.value.retry

@@ -1,4 +1,4 @@
-"""A contested identity, and an endpoint that grants, refuses or ignores the wish for another."""
+"""An identity conflict, with an endpoint that grants, refuses or ignores the request for another identity."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def token(identity: str) -> str:
 
 
 class Service:
-    """Grants the identity that is asked for, or what it is told to; keeps what it was asked."""
+    """Grants the requested identity or a fixed one; records the requests."""
 
     def __init__(self, *, status: int = 201, always: str = "") -> None:
         self.status, self.always = status, always
@@ -67,7 +67,7 @@ def with_endpoint(service: Service, use: Callable[[Endpoint], Awaitable[Any]], *
     ("identity", "another"),
     (("", r"device-1-[0-9a-f]{4}"), ("device-1", r"device-1-[0-9a-f]{4}"), ("porch", "device-1")),
 )
-def test_another_identity_that_is_granted_is_ours_from_then_on(identity: str, another: str) -> None:
+def test_a_granted_identity_is_used_from_then_on(identity: str, another: str) -> None:
     service = Service()
 
     async def use(endpoint: Endpoint) -> list[str]:
@@ -80,18 +80,18 @@ def test_another_identity_that_is_granted_is_ours_from_then_on(identity: str, an
     assert re.fullmatch(another, granted[0])
 
 
-def test_two_cloned_cards_ask_for_different_ones() -> None:
+def test_two_cloned_cards_request_different_identities() -> None:
     async def use(endpoint: Endpoint) -> None:
         await endpoint.identity_holder(SEEN, Resolver())
 
     services = [Service() for _ in range(8)]
     for service in services:
         with_endpoint(service, use)
-    assert len({service.asked[0] for service in services}) >= 7  # of 65536: by chance two may be the same
+    assert len({service.asked[0] for service in services}) >= 7  # of 65536: two may be equal by chance
 
 
 @pytest.mark.parametrize("status", (400, 403, 422, 401, 500))
-def test_an_endpoint_that_refuses_cannot_tell_and_nothing_changes(status: int) -> None:
+def test_an_endpoint_that_refuses_another_identity_changes_nothing(status: int) -> None:
     service = Service(status=status)
 
     async def use(endpoint: Endpoint) -> str:
@@ -105,7 +105,7 @@ def test_an_endpoint_that_refuses_cannot_tell_and_nothing_changes(status: int) -
     assert service.asked == ["porch"]
 
 
-def test_an_endpoint_that_ignores_the_wish_cannot_tell_and_nothing_changes() -> None:
+def test_an_endpoint_that_ignores_the_requested_identity_changes_nothing() -> None:
     service = Service(always="porch")
 
     async def use(endpoint: Endpoint) -> None:
@@ -117,7 +117,7 @@ def test_an_endpoint_that_ignores_the_wish_cannot_tell_and_nothing_changes() -> 
     assert service.asked[1:] == ["device-1"]
 
 
-def test_a_contest_over_the_other_one_too_is_settled_by_a_third() -> None:
+def test_a_conflict_over_the_second_identity_requests_a_third() -> None:
     service = Service()
 
     async def use(endpoint: Endpoint) -> list[str]:
@@ -130,15 +130,15 @@ def test_a_contest_over_the_other_one_too_is_settled_by_a_third() -> None:
     assert len(set(with_endpoint(service, use))) == 3
 
 
-def test_without_a_server_url_it_is_the_server_that_was_seen() -> None:
+def test_without_a_server_url_the_probed_server_is_used() -> None:
     async def use(endpoint: Endpoint) -> str:
         return (await endpoint.obtain(SEEN, Resolver())).url
 
     assert with_endpoint(Service(), use) == "wss://seen.example"
 
 
-def test_its_name_is_resolved_by_our_resolver(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And one that hangs is no more than an attempt that failed."""
+def test_the_endpoints_name_is_resolved_by_our_resolver(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A query that hangs is only a failed attempt."""
     asked = []
 
     def getaddrinfo(host: str, *_rest: object, **_more: object) -> list[Any]:

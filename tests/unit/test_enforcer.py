@@ -1,4 +1,4 @@
-"""A process that hangs ends itself with exit 70, if no service manager's watchdog sees to that."""
+"""A process that hangs exits with 70, unless a service manager's watchdog ends it."""
 
 from __future__ import annotations
 
@@ -25,34 +25,34 @@ GRACE_S = 30.0
 
 def test_a_part_that_is_late_for_the_whole_grace_period_ends_the_process() -> None:
     overdue = Overdue(grace_s=GRACE_S)
-    assert [overdue.looked(float(now), ["room"]) for now in range(32)] == 30 * [False] + 2 * [True]
+    assert [overdue.check(float(now), ["room"]) for now in range(32)] == 30 * [False] + 2 * [True]
 
 
-def test_a_part_that_is_heard_of_again_has_a_fresh_grace_period() -> None:
+def test_a_part_that_meets_its_deadline_again_gets_a_new_grace_period() -> None:
     overdue = Overdue(grace_s=GRACE_S)
     for now in range(29):
-        assert not overdue.looked(float(now), ["room"])
-    assert not overdue.looked(29.0, [])
-    assert not any(overdue.looked(float(now), ["room"]) for now in range(30, 60))
-    assert overdue.looked(60.0, ["room"])
+        assert not overdue.check(float(now), ["room"])
+    assert not overdue.check(29.0, [])
+    assert not any(overdue.check(float(now), ["room"]) for now in range(30, 60))
+    assert overdue.check(60.0, ["room"])
 
 
-def test_a_process_that_was_stopped_for_long_is_not_ended_for_that() -> None:
-    """SIGSTOP, a debugger, a virtual machine that is moved: all parts are late, for nothing ran."""
+def test_a_process_that_was_stopped_for_long_is_not_ended() -> None:
+    """SIGSTOP, a debugger, a moved virtual machine: all parts are late, because nothing ran."""
     overdue = Overdue(grace_s=GRACE_S)
-    assert not overdue.looked(0.0, [])
-    assert not overdue.looked(1000.0, ["room", "camera", "event loop"])
-    assert not overdue.looked(1001.0, ["room"])
-    assert not overdue.looked(1002.0, [])
+    assert not overdue.check(0.0, [])
+    assert not overdue.check(1000.0, ["room", "camera", "event loop"])
+    assert not overdue.check(1001.0, ["room"])
+    assert not overdue.check(1002.0, [])
 
 
 @given(st.lists(st.tuples(st.floats(0.5, 4.0), st.booleans()), max_size=200))
-def test_only_an_unbroken_row_of_late_looks_ends_the_process(looks: list[tuple[float, bool]]) -> None:
+def test_only_consecutive_late_checks_end_the_process(looks: list[tuple[float, bool]]) -> None:
     overdue, now, late_since = Overdue(grace_s=GRACE_S), 0.0, None
     for step_s, late in looks:
         now += step_s
         late_since = (now if late_since is None else late_since) if late else None
-        ended = overdue.looked(now, ["room"] if late else [])
+        ended = overdue.check(now, ["room"] if late else [])
         assert ended == (late_since is not None and now - late_since >= GRACE_S)
 
 
@@ -64,8 +64,8 @@ from device.lifecycle import sd_notify as notify
 from device.lifecycle.deadlines import Deadlines
 
 log.configure(level="info", format="json")
-enforcer.GRACE_S, enforcer._LOOK_S, enforcer._PAUSED_S = 0.5, 0.05, 0.25
-notify._LOOK_S, notify._LOOP_DUE_S = 0.1, 0.3
+enforcer.GRACE_S, enforcer._INTERVAL_S, enforcer._PAUSED_S = 0.5, 0.05, 0.25
+notify._INTERVAL_S, notify._LOOP_DUE_S = 0.1, 0.3
 
 async def main(mode):
     deadlines = Deadlines()
@@ -98,20 +98,20 @@ def test_a_hang_ends_with_exit_70_and_a_line_that_names_the_part(mode: str, code
         assert "exit 70" in line["hint"]
 
 
-def test_a_process_that_was_stopped_and_goes_on_is_not_ended() -> None:
+def test_a_process_that_was_stopped_and_continues_is_not_ended() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", _SCRIPT, "fine"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout
         assert process.stdout.readline() == "runs\n"
         os.kill(process.pid, signal.SIGSTOP)
-        time.sleep(2)  # four times what it would be granted
+        time.sleep(2)  # four times the grace period
         os.kill(process.pid, signal.SIGCONT)
         _, said = process.communicate(timeout=30)
     assert (process.returncode, said) == (0, "")
 
 
-# The real command, in which one thing goes wrong a while after the start.
+# The real command, with one failure a while after the start.
 _DAEMON = """
 import asyncio, sys, threading, time
 from device import cli
@@ -119,7 +119,7 @@ from device.lifecycle import enforcer
 from device.lifecycle import sd_notify as notify
 
 enforcer.GRACE_S = 1.0
-notify._LOOK_S, notify._LOOP_DUE_S = 0.5, 1.0
+notify._INTERVAL_S, notify._LOOP_DUE_S = 0.5, 1.0
 run = asyncio.run
 
 async def struck(main):
@@ -144,7 +144,7 @@ _NOBODY, _HALF_A_MINUTE = "@livekit-device-test-nobody", "30000000"
     (
         ({}, _BLOCKED_CODE),
         ({"NOTIFY_SOCKET": _NOBODY}, _BLOCKED_CODE),  # a manager without WatchdogSec
-        ({"WATCHDOG_USEC": _HALF_A_MINUTE}, _BLOCKED_CODE),  # nothing to ping
+        ({"WATCHDOG_USEC": _HALF_A_MINUTE}, _BLOCKED_CODE),  # no watchdog to ping
         (
             {"NOTIFY_SOCKET": _NOBODY, "WATCHDOG_USEC": _HALF_A_MINUTE, "WATCHDOG_PID": "1"},
             _BLOCKED_CODE,

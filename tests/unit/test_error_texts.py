@@ -1,4 +1,4 @@
-"""What sources and encoders say of a failure: to operators no text of a library, to viewers words of our own."""
+"""Error texts of sources and encoders: for operators without a library's text, for viewers only fixed texts."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ import device
 from device.errors import system_text
 from device.sources.loop import error_text
 from device.sources.picamera2 import _cause
-from device.sources.pyaudio import _words
+from device.sources.pyaudio import _error_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ERRORS = {"SourceError", "SourceAbsentError", "EncoderError", "unfit"}
-# They return words from a table, or the type's name.
-IN_WORDS = {"system_text", "_words", "_cause", "error_text", "type"}
+ERRORS = {"SourceError", "SourceAbsentError", "EncoderError", "unsupported"}
+# These functions return fixed texts, or the type's name.
+IN_WORDS = {"system_text", "_error_text", "_cause", "error_text", "type"}
 PLACES = ("sources/*.py", "encoders/*.py", "media/*.py", "workers/[cem]*.py", "workers/named.py")
 SECRET = "rtsp://admin:hunter2@192.0.2.7/"
 
 
 def _raised() -> Iterator[tuple[str, ast.Call, set[str]]]:
-    """Yield each error that is made in our modules, with the names of the exceptions that are caught around it."""
+    """Yield each error that is created in our modules, with the names of the exceptions caught around it."""
     root = Path(device.__file__).parent
     for path in sorted(path for place in PLACES for path in root.glob(place)):
         tree = ast.parse(path.read_text())
@@ -49,32 +49,32 @@ RAISED = {where: (call, names) for where, call, names in _raised()}
 
 
 def _bare(node: ast.AST, names: set[str]) -> bool:
-    """Say whether an expression holds a caught exception that no function puts into words."""
+    """Return whether an expression contains a caught exception that is not passed to one of these functions."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in IN_WORDS:
         return False
-    if isinstance(node, ast.Attribute) and node.attr == "strerror":  # FFmpeg's, from its table
+    if isinstance(node, ast.Attribute) and node.attr == "strerror":  # from FFmpeg's table
         return False
     if isinstance(node, ast.Name) and node.id in names:
         return True
     return any(_bare(child, names) for child in ast.iter_child_nodes(node))
 
 
-def test_all_are_found() -> None:
+def test_all_raised_errors_are_found() -> None:
     assert len(RAISED) > 40
 
 
 @pytest.mark.parametrize("where", RAISED)
-def test_no_message_holds_the_text_of_a_library(where: str) -> None:
+def test_no_message_contains_the_text_of_a_library(where: str) -> None:
     call, names = RAISED[where]
     assert not any(_bare(argument, names | {"error"}) for argument in (*call.args, *call.keywords))
 
 
 @pytest.mark.parametrize("where", RAISED)
-def test_viewers_read_words_of_our_own(where: str) -> None:
+def test_texts_for_viewers_are_fixed(where: str) -> None:
     call, _ = RAISED[where]
     name = call.func.id if isinstance(call.func, ast.Name) else ""
     words = next((keyword.value for keyword in call.keywords if keyword.arg == "for_viewers"), None)
-    if name == "unfit":
+    if name == "unsupported":
         words = call.args[1]
     assert words is not None or name == "EncoderError", "the type's own words are too vague"
     for part in ast.walk(words) if words is not None else ():
@@ -84,13 +84,13 @@ def test_viewers_read_words_of_our_own(where: str) -> None:
             assert ast.unparse(part.value) in ("self._kind", "what")
 
 
-@pytest.mark.parametrize("in_words", (system_text, _words, _cause, error_text))
-def test_an_exception_in_words_is_the_systems_text_or_its_type(in_words: object) -> None:
+@pytest.mark.parametrize("in_words", (system_text, _error_text, _cause, error_text))
+def test_an_exceptions_text_is_the_systems_or_its_type(in_words: object) -> None:
     assert callable(in_words)
     for error in (OSError(19, SECRET), RuntimeError(SECRET), OSError(SECRET), ValueError(19, SECRET), KeyError(SECRET)):
         assert "hunter2" not in in_words(error)
         assert in_words(error)
-    if in_words is not _words:
+    if in_words is not _error_text:
         assert in_words(OSError(19, SECRET)) == "No such device"
     with pytest.raises(av.error.FFmpegError) as caught:
         av.open("/none/hunter2.mp4")

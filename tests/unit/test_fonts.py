@@ -36,7 +36,7 @@ def test_the_system_has_fonts() -> None:
 
 
 @pytest.mark.parametrize("character", sorted(set(NAME) - {" "}))
-def test_each_letter_of_a_name_is_drawn_as_itself(character: str) -> None:
+def test_each_letter_of_a_name_has_its_glyph(character: str) -> None:
     found = picture(character)
     assert found != picture(" ")
     for replacement in ("\u25a1", "?", "\U0010fffe"):
@@ -49,21 +49,21 @@ def test_all_letters_differ() -> None:
 
 
 @pytest.mark.parametrize("character", sorted(set(NAME) - {" "}))
-def test_each_letter_is_drawn_as_itself_on_a_system_without_fonts(character: str) -> None:
+def test_each_letter_has_its_glyph_on_a_system_without_fonts(character: str) -> None:
     found = picture(character, ())
     for other in (" ", *_REPLACEMENTS, "\U0010fffe", *set(NAME) - {character}):
         assert found != picture(other, ())
 
 
 @pytest.mark.parametrize("files", (None, ()), ids=("system", "packaged"))
-def test_a_plainer_letter_stands_in_for_one_that_no_font_has_else_a_mark(files: tuple[Path, ...] | None) -> None:
+def test_a_letter_that_no_font_has_is_replaced(files: tuple[Path, ...] | None) -> None:
     lettering = Lettering(SIZE, files)
     assert [run for _, run in lettering._runs("\U0001f6aa")] == [_REPLACEMENTS[0]]
     assert picture("\U00016b00", files) != picture(" ", files)
     assert picture("\U0001d542", ()) == picture("K", ())
 
 
-def test_words_from_right_to_left_are_turned_round_for_the_packaged_font_and_others_are_not() -> None:
+def test_only_right_to_left_words_are_reversed_for_the_packaged_font() -> None:
     shalom, dalet = "\u05e9\u05dc\u05d5\u05dd", "\u05d3\u05dc\u05ea"
     assert _visual(f"a {shalom} {dalet}! b") == f"a {dalet[::-1]} {shalom[::-1]}! b"
     assert _visual("\u0414\u0432 \u7384") == "\u0414\u0432 \u7384"
@@ -73,12 +73,12 @@ def test_words_from_right_to_left_are_turned_round_for_the_packaged_font_and_oth
     assert with_marks.tobytes() != Unifont(16).picture("\u05d1\u05d0").tobytes()
 
 
-def test_words_from_right_to_left_are_one_piece_for_fonts_that_pillow_shapes() -> None:
+def test_right_to_left_words_are_one_run_for_fonts_that_pillow_shapes() -> None:
     name = "\u05e9\u05dc\u05d5\u05dd \u05d3\u05dc\u05ea"
     assert [run for _, run in Lettering(SIZE)._runs(name)] == [name]
 
 
-def test_the_packaged_font_has_the_glyphs_that_its_origin_has() -> None:
+def test_the_packaged_font_has_the_glyphs_of_its_source() -> None:
     """From unifont-15.0.01.hex: 0041 and 7384."""
     letter = "0000000018242442427E424242420000"
     sign = "020001000100FFFE02000420082010403F8011000200042008103FF810080008"
@@ -87,7 +87,7 @@ def test_the_packaged_font_has_the_glyphs_that_its_origin_has() -> None:
     assert sum(Unifont(16).has(chr(code)) for code in range(0x10000)) == 57086
 
 
-def test_a_name_of_256_letters_is_drawn_in_a_bounded_time_and_picture() -> None:
+def test_a_name_of_256_letters_is_drawn_in_bounded_time_and_space() -> None:
     name = "\u7384\u0301\u05d0a\U0001f6aa \u200f\u202e\x07" * 32
     began = time.process_time()
     image = drawn(title=name, lines=[name], width=640, height=360)
@@ -97,7 +97,7 @@ def test_a_name_of_256_letters_is_drawn_in_a_bounded_time_and_picture() -> None:
     assert source.draw(0, 0).width == 160
 
 
-def test_a_file_that_is_no_font_is_passed_over(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_font_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "broken.ttf").write_bytes(b"no font")
     assert picture("A", (tmp_path / "broken.ttf", tmp_path / "none.ttf")) == picture("A", ())
 
@@ -123,7 +123,7 @@ def test_the_slate_shows_the_name() -> None:
     assert with_name.tobytes() != boxes.tobytes()
 
 
-def test_the_test_picture_shows_the_name_and_others_as_before() -> None:
+def test_the_test_picture_shows_the_name_in_any_script() -> None:
     assert has_all("device-1a2b")
     assert not has_all(NAME)
 

@@ -1,4 +1,4 @@
-"""The byte stream between daemon and worker: what arrives is a message, a wait, or a WireError."""
+"""The byte stream between daemon and worker: data yields a message, waits for more, or raises WireError."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def decoded(*pieces: bytes, direction: Direction = Direction.TO_DAEMON) -> list[
 
 
 @given(STREAMS, st.data())
-def test_messages_in_any_pieces_arrive_as_they_were_sent(sent: list[Received], data: st.DataObject) -> None:
+def test_messages_in_any_pieces_are_decoded(sent: list[Received], data: st.DataObject) -> None:
     stream = stream_of(sent)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=12)))
     pieces = [stream[start:end] for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
@@ -60,7 +60,7 @@ def test_messages_in_any_pieces_arrive_as_they_were_sent(sent: list[Received], d
 
 
 @given(STREAMS)
-def test_messages_arrive_byte_by_byte(sent: list[Received]) -> None:
+def test_messages_byte_by_byte_are_decoded(sent: list[Received]) -> None:
     stream = stream_of(sent[:3])
     assert decoded(*(stream[index : index + 1] for index in range(len(stream)))) == sent[:3]
 
@@ -104,7 +104,7 @@ def header(*, magic: int = 0x4C44, number: int = 9, flags: int = 0, length: int 
     ),
     ids=["magic", "unknown", "direction", "flags", "length"],
 )
-def test_a_header_that_is_none_is_refused_before_its_payload_comes(data: bytes, why: str) -> None:
+def test_an_invalid_header_is_refused_before_its_payload(data: bytes, why: str) -> None:
     with pytest.raises(WireError, match=why):
         decoded(data)
 
@@ -114,7 +114,7 @@ def test_a_message_over_its_maximum_is_not_sent() -> None:
         encode(messages.Degraded(text="x" * (5 << 10)))
 
 
-def test_an_unfinished_message_takes_no_more_memory_than_its_maximum() -> None:
+def test_an_incomplete_message_is_bounded_in_memory() -> None:
     decoder = Decoder(Direction.TO_DAEMON)
     unit = encode(
         AccessUnit(payload=b"\0\0\1" + bytes(1 << 20), key=True, width=2, height=2, number=0, captured_at_us=0)
@@ -149,7 +149,7 @@ def test_a_request_carries_its_id() -> None:
     ),
     ids=["no start code", "no width", "too high"],
 )
-def test_an_access_unit_that_no_decoder_could_take_is_refused(unit: dict[str, Any], why: str) -> None:
+def test_an_access_unit_that_cannot_be_decoded_is_refused(unit: dict[str, Any], why: str) -> None:
     whole: dict[str, Any] = {"payload": b"\0\0\1", "key": True, "width": 2, "height": 2, "number": 0} | unit
     with pytest.raises(WireError, match=why):
         decoded(encode(AccessUnit(**whole, captured_at_us=0)))
@@ -157,5 +157,5 @@ def test_an_access_unit_that_no_decoder_could_take_is_refused(unit: dict[str, An
 
 @pytest.mark.parametrize("samples", (b"", b"123"), ids=["empty", "odd"])
 def test_a_block_without_whole_samples_is_refused(samples: bytes) -> None:
-    with pytest.raises(WireError, match="holds no whole samples"):
+    with pytest.raises(WireError, match="has incomplete samples"):
         decoded(encode(Block(samples=samples, captured_at_us=0)))

@@ -1,4 +1,4 @@
-"""What a token allows, in words."""
+"""A token's grants, and the texts about missing ones."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ KEY = "k" * 32
 BOTH = ("camera", "microphone")
 
 
-def lacking(video: dict[str, Any], sources: tuple[str, ...] = BOTH) -> list[str]:
-    return read_grants(jwt.encode({"sub": "porch", "video": video}, KEY)).lacking(sources)
+def missing_for(video: dict[str, Any], sources: tuple[str, ...] = BOTH) -> list[str]:
+    return read_grants(jwt.encode({"sub": "porch", "video": video}, KEY)).missing_for(sources)
 
 
 @pytest.mark.parametrize(
@@ -31,30 +31,30 @@ def lacking(video: dict[str, Any], sources: tuple[str, ...] = BOTH) -> list[str]
         {"canPublishSources": ["CAMERA", "Microphone", "screen_share"]},
     ),
 )
-def test_enough(video: dict[str, Any]) -> None:
-    assert lacking({"room": "r", "roomJoin": True} | video) == []
+def test_sufficient_grants(video: dict[str, Any]) -> None:
+    assert missing_for({"room": "r", "roomJoin": True} | video) == []
 
 
 @pytest.mark.parametrize("video", ({"room": "r"}, {"roomJoin": True}, {"room": "r", "roomJoin": False}, {}))
 def test_without_a_room_to_join(video: dict[str, Any]) -> None:
-    [said] = lacking(video)
+    [said] = missing_for(video)
     assert "video.roomJoin" in said
 
 
 def test_without_publishing_the_sources_do_not_matter() -> None:
-    [said] = lacking({"room": "r", "roomJoin": True, "canPublish": False, "canPublishSources": ["camera"]})
+    [said] = missing_for({"room": "r", "roomJoin": True, "canPublish": False, "canPublishSources": ["camera"]})
     assert "video.canPublish is false" in said
 
 
 def test_each_source_that_is_missing_is_named() -> None:
     video = {"room": "r", "roomJoin": True, "canPublishSources": ["screen_share"]}
-    assert [word for said in lacking(video) for word in BOTH if word in said] == ["camera", "microphone"]
-    assert len(lacking(video, ("camera",))) == 1
-    assert lacking(video, ()) == []
+    assert [word for said in missing_for(video) for word in BOTH if word in said] == ["camera", "microphone"]
+    assert len(missing_for(video, ("camera",))) == 1
+    assert missing_for(video, ()) == []
 
 
 def test_everything_at_once() -> None:
-    assert len(lacking({"canPublish": False})) == 2
+    assert len(missing_for({"canPublish": False})) == 2
 
 
 def test_an_expired_token_is_still_read() -> None:
@@ -90,7 +90,7 @@ def test_any_claims_are_read_or_refused(claims: dict[str, Any]) -> None:
     except CredentialError as error:
         assert token not in str(error)  # noqa: PT017
     else:
-        assert isinstance(grants.lacking(BOTH), list)
+        assert isinstance(grants.missing_for(BOTH), list)
 
 
 @given(st.text() | st.text("abcXYZ012-_.=", max_size=60))
@@ -99,8 +99,8 @@ def test_any_text_that_is_no_token_is_refused(text: str) -> None:
         read_grants(text)
 
 
-def test_a_hidden_token_is_not_enough_for_nobody_would_see_the_device() -> None:
-    [said] = lacking({"room": "r", "roomJoin": True, "hidden": True})
+def test_a_hidden_token_is_not_sufficient() -> None:
+    [said] = missing_for({"room": "r", "roomJoin": True, "hidden": True})
     assert "video.hidden" in said
     with pytest.raises(CredentialError, match="hidden"):
         read_grants(jwt.encode({"sub": "p", "video": {"room": "r", "roomJoin": True, "hidden": True}}, KEY)).demand_any(

@@ -1,4 +1,4 @@
-"""Cameras and sound cards that come and go, in a fake /dev and /sys."""
+"""Cameras and sound cards that are connected and disconnected, in a fake /dev and /sys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NONE: dict[int, str] = {}
 
 
 class Board:
-    """A device tree to plug things into."""
+    """A device tree in which devices are connected."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -37,7 +37,7 @@ class Board:
             (self.root / "dev" / node).unlink()
 
     def cards(self, cards: dict[int, str]) -> None:
-        """Have these sound cards, by number."""
+        """Create these sound cards, by number."""
         for card in (self.root / "sys/class/sound").glob("card*"):
             shutil.rmtree(card)
         for number, name in cards.items():
@@ -53,7 +53,7 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Board:
 
 
 def appeared(board: Board, *, within_s: float = 20.0, acts: tuple[Callable[[], None], ...] = ()) -> bool:
-    """Wait for an appearance while one thing after another happens, each seen by a look of its own."""
+    """Wait for an appearance while these changes happen, one per poll."""
 
     async def main() -> bool:
         waiting = asyncio.create_task(
@@ -68,7 +68,7 @@ def appeared(board: Board, *, within_s: float = 20.0, acts: tuple[Callable[[], N
     return asyncio.run(main())
 
 
-def test_cameras_and_sound_cards_are_seen_and_nothing_else(board: Board) -> None:
+def test_only_cameras_and_sound_cards_are_listed(board: Board) -> None:
     assert hotplug.present(board.root) == frozenset()
     board.plug("video0", "video11", "media2", "snd/controlC0", "snd/pcmC0D0c")
     board.cards(HEADPHONES)
@@ -93,11 +93,11 @@ def test_a_card_whose_name_is_no_text(board: Board) -> None:
     assert len(hotplug.present(board.root)) == 1
 
 
-def test_the_real_one_can_be_looked_at() -> None:
+def test_the_real_system_can_be_listed() -> None:
     assert all(isinstance(name, str) for name in hotplug.present())
 
 
-def test_a_card_that_goes_while_it_is_looked_at_is_no_crash(board: Board) -> None:
+def test_a_card_that_disappears_during_the_listing_is_ignored(board: Board) -> None:
     (board.root / "sys/class/sound/card7").mkdir()
     assert hotplug.present(board.root) == frozenset()
 
@@ -116,7 +116,7 @@ def test_a_card_of_the_same_name_under_another_number_is_an_appearance(board: Bo
     assert appeared(board, acts=(lambda: board.cards({2: "Device"}),))
 
 
-def test_what_came_before_the_wait_is_seen_at_once(board: Board) -> None:
+def test_a_device_that_appeared_before_the_wait_is_reported_at_once(board: Board) -> None:
     before = hotplug.present(board.root)
     board.plug("media0")
     assert asyncio.run(hotplug.appearance(before, within_s=1, root=board.root))
@@ -129,7 +129,7 @@ def test_under_the_same_number_again_is_an_appearance(board: Board) -> None:
     assert appeared(board, acts=(lambda: board.cards(NONE), lambda: board.cards(MICROPHONE)))
 
 
-def test_what_goes_is_no_appearance(board: Board) -> None:
+def test_a_device_that_disappears_is_not_an_appearance(board: Board) -> None:
     board.plug("video0", "snd/controlC1")
     board.cards(HEADPHONES | MICROPHONE)
     going = (
@@ -142,7 +142,7 @@ def test_what_goes_is_no_appearance(board: Board) -> None:
     assert not appeared(board, within_s=3, acts=going)
 
 
-def test_a_tree_that_comes_late(tmp_path: Path) -> None:
+def test_a_device_tree_that_appears_late(tmp_path: Path) -> None:
     async def main() -> bool:
         waiting = asyncio.create_task(hotplug.appearance(frozenset(), within_s=20, root=tmp_path))
         await asyncio.sleep(0.1)
@@ -152,12 +152,12 @@ def test_a_tree_that_comes_late(tmp_path: Path) -> None:
     assert asyncio.run(main())
 
 
-def test_no_time_no_wait(board: Board) -> None:
+def test_a_timeout_of_zero_does_not_wait(board: Board) -> None:
     assert not appeared(board, within_s=0)
     assert not appeared(board, within_s=-1)
 
 
-def test_a_card_of_the_same_name_and_number_at_another_place_is_an_appearance(board: Board) -> None:
+def test_a_card_of_the_same_name_and_number_at_another_port_is_an_appearance(board: Board) -> None:
     def connect(place: str) -> None:
         link = board.root / "sys/class/sound/card1/device"
         link.unlink(missing_ok=True)

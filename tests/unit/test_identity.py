@@ -1,4 +1,4 @@
-"""Who a board is, read from device trees made up in a folder."""
+"""Identity and model of a board, read from fake device trees."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_leading_zeros_are_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("serial", (b"0000000000000000\0", b"\0", b"", b" \n"))
-def test_a_serial_that_says_nothing_falls_back_to_the_machine_id(tmp_path: Path, serial: bytes) -> None:
+def test_a_placeholder_serial_falls_back_to_the_machine_id(tmp_path: Path, serial: bytes) -> None:
     identity = derived_identity(board(tmp_path, serial=serial, machine_id=MACHINE_ID.encode()))
     assert re.fullmatch(r"device-[0-9a-f]{16}", identity)
 
@@ -74,13 +74,13 @@ def test_a_serial_that_says_nothing_falls_back_to_the_machine_id(tmp_path: Path,
         b"\xff" * 16,
     ),
 )
-def test_a_serial_that_firmware_never_set_is_none(tmp_path: Path, serial: bytes) -> None:
+def test_a_serial_that_firmware_never_set_is_not_used(tmp_path: Path, serial: bytes) -> None:
     identity = derived_identity(board(tmp_path, serial=serial, machine_id=MACHINE_ID.encode()))
     assert re.fullmatch(r"device-[0-9a-f]{16}", identity)
 
 
 @pytest.mark.parametrize("machine_id", (b"uninitialized\n", b"", b"\n", b"0" * 32, b"xyz", MACHINE_ID.encode()[:31]))
-def test_what_is_no_machine_id_is_not_taken_for_one(tmp_path: Path, machine_id: bytes) -> None:
+def test_an_invalid_machine_id_is_not_used(tmp_path: Path, machine_id: bytes) -> None:
     root = board(tmp_path, machine_id=machine_id)
     assert derived_identity(root) == f"device-{platform.node()}"
     assert identity_may_be_shared(root)
@@ -95,7 +95,7 @@ def interface(root: Path, name: str, address: str, *, assigned: str = "0", real:
         (folder / "device").mkdir()
 
 
-def test_network_cards_tell_boxes_apart_that_have_nothing_else(tmp_path: Path) -> None:
+def test_without_other_ids_the_network_card_makes_the_identity_unique(tmp_path: Path) -> None:
     identities = set()
     for number in range(2):
         root = board(tmp_path / str(number), machine_id=b"uninitialized\n")
@@ -110,7 +110,7 @@ def test_network_cards_tell_boxes_apart_that_have_nothing_else(tmp_path: Path) -
     assert all(re.fullmatch(r"device-[0-9a-f]{16}", each) for each in identities)
 
 
-def test_a_pc_shows_a_hash_of_its_machine_id_that_is_stable_and_its_own(tmp_path: Path) -> None:
+def test_a_pc_has_a_stable_unique_hash_of_its_machine_id(tmp_path: Path) -> None:
     identities = set()
     for number in range(2):
         root = board(tmp_path / str(number), machine_id=MACHINE_ID.replace("0", str(number)).encode() + b"\n")
@@ -122,25 +122,25 @@ def test_a_pc_shows_a_hash_of_its_machine_id_that_is_stable_and_its_own(tmp_path
     assert board_model(product) == "ThinkPad X1"
 
 
-def test_nothing_to_go_by(tmp_path: Path) -> None:
+def test_without_any_id_the_host_name_is_used(tmp_path: Path) -> None:
     assert derived_identity(tmp_path) == f"device-{platform.node()}"
     assert board_model(tmp_path) == platform.machine()
     assert derived_identity(board(tmp_path, machine_id=b"")) == f"device-{platform.node()}"
 
 
-def test_a_strange_tree_is_cut_and_decoded(tmp_path: Path) -> None:
+def test_invalid_bytes_and_long_values_are_handled(tmp_path: Path) -> None:
     root = board(tmp_path, model=b"\xff" * 9 + b"x" * 5000)
     assert len(board_model(root)) <= 64
 
 
-def test_a_folder_in_place_of_a_file_is_no_crash(tmp_path: Path) -> None:
+def test_a_folder_in_place_of_a_file_is_ignored(tmp_path: Path) -> None:
     (tmp_path / TREE / "model").mkdir(parents=True)
     (tmp_path / TREE / "serial-number").mkdir()
     assert board_model(tmp_path) == platform.machine()
     assert derived_identity(tmp_path)
 
 
-def test_the_network_card_that_counts_is_the_same_whatever_else_is_plugged_in(tmp_path: Path) -> None:
+def test_the_chosen_network_card_does_not_depend_on_other_cards(tmp_path: Path) -> None:
     interface(tmp_path, "eth0", "dc:a6:32:00:00:07")
     alone = derived_identity(tmp_path)
     usb = tmp_path / "sys/devices/pci0/usb1/1-1/1-1:1.0"
@@ -153,11 +153,11 @@ def test_the_network_card_that_counts_is_the_same_whatever_else_is_plugged_in(tm
     assert derived_identity(tmp_path) == alone
 
 
-def test_a_wireless_card_counts_by_its_permanent_address(tmp_path: Path) -> None:
+def test_a_wireless_card_has_its_permanent_address(tmp_path: Path) -> None:
     identities = set()
     for number, current in enumerate(("02:11:11:11:11:11", "02:22:22:22:22:22")):
         root = tmp_path / str(number)
-        interface(root, "wlan0", current, assigned="3")  # a network manager has made one up
+        interface(root, "wlan0", current, assigned="3")  # a network manager has set a random one
         assert identity_may_be_shared(root)
         (root / "sys/class/net/wlan0/phy80211").mkdir()
         (root / "sys/class/net/wlan0/phy80211/macaddress").write_text("dc:a6:32:00:00:08\n")

@@ -1,4 +1,4 @@
-"""The ladder of sizes and rates, in virtual time: by rule and by property."""
+"""The ladder of sizes and rates, in virtual time: by example and by property."""
 
 from __future__ import annotations
 
@@ -39,40 +39,40 @@ def test_a_fixed_bitrate_means_a_fixed_size() -> None:
     assert len(ladder(floor=400_000, ceiling=400_000).rungs) == 1
 
 
-def test_a_ceiling_below_what_the_size_needs_is_a_wish() -> None:
+def test_a_maximum_below_the_size_bound_keeps_the_size() -> None:
     policy = ladder(ceiling=200_000)
     assert steady(policy, 200_000, 0, 60) == []
 
 
-def test_a_dip_of_a_second_is_no_reason() -> None:
+def test_a_drop_of_a_second_has_no_effect() -> None:
     policy = ladder()
     targets = [(0.0, 900_000), (10.0, 90_000), (11.2, 900_000), (20.0, 100_000), (21.0, 900_000)]
     assert replay(policy, targets, until=60) == []
 
 
-def test_down_within_three_seconds_and_straight_to_what_fits() -> None:
+def test_it_goes_down_within_three_seconds_to_the_rung_that_fits() -> None:
     policy = ladder()
     [(at, rung)] = replay(policy, [(0.0, 2_500_000), (10.0, 120_000)], until=30)
     assert rung.height == 360
     assert 1.0 < at - 10 < 3
 
 
-def test_up_straight_to_the_top_once_it_holds_for_long_enough() -> None:
+def test_it_goes_up_to_the_top_after_a_stable_target() -> None:
     policy = ladder()
     changes = replay(policy, [(0.0, 100_000), (20.0, 2_000_000)], until=40)
     assert [(rung.height, rung.fps) for _, rung in changes] == [(360, 15), (720, 30)]
     assert changes[1][0] - 20 == pytest.approx(UP_S, abs=0.5)
 
 
-def test_the_first_target_after_a_pause_is_no_evidence() -> None:
+def test_the_first_target_after_a_pause_is_ignored() -> None:
     policy = ladder()
     steady(policy, 2_000_000, 0, 10)
     assert steady(policy, 100_000, 30, 32) == []
     assert len(steady(policy, 100_000, 32, 33)) == 1
 
 
-def test_to_and_fro_between_two_rungs_is_not_followed() -> None:
-    """The estimate of a policed link goes up and down each few seconds."""
+def test_oscillation_between_two_rungs_is_not_followed() -> None:
+    """The estimate of a policed link rises and falls every few seconds."""
     policy = ladder()
     need = policy.rungs[1].down_bps
     swings = [(float(2 * turn), int(need * (0.8 if turn % 2 else 1.2))) for turn in range(60)]
@@ -92,7 +92,7 @@ def course(steps: list[tuple[float, int]]) -> tuple[Targets, float]:
 
 
 @given(COURSES)
-def test_changes_keep_their_distance(steps: list[tuple[float, int]]) -> None:
+def test_changes_have_a_minimum_distance(steps: list[tuple[float, int]]) -> None:
     policy = ladder()
     targets, end = course(steps)
     changes = [(0.0, policy.rung), *replay(policy, targets, until=end)]
@@ -115,7 +115,7 @@ def test_a_steady_target_settles_where_it_fits(steps: list[tuple[float, int]], t
 
 
 @given(st.integers(0, 4_000_000), st.integers(0, 4_000_000))
-def test_less_never_gets_more(one: int, other: int) -> None:
+def test_a_lower_target_never_raises_the_rung(one: int, other: int) -> None:
     less, more = sorted((one, other))
     places = []
     for target in (less, more):
@@ -126,7 +126,7 @@ def test_less_never_gets_more(one: int, other: int) -> None:
 
 
 @given(COURSES, st.integers(700_000, 4_000_000))
-def test_from_anywhere_back_at_the_top_soon(steps: list[tuple[float, int]], target: int) -> None:
+def test_every_rung_returns_to_the_top_soon(steps: list[tuple[float, int]], target: int) -> None:
     policy = ladder()
     targets, end = course(steps)
     replay(policy, targets, until=end)

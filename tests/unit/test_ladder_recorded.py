@@ -1,4 +1,4 @@
-"""The ladder on targets that were recorded from real links (data/README.md). Tuned on some, checked on the others."""
+"""The ladder with targets recorded from real links (data/README.md). Tuned with some, tested with the others."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def recorded(name: str) -> Targets:
 
 
 def replayed(targets: Targets, *, last_bps: int) -> list[Change]:
-    """Replay it, and then a steady target; return the changes."""
+    """Replay the targets, and then a steady one; return the changes."""
     policy = ladder()
     end = targets[-1][0] + 1
     return [(0.0, policy.rung), *replay(policy, [*targets, (end, last_bps)], until=end + _AFTER_S)]
@@ -34,7 +34,7 @@ def replayed(targets: Targets, *, last_bps: int) -> list[Change]:
 def test_few_changes_each_with_a_reason(name: str) -> None:
     targets = recorded(name)
     changes = replayed(targets, last_bps=2_500_000)
-    assert 3 <= len(changes) <= 5  # the beginning, down once or twice, and up again in one or two steps
+    assert 3 <= len(changes) <= 5  # the start, one or two steps down, and up again in one or two steps
     for (sooner, _), (later, _) in pairwise(changes):
         assert later - sooner >= DOWN_S - TICK_S
     assert min(rung.height for _, rung in changes) <= 360
@@ -42,8 +42,8 @@ def test_few_changes_each_with_a_reason(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TUNED + CHECKED)
-def test_too_little_is_borne_for_some_seconds_only(name: str) -> None:
-    """Whenever the target stays below half of what the pictures need, they are others within 3 s."""
+def test_a_target_that_is_too_low_is_followed_within_seconds(name: str) -> None:
+    """If the target stays below half of what a rung needs, the rung changes within 3 s."""
     targets = recorded(name)
     changes = [*replayed(targets, last_bps=targets[-1][1]), (targets[-1][0], None)]
     for (begin, rung), (end, _) in pairwise(changes):
@@ -55,7 +55,7 @@ def test_too_little_is_borne_for_some_seconds_only(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TUNED + CHECKED)
-def test_the_old_picture_is_back_soon_after_the_target_is(name: str) -> None:
+def test_the_old_size_returns_soon_after_the_target(name: str) -> None:
     targets = recorded(name)
     [*_, (at, rung)] = replayed(targets, last_bps=2_500_000)
     assert (rung.height, rung.fps) == (720, 30)

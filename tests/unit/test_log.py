@@ -1,4 +1,4 @@
-"""One pipe for every line: its form, its priority, and no token in it."""
+"""The log output: format, priority, and redaction."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Terminal(io.StringIO):
 
 
 class Pipe:
-    """A configured pipe, and what came out of it."""
+    """A configured log, and its output."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Pipe:
 
     @property
     def lines(self) -> list[tuple[int, dict[str, Any]]]:
-        """Each line's priority and object."""
+        """The priority and the object of each line."""
         found = []
         for text in self.stream.getvalue().splitlines():
             line = json.loads(text)
@@ -58,7 +58,7 @@ class Pipe:
         return found
 
 
-def test_one_json_object_a_line() -> None:
+def test_one_json_object_per_line() -> None:
     pipe = Pipe()
     for name in ("debug", "info", "warning", "error", "critical"):
         getattr(pipe.log, name)("room.connected", number=5, text="two\nlines", nothing=None)
@@ -87,7 +87,7 @@ def test_bound_fields_are_on_every_line_and_empty_ones_are_not() -> None:
     assert [line.get("room") for _, line in pipe.lines] == [None, "front-door", "front-door"]
 
 
-def test_other_packages_go_the_same_way() -> None:
+def test_lines_of_other_packages_have_the_same_form() -> None:
     pipe = Pipe()
     logging.getLogger("livekit.rtc").error("lost %s of %d", "two", 5)
     logging.getLogger("aiohttp.access").warning("100%")
@@ -107,7 +107,7 @@ def test_the_sdk_is_quiet_unless_debugging(level: str, seen: list[str]) -> None:
     assert [line["message"] for _, line in pipe.lines] == seen
 
 
-def test_python_warnings_go_the_same_way() -> None:
+def test_python_warnings_have_the_same_form() -> None:
     pipe = Pipe()
     with warnings.catch_warnings():
         warnings.simplefilter("always")
@@ -203,11 +203,11 @@ def test_no_token_in_events_exceptions_or_other_packages(format_: Literal["json"
     "text",
     ("front-door", "eyeball", "https://h/path?room=a", "1.2.3", "eye.ball.x", "access_token"),
 )
-def test_what_is_no_token_stays(text: str) -> None:
+def test_text_without_a_token_is_unchanged(text: str) -> None:
     assert redacted(text) == text
 
 
-def test_what_json_cannot_say_is_shown_as_python_does() -> None:
+def test_values_that_json_lacks_are_shown_as_repr() -> None:
     pipe = Pipe()
     pipe.log.info("a", value={1}, path=object)
     assert pipe.lines[0][1]["value"] == "{1}"
@@ -222,7 +222,7 @@ def test_a_terminal_gets_colours_and_no_priorities() -> None:
     assert not text.startswith("<")
 
 
-def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_color_disables_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     pipe = Pipe(stream=Terminal())
     pipe.log.info("room.connected", number=5)
@@ -230,7 +230,7 @@ def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "number=5" in pipe.stream.getvalue()
 
 
-def test_the_form_can_be_forced() -> None:
+def test_the_format_can_be_forced() -> None:
     Pipe(format="json", stream=(terminal := Terminal())).log.info("a")
     assert terminal.getvalue().startswith("{")
     Pipe(format="console", stream=(file := io.StringIO())).log.info("a")
@@ -244,7 +244,7 @@ def test_lines_carry_a_priority_only_if_standard_error_is_the_journal(
 ) -> None:
     with (tmp_path / "stderr").open("w+") as stream:
         status = os.fstat(stream.fileno())
-        # A process that the service starts inherits the variable, though its own standard error may be a file.
+        # A child process of the service inherits the variable, although its standard error may be a file.
         monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino + (0 if journal else 1)}")
         device_log.configure(level="info", format="auto", stream=stream)
         for name in ("info", "warning", "error", "critical"):
@@ -255,7 +255,7 @@ def test_lines_carry_a_priority_only_if_standard_error_is_the_journal(
 
 
 @pytest.mark.parametrize("value", ("", "8", "8:", "x:y", "1:2"))
-def test_a_journal_stream_that_is_not_ours_is_none(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_another_processs_journal_stream_is_ignored(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("JOURNAL_STREAM", value)
     pipe = Pipe()
     pipe.log.info("a")
@@ -281,7 +281,7 @@ def test_exceptions_in_threads_are_logged_without_secrets(monkeypatch: pytest.Mo
     assert TOKEN not in line["exception"]
 
 
-def test_exceptions_that_nothing_catches_are_logged_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uncaught_exceptions_are_logged_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name in ((sys, "excepthook"), (sys, "unraisablehook"), (threading, "excepthook")):
         monkeypatch.setattr(module, name, getattr(module, name))
     pipe = Pipe()
@@ -301,7 +301,7 @@ def test_exceptions_that_nothing_catches_are_logged_without_secrets(monkeypatch:
 
 
 @pytest.mark.parametrize("format_", ("json", "console"))
-def test_a_secret_is_known_by_its_field_and_by_its_value(format_: Literal["json", "console"]) -> None:
+def test_a_secret_is_recognised_by_its_field_and_by_its_value(format_: Literal["json", "console"]) -> None:
     redaction.hide("zq known/value")
     try:
         pipe = Pipe(format=format_)
@@ -322,7 +322,7 @@ class Broken:
 
 
 @pytest.mark.parametrize("format_", ("json", "console"))
-def test_what_cannot_be_shown_costs_no_line_and_shows_no_secret(
+def test_a_value_that_cannot_be_shown_loses_no_line_and_shows_no_secret(
     format_: Literal["json", "console"], capsys: pytest.CaptureFixture[str]
 ) -> None:
     pipe = Pipe(format=format_)

@@ -1,4 +1,4 @@
-"""A server that is away for a night fills no journal."""
+"""A server that is unreachable for a night does not fill the journal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from device.log_throttle import LogThrottle
 
 
-def test_a_night_of_one_failure_is_a_few_dozen_lines() -> None:
+def test_a_failure_that_lasts_a_night_is_a_few_dozen_lines() -> None:
     throttle = LogThrottle()
     told = [count for second in range(0, 8 * 3600, 15) if (count := throttle.count_to_log("refused", float(second)))]
     assert told[:5] == [1, 2, 4, 8, 16]
@@ -16,7 +16,7 @@ def test_a_night_of_one_failure_is_a_few_dozen_lines() -> None:
     assert told[-1] > 1800
 
 
-def test_something_else_is_told_at_once() -> None:
+def test_another_event_is_logged_at_once() -> None:
     throttle = LogThrottle()
     assert [throttle.count_to_log(what, 0.0) for what in ("a", "a", "a", "b", "a")] == [1, 2, 0, 1, 1]
 

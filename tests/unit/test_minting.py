@@ -1,4 +1,4 @@
-"""Tokens of our own making: how long they last by whose clock, and who else has our identity."""
+"""Minted tokens: their validity by the server's clock, and the list of participants with our identity."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def seen(server_time_s: float | None, url: str = "wss://other.example") -> Probe
 
 
 def obtained(at: ProbeResult | None, *, now_s: float | None = None) -> tuple[JoinToken, dict[str, Any]]:
-    """Return a ticket and its claims, made with the wall clock as it is, or as it is set."""
+    """Return a join token and its claims, minted with the real or a given wall clock."""
     with pytest.MonkeyPatch.context() as patch:
         if now_s is not None:
             patch.setattr(time, "time", lambda: now_s)
@@ -60,7 +60,7 @@ def obtained(at: ProbeResult | None, *, now_s: float | None = None) -> tuple[Joi
     (0, -2 * DAY_S, -15 * 60, 5 * 60, 2 * 3600, 3 * YEAR_S, -3 * YEAR_S),
     ids=["right", "2 days behind", "15 min behind", "5 min ahead", "2 h ahead", "3 years ahead", "3 years behind"],
 )
-def test_a_token_is_valid_by_the_servers_clock_whatever_ours_says(off_s: int) -> None:
+def test_a_token_is_valid_by_the_servers_clock(off_s: int) -> None:
     server_time_s = float(int(time.time()))
     _, claims = obtained(seen(server_time_s), now_s=server_time_s + off_s)
     assert abs(claims["exp"] - server_time_s - TTL_S) <= 2
@@ -76,7 +76,7 @@ def test_a_token_lasts_by_the_servers_time_and_without_it_by_ours(now_s: float, 
 
 
 def test_a_token_that_is_minted_long_after_the_probe_is_valid_then() -> None:
-    """Devices spread their joins after an outage: by up to an hour, if they are many."""
+    """Devices spread their joins after an outage, over up to an hour."""
     server_time_s = float(int(time.time()))
     at = ProbeResult(
         url="wss://other.example",
@@ -115,7 +115,7 @@ def test_the_offset_of_a_clock_is_reported_once_and_when_it_changes(
     assert known.offset_s == offsets[-1]
 
 
-def test_the_ticket_is_for_the_server_that_was_seen() -> None:
+def test_the_join_token_is_for_the_probed_server() -> None:
     assert obtained(seen(None))[0].url == "wss://other.example"
     assert obtained(None)[0].url == "wss://room.example"
 
@@ -149,7 +149,7 @@ def identity_holder(answer: Answering, **changes: str) -> IdentityHolder:
         ("porch", ("porch",), IdentityHolder.PRESENT),
     ),
 )
-def test_the_participants_tell_whether_our_identity_is_taken(
+def test_the_list_of_participants_shows_whether_our_identity_is_in_use(
     identity: str, there: tuple[str, ...], found: IdentityHolder
 ) -> None:
     asked = []
@@ -213,7 +213,7 @@ def unknown(answer: Answering) -> str:
     return str(caught.value)
 
 
-def test_a_key_that_may_not_look_cannot_tell() -> None:
+def test_a_key_that_may_not_list_participants_is_an_error() -> None:
     async def answer(_request: web.BaseRequest) -> web.Response:
         return web.json_response({"code": "unauthenticated", "msg": "zq"}, status=401)
 
@@ -234,14 +234,14 @@ def test_a_key_that_may_not_look_cannot_tell() -> None:
         (500, b"{}"),
     ),
 )
-def test_an_answer_that_is_none_cannot_tell(status: int, body: bytes) -> None:
+def test_an_invalid_response_is_an_error(status: int, body: bytes) -> None:
     async def answer(_request: web.BaseRequest) -> web.Response:
         return web.Response(status=status, body=body, content_type="application/json")
 
     unknown(answer)
 
 
-def test_below_a_path_the_list_is_asked_for_below_it_too() -> None:
+def test_the_list_is_requested_below_the_servers_path() -> None:
     asked = []
 
     async def answer(request: web.BaseRequest) -> web.Response:
@@ -256,7 +256,7 @@ def test_below_a_path_the_list_is_asked_for_below_it_too() -> None:
     assert asked == ["/lk/twirp/livekit.RoomService/ListParticipants"]
 
 
-def test_a_connection_that_breaks_cannot_tell() -> None:
+def test_a_broken_connection_is_an_error() -> None:
     async def answer(request: web.BaseRequest) -> web.Response:
         assert request.transport
         request.transport.abort()
@@ -265,7 +265,7 @@ def test_a_connection_that_breaks_cannot_tell() -> None:
     unknown(answer)
 
 
-def test_a_server_that_has_gone_cannot_tell() -> None:
+def test_an_unreachable_server_is_an_error() -> None:
     async def main() -> None:
         with pytest.raises(CredentialError, match="does not list its participants"):
             await api_key().identity_holder(seen(None, "ws://127.0.0.1:1"), Resolver())

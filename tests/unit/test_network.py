@@ -1,4 +1,4 @@
-"""Is the server there? Asked of small real servers on loopback: those that answer, and every way not to."""
+"""The probe with small servers on loopback: those that answer, and all kinds of failures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.listening import listening
 if TYPE_CHECKING:
     from tests.support.listening import Serving
 
-LOADED_S = 4.0  # what a busy machine may add to a limit
+LOADED_S = 4.0  # additional time on a busy machine
 DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
 DATE_S = 784111777.0
 
@@ -83,7 +83,7 @@ async def refused_in_time(probe: Probe, *urls: str) -> str:
 
 
 def refusal(serve: Serving, scheme: str = "ws") -> str:
-    """Return what is said of a server that does not do, without its port."""
+    """Return the error text for an unusable server, without its port."""
 
     async def main() -> str:
         async with listening(serve) as port:
@@ -94,7 +94,7 @@ def refusal(serve: Serving, scheme: str = "ws") -> str:
 
 
 def site(root: str, rtc: str, asked: list[str] | None = None) -> Serving:
-    """Answer the URL's own root by one answer, and rtc/validate below it by another, each without its "HTTP/1.1"."""
+    """Answer the URL's own root with one response, and rtc/validate below it with another, each without "HTTP/1.1"."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         path = (await reader.readuntil(b"\r\n\r\n")).split()[1].decode()
@@ -116,7 +116,7 @@ def moved(location: str, status: str = "308 Permanent Redirect") -> str:
     return f"{status}\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n"
 
 
-def test_livekits_own_answer_at_the_urls_own_path_is_enough() -> None:
+def test_livekits_response_at_the_urls_path_is_sufficient() -> None:
     asked: list[str] = []
     probed = look(site(OK, NOT_FOUND, asked))
     assert probed.url.endswith("/some/path")
@@ -133,7 +133,7 @@ def test_livekits_own_answer_at_the_urls_own_path_is_enough() -> None:
         "200 OK\r\nContent-Length: 3\r\n\r\nOK\n",
     ),
 )
-def test_livekits_own_answer_however_a_proxy_frames_it(ok: str) -> None:
+def test_livekits_response_in_any_framing_of_a_proxy(ok: str) -> None:
     assert look(site(ok, NOT_FOUND)).address == "127.0.0.1"
 
 
@@ -150,25 +150,25 @@ def test_livekits_own_answer_however_a_proxy_frames_it(ok: str) -> None:
         "429 Too Many Requests\r\n\r\n",
     ),
 )
-def test_whatever_is_at_the_root_livekits_own_path_decides(root: str, rtc: str) -> None:
+def test_livekits_own_path_decides_if_the_root_has_another_site(root: str, rtc: str) -> None:
     asked: list[str] = []
     assert look(site(root, rtc, asked)).address == "127.0.0.1"
     assert asked == ["/some/path/", "/some/path/rtc/validate"]
 
 
 @pytest.mark.parametrize("status", (500, 502, 503, 504, 599))
-def test_from_500_on_it_is_a_proxy_before_nothing(status: int) -> None:
+def test_a_status_from_500_on_is_a_proxy_without_a_server(status: int) -> None:
     said = refusal(answering(f"{status} X"))
     assert said == f"http://127.0.0.1/rtc/validate answers HTTP {status}: a proxy is there, the LiveKit server is not"
 
 
 @pytest.mark.parametrize("root", (PAGE, NOT_FOUND, "200 OK\r\nContent-Length: 0\r\n\r\n"))
-def test_a_dead_server_behind_a_live_proxy_is_said(root: str) -> None:
+def test_a_stopped_server_behind_a_proxy_is_reported(root: str) -> None:
     said = refusal(site(root, "502 Bad Gateway\r\n\r\n"))
     assert said == "http://127.0.0.1/rtc/validate answers HTTP 502: a proxy is there, the LiveKit server is not"
 
 
-def test_a_proxy_that_is_away_at_the_root_alone_is_said() -> None:
+def test_an_error_at_the_root_only_is_reported() -> None:
     assert refusal(site(AWAY, NOT_FOUND)).startswith("http://127.0.0.1/ answers HTTP 503: a proxy is there")
 
 
@@ -183,13 +183,13 @@ def test_a_proxy_that_is_away_at_the_root_alone_is_said() -> None:
         ("499 X\r\n\r\n", "499 X\r\n\r\n"),
     ),
 )
-def test_what_is_no_livekit_server_is_said(root: str, rtc: str) -> None:
+def test_something_other_than_livekit_is_reported(root: str, rtc: str) -> None:
     said = refusal(site(root, rtc))
     assert said.startswith("something other than a LiveKit server answers at http://127.0.0.1/ (HTTP ")
     assert "room.url" in said
 
 
-def test_a_site_that_asks_for_a_password_is_no_livekit_server() -> None:
+def test_a_site_with_a_password_is_not_a_livekit_server() -> None:
     locked = '401 Unauthorized\r\nWWW-Authenticate: Basic realm="zq"\r\n\r\n'
     said = refusal(site(locked, locked))
     assert said == (
@@ -207,27 +207,27 @@ def test_a_site_that_asks_for_a_password_is_no_livekit_server() -> None:
         ("//b.example/zq", "redirects to ws://b.example; set room.url to that"),
         ("wss://[2001:db8::1]:443/", "redirects to wss://[2001:db8::1]; set room.url to that"),
         ("https://127.0.0.1/", "redirects to wss://127.0.0.1; set room.url to that"),
-        ("ftp://b.example/zq", "redirects, and does not say where; set room.url to the server's own address"),
-        ("https://b.example:zq/", "redirects, and does not say where; set room.url to the server's own address"),
-        ("", "redirects, and does not say where; set room.url to the server's own address"),
+        ("ftp://b.example/zq", "redirects without a target; set room.url to the server's own address"),
+        ("https://b.example:zq/", "redirects without a target; set room.url to the server's own address"),
+        ("", "redirects without a target; set room.url to the server's own address"),
         ("/zq/", "redirects to another path of ws://127.0.0.1; set room.url to the right path"),
     ),
 )
-def test_a_redirect_is_said_with_its_target_and_not_followed(status: str, location: str, said: str) -> None:
+def test_a_redirect_is_reported_with_its_target_and_not_followed(status: str, location: str, said: str) -> None:
     assert refusal(site(moved(location, status), moved(location, status))) == f"http://127.0.0.1/ {said}"
 
 
-def test_a_redirect_without_a_location_is_said() -> None:
+def test_a_redirect_without_a_location_is_reported() -> None:
     bare = "302 Found\r\nContent-Length: 0\r\n\r\n"
-    assert "does not say where" in refusal(site(bare, bare))
+    assert "redirects without a target" in refusal(site(bare, bare))
 
 
 @pytest.mark.parametrize("serve", (silent, dripping))
-def test_who_accepts_and_never_answers_is_away(serve: Serving) -> None:
+def test_a_server_that_accepts_and_never_answers_is_unreachable(serve: Serving) -> None:
     assert refusal(serve) == f"http://127.0.0.1/ does not answer within {LIMIT_S:g} s"
 
 
-def test_a_refused_connection_is_said() -> None:
+def test_a_refused_connection_is_reported() -> None:
     async def main() -> str:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
@@ -248,14 +248,14 @@ def test_a_refused_connection_is_said() -> None:
         hanging_up,
     ),
 )
-def test_garbage_is_no_answer(serve: Serving) -> None:
+def test_garbage_is_not_a_response(serve: Serving) -> None:
     said = refusal(serve)
     assert said.startswith("http://127.0.0.1/ ")
     assert 20 < len(said) < 200
     assert said.isprintable()
 
 
-def test_tls_to_a_plain_port_is_said() -> None:
+def test_tls_to_a_plain_port_is_reported() -> None:
     said = refusal(saying(b"HTTP/1.1 400 Bad Request\r\n\r\n"), scheme="wss")
     assert said == "https://127.0.0.1/ answers, but not in TLS; is it a port for ws:// (or http://) instead?"
 
@@ -274,7 +274,7 @@ def test_tls_to_a_plain_port_is_said() -> None:
         ),
     ),
 )
-def test_no_tls_to_a_port_for_tls_is_said(serve: Serving, said: str) -> None:
+def test_plain_http_to_a_tls_port_is_reported(serve: Serving, said: str) -> None:
     assert refusal(serve) == f"http://127.0.0.1/ {said}"
 
 
@@ -289,7 +289,7 @@ def test_the_servers_own_time() -> None:
 
 
 @given(st.text(max_size=60) | st.from_regex(r"\A(Sun, )?\d+ (Nov|Foo) -?\d+ \d+:\d+:\d+ (GMT|[+-]\d+)\Z"))
-def test_whatever_a_server_calls_its_time(date: str) -> None:
+def test_any_date_header_is_accepted(date: str) -> None:
     assert isinstance(time_of(date), float | None)
 
 
@@ -302,7 +302,7 @@ def test_whatever_a_server_calls_its_time(date: str) -> None:
         ("ws://[::1]:7880", "http://[::1]:7880/"),
     ),
 )
-def test_where_a_rooms_server_answers_http(url: str, base: str) -> None:
+def test_the_base_url_of_a_rooms_server(url: str, base: str) -> None:
     assert base_of(url) == base
 
 
@@ -319,19 +319,19 @@ def test_where_a_rooms_server_answers_http(url: str, base: str) -> None:
         ("http://bücher.example/", "xn--bcher-kva.example", "/"),
     ),
 )
-def test_what_a_request_holds_of_a_url(url: str, host: str, path: str) -> None:
+def test_the_request_line_and_host_of_a_url(url: str, host: str, path: str) -> None:
     assert host_header(urlsplit(url)) == host
     assert request_path(urlsplit(url)) == path
 
 
 @given(st.text(max_size=60))
-def test_whatever_a_redirect_names_as_its_target(location: str) -> None:
+def test_any_redirect_target_is_printable_and_without_a_query(location: str) -> None:
     target = redirect_target("http://h/", location, websocket=True)
     assert target.isprintable()
     assert "?" not in target
 
 
-def test_the_first_of_a_list_that_answers_is_taken_and_the_rest_let_go() -> None:
+def test_the_first_server_that_answers_is_used_and_the_others_are_closed() -> None:
     async def main() -> None:
         async with listening(answering("200 OK")) as one, listening(silent) as two, listening(hanging_up) as three:
             urls = [f"ws://127.0.0.1:{port}" for port in (one, two, three)]
@@ -342,8 +342,8 @@ def test_the_first_of_a_list_that_answers_is_taken_and_the_rest_let_go() -> None
     asyncio.run(main())
 
 
-def test_silent_ones_before_it_cost_one_limit_in_all() -> None:
-    """They are asked at once: four silent ones one after another would take 6 s."""
+def test_silent_servers_before_it_cost_one_timeout_in_total() -> None:
+    """All are probed in parallel: four silent ones in turn would take 6 s."""
 
     async def main() -> None:
         async with listening(silent) as deaf, listening(answering("200 OK")) as well:
@@ -355,7 +355,7 @@ def test_silent_ones_before_it_cost_one_limit_in_all() -> None:
     asyncio.run(main())
 
 
-def test_those_that_refuse_cost_nothing() -> None:
+def test_servers_that_refuse_cost_no_time() -> None:
     async def main() -> None:
         async with listening(answering("503 X")) as away, listening(answering("200 OK")) as well:
             urls = ["ws://127.0.0.1:1", f"ws://127.0.0.1:{away}", f"ws://127.0.0.1:{well}"]
@@ -376,7 +376,7 @@ def test_if_none_answers_each_is_named() -> None:
     assert "; http://127.0.0.1:TWO/ does not answer within" in said
 
 
-def test_each_look_is_a_connection_that_is_closed_again() -> None:
+def test_each_probe_closes_its_connection() -> None:
     async def main() -> None:
         ended = asyncio.Queue[bytes]()
 

@@ -1,4 +1,4 @@
-"""A worker goes with its daemon, in every way that a process can end: what lives on would keep the camera."""
+"""A worker ends with its daemon, for every way in which a process can end; otherwise it would keep the camera."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("no_orphans")
 
-# A second is promised, milliseconds are measured; the rest is for a machine that has other things to do.
+# The limit is a second, measured are milliseconds; the rest is for a busy machine.
 PROMISED_S, LOADED_S = 1.0, 4.0
 
 
@@ -50,8 +50,8 @@ ROGUES = tuple((ROGUE, mode) for mode in ("live", "flood", "hang", "stopped", "d
 
 @pytest.mark.parametrize("end", WAYS)
 @pytest.mark.parametrize(("module", "mode"), (*((module, "") for module in REAL), *ROGUES))
-def test_a_worker_goes_with_its_parent(module: str, mode: str, end: Callable[[subprocess.Popen[str]], None]) -> None:
-    """Neither the parent nor the worker can do anything about some of these; the kernel has to."""
+def test_a_worker_ends_with_its_parent(module: str, mode: str, end: Callable[[subprocess.Popen[str]], None]) -> None:
+    """For some of these ends neither parent nor worker can run code; the kernel ends the worker."""
     parent = subprocess.Popen(
         [sys.executable, "-m", "tests.unit.workers.parent", module, mode],
         stdin=subprocess.PIPE,

@@ -17,7 +17,7 @@ import device
 from debian import places
 from debian.completion import completion
 from debian.elf import check_libraries, read_elf
-from debian.manual import EXIT_CODES, Stamp, command_page, commands, configuration_page
+from debian.manual import EXIT_CODES, Stamp, arguments, command_page, commands, configuration_page
 from debian.places import BuildError
 from debian.repository import sources_file
 from debian.wheels import LOCK, PYTHON, VENDORED, pinned
@@ -161,7 +161,7 @@ def test_the_manual_names_every_command_option_and_exit_code() -> None:
     for name, command in commands(parser).items():
         escaped = name.replace("-", "\\-")
         assert f".SS \\fBlivekit\\-device {escaped}\\fR" in page
-        for action in command._actions:
+        for action in arguments(command):
             for option in action.option_strings:
                 assert f"\\fB{option.replace('-', chr(92) + '-')}\\fR" in page, (name, option)
 

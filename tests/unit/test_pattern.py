@@ -1,4 +1,4 @@
-"""The test picture: what is in it, when it flashes, and what it costs."""
+"""The test picture: its content, its flash, and its cost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from device.clock import epoch_of_us, monotonic_us
 from device.encoders.x264 import X264Encoder
-from device.media.colour import customary
+from device.media.colour import default_colour
 from device.media.picture import FramePicture
 from device.sources import strip
 from device.sources.lettering import Lettering
@@ -25,7 +25,7 @@ def pattern(width: int = 640, height: int = 360, fps: int = 30) -> PatternSource
 
 
 def second_from_now_us() -> int:
-    """Return a moment of the monotonic clock at which a wall-clock second begins."""
+    """Return a monotonic time at which a wall-clock second begins."""
     now = monotonic_us()
     return now + US - epoch_of_us(now) % US
 
@@ -68,14 +68,14 @@ def test_the_flash_is_there_exactly_in_the_first_tenth_of_a_second(width: int, h
     ):
         luma = luma_of(source.draw(number, start_us + offset_us))
         assert (flash_brightness(luma) > 220) == (offset_us % US < 100_000), offset_us
-    # And the bars' own white moves through that place without being taken for it.
+    # The white bar moves through that area and must not count as a flash.
     brightest = max(
         flash_brightness(luma_of(source.draw(number, start_us + US // 2))) for number in range(0, width // 2, 9)
     )
     assert brightest < 200
 
 
-def test_the_bars_move_by_two_pixels_a_frame_and_come_round() -> None:
+def test_the_bars_move_by_two_pixels_per_frame_and_wrap() -> None:
     source = pattern()
     moment_us = second_from_now_us() + US // 2
     first, second = (source.draw(number, moment_us).to_ndarray()[10].copy() for number in (0, 1))
@@ -85,7 +85,7 @@ def test_the_bars_move_by_two_pixels_a_frame_and_come_round() -> None:
     assert (first == again).all()
 
 
-def test_a_picture_lives_until_the_third_after_it() -> None:
+def test_a_pictures_buffer_is_reused_after_three_pictures() -> None:
     source = pattern()
     moment_us = monotonic_us()
     frames = [source.draw(number, moment_us) for number in range(3)]
@@ -93,7 +93,7 @@ def test_a_picture_lives_until_the_third_after_it() -> None:
     assert [reading and reading.number for reading in readings] == [0, 1, 2]
 
 
-def test_pictures_come_when_they_are_due_and_are_stamped_so() -> None:
+def test_pictures_are_yielded_on_time_with_that_timestamp() -> None:
     pictures = list(islice(pattern(fps=50).pictures(), 10))
     arrived = monotonic_us()
     assert [picture.number for picture in pictures] == sorted({picture.number for picture in pictures})
@@ -125,13 +125,13 @@ def test_drawing_costs_a_small_part_of_encoding() -> None:
         bitrate_bps=1_000_000,
         bitrate_max_bps=2_500_000,
         keyframe_interval_s=10,
-        colour=customary(720),
+        colour=default_colour(720),
         sink=lambda _unit: None,
     )
     moment_us = monotonic_us()
     draw_s = encode_s = 0.0
     for number in range(-10, 60):
-        if number == 0:  # what comes before warms up caches and libraries
+        if number == 0:  # warm up caches and libraries
             draw_s = encode_s = 0.0
         begin = time.thread_time()
         frame = source.draw(number + 10, moment_us + number * US // 30)
@@ -142,7 +142,7 @@ def test_drawing_costs_a_small_part_of_encoding() -> None:
     assert draw_s < 0.3 * encode_s, f"{draw_s / encode_s:.2f}"
 
 
-def test_letters_fit_or_are_left_out() -> None:
+def test_letters_that_do_not_fit_are_left_out() -> None:
     lettering = Lettering(2)
     for x in (0, 90, 99, 100, 200):
         luma = np.zeros((14, 100), np.uint8)

@@ -1,4 +1,4 @@
-"""Which proxy leads to a URL, by the environment: as the SDK, curl and Python read it."""
+"""The proxy for a URL by the environment, with the rules of the SDK, curl and Python."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_which_proxy_applies(url: str, environment: dict[str, str], found: str) 
         ("ws://room.example", "a..b,300.1.1.1/99,[,]:,:80", False),
     ),
 )
-def test_which_hosts_no_proxy_names(url: str, no_proxy: str, direct: bool) -> None:  # noqa: FBT001 - a parameter
+def test_which_hosts_no_proxy_covers(url: str, no_proxy: str, direct: bool) -> None:  # noqa: FBT001 - a parameter
     for name in ("NO_PROXY", "no_proxy"):
         found = proxy_for(url, {"HTTP_PROXY": P, name: no_proxy})
         assert found == (None if direct else THERE)
@@ -116,7 +116,7 @@ def test_which_hosts_no_proxy_names(url: str, no_proxy: str, direct: bool) -> No
         "http://u:zqé@proxy.example",
     ),
 )
-def test_what_is_no_usable_proxy_is_said_without_its_value(value: str) -> None:
+def test_an_unusable_proxy_is_an_error_without_its_value(value: str) -> None:
     for name in ("HTTPS_PROXY", "https_proxy"):
         with pytest.raises(ProxyError, match=rf"^{name} .*allowed") as caught:
             proxy_for("wss://h", {name: value})
@@ -158,13 +158,11 @@ def test_user_and_password_are_sent_and_never_shown(userinfo: str, sent: str, sd
         ("wss://h", {"ALL_PROXY": P, "all_proxy": P}, {"ALL_PROXY": "", "all_proxy": ""}),
     ),
 )
-def test_what_the_sdk_finds_in_its_environment(
-    url: str, environment: dict[str, str], variables: dict[str, str]
-) -> None:
+def test_the_sdks_proxy_variables(url: str, environment: dict[str, str], variables: dict[str, str]) -> None:
     assert sdk_variables(url, environment) == variables
 
 
-def test_the_host_that_has_to_be_reached_is_the_proxys_where_one_applies() -> None:
+def test_the_host_to_reach_is_the_proxys_if_there_is_one() -> None:
     environment = {"HTTP_PROXY": P, "NO_PROXY": "127.0.0.1"}
     assert host_to_reach("ws://192.0.2.7", environment) == "proxy.example"
     assert host_to_reach("ws://127.0.0.1", environment) == "127.0.0.1"

@@ -104,7 +104,7 @@ def test_ordinary_text_is_not_changed(text: str) -> None:
 
 
 @given(SCHEMES, PASSWORDS, HOSTS)
-def test_no_piece_of_a_password_in_a_url_remains(scheme: str, password: str, host: str) -> None:
+def test_no_part_of_a_password_in_a_url_remains(scheme: str, password: str, host: str) -> None:
     for text in (f"{scheme}://zq:{password}@{host}/x", f"zq:{quote(password, safe='')}@{host}"):
         assert redacted(f"cannot open {text} now") in (
             f"cannot open {scheme}://{MARK}@{host}/x now",
@@ -128,7 +128,7 @@ def test_a_structure_keeps_its_shape_and_loses_its_secrets(scheme: str, password
 
 
 @given(st.text(min_size=6, max_size=60))
-def test_a_value_that_is_known_is_removed_in_any_form(secret: str) -> None:
+def test_a_known_secret_is_removed_in_any_form(secret: str) -> None:
     before = dict(redaction._secrets)
     try:
         hide(secret)
@@ -139,7 +139,7 @@ def test_a_value_that_is_known_is_removed_in_any_form(secret: str) -> None:
         redaction._secrets.update(before)
 
 
-def test_what_is_known_is_bounded() -> None:
+def test_the_number_of_known_secrets_is_bounded() -> None:
     before = dict(redaction._secrets)
     try:
         for number in range(1000):
@@ -163,7 +163,7 @@ def test_what_is_known_is_bounded() -> None:
         *("a://b ", "a://[", "a://a%", "'key':'", "authorization:", "token=;a", "pass=a;", "%3a%2f%2f%40", "\\/", " "),
     ),
 )
-def test_long_text_takes_no_more_than_its_share_of_time(piece: str) -> None:
+def test_time_is_linear_in_the_length_of_the_text(piece: str) -> None:
     def seconds(size: int) -> float:
         text = piece * (size // len(piece))
         began = time.thread_time()

@@ -1,4 +1,4 @@
-"""From any rate, and any clock, to 48 kHz of ours."""
+"""Resampling from any rate and clock to 48 kHz."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _through(resampler: Resampler, samples: Samples, size: int) -> Samples:
 
 @pytest.mark.parametrize("rate", (16_000, 44_100, 96_000))
 @pytest.mark.parametrize("channels", (1, 2))
-def test_the_tone_stays_the_tone(rate: int, channels: int) -> None:
+def test_a_tone_keeps_its_frequency(rate: int, channels: int) -> None:
     out = _through(Resampler(rate=rate, channels=channels), _sine(rate, 440, 3, channels), rate // 50 * channels)
     mono = out[::channels][_RATE : 2 * _RATE].astype(float)
     spectrum = np.abs(np.fft.rfft(mono * np.hanning(len(mono))))
@@ -38,10 +38,10 @@ def test_the_tone_stays_the_tone(rate: int, channels: int) -> None:
 
 
 @pytest.mark.parametrize("ppm", (-2000.0, -300.0, 300.0, 2000.0))
-def test_the_pace_makes_it_longer_or_shorter_without_a_click(ppm: float) -> None:
+def test_the_pace_changes_the_length_without_a_click(ppm: float) -> None:
     resampler = Resampler(rate=_RATE, channels=1)
     resampler.pace(ppm)
     out = _through(resampler, _sine(_RATE, 440, 60), 960)
     assert abs(len(out) - 60 * _RATE * (1 - ppm / 1e6)) < 400
-    # The steepest step of this tone is 576; a lost or doubled block would be thousands.
+    # The largest step of this tone is 576; a lost or doubled block would cause thousands.
     assert np.abs(np.diff(out.astype(int))).max() < 650

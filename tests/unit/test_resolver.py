@@ -1,4 +1,4 @@
-"""Names to addresses, with name servers that are slow, wrong, or hang."""
+"""Name resolution with name servers that are slow, wrong, or hang."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from device.network.resolver import Resolver
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SOON_S = 20.0  # for an answer that is on its way
+SOON_S = 20.0  # for an answer on its way
 
 
 class NameServer:
-    """Stands in for the system's resolver, for no other can be told to hang: names that begin with "hang" do."""
+    """Replaces the system's resolver, because that cannot be made to hang: names that begin with "hang" do."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -51,7 +51,7 @@ def at_work() -> list[threading.Thread]:
 
 
 @pytest.mark.parametrize("address", ("127.0.0.1", "192.0.2.7", "::1", "2001:db8::1"))
-def test_an_address_is_its_own_answer_and_takes_no_thread(server: NameServer, address: str) -> None:
+def test_an_address_resolves_to_itself_without_a_thread(server: NameServer, address: str) -> None:
     async def main() -> list[str]:
         return await Resolver().resolve(address, within_s=SOON_S)
 
@@ -70,7 +70,7 @@ def test_the_systems_own_names() -> None:
 
 
 @pytest.mark.parametrize("name", ("a..invalid", ".invalid", f"{'a' * 80}.invalid", "a\0b"))
-def test_what_is_no_name_does_not_resolve(name: str) -> None:
+def test_an_invalid_name_does_not_resolve(name: str) -> None:
     async def main() -> None:
         resolver = Resolver()
         for _ in range(2):
@@ -80,7 +80,7 @@ def test_what_is_no_name_does_not_resolve(name: str) -> None:
     asyncio.run(main())
 
 
-def test_a_name_that_is_not_known_is_said(server: NameServer) -> None:
+def test_an_unknown_name_is_an_error(server: NameServer) -> None:
     async def main() -> None:
         with pytest.raises(UnreachableError) as caught:
             await Resolver().resolve("unknown.example", within_s=SOON_S)
@@ -90,8 +90,8 @@ def test_a_name_that_is_not_known_is_said(server: NameServer) -> None:
     assert server.asked == ["unknown.example"]
 
 
-def test_each_question_is_asked_anew(server: NameServer) -> None:
-    """A server that has moved is found at once: nothing is kept."""
+def test_each_query_is_new(server: NameServer) -> None:
+    """A server that has moved is found at once, because there is no cache."""
 
     async def main() -> None:
         resolver = Resolver()
@@ -102,7 +102,7 @@ def test_each_question_is_asked_anew(server: NameServer) -> None:
     asyncio.run(main())
 
 
-def test_a_name_that_hangs_holds_up_nobody_else(server: NameServer) -> None:
+def test_a_query_that_hangs_does_not_delay_others(server: NameServer) -> None:
     async def main() -> None:
         resolver = Resolver()
         hanging = asyncio.create_task(resolver.resolve("hang.example", within_s=SOON_S))
@@ -110,16 +110,16 @@ def test_a_name_that_hangs_holds_up_nobody_else(server: NameServer) -> None:
         for name in ("one.example", "two.example", "127.0.0.1"):
             assert await resolver.resolve(name, within_s=SOON_S)
         assert not hanging.done()
-        with pytest.raises(UnreachableError, match=r"no name server tells the address of hang\.example"):
+        with pytest.raises(UnreachableError, match=r"hang\.example does not resolve within"):
             await resolver.resolve("hang.example", within_s=0.01)
         server.hangs.set()
-        assert await hanging == ["192.0.2.1"]  # late is better than never, for who still waits
+        assert await hanging == ["192.0.2.1"]  # a late answer still serves a caller that waits
 
     asyncio.run(main())
     assert server.asked == ["hang.example", "one.example", "two.example"]
 
 
-def test_a_thousand_that_gave_up_leave_nothing(server: NameServer) -> None:
+def test_a_thousand_timeouts_leave_nothing_behind(server: NameServer) -> None:
     async def main() -> None:
         resolver = Resolver()
         for number in range(1000):
@@ -127,15 +127,15 @@ def test_a_thousand_that_gave_up_leave_nothing(server: NameServer) -> None:
                 await resolver.resolve(f"hang-{number % 3}.example", within_s=0)
         assert len(at_work()) == 3
         assert sorted(server.asked) == [f"hang-{number}.example" for number in range(3)]
-        assert not any(resolver._askers.values())
+        assert not any(resolver._waiting.values())
         server.hangs.set()
         for thread in at_work():
             await asyncio.to_thread(thread.join, SOON_S)
         await asyncio.sleep(0)
-        # Asked anew, not answered by what was asked before.
+        # A new query, not the answer of the old one.
         server.addresses = ["192.0.2.9"]
         assert await resolver.resolve("hang-0.example", within_s=SOON_S) == ["192.0.2.9"]
-        assert not resolver._askers
+        assert not resolver._waiting
 
     asyncio.run(main())
     for thread in at_work():
@@ -143,7 +143,7 @@ def test_a_thousand_that_gave_up_leave_nothing(server: NameServer) -> None:
     assert not at_work()
 
 
-def test_a_thousand_at_once_share_one_question(server: NameServer) -> None:
+def test_a_thousand_concurrent_requests_share_one_query(server: NameServer) -> None:
     async def main() -> None:
         resolver = Resolver()
         asking = [asyncio.create_task(resolver.resolve("hang.example", within_s=SOON_S)) for _ in range(1000)]
@@ -159,7 +159,7 @@ def test_a_thousand_at_once_share_one_question(server: NameServer) -> None:
     assert server.asked == ["hang.example"]
 
 
-def test_an_answer_after_the_end_disturbs_nobody(server: NameServer) -> None:
+def test_an_answer_after_the_loop_is_closed_is_ignored(server: NameServer) -> None:
     async def main() -> None:
         with pytest.raises(UnreachableError):
             await Resolver().resolve("hang.example", within_s=0)
@@ -167,10 +167,10 @@ def test_an_answer_after_the_end_disturbs_nobody(server: NameServer) -> None:
     asyncio.run(main())
     server.hangs.set()
     for thread in at_work():
-        thread.join(SOON_S)  # an exception of the thread would be this test's
+        thread.join(SOON_S)  # an exception in the thread would fail this test
 
 
-def test_a_probe_whose_name_hangs_ends_in_time_and_says_so(server: NameServer) -> None:
+def test_a_probe_whose_name_hangs_ends_in_time_with_an_error(server: NameServer) -> None:
     async def main() -> str:
         began = asyncio.get_running_loop().time()
         with pytest.raises(UnreachableError) as caught:
@@ -182,8 +182,8 @@ def test_a_probe_whose_name_hangs_ends_in_time_and_says_so(server: NameServer) -
     assert server.asked == ["hang.example"]
 
 
-def test_a_probe_resolves_by_it(server: NameServer) -> None:
-    """And by nothing else: the name exists nowhere but here."""
+def test_a_probe_uses_the_resolver(server: NameServer) -> None:
+    """No other resolver is used: the name exists only here."""
     server.addresses = ["127.0.0.1"]
 
     async def main() -> None:

@@ -1,4 +1,4 @@
-"""The device's own end of the way to the server, as a netlink tells it; and as this machine's own does, on loopback."""
+"""The device's end of the route to the server, from a fake netlink and from this machine's own, on loopback."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 import structlog
 from pyroute2 import NetlinkDumpInterrupted, NetlinkError
 
-from device.network.local_route import UNKNOWN, LocalRoute, way_to
+from device.network.local_route import UNKNOWN, LocalRoute, local_route_to
 from device.network.route import Routes, watching
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ SOON_S = 20.0
 
 
 class Message(dict[str, Any]):
-    """A netlink message as pyroute2 has it: a header by keys, attributes by name."""
+    """A netlink message in pyroute2's form: a header by keys, attributes by name."""
 
     def __init__(self, header: dict[str, Any], **attributes: Any) -> None:
         super().__init__(header)
@@ -39,7 +39,7 @@ class Message(dict[str, Any]):
 
 
 class Netlink:
-    """Answers as a kernel with these links, addresses and routes would."""
+    """Answers like a kernel with these links, addresses and routes."""
 
     def __init__(
         self,
@@ -86,11 +86,11 @@ THERE = "203.0.113.5"
         (Netlink({2: ETH}, routes={THERE: (2, None)}), LocalRoute("eth0", "")),  # a route may have no source
         (Netlink({1: LO, 2: ETH}), None),
         (Netlink({1: LO, 2: UNPLUGGED}, routes={THERE: (2, "192.0.2.7")}), None),
-        (Netlink({1: LO}, routes={THERE: (2, "192.0.2.7")}), None),  # the link has gone in between
+        (Netlink({1: LO}, routes={THERE: (2, "192.0.2.7")}), None),  # the link was removed in between
     ),
 )
-def test_the_way_to_an_address(netlink: Netlink, local_route: LocalRoute | None) -> None:
-    assert way_to(netlink, THERE) == local_route
+def test_the_route_to_an_address(netlink: Netlink, local_route: LocalRoute | None) -> None:
+    assert local_route_to(netlink, THERE) == local_route
 
 
 @pytest.mark.parametrize(
@@ -106,8 +106,8 @@ def test_the_way_to_an_address(netlink: Netlink, local_route: LocalRoute | None)
         (Netlink({1: LO}, addresses=((2, UNIVERSE),)), None),
     ),
 )
-def test_before_a_name_is_resolved_any_way_will_do(netlink: Netlink, local_route: LocalRoute | None) -> None:
-    assert way_to(netlink, "") == local_route
+def test_before_a_name_is_resolved_any_route_is_sufficient(netlink: Netlink, local_route: LocalRoute | None) -> None:
+    assert local_route_to(netlink, "") == local_route
 
 
 def threads() -> list[threading.Thread]:
@@ -121,7 +121,7 @@ async def until(routes: Routes, local_route: LocalRoute) -> None:
             routes.changed.clear()
 
 
-def test_the_kernel_is_asked_again_with_each_aim() -> None:
+def test_the_kernel_is_queried_for_each_target() -> None:
     async def main() -> None:
         async with watching() as routes:
             for host, address in (("127.0.0.1", "127.0.0.1"), ("127.0.0.2", "127.0.0.1"), ("localhost", "127.0.0.1")):
@@ -135,20 +135,20 @@ def test_the_kernel_is_asked_again_with_each_aim() -> None:
     assert not threads()
 
 
-def test_a_change_is_told_once() -> None:
+def test_a_change_is_logged_once() -> None:
     async def main() -> None:
         async with watching() as routes:
             routes.aim("127.0.0.1")
             await until(routes, LocalRoute("lo", "127.0.0.1"))
             for _ in range(100):
                 routes.aim("localhost")
-            routes._become(routes.local_route)
+            routes._update(routes.local_route)
             assert not routes.changed.is_set()
 
     asyncio.run(main())
 
 
-def test_what_the_kernel_tells_is_logged_where_it_is_known() -> None:
+def test_known_routes_are_logged() -> None:
     async def main() -> None:
         routes = Routes()
         for local_route in (
@@ -160,7 +160,7 @@ def test_what_the_kernel_tells_is_logged_where_it_is_known() -> None:
             UNKNOWN,
         ):
             routes.changed.clear()
-            routes._become(local_route)
+            routes._update(local_route)
             assert routes.local_route == local_route
             assert routes.changed.is_set()
 
@@ -175,7 +175,7 @@ def test_what_the_kernel_tells_is_logged_where_it_is_known() -> None:
 
 
 class Failing(Routes):
-    """Fails to open netlink a given number of times, without a pause; then watches the real one."""
+    """Fails to open netlink a given number of times, without pauses; then watches the real one."""
 
     def __init__(self, *errors: Exception) -> None:
         super().__init__()
@@ -194,8 +194,8 @@ class Failing(Routes):
         return super()._wait(changes, within_s=within_s)
 
 
-def test_while_netlink_fails_nothing_is_held_back_and_it_is_tried_again() -> None:
-    """Whatever its errors are: a thread that ended would leave the last state standing."""
+def test_while_netlink_fails_the_route_is_unknown_and_it_is_retried() -> None:
+    """For any type of error: without the thread the last state would stay."""
     errors = (
         PermissionError(1, "zq"),
         NetlinkError(16, "zq"),
@@ -206,7 +206,7 @@ def test_while_netlink_fails_nothing_is_held_back_and_it_is_tried_again() -> Non
 
     async def main() -> None:
         routes = Failing(*errors)
-        routes._become(None)
+        routes._update(None)
         routes.changed.clear()
         routes.aim("127.0.0.1")
         seen = []
@@ -237,7 +237,7 @@ def test_while_netlink_fails_nothing_is_held_back_and_it_is_tried_again() -> Non
     assert "AF_NETLINK" in unwatched[0]["hint"]
 
 
-def test_the_pauses_between_tries_end_at_half_a_minute() -> None:
+def test_the_delay_between_retries_is_at_most_half_a_minute() -> None:
     class Forbidden(Failing):
         def _watch(self) -> None:
             if len(self.pauses_s) == 19:
@@ -253,7 +253,7 @@ def test_the_pauses_between_tries_end_at_half_a_minute() -> None:
 
 
 class Interrupted(Netlink):
-    """Answers with an error so many times first, as while addresses change."""
+    """Raises an error this many times first, as while addresses change."""
 
     failures = 0
     asked = 0
@@ -269,13 +269,13 @@ class Interrupted(Netlink):
 def asked(netlink: Netlink, target: str = "") -> tuple[LocalRoute | None, list[float | None]]:
     async def main() -> tuple[LocalRoute | None, list[float | None]]:
         routes = Failing()
-        return routes._asked(netlink, target, None), routes.pauses_s
+        return routes._query_with_retries(netlink, target, None), routes.pauses_s
 
     return asyncio.run(main())
 
 
 @pytest.mark.parametrize("failures", (1, 5))
-def test_a_query_that_a_change_interrupts_is_asked_again_with_a_pause(failures: int) -> None:
+def test_an_interrupted_query_is_repeated_after_a_pause(failures: int) -> None:
     netlink = Interrupted({2: ETH}, addresses=((2, UNIVERSE),))
     netlink.failures = failures
     local_route, pauses_s = asked(netlink)
@@ -284,7 +284,7 @@ def test_a_query_that_a_change_interrupts_is_asked_again_with_a_pause(failures: 
     assert netlink.asked == failures + 1
 
 
-def test_a_query_is_not_asked_again_for_ever() -> None:
+def test_a_query_is_repeated_a_limited_number_of_times() -> None:
     netlink = Interrupted({2: ETH}, addresses=((2, UNIVERSE),))
     netlink.failures = 100
     with pytest.raises(NetlinkDumpInterrupted):
@@ -293,13 +293,13 @@ def test_a_query_is_not_asked_again_for_ever() -> None:
 
 
 @pytest.mark.parametrize("code", (1, 4, 11, 12, 16, 105))
-def test_an_error_that_is_no_answer_is_not_taken_for_no_way(code: int) -> None:
+def test_an_error_that_is_not_an_answer_does_not_mean_no_route(code: int) -> None:
     class Busy(Netlink):
         def route(self, command: str, *, dst: str) -> list[Message]:  # noqa: ARG002
             raise NetlinkError(code, "zq")
 
     with pytest.raises(NetlinkError):
-        way_to(Busy({2: ETH}), THERE)
+        local_route_to(Busy({2: ETH}), THERE)
 
 
 OLD, NEW = "2001:db8::1", "2001:db8::2"
@@ -330,26 +330,26 @@ class Addressed(Netlink):
         (Addressed(NEW, (2, OLD, DEPRECATED), (2, NEW, 0)), OLD),  # a temporary address was replaced (RFC 8981)
         (Addressed(NEW, (2, OLD, DEPRECATED), (2, NEW, 0), wide_flags=True), OLD),
         (Addressed(NEW, (2, OLD, 0), (2, NEW, 0)), OLD),  # a second address came first
-        (Addressed(NEW, (2, NEW, 0)), NEW),  # the old one has ended
-        (Addressed(NEW, (3, OLD, 0), (2, NEW, 0)), NEW),  # it is another interface's now
+        (Addressed(NEW, (2, NEW, 0)), NEW),  # the old one has expired
+        (Addressed(NEW, (3, OLD, 0), (2, NEW, 0)), NEW),  # it belongs to another interface now
         (Addressed(NEW, (2, OLD, DAD_FAILED), (2, NEW, 0)), NEW),
         (Addressed(NEW, (2, OLD, TENTATIVE), (2, NEW, 0), wide_flags=True), NEW),
         (Addressed(OLD, (2, OLD, 0)), OLD),
     ),
 )
-def test_an_address_is_held_for_as_long_as_it_is_valid(netlink: Netlink, address: str) -> None:
-    assert way_to(netlink, THERE, held=LocalRoute("eth0", OLD)) == LocalRoute("eth0", address)
+def test_an_address_is_kept_as_long_as_it_is_valid(netlink: Netlink, address: str) -> None:
+    assert local_route_to(netlink, THERE, current=LocalRoute("eth0", OLD)) == LocalRoute("eth0", address)
 
 
-def test_an_address_is_not_held_on_another_interface_nor_without_a_carrier() -> None:
+def test_an_address_is_not_kept_on_another_interface_or_without_a_carrier() -> None:
     netlink = Addressed(NEW, (2, OLD, 0), (2, NEW, 0))
-    assert way_to(netlink, THERE, held=LocalRoute("wlan0", OLD)) == LocalRoute("eth0", NEW)
-    assert way_to(netlink, THERE, held=UNKNOWN) == LocalRoute("eth0", NEW)
+    assert local_route_to(netlink, THERE, current=LocalRoute("wlan0", OLD)) == LocalRoute("eth0", NEW)
+    assert local_route_to(netlink, THERE, current=UNKNOWN) == LocalRoute("eth0", NEW)
     netlink._links[2] = UNPLUGGED
-    assert way_to(netlink, THERE, held=LocalRoute("eth0", OLD)) is None
+    assert local_route_to(netlink, THERE, current=LocalRoute("eth0", OLD)) is None
 
 
-def test_a_second_ipv4_address_holds_by_its_local_one() -> None:
+def test_a_second_ipv4_address_is_compared_by_its_local_address() -> None:
     class PointToPoint(Netlink):
         def get_addr(self) -> list[Message]:
             return [
@@ -358,12 +358,12 @@ def test_a_second_ipv4_address_holds_by_its_local_one() -> None:
             ]
 
     netlink = PointToPoint({2: ETH}, routes={THERE: (2, "192.0.2.8")})
-    assert way_to(netlink, THERE, held=LocalRoute("eth0", "192.0.2.7")) == LocalRoute("eth0", "192.0.2.7")
-    assert way_to(netlink, THERE, held=LocalRoute("eth0", "192.0.2.1")) == LocalRoute("eth0", "192.0.2.8")
+    assert local_route_to(netlink, THERE, current=LocalRoute("eth0", "192.0.2.7")) == LocalRoute("eth0", "192.0.2.7")
+    assert local_route_to(netlink, THERE, current=LocalRoute("eth0", "192.0.2.1")) == LocalRoute("eth0", "192.0.2.8")
 
 
 class Changes:
-    """A socket on which each event does the next of the changes."""
+    """A socket on which each read applies the next change."""
 
     def __init__(self, *changes: Callable[[], None]) -> None:
         self._changes = list(changes)
@@ -384,13 +384,13 @@ class Changes:
 
 
 def followed(netlink: Netlink, *changes: Callable[[Routes], None]) -> list[LocalRoute | None]:
-    """Return all ways that were reported, with a change at each event; the last one stops it."""
+    """Return all reported routes, with a change at each event; the last event stops the watcher."""
 
     async def main() -> list[LocalRoute | None]:
         told: list[LocalRoute | None] = []
 
         class Recorded(Routes):
-            def _tell(self, local_route: LocalRoute | None) -> None:
+            def _publish(self, local_route: LocalRoute | None) -> None:
                 told.append(local_route)
 
         routes = Recorded()
@@ -403,8 +403,8 @@ def followed(netlink: Netlink, *changes: Callable[[Routes], None]) -> list[Local
     return asyncio.run(main())
 
 
-def test_the_next_aim_takes_the_address_that_the_kernel_takes_now() -> None:
-    """A new connection has the new address: the old one's end is then no reason to give that up."""
+def test_a_new_target_uses_the_kernels_current_address() -> None:
+    """A new connection uses the new address, so the removal of the old one is not a change."""
     netlink = Addressed(OLD, (2, OLD, 0))
 
     def replaced(_routes: Routes) -> None:
@@ -431,7 +431,7 @@ def test_more_events_than_the_buffer_holds_are_one_change() -> None:
     assert followed(netlink, overrun) == [LocalRoute("eth0", OLD)] * 2
 
 
-def test_a_broken_socket_ends_the_watching_so_that_it_is_opened_again() -> None:
+def test_a_broken_socket_is_opened_again() -> None:
     def missed(_routes: Routes) -> None:
         raise OSError(errno.EBADF, "zq")
 
@@ -439,7 +439,7 @@ def test_a_broken_socket_ends_the_watching_so_that_it_is_opened_again() -> None:
         followed(Addressed(OLD, (2, OLD, 0)), missed)
 
 
-def test_an_end_before_the_thread_has_begun_is_an_end() -> None:
+def test_a_stop_before_the_thread_starts_ends_it() -> None:
     async def main() -> None:
         async with watching():
             pass

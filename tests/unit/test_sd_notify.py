@@ -1,4 +1,4 @@
-"""What systemd and `check` are told, over a real socket and in a real file."""
+"""Notifications for systemd and the state file for `check`, with a real socket and a real file."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _manager(path: Path):  # type: ignore[no-untyped-def]  # noqa: ANN202
         yield listening
 
 
-def test_ready_status_and_watchdog_arrive(tmp_path: Path) -> None:
+def test_ready_status_and_watchdog_are_sent(tmp_path: Path) -> None:
     with _manager(tmp_path / "notify") as manager:
         environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "30000"}
         notifier = Notifier.of_environment(environment)
@@ -55,7 +55,7 @@ def test_ready_status_and_watchdog_arrive(tmp_path: Path) -> None:
         asyncio.run(ping())
 
 
-def test_a_part_that_hangs_is_named_once_and_the_watchdog_is_not_fed(tmp_path: Path) -> None:
+def test_a_part_that_hangs_is_logged_once_and_the_watchdog_pings_stop(tmp_path: Path) -> None:
     with _manager(tmp_path / "notify") as manager:
         deadlines = Deadlines()
         notifier = Notifier(address=str(tmp_path / "notify"), watchdog_s=0.06)
@@ -81,7 +81,7 @@ def test_a_part_that_hangs_is_named_once_and_the_watchdog_is_not_fed(tmp_path: P
     assert told == [("critical", ["camera"])] * 2
 
 
-def test_a_part_that_hangs_is_named_by_whoever_ends_the_process(tmp_path: Path) -> None:
+def test_a_part_that_hangs_is_logged_once_with_or_without_a_watchdog(tmp_path: Path) -> None:
     deadlines = Deadlines()
     deadlines.give("camera", now=time.monotonic() - 10, within_s=5)
 
@@ -91,14 +91,14 @@ def test_a_part_that_hangs_is_named_by_whoever_ends_the_process(tmp_path: Path) 
         task.cancel()
 
     watched = Notifier(address=str(tmp_path / "notify"), watchdog_s=30.0)
-    # Without a watchdog `device.lifecycle.enforcer` says it, and ends the process itself.
+    # Without a watchdog `device.lifecycle.enforcer` logs it and ends the process.
     for notifier, expected in ((watched, ["daemon.hangs"]), (Notifier(), [])):
         with capture_logs() as lines:
             asyncio.run(look(notifier))
         assert [line["event"] for line in lines] == expected
 
 
-def test_a_loop_that_is_blocked_feeds_no_watchdog(tmp_path: Path) -> None:
+def test_a_blocked_loop_sends_no_watchdog_ping(tmp_path: Path) -> None:
     with _manager(tmp_path / "notify") as manager:
         notifier = Notifier(address=str(tmp_path / "notify"), watchdog_s=0.06)
 
@@ -124,16 +124,16 @@ def test_an_abstract_socket() -> None:
         assert manager.recv(99) == b"READY=1"
 
 
-def test_nobody_listens_and_nothing_happens(tmp_path: Path) -> None:
+def test_without_a_listener_nothing_happens(tmp_path: Path) -> None:
     Notifier().ready()
     Notifier(address=str(tmp_path / "nobody")).status("x")
 
 
-def test_the_watchdog_of_another_process_is_not_ours() -> None:
+def test_the_watchdog_of_another_process_is_ignored() -> None:
     assert Notifier.of_environment({"WATCHDOG_USEC": "1000", "WATCHDOG_PID": "1"})._watchdog_s == 0
 
 
-def test_status_says_in_words_what_is_going_on(tmp_path: Path) -> None:
+def test_the_status_line_describes_the_state(tmp_path: Path) -> None:
     with _manager(tmp_path / "notify") as manager:
         attributes = Attributes()
         file = StateFile(tmp_path / "state.json")
@@ -157,7 +157,7 @@ def test_status_says_in_words_what_is_going_on(tmp_path: Path) -> None:
         assert attributes.snapshot()["device.state"] == "connecting"
 
 
-def test_a_state_file_of_a_dead_service_says_nothing(tmp_path: Path) -> None:
+def test_a_state_file_of_an_ended_service_is_ignored(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     assert state_file.read(path) == {}
     for text in (
@@ -176,8 +176,8 @@ def test_a_state_file_of_a_dead_service_says_nothing(tmp_path: Path) -> None:
         assert state_file.read(path) == {}
 
 
-def test_a_state_file_that_cannot_be_read_says_nothing(tmp_path: Path) -> None:
-    """Run as nobody, for root may read anything."""
+def test_an_unreadable_state_file_is_ignored(tmp_path: Path) -> None:
+    """Run as nobody, because root may read everything."""
     path = tmp_path / "state.json"
     path.write_text(json.dumps({"pid": os.getpid()}))
     path.chmod(0o600)
@@ -200,7 +200,7 @@ def test_a_state_file_that_cannot_be_read_says_nothing(tmp_path: Path) -> None:
     assert state_file.read(tmp_path) == {}  # a folder
 
 
-def test_a_state_file_of_an_ended_service_says_nothing_even_if_its_process_id_is_in_use_again(tmp_path: Path) -> None:
+def test_a_state_file_is_ignored_if_its_process_id_has_another_owner(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     StateFile(path).write({"state": "live"})
     assert state_file.read(path) == {"pid": os.getpid(), "state": "live"}
@@ -209,7 +209,7 @@ def test_a_state_file_of_an_ended_service_says_nothing_even_if_its_process_id_is
     assert state_file.read(path) == {}
 
 
-def test_what_is_no_state_file_is_neither_waited_for_nor_believed(tmp_path: Path) -> None:
+def test_something_other_than_a_state_file_is_ignored_at_once(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     os.mkfifo(path)
     assert state_file.read(path) == {}
@@ -224,7 +224,7 @@ def test_what_is_no_state_file_is_neither_waited_for_nor_believed(tmp_path: Path
         assert state_file.read(path) == {}
 
 
-def test_no_runtime_directory_no_file(tmp_path: Path) -> None:
+def test_without_a_runtime_directory_there_is_no_file(tmp_path: Path) -> None:
     StateFile.of_environment({}).write({"state": "live"})
     file = StateFile.of_environment({"RUNTIME_DIRECTORY": str(tmp_path)})
     file.write({"state": "live"})

@@ -1,4 +1,4 @@
-"""config/device.toml says what the code does."""
+"""config/device.toml matches the code."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_every_optional_key_has_the_default_of_the_code() -> None:
 
 
 def test_every_key_is_documented() -> None:
-    """Those that have no default stand commented out, in their table."""
+    """Keys without a default are commented out, in their table."""
     table, seen = "", set()
     for line in SHIPPED.read_text().splitlines():
         if match := re.fullmatch(r"\[([\w.]+)]", line):
@@ -63,8 +63,8 @@ def test_every_key_is_documented() -> None:
     assert "[camera.controls]" in SHIPPED.read_text()
 
 
-def test_a_comment_stands_above_every_group_of_keys() -> None:
-    """A key's unit and bounds are said in a comment, at most five keys further up without a blank line between."""
+def test_every_group_of_keys_has_a_comment() -> None:
+    """A comment with unit and bounds is in the same paragraph as its keys."""
     for paragraph in SHIPPED.read_text().split("\n\n"):
         lines = paragraph.strip().splitlines()
         if any(re.match(r"\w+ = ", line) for line in lines):

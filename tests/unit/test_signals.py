@@ -1,4 +1,4 @@
-"""Who has ended this process: somebody else, or a panic of the native library, which sends itself a SIGTERM."""
+"""Signals from other processes, and a panic of the native library, which sends SIGTERM to its own process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("no_orphans")
 
 LIMIT_S = 60
-PANIC_S, LOADED_S = 5.0, 5.0  # the first is the daemon's, the second is for a machine that is busy
+PANIC_S, LOADED_S = 5.0, 5.0  # the first part is the daemon's, the second is for a busy machine
 
 TOLD = """
 import asyncio, os, signal, subprocess, threading, time
@@ -42,7 +42,7 @@ async def main():
 asyncio.run(main())
 """
 
-# The real command; what is read from standard input comes upon it from within.
+# The real command; the test's commands on standard input run inside it.
 COMMAND = """
 import asyncio, os, signal, sys, threading, time
 from device import cli
@@ -66,9 +66,9 @@ sys.exit(cli.main())
 
 @contextmanager
 def waiting(before: str = "pass") -> Iterator[subprocess.Popen[bytes]]:
-    """Run a process that prints whether what ended it came from itself."""
+    """Run a process that prints whether the signal came from itself."""
     program = TOLD.format(before=before)
-    # Unbuffered: communicate() does not return what is in a buffer already.
+    # Unbuffered: communicate() does not return data that is buffered already.
     with subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
     ) as process:
@@ -81,7 +81,7 @@ def waiting(before: str = "pass") -> Iterator[subprocess.Popen[bytes]]:
 
 
 @pytest.mark.parametrize("number", (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
-def test_a_signal_from_outside_is_a_request(number: signal.Signals) -> None:
+def test_a_signal_from_another_process_is_a_request_to_stop(number: signal.Signals) -> None:
     with waiting() as process:
         process.send_signal(number)
         assert process.communicate(timeout=LIMIT_S) == (b"False\n", b"")
@@ -91,12 +91,12 @@ def test_a_signal_from_outside_is_a_request(number: signal.Signals) -> None:
 @pytest.mark.parametrize(
     "before",
     (
-        "kill()",  # while nobody waits for it yet
+        "kill()",  # before until_signalled is awaited
         "asyncio.get_running_loop().call_later(0.2, kill)",
         "threading.Timer(0.2, kill).start()",
     ),
 )
-def test_a_signal_from_within_is_a_panic(before: str) -> None:
+def test_a_signal_from_the_process_itself_is_a_panic(before: str) -> None:
     with waiting(before) as process:
         out, err = process.communicate(timeout=LIMIT_S)
         assert process.returncode == 0
@@ -105,7 +105,7 @@ def test_a_signal_from_within_is_a_panic(before: str) -> None:
         assert b"daemon.native_panic" in out + err
 
 
-def test_a_signal_from_a_child_is_a_request() -> None:
+def test_a_signal_from_a_child_is_a_request_to_stop() -> None:
     with waiting('subprocess.Popen(["sh", "-c", "sleep 0.2; kill -TERM $PPID"])') as process:
         assert process.communicate(timeout=LIMIT_S)[0] == b"False\n"
 
@@ -123,7 +123,7 @@ def test_a_loop_that_hangs_after_a_panic_is_ended() -> None:
 
 @contextmanager
 def daemon(config: Path) -> Iterator[Daemon]:
-    """Run the whole daemon; its server is away."""
+    """Run the whole daemon, with an unreachable server."""
     process = start_altered(COMMAND, config, os.environ | SYNTHETIC | SERVERLESS)
     running = Daemon(process)
     try:
@@ -140,7 +140,7 @@ def daemon(config: Path) -> Iterator[Daemon]:
 
 
 def strike(running: Daemon, what: str) -> tuple[int, float]:
-    """Let something happen inside the daemon; return its exit code and how long it took to end."""
+    """Cause something inside the daemon; return its exit code and how long it took to end."""
     assert running.process.stdin
     began = time.monotonic()
     running.process.stdin.write(f"{what}\n")
@@ -150,7 +150,7 @@ def strike(running: Daemon, what: str) -> tuple[int, float]:
 
 
 @pytest.mark.parametrize("what", ("panic", "hang"))
-def test_the_daemon_says_that_the_library_has_panicked_and_is_started_again(what: str, tmp_path: Path) -> None:
+def test_the_daemon_logs_a_panic_and_exits_for_a_restart(what: str, tmp_path: Path) -> None:
     with daemon(tmp_path / "device.toml") as running:
         workers = living_descendants(running.pid)
         assert len(workers) == 2
@@ -169,7 +169,7 @@ def test_the_daemon_says_that_the_library_has_panicked_and_is_started_again(what
         time.sleep(0.02)
 
 
-def test_a_daemon_that_is_told_to_stop_does_not_speak_of_panic(tmp_path: Path) -> None:
+def test_a_daemon_that_is_stopped_logs_no_panic(tmp_path: Path) -> None:
     with daemon(tmp_path / "device.toml") as running:
         code, _ = running.stop()
         assert code == 0

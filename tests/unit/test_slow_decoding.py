@@ -1,4 +1,4 @@
-"""A film that cannot be decoded in real time: fewer pictures, never none."""
+"""A film that is decoded slower than real time: fewer pictures, but never none."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _FPS = 30
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a minute of film with a single key frame; the luma of each picture tells its second."""
+    """Return a minute of film with a single key frame; the luma of each picture encodes its second."""
     path = tmp_path_factory.mktemp("slow") / "film.mp4"
     with av.open(path, "w") as container:
         stream: Any = container.add_stream("libx264", rate=_FPS)
@@ -48,7 +48,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def slow(monkeypatch: pytest.MonkeyPatch, seconds_per_frame: float) -> list[int]:
-    """Have each frame take so long to decode; return where the times in the film of those decoded are put."""
+    """Delay the decoding of each frame; return a list that collects the film times of the decoded frames."""
     frames = loop.Loop.frames
     decoded_us: list[int] = []
 
@@ -99,20 +99,20 @@ def test_a_start_in_the_middle_of_a_film_with_one_key_frame_shows_a_picture_with
     first = next(pictures)
     assert time.monotonic() - began < 3
     assert abs(first.captured_at_us - monotonic_us()) < 0.2 * _US
-    # It goes on from there.
+    # It continues from there.
     later = list(islice(pictures, 10))
     assert time.monotonic() - began < 6
     lumas = [luma_of(each) for each in (first, *later)]
     assert lumas == sorted(lumas)
 
 
-def test_a_start_in_the_middle_that_is_decoded_in_time_shows_nothing_of_before(film: Path) -> None:
+def test_a_start_in_the_middle_that_is_decoded_in_time_shows_no_earlier_picture(film: Path) -> None:
     source = clip(film, begun_s_ago=45)
     first = next(source.pictures())
     assert abs((luma_of(first) - 16) / 3 - 45) <= 3
 
 
-def test_a_loop_that_is_behind_ends_in_time_so_that_the_next_one_is_in_step(
+def test_a_late_loop_ends_on_time_so_that_the_next_one_is_in_sync(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow(monkeypatch, 3 / films.FPS)
@@ -132,10 +132,10 @@ def test_a_loop_that_is_behind_ends_in_time_so_that_the_next_one_is_in_step(
         start_us = epoch_us + loop_number * 2 * _US
         at, number = next((at, number) for at, number in found if at >= start_us - _US // films.FPS)
         assert at - start_us < 0.5 * _US
-        assert number < 5  # not what was left of the loop before
+        assert number < 5  # not the rest of the previous loop
 
 
-def test_pictures_on_which_no_other_builds_are_not_decoded_while_decoding_is_behind(
+def test_unreferenced_pictures_are_not_decoded_while_decoding_is_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded_us = slow(monkeypatch, 2 / films.FPS)
@@ -147,7 +147,7 @@ def test_pictures_on_which_no_other_builds_are_not_decoded_while_decoding_is_beh
         if source._loop.stream.codec_context.skip_frame == "NONREF":
             break
         before = len(decoded_us)
-    # It catches up, or ends with its loop: then all are decoded again.
+    # It catches up, or its loop ends: then all are decoded again.
     for _ in islice(pictures, 60):
         if source._loop.stream.codec_context.skip_frame == "DEFAULT":
             break
@@ -173,7 +173,7 @@ def film_with_long_sound(path: Path) -> str:
     return str(path)
 
 
-def test_a_start_behind_the_last_picture_shows_the_last_picture(tmp_path: Path) -> None:
+def test_a_start_after_the_last_picture_shows_the_last_picture(tmp_path: Path) -> None:
     path = film_with_long_sound(tmp_path / "film.mkv")
     began = time.monotonic()
     source = VideoClip(path=path, width=64, height=48, fps=10, epoch_us=monotonic_us() - 6 * _US)
@@ -184,7 +184,7 @@ def test_a_start_behind_the_last_picture_shows_the_last_picture(tmp_path: Path) 
 
 
 class Unseekable:
-    """A container that cannot be played from its middle, such as one on a pipe."""
+    """A container that cannot seek, such as one on a pipe."""
 
     def __init__(self, whole: Any) -> None:
         self._whole = whole
@@ -197,7 +197,7 @@ class Unseekable:
 
 
 @pytest.mark.parametrize("kind", (VideoClip, EncodedClip))
-def test_a_file_that_cannot_be_sought_in_is_played_from_its_beginning(
+def test_a_file_that_cannot_seek_is_played_from_its_beginning(
     kind: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = films.film(tmp_path / "film.mp4", times=range(8 * films.FPS))
@@ -211,7 +211,7 @@ def test_a_file_that_cannot_be_sought_in_is_played_from_its_beginning(
         assert next(source.pictures()).captured_at_us >= epoch_us + 3 * _US
 
 
-def test_a_cover_is_not_the_film(tmp_path: Path) -> None:
+def test_cover_art_is_not_played(tmp_path: Path) -> None:
     path = tmp_path / "film.mp4"
     with av.open(str(path), "w") as container:
         cover: Any = container.add_stream("png", rate=1)
@@ -229,10 +229,10 @@ def test_a_cover_is_not_the_film(tmp_path: Path) -> None:
 
 
 @given(decode_ms=st.integers(1, 400), fps=st.integers(1, 60), start_s=st.integers(0, 150), show_ms=st.integers(0, 50))
-def test_at_any_speed_of_decoding_a_picture_comes_within_3_s_and_then_again_and_again(
+def test_at_any_decoding_speed_pictures_are_at_most_3_s_apart(
     decode_ms: int, fps: int, start_s: int, show_ms: int
 ) -> None:
-    """In virtual time: a file with one key frame, started in its middle, at up to 400 ms for each frame."""
+    """In virtual time: a file with one key frame, started in its middle, with up to 400 ms for each frame."""
     late = LateFrames(period_us=_US // fps)
     now_us = start_s * _US
     shown = [now_us]
@@ -248,9 +248,9 @@ def test_at_any_speed_of_decoding_a_picture_comes_within_3_s_and_then_again_and_
     assert max(gaps, default=0) <= max(100_000 + (decode_ms + show_ms) * 1000, _US // fps + 1)
 
 
-def test_loops_that_are_over_are_left_out(film: Path) -> None:
+def test_loops_that_have_ended_are_skipped(film: Path) -> None:
     running = loop.Loop(str(film), "video", monotonic_us() - 30 * _US)
     starts = running.starts()
     next(starts)
-    running._epoch_us -= 200 * _US  # as if decoding had taken so long
+    running._epoch_us -= 200 * _US  # as if decoding had taken this long
     assert 0 <= monotonic_us() - next(starts) < 60 * _US

@@ -1,4 +1,4 @@
-"""The strip: drawn, compressed hard, and read back."""
+"""The strip: drawn, strongly compressed, and read back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from device.clock import epoch_of_us, monotonic_us
 from device.encoders.x264 import X264Encoder
-from device.media.colour import customary
+from device.media.colour import default_colour
 from device.media.picture import AccessUnit, FramePicture
 from device.sources import strip
 from device.sources.pattern import PatternSource
@@ -21,7 +21,7 @@ SIZES = ((160, 120), (161, 121), (163, 2160), (320, 240), (333, 222), (639, 479)
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
-def test_what_is_drawn_is_read_at_any_size(width: int, height: int) -> None:
+def test_the_strip_is_read_at_any_size(width: int, height: int) -> None:
     luma = np.full((height, width), 128, np.uint8)
     strip.draw(luma, number=12_345_678, captured_at_us=NOW_US)
     assert strip.read(luma) == Reading(12_345_678, NOW_US)
@@ -43,19 +43,19 @@ def test_every_size(width: int, height: int) -> None:
     assert strip.read(luma) == Reading(7, NOW_US)
 
 
-def test_noise_says_nothing() -> None:
+def test_noise_is_not_a_strip() -> None:
     chance = np.random.default_rng(1)
     for _ in range(300):
         assert strip.read(chance.integers(0, 256, (120, 160), np.uint8)) is None
 
 
 @pytest.mark.parametrize("shade", (0, 16, 128, 235, 255))
-def test_one_shade_says_nothing(shade: int) -> None:
+def test_one_shade_is_not_a_strip(shade: int) -> None:
     assert strip.read(np.full((720, 1280), shade, np.uint8)) is None
 
 
 @given(st.integers(0, 47), st.integers(0, 1))
-def test_one_wrong_cell_says_nothing(column: int, row: int) -> None:
+def test_one_wrong_cell_makes_the_strip_invalid(column: int, row: int) -> None:
     luma = np.zeros((240, 480), np.uint8)
     strip.draw(luma, number=5, captured_at_us=NOW_US)
     first = strip.top(480, 240)
@@ -83,7 +83,7 @@ def test_it_survives_strong_compression(width: int, height: int, fps: int, bitra
         bitrate_bps=bitrate_bps,
         bitrate_max_bps=2_500_000,
         keyframe_interval_s=10,
-        colour=customary(height),
+        colour=default_colour(height),
         sink=units.append,
     )
     decoder = av.CodecContext.create("h264", "r")

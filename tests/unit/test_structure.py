@@ -37,7 +37,7 @@ ORDER = (
     ),
     *("media", "config", "lifecycle", "network", "ipc", "encoders", "sources", "workers"),
     *("telemetry", "tokens", "settings", "tracks", "room", "streams"),
-    *("devices", "app", "check", "viewer", "cli"),
+    *("privileges", "transaction", "devices", "app", "check", "boot", "viewer", "setup", "report", "cli"),
 )
 UNIT = ROOT.parent / "systemd" / "livekit-device.service"
 
@@ -93,7 +93,7 @@ def test_what_captures_knows_nothing_of_rooms(part: str) -> None:
 def test_an_ordered_end_fits_the_units_time_to_stop() -> None:
     given_s = float(re.findall(r"^TimeoutStopSec=(\d+)$", UNIT.read_text(), re.MULTILINE)[0])
     leaving_s = session._PENDING_JOIN_S + session._LEAVE_S
-    ending_workers_s = worker_process._ASK_S + process._KILL_S
+    ending_workers_s = worker_process._CLOSE_S + process._KILL_S
     assert leaving_s + ending_workers_s < signals._END_S < given_s
 
 
@@ -113,8 +113,8 @@ def test_the_longest_pause_of_an_encoder_is_no_stall_of_the_camera() -> None:
 
 def test_an_encoder_gets_a_new_buffer_before_the_bitrate_is_far_from_it() -> None:
     """A key frame is asked for at these distances; x264 then opens with a buffer that fits, if it no longer did."""
-    assert encoder_control._FAR_BELOW < 1 / x264._VBV_FITS
-    assert x264._VBV_FITS < encoder_control._FAR_ABOVE
+    assert encoder_control._FAR_BELOW < 1 / x264._VBV_TOLERANCE
+    assert x264._VBV_TOLERANCE < encoder_control._FAR_ABOVE
 
 
 def test_a_publication_that_hangs_ends_before_a_join_counts_as_stuck() -> None:

@@ -1,4 +1,4 @@
-"""The three ways to a token, systemd's credentials, and every way to get them wrong."""
+"""The three token sources, systemd's credentials, and errors in them."""
 
 from __future__ import annotations
 
@@ -63,122 +63,122 @@ def systemd(tmp_path: Path) -> Path:
 
 def test_a_ready_token(tmp_path: Path) -> None:
     (tmp_path / "token").write_text(f"\n{token()}\n")
-    local_route = select(tmp_path, token_file="token")
-    assert isinstance(local_route, TokenFile)
-    join_token = asyncio.run(local_route.obtain())
+    token_source = select(tmp_path, token_file="token")
+    assert isinstance(token_source, TokenFile)
+    join_token = asyncio.run(token_source.obtain())
     assert (join_token.token, join_token.url) == ((tmp_path / "token").read_text().strip(), "wss://room.example")
     assert (join_token.grants.identity, join_token.grants.room) == ("porch", "front-door")
     assert join_token.token not in repr(join_token)
-    assert join_token.token not in repr(local_route)
+    assert join_token.token not in repr(token_source)
 
 
 def test_a_ready_token_is_read_again_each_time(tmp_path: Path) -> None:
     path = tmp_path / "token"
     path.write_text(token())
-    local_route = select(tmp_path, token_file="token")
+    token_source = select(tmp_path, token_file="token")
     path.write_text(token(sub="porch-2"))
-    assert asyncio.run(local_route.obtain()).grants.identity == "porch-2"
+    assert asyncio.run(token_source.obtain()).grants.identity == "porch-2"
     path.unlink()
     with pytest.raises(CredentialError, match="cannot be read: No such file") as caught:
-        asyncio.run(local_route.obtain())
+        asyncio.run(token_source.obtain())
     assert caught.value.retry
     path.write_text(token())
-    assert asyncio.run(local_route.obtain()).grants.identity == "porch"
+    assert asyncio.run(token_source.obtain()).grants.identity == "porch"
 
 
-def test_a_ready_token_lets_nobody_look_and_goes_to_the_server_that_was_seen(tmp_path: Path) -> None:
+def test_a_ready_token_cannot_list_participants_and_uses_the_probed_server(tmp_path: Path) -> None:
     (tmp_path / "token").write_text(token())
-    local_route = select(tmp_path, token_file="token")
+    token_source = select(tmp_path, token_file="token")
 
     async def main() -> None:
         seen, resolver = ProbeResult(url="wss://other.example", address="192.0.2.1", server_time_s=None), Resolver()
-        assert await local_route.identity_holder(seen, resolver) is IdentityHolder.UNKNOWN
-        assert (await local_route.obtain(seen, resolver)).url == "wss://other.example"
+        assert await token_source.identity_holder(seen, resolver) is IdentityHolder.UNKNOWN
+        assert (await token_source.obtain(seen, resolver)).url == "wss://other.example"
 
     asyncio.run(main())
 
 
 def test_a_key_and_its_secret(tmp_path: Path) -> None:
-    local_route = select(tmp_path, room={"name": "front-door"}, api_key="k", api_secret=SECRET)
-    assert isinstance(local_route, ApiKey)
-    assert local_route._pair() == ("k", SECRET)
-    assert SECRET not in repr(local_route)
+    token_source = select(tmp_path, room={"name": "front-door"}, api_key="k", api_secret=SECRET)
+    assert isinstance(token_source, ApiKey)
+    assert token_source._pair() == ("k", SECRET)
+    assert SECRET not in repr(token_source)
 
 
 def test_a_key_with_its_secret_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text(f"{SECRET}\n")
-    local_route = select(tmp_path, room={"name": "front-door"}, api_key="k", api_secret_file="secret")
-    assert isinstance(local_route, ApiKey)
-    assert local_route._pair() == ("k", SECRET)
+    token_source = select(tmp_path, room={"name": "front-door"}, api_key="k", api_secret_file="secret")
+    assert isinstance(token_source, ApiKey)
+    assert token_source._pair() == ("k", SECRET)
 
 
 def test_an_endpoint(tmp_path: Path) -> None:
     (tmp_path / "headers").write_text("Authorization: Bearer x\n")
-    local_route = select(tmp_path, endpoint="https://h/token", endpoint_headers_file="headers")
-    assert isinstance(local_route, Endpoint)
-    assert (local_route.url, local_route.headers_file) == ("https://h/token", tmp_path / "headers")
+    token_source = select(tmp_path, endpoint="https://h/token", endpoint_headers_file="headers")
+    assert isinstance(token_source, Endpoint)
+    assert (token_source.url, token_source.headers_file) == ("https://h/token", tmp_path / "headers")
 
 
-def test_no_way_is_an_error_that_names_the_three(tmp_path: Path, systemd: Path) -> None:
+def test_no_token_source_is_an_error_that_names_the_three(tmp_path: Path, systemd: Path) -> None:
     for directory in (None, systemd, tmp_path / "none"):
-        said = refusal(tmp_path, directory=directory)
+        text = refusal(tmp_path, directory=directory)
         for key in ("token_file", "endpoint", "api_key"):
-            assert key in said
+            assert key in text
 
 
-def test_systemd_brings_a_token(tmp_path: Path, systemd: Path) -> None:
+def test_a_token_from_systemd(tmp_path: Path, systemd: Path) -> None:
     (systemd / "token").write_text(token())
-    local_route = select(tmp_path, directory=systemd)
-    assert isinstance(local_route, TokenFile)
-    assert local_route.path == systemd / "token"
+    token_source = select(tmp_path, directory=systemd)
+    assert isinstance(token_source, TokenFile)
+    assert token_source.path == systemd / "token"
 
 
-def test_systemd_brings_key_and_secret(tmp_path: Path, systemd: Path) -> None:
+def test_key_and_secret_from_systemd(tmp_path: Path, systemd: Path) -> None:
     (systemd / "api_key").write_text("k\n")
     (systemd / "api_secret").write_text(f"{SECRET}\n")
-    local_route = select(tmp_path, directory=systemd, room={"name": "front-door"})
-    assert isinstance(local_route, ApiKey)
-    assert local_route._pair() == ("k", SECRET)
+    token_source = select(tmp_path, directory=systemd, room={"name": "front-door"})
+    assert isinstance(token_source, ApiKey)
+    assert token_source._pair() == ("k", SECRET)
 
 
-def test_systemd_brings_the_secret_alone(tmp_path: Path, systemd: Path) -> None:
+def test_only_the_secret_from_systemd(tmp_path: Path, systemd: Path) -> None:
     (systemd / "api_secret").write_text(SECRET)
-    local_route = select(tmp_path, directory=systemd, room={"name": "front-door"}, api_key="k")
-    assert isinstance(local_route, ApiKey)
-    assert local_route._pair() == ("k", SECRET)
+    token_source = select(tmp_path, directory=systemd, room={"name": "front-door"}, api_key="k")
+    assert isinstance(token_source, ApiKey)
+    assert token_source._pair() == ("k", SECRET)
 
 
-def test_systemd_brings_the_headers_of_an_endpoint(tmp_path: Path, systemd: Path) -> None:
+def test_the_headers_of_an_endpoint_from_systemd(tmp_path: Path, systemd: Path) -> None:
     (systemd / "endpoint_headers").write_text("X-Key: x\n")
-    local_route = select(tmp_path, directory=systemd, endpoint="https://h/token")
-    assert isinstance(local_route, Endpoint)
-    assert local_route.headers_file == systemd / "endpoint_headers"
+    token_source = select(tmp_path, directory=systemd, endpoint="https://h/token")
+    assert isinstance(token_source, Endpoint)
+    assert token_source.headers_file == systemd / "endpoint_headers"
 
 
-def test_the_file_comes_before_systemd(tmp_path: Path, systemd: Path) -> None:
+def test_the_configuration_has_priority_over_systemd(tmp_path: Path, systemd: Path) -> None:
     for name in ("token", "api_key", "api_secret"):
         (systemd / name).write_text(token() if name == "token" else "from-systemd-" * 3)
     (systemd / "endpoint_headers").write_text("X-Key: x\n")
     (tmp_path / "token").write_text(token(sub="of-the-file"))
-    local_route: object = select(tmp_path, directory=systemd, token_file="token")
-    assert isinstance(local_route, TokenFile)
-    assert local_route.path == tmp_path / "token"
-    local_route = select(tmp_path, directory=systemd, room={"name": "r"}, api_key="k", api_secret=SECRET)
-    assert isinstance(local_route, ApiKey)
-    assert local_route._pair() == ("k", SECRET)
+    token_source: object = select(tmp_path, directory=systemd, token_file="token")
+    assert isinstance(token_source, TokenFile)
+    assert token_source.path == tmp_path / "token"
+    token_source = select(tmp_path, directory=systemd, room={"name": "r"}, api_key="k", api_secret=SECRET)
+    assert isinstance(token_source, ApiKey)
+    assert token_source._pair() == ("k", SECRET)
     assert isinstance(select(tmp_path, directory=systemd, endpoint="https://h/"), Endpoint)
 
 
-def test_several_in_the_directory_of_systemd(tmp_path: Path, systemd: Path) -> None:
+def test_several_token_sources_from_systemd_are_an_error(tmp_path: Path, systemd: Path) -> None:
     (systemd / "token").write_text(token())
     (systemd / "api_key").write_text("k")
-    assert "token and api_key both" in refusal(tmp_path, directory=systemd)
+    assert "token and api_key are both" in refusal(tmp_path, directory=systemd)
 
 
-def failure(local_route: TokenFile | Endpoint | ApiKey) -> str:
-    """Return why no token can be had now, which is no reason to end: the next join asks again."""
+def failure(token_source: TokenFile | Endpoint | ApiKey) -> str:
+    """Return the error of a join attempt without a usable token; the next join tries again."""
     with pytest.raises(CredentialError) as caught:
-        asyncio.run(local_route.obtain())
+        asyncio.run(token_source.obtain())
     assert caught.value.retry
     assert SECRET not in str(caught.value)
     assert len(str(caught.value)) < 300
@@ -190,7 +190,7 @@ NOT_TOKENS: tuple[tuple[bytes | None, str], ...] = (
     (b"", "is empty"),
     (b" \n\n", "is empty"),
     (b"\xef\xbb\xbf\r\n", "is empty"),
-    (b"\x00\xff\xfe\x80" * 9, "bytes beyond ASCII"),
+    (b"\x00\xff\xfe\x80" * 9, "bytes that are not ASCII"),
     ("a.b.c".encode("utf-16"), "is UTF-16 text; save it as UTF-8"),
     (SECRET.encode(), "is not a LiveKit access token"),
     (b"\0\1\2\3", "is not a LiveKit access token"),
@@ -202,17 +202,19 @@ NOT_TOKENS: tuple[tuple[bytes | None, str], ...] = (
 )
 
 
-@pytest.mark.parametrize(("content", "said"), NOT_TOKENS)
-def test_a_token_file_that_is_none_is_waited_for(tmp_path: Path, content: bytes | None, said: str) -> None:
+@pytest.mark.parametrize(("content", "text"), NOT_TOKENS)
+def test_an_unusable_token_file_is_an_error_until_it_is_written(
+    tmp_path: Path, content: bytes | None, text: str
+) -> None:
     path = tmp_path / "token"
     if content is not None:
         path.write_bytes(content)
-    local_route = select(tmp_path, token_file="token")
-    message = failure(local_route)
+    token_source = select(tmp_path, token_file="token")
+    message = failure(token_source)
     assert str(path) in message
-    assert said in message
+    assert text in message
     path.write_text(token())
-    assert asyncio.run(local_route.obtain()).grants.identity == "porch"
+    assert asyncio.run(token_source.obtain()).grants.identity == "porch"
 
 
 def test_a_folder_as_token_file(tmp_path: Path) -> None:
@@ -221,77 +223,79 @@ def test_a_folder_as_token_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrapped", ("\ufeff{}", "{}\r\n", "\n  {}  \n"))
-def test_what_editors_leave_around_a_token_or_a_secret_is_no_part_of_it(tmp_path: Path, wrapped: str) -> None:
+def test_white_space_around_a_token_or_a_secret_is_removed(tmp_path: Path, wrapped: str) -> None:
     (tmp_path / "token").write_text(wrapped.format(token()))
     assert asyncio.run(select(tmp_path, token_file="token").obtain()).grants.identity == "porch"
     (tmp_path / "secret").write_text(wrapped.format(SECRET))
-    local_route = select(tmp_path, room={"name": "r"}, api_key="k", api_secret_file="secret")
-    assert isinstance(local_route, ApiKey)
-    assert local_route._pair() == ("k", SECRET)
+    token_source = select(tmp_path, room={"name": "r"}, api_key="k", api_secret_file="secret")
+    assert isinstance(token_source, ApiKey)
+    assert token_source._pair() == ("k", SECRET)
     (tmp_path / "headers").write_text(wrapped.format("X-Key: x"))
     assert read_headers(tmp_path / "headers") == {"X-Key": "x"}
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "text"),
     (
         (None, "cannot be read: No such file"),
         (b"", "is empty"),
-        (b"\xff\xfe\x80", "bytes beyond ASCII"),
+        (b"\xff\xfe\x80", "bytes that are not ASCII"),
         (f"LIVEKIT_API_SECRET={SECRET}".encode(), "holds LIVEKIT_API_SECRET=..."),
         (f'api_secret = "{SECRET}"'.encode(), "holds api_secret=..."),
         (f'"{SECRET}"'.encode(), "in quotes"),
         (f"{SECRET} {SECRET}".encode(), "more than one word"),
     ),
 )
-def test_a_secret_file_that_is_none_is_waited_for(tmp_path: Path, content: bytes | None, said: str) -> None:
+def test_an_unusable_secret_file_is_an_error_until_it_is_written(
+    tmp_path: Path, content: bytes | None, text: str
+) -> None:
     if content is not None:
         (tmp_path / "secret").write_bytes(content)
-    local_route = select(tmp_path, room={"name": "r"}, api_key="k", api_secret_file="secret")
-    message = failure(local_route)
+    token_source = select(tmp_path, room={"name": "r"}, api_key="k", api_secret_file="secret")
+    message = failure(token_source)
     assert str(tmp_path / "secret") in message
-    assert said in message
+    assert text in message
     (tmp_path / "secret").write_text(SECRET)
-    assert asyncio.run(local_route.obtain()).grants.identity == derived_identity()
+    assert asyncio.run(token_source.obtain()).grants.identity == derived_identity()
 
 
 @pytest.mark.parametrize(
     ("content", "line"),
     ((b"no header\n", 1), (b"# fine\n\nA: b\nBad Name: x\n", 4), (b"A: b\n: x\n", 2), (b"A: b\x07\n", 1)),
 )
-def test_a_headers_file_that_is_none_is_named_with_its_line(tmp_path: Path, content: bytes, line: int) -> None:
+def test_an_invalid_headers_file_is_an_error_with_its_line(tmp_path: Path, content: bytes, line: int) -> None:
     (tmp_path / "headers").write_bytes(content)
-    said = failure(select(tmp_path, endpoint="http://127.0.0.1:1/", endpoint_headers_file="headers"))
-    assert f"{tmp_path / 'headers'}:{line}: is not a header" in said
+    text = failure(select(tmp_path, endpoint="http://127.0.0.1:1/", endpoint_headers_file="headers"))
+    assert f"{tmp_path / 'headers'}:{line}: is not a header" in text
 
 
 def test_a_headers_file_that_is_binary_or_missing(tmp_path: Path) -> None:
     (tmp_path / "headers").write_bytes(b"\xff\x80")
-    local_route = select(tmp_path, endpoint="http://127.0.0.1:1/", endpoint_headers_file="headers")
-    assert "bytes beyond ASCII" in failure(local_route)
+    token_source = select(tmp_path, endpoint="http://127.0.0.1:1/", endpoint_headers_file="headers")
+    assert "bytes that are not ASCII" in failure(token_source)
     (tmp_path / "headers").unlink()
-    assert "No such file" in failure(local_route)
+    assert "No such file" in failure(token_source)
 
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """Return a folder that everybody may enter; pytest's own are closed."""
+    """Return a folder that every user may enter; pytest's own folders are closed."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
 
 
-def test_a_secret_in_a_closed_folder_is_nobodys_to_read(open_folder: Path) -> None:
+def test_a_secret_in_a_closed_folder_is_no_warning(open_folder: Path) -> None:
     secret = open_folder / "credentials" / "secret"
     secret.parent.mkdir(mode=0o700)
     secret.write_text(SECRET)
     secret.chmod(0o644)
-    way = select(open_folder, room={"name": "r"}, api_key="k", api_secret_file=str(secret))
-    assert credentials.warnings(way) == []
+    token_source = select(open_folder, room={"name": "r"}, api_key="k", api_secret_file=str(secret))
+    assert credentials.warnings(token_source) == []
 
 
 @pytest.mark.parametrize(("mode", "warned"), ((0o600, False), (0o640, False), (0o644, True), (0o604, True)))
-def test_secrets_that_everybody_may_read_are_warned_of(open_folder: Path, mode: int, *, warned: bool) -> None:
+def test_secrets_that_every_user_may_read_are_a_warning(open_folder: Path, mode: int, *, warned: bool) -> None:
     tmp_path = open_folder
     (tmp_path / "secret").write_text(SECRET)
     (tmp_path / "secret").chmod(mode)
@@ -314,11 +318,11 @@ def test_secrets_that_everybody_may_read_are_warned_of(open_folder: Path, mode: 
 )
 def test_a_token_that_contradicts_the_file_shows_both(tmp_path: Path, key: str, ours: str, theirs: str) -> None:
     (tmp_path / "token").write_text(token())
-    said = refusal(tmp_path, token_file="token", room={key: ours})
-    assert f"room.{key}" in said
-    assert repr(ours) in said
-    assert repr(theirs) in said
-    assert (tmp_path / "token").read_text() not in said
+    text = refusal(tmp_path, token_file="token", room={key: ours})
+    assert f"room.{key}" in text
+    assert repr(ours) in text
+    assert repr(theirs) in text
+    assert (tmp_path / "token").read_text() not in text
 
 
 def test_a_token_that_agrees_with_the_file(tmp_path: Path) -> None:
@@ -331,16 +335,16 @@ def test_a_token_that_agrees_with_the_file(tmp_path: Path) -> None:
 
 def test_a_key_needs_a_secret_and_a_room(tmp_path: Path) -> None:
     assert "api_key is set without its secret" in refusal(tmp_path, room={"name": "r"}, api_key="k")
-    said = refusal(tmp_path, api_key="k", api_secret=SECRET)
-    assert said.startswith("room.name: is required")
+    text = refusal(tmp_path, api_key="k", api_secret=SECRET)
+    assert text.startswith("room.name: is required")
 
 
-def test_a_secret_without_a_key_is_said(tmp_path: Path) -> None:
+def test_a_secret_without_a_key_is_an_error(tmp_path: Path) -> None:
     assert "api_key" in refusal(tmp_path, room={"name": "r"}, api_secret=SECRET)
 
 
 def test_a_token_in_place_of_its_file_is_not_printed(tmp_path: Path) -> None:
-    """A token that is pasted instead of its file's name does not appear in the journal."""
+    """A token that is configured in place of its file's name does not appear in the journal."""
     pasted = token()
     message = redacted(failure(select(tmp_path, token_file=pasted)))
     for part in pasted.split("."):
@@ -348,9 +352,11 @@ def test_a_token_in_place_of_its_file_is_not_printed(tmp_path: Path) -> None:
 
 
 def test_a_minted_token_has_the_grants_needed_and_no_more(tmp_path: Path) -> None:
-    local_route = select(tmp_path, room={"name": "front-door", "display_name": "Porch"}, api_key="k", api_secret=SECRET)
+    token_source = select(
+        tmp_path, room={"name": "front-door", "display_name": "Porch"}, api_key="k", api_secret=SECRET
+    )
     before = int(time.time())
-    join_token = asyncio.run(local_route.obtain())
+    join_token = asyncio.run(token_source.obtain())
     claims = jwt.decode(join_token.token, SECRET, algorithms=["HS256"])
     assert claims["video"] == {
         "roomJoin": True,
@@ -377,20 +383,20 @@ def test_a_minted_token_has_the_grants_needed_and_no_more(tmp_path: Path) -> Non
         "metadata",
         "sha256",
     }
-    assert join_token.grants.lacking(("camera", "microphone")) == []
+    assert join_token.grants.missing_for(("camera", "microphone")) == []
 
 
-def test_each_minted_token_is_fresh_and_says_the_state_of_now(tmp_path: Path) -> None:
-    local_route = select(tmp_path, room={"name": "r", "identity": "porch"}, api_key="k", api_secret=SECRET)
-    local_route.wanted.attributes.set(state="recovering")
-    claims = jwt.decode(asyncio.run(local_route.obtain()).token, SECRET, algorithms=["HS256"])
+def test_each_minted_token_is_fresh_and_has_the_current_state(tmp_path: Path) -> None:
+    token_source = select(tmp_path, room={"name": "r", "identity": "porch"}, api_key="k", api_secret=SECRET)
+    token_source.wanted.attributes.set(state="recovering")
+    claims = jwt.decode(asyncio.run(token_source.obtain()).token, SECRET, algorithms=["HS256"])
     assert (claims["sub"], claims["attributes"]) == ("porch", {"device.state": "recovering"})
 
 
-def test_a_viewers_token_may_watch_and_speak_to_the_device_but_not_publish(tmp_path: Path) -> None:
-    local_route = select(tmp_path, room={"name": "front-door"}, api_key="k", api_secret=SECRET)
-    assert isinstance(local_route, ApiKey)
-    claims = [jwt.decode(local_route.viewer_token(), SECRET, algorithms=["HS256"]) for _ in range(2)]
+def test_a_viewers_token_may_subscribe_and_send_data_but_not_publish(tmp_path: Path) -> None:
+    token_source = select(tmp_path, room={"name": "front-door"}, api_key="k", api_secret=SECRET)
+    assert isinstance(token_source, ApiKey)
+    claims = [jwt.decode(token_source.viewer_token(), SECRET, algorithms=["HS256"]) for _ in range(2)]
     assert claims[0]["video"] == {
         "roomJoin": True,
         "room": "front-door",

@@ -37,14 +37,14 @@ def test_a_beep_for_the_first_tenth_then_a_quiet_tone() -> None:
     assert np.abs(tone).max() == pytest.approx(0.05 * 32767, rel=0.01)
 
 
-def test_each_second_is_the_same_and_joins_without_a_jump() -> None:
+def test_all_seconds_are_equal_and_continuous() -> None:
     source = ToneSource(channels=1)
     assert (source.samples(RATE - 480)[480:] == source.samples(0)[:480]).all()
     second = a_second().astype(int)
     assert abs(second[-1] - second[0]) <= 0.05 * 32767 * 2 * np.pi * 440 / RATE + 1
 
 
-def test_both_channels_hold_the_same() -> None:
+def test_both_channels_are_equal() -> None:
     stereo = a_second(2).reshape(-1, 2)
     assert (stereo[:, 0] == stereo[:, 1]).all()
     assert (stereo[:, 0] == a_second(1)).all()
@@ -59,7 +59,7 @@ def blocks(count: int, channels: int = 1) -> tuple[list[Block], list[int]]:
 
 
 @pytest.mark.parametrize("channels", (1, 2))
-def test_blocks_of_20_ms_complete_before_they_come(channels: int) -> None:
+def test_blocks_of_20_ms_are_yielded_when_complete(channels: int) -> None:
     got, arrived = blocks(10, channels)
     assert {len(block.samples) for block in got} == {960 * 2 * channels}
     steps = np.diff([block.captured_at_us for block in got])
@@ -68,7 +68,7 @@ def test_blocks_of_20_ms_complete_before_they_come(channels: int) -> None:
 
 
 def test_the_beep_begins_with_the_second() -> None:
-    """Over one second and a bit, the first loud sample after quiet ones is the second's first, within 2 ms."""
+    """In a little more than one second, the first loud sample after quiet ones is the second's first, within 2 ms."""
     got, _ = blocks(60)
     samples = np.concatenate([np.frombuffer(block.samples, np.int16) for block in got]).astype(float)
     starts = np.repeat([epoch_of_us(block.captured_at_us) for block in got], 960)

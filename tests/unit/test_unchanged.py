@@ -1,4 +1,4 @@
-"""Silence and darkness: told once, and once when they are over. Virtual time, fake devices, the workers' own code."""
+"""Silence and frozen pictures: reported once, and once at their end. Virtual time, fake devices, the workers' code."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ QUIET, LOUD = bytes(1920), bytes(1919) + b"\1"
 
 @dataclass(slots=True)
 class WorkerLink:
-    """The worker's end of the wire, as far as it is used here; it has the clock as well."""
+    """A stand-in for the worker's link, which also has the clock."""
 
     now: float = 1000.0
     notices: list[tuple[float, str]] = field(default_factory=list)
@@ -51,30 +51,30 @@ class WorkerLink:
         return []
 
 
-def test_told_once_at_the_limit_and_once_at_the_end() -> None:
+def test_it_is_reported_once_at_the_limit_and_once_at_the_end() -> None:
     stillness = UnchangedDetector(limit_s=10)
-    looks = [(float(second), stillness.saw(second, same=5 <= second <= 20)) for second in range(30)]
+    looks = [(float(second), stillness.update(second, same=5 <= second <= 20)) for second in range(30)]
     assert [look for look in looks if look[1] is not None] == [(15, True), (21, False)]
 
 
-def test_one_change_begins_the_wait_anew_and_nothing_untold_is_over() -> None:
+def test_a_change_restarts_the_wait_and_reports_nothing() -> None:
     stillness = UnchangedDetector(limit_s=10)
-    assert [stillness.saw(second, same=second % 9 != 0) for second in range(100)] == [None] * 100
+    assert [stillness.update(second, same=second % 9 != 0) for second in range(100)] == [None] * 100
 
 
 @given(st.lists(st.tuples(st.floats(0, 30), st.booleans()), max_size=80), st.floats(0.5, 60))
-def test_it_is_told_when_and_only_when_it_is_so(looks: list[tuple[float, bool]], limit_s: float) -> None:
+def test_each_change_of_state_is_reported_exactly_once(looks: list[tuple[float, bool]], limit_s: float) -> None:
     stillness, now, same_since, told = UnchangedDetector(limit_s=limit_s), 0.0, None, False
     for pause_s, same in looks:
         now += pause_s
         same_since = (now if same_since is None else same_since) if same else None
         still = same_since is not None and now - same_since >= limit_s
-        assert stillness.saw(now, same=same) == (None if still == told else still)
+        assert stillness.update(now, same=same) == (None if still == told else still)
         told = still
 
 
 def _listen(monkeypatch: pytest.MonkeyPatch, *parts: tuple[float, bytes]) -> WorkerLink:
-    """Run the microphone worker on so many seconds of each kind of block, in virtual time."""
+    """Run the microphone worker with these seconds of each kind of block, in virtual time."""
     link = WorkerLink()
 
     def blocks() -> Iterator[Block]:
@@ -89,19 +89,19 @@ def _listen(monkeypatch: pytest.MonkeyPatch, *parts: tuple[float, bytes]) -> Wor
     return link
 
 
-def test_a_microphone_of_nothing_but_zeros_is_told_after_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_microphone_with_only_zeros_is_reported_after_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     link = _listen(monkeypatch, (1, LOUD), (30, QUIET), (1, LOUD), (9.9, QUIET), (0.02, LOUD), (11, QUIET))
     assert [text for _, text in link.notices] == ["nothing but zeros for 10 s", "", "nothing but zeros for 10 s"]
     assert [at for at, _ in link.notices] == pytest.approx([11.02, 31.02, 51.94], abs=0.03)
-    assert link.blocks == round(52.92 / BLOCK_S)  # told, not acted upon
+    assert link.blocks == round(52.92 / BLOCK_S)  # reported, but the worker continues
 
 
-def test_one_bit_of_noise_in_each_block_is_no_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_bit_of_noise_in_each_block_is_not_silence(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _listen(monkeypatch, (60, LOUD)).notices == []
 
 
 class Sensor:
-    """Pictures whose rows end in padding that never holds the same twice, as that of real buffers."""
+    """Pictures whose rows end in padding that changes each time, like real buffers."""
 
     def __init__(self, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
         self.link = WorkerLink()
@@ -113,7 +113,7 @@ class Sensor:
     def run(self, seconds: float, luma: int, *, noisy: bool = False) -> None:
         for _ in range(round(seconds * 10)):
             self.link.now += 0.1
-            self.freeze_detector.look(FramePicture(frame=self._frame(luma, noisy=noisy), number=0, captured_at_us=0))
+            self.freeze_detector.check(FramePicture(frame=self._frame(luma, noisy=noisy), number=0, captured_at_us=0))
 
     def _frame(self, luma: int, *, noisy: bool) -> av.VideoFrame:
         frame = av.VideoFrame(self._width, 120, "yuv420p")
@@ -128,7 +128,7 @@ class Sensor:
 
 @pytest.mark.parametrize("width", (160, 162, 648))
 @pytest.mark.parametrize("luma", (0, 16, 128))
-def test_a_picture_that_stands_still_is_told_after_half_a_minute(
+def test_a_frozen_picture_is_reported_after_half_a_minute(
     width: int, luma: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sensor = Sensor(width, monkeypatch)
@@ -139,7 +139,7 @@ def test_a_picture_that_stands_still_is_told_after_half_a_minute(
     assert [at for at, _ in sensor.link.notices] == pytest.approx([34.5, 64], abs=1.5)
 
 
-def test_a_dark_room_with_a_living_sensor_is_no_darkness(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dark_picture_with_noise_is_not_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
     sensor = Sensor(162, monkeypatch)
     sensor.run(90, 16, noisy=True)
     assert sensor.link.notices == []

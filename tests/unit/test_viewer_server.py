@@ -1,4 +1,4 @@
-"""The viewer's server over real sockets: what it gives, to whom, and how it ends."""
+"""The viewer's server over real sockets: responses, access checks, and shutdown."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Answer = tuple[int, "Mapping[str, str]", str]
 
 @pytest.fixture(autouse=True)
 def vendor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Stand in for the bundle, so that these tests need no npm."""
+    """Replace the bundle, so that these tests need no npm."""
     for name in server.VENDOR_FILES:
         (tmp_path / name).write_text(f"// {name}\n")
     monkeypatch.setattr(server, "VENDOR", tmp_path)
@@ -113,7 +113,7 @@ def test_room_url_must_be_one(room_url: str) -> None:
         ask(room_url=room_url)
 
 
-def test_each_token_is_fresh_and_not_kept() -> None:
+def test_each_token_is_fresh_and_not_cached() -> None:
     minted = iter(["first", "second"])
     (status, headers, first), (_, _, second) = ask(("/token", {}), ("/token", {}), mint=lambda: next(minted))
     assert status == 200
@@ -132,17 +132,17 @@ def test_token_is_in_no_log() -> None:
     assert TOKEN not in str(logs)
 
 
-def test_failing_mint_is_reported_shortly() -> None:
+def test_a_failing_mint_is_a_short_error() -> None:
     def mint() -> str:
         raise OSError("no key file")
 
     with capture_logs() as logs:
         ((status, headers, text),) = ask(("/token", {}), mint=mint)
-    assert (status, text) == (503, "No token can be had right now.")
+    assert (status, text) == (503, "No token is available now.")
     assert headers["Cache-Control"] == "no-store"
     failed = {"event": "viewer.token_failed", "peer": "127.0.0.1", "error": ANY, "log_level": "warning"}
     assert failed in logs
-    assert "no key file" not in str(logs)  # the text of an exception may hold anything
+    assert "no key file" not in str(logs)  # the text of an exception may contain secrets
     assert "OSError" in str(logs)
 
 
@@ -195,7 +195,7 @@ def test_token_is_for_the_page_alone(headers: dict[str, str], status: int) -> No
         ("cam.example.org", "evil.example.org", False),
     ),
 )
-def test_names_a_stranger_could_own_are_refused(bound: str, header: str, *, allowed: bool) -> None:
+def test_names_that_an_attacker_could_own_are_refused(bound: str, header: str, *, allowed: bool) -> None:
     assert server._host_allowed(header, bound_host=bound) is allowed
 
 
@@ -205,7 +205,7 @@ def test_rebound_name_gets_nothing() -> None:
     assert TOKEN not in str(answers)
 
 
-def test_only_the_known_files_are_there() -> None:
+def test_only_the_known_files_are_served() -> None:
     known: list[tuple[str, dict[str, str]]] = [(f"/vendor/{name}", {}) for name in server.VENDOR_FILES]
     for status, headers, text in ask(*known):
         assert status == 200
@@ -227,7 +227,7 @@ def test_nothing_can_be_sent() -> None:
     assert [(status, TOKEN in text) for status, _, text in answers] == [(405, False)] * 2
 
 
-def test_every_answer_is_guarded() -> None:
+def test_every_response_has_the_security_headers() -> None:
     paths = ("/", "/token", f"/vendor/{server.VENDOR_FILES[0]}", "/nothing")
     for _, headers, _ in ask(*((path, {}) for path in paths)):
         assert headers["X-Content-Type-Options"] == "nosniff"
@@ -242,7 +242,7 @@ def test_missing_bundle_says_what_to_do(vendor: Path) -> None:
         ask()
 
 
-def test_taken_port_raises_and_leaves_nothing_behind() -> None:
+def test_a_port_in_use_raises_and_leaves_nothing_behind() -> None:
     async def main() -> None:
         viewer = Viewer(room_url=ROOM, mint=fixed_token)
         async with serving(viewer, host="127.0.0.1", port=0) as url:
@@ -265,7 +265,7 @@ def test_url_can_be_opened(host: str, shown: str) -> None:
     assert re.fullmatch(rf"http://{re.escape(shown)}:\d+/", asyncio.run(main()))
 
 
-def test_closes_within_a_second_whoever_is_connected(vendor: Path) -> None:
+def test_it_closes_within_a_second_with_open_connections(vendor: Path) -> None:
     (vendor / server.VENDOR_FILES[0]).write_bytes(b"x" * 50_000_000)
 
     async def main() -> float:
@@ -273,7 +273,7 @@ def test_closes_within_a_second_whoever_is_connected(vendor: Path) -> None:
             port = int(url.rstrip("/").rpartition(":")[2])
             started = b"GET /vendor/" + server.VENDOR_FILES[0].encode() + b" HTTP/1.1\r\nHost: localhost\r\n"
             idle_after_answer = b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n"
-            # Silent, in the middle of a request, reading nothing of a long answer, and keep-alive.
+            # Silent, in the middle of a request, not reading a long response, and keep-alive.
             writers = []
             for data in (b"", started, started + b"\r\n", idle_after_answer):
                 _, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -1,4 +1,4 @@
-"""WAV files played as they are, and those that are not."""
+"""WAV files that are played directly, and those that are not."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_loops_without_a_gap_each_block_when_it_is_due(tmp_path: Path, channels:
     total = 7 * BLOCK + 100
     path = written(tmp_path / "sound.wav", samples=total, channels=channels)
     epoch_us = monotonic_us() - 3 * US
-    source = WaveFile.fitting(path=path, channels=channels, epoch_us=epoch_us)
+    source = WaveFile.open_native(path=path, channels=channels, epoch_us=epoch_us)
     assert source
     blocks = list(islice(source.blocks(), 20))
     assert monotonic_us() >= blocks[-1].captured_at_us
@@ -47,9 +47,9 @@ def test_loops_without_a_gap_each_block_when_it_is_due(tmp_path: Path, channels:
     assert (heard == ((first + np.arange(20 * BLOCK)) % total)[:, None]).all()
 
 
-def test_blocks_that_are_over_are_left_out(tmp_path: Path) -> None:
+def test_late_blocks_are_left_out(tmp_path: Path) -> None:
     path = written(tmp_path / "sound.wav", samples=20 * BLOCK)
-    source = WaveFile.fitting(path=path, channels=1, epoch_us=monotonic_us())
+    source = WaveFile.open_native(path=path, channels=1, epoch_us=monotonic_us())
     assert source
     blocks = source.blocks()
     before = next(blocks)
@@ -69,21 +69,21 @@ def test_blocks_that_are_over_are_left_out(tmp_path: Path) -> None:
     ),
     ids=str,
 )
-def test_what_does_not_fit_is_left_to_others(tmp_path: Path, form: dict[str, int]) -> None:
+def test_another_format_is_not_opened(tmp_path: Path, form: dict[str, int]) -> None:
     path = written(tmp_path / "sound.wav", **{"samples": RATE} | form)
-    assert WaveFile.fitting(path=path, channels=1, epoch_us=0) is None
+    assert WaveFile.open_native(path=path, channels=1, epoch_us=0) is None
 
 
 @pytest.mark.parametrize("content", (b"", b"RIFF", b"no sound at all" * 100))
-def test_what_is_no_wav_is_left_to_others(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_wav_is_not_opened(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "sound.wav"
     path.write_bytes(content)
-    assert WaveFile.fitting(path=str(path), channels=1, epoch_us=0) is None
-    assert WaveFile.fitting(path=str(tmp_path / "none.wav"), channels=1, epoch_us=0) is None
+    assert WaveFile.open_native(path=str(path), channels=1, epoch_us=0) is None
+    assert WaveFile.open_native(path=str(tmp_path / "none.wav"), channels=1, epoch_us=0) is None
 
 
-def test_a_file_that_was_cut_short_is_left_to_others(tmp_path: Path) -> None:
+def test_a_truncated_file_is_not_opened(tmp_path: Path) -> None:
     path = tmp_path / "sound.wav"
     whole = written(path, samples=RATE)
     path.write_bytes(path.read_bytes()[:50_000])
-    assert WaveFile.fitting(path=whole, channels=1, epoch_us=0) is None
+    assert WaveFile.open_native(path=whole, channels=1, epoch_us=0) is None

@@ -1,4 +1,4 @@
-"""Real worker processes, well-behaved and not: each is replaced, says why, and leaves nothing behind."""
+"""Real worker processes, correct and faulty: each is replaced, reports why, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -64,20 +64,20 @@ pytestmark = pytest.mark.usefixtures("no_orphans")
         ("deaf", "nothing came for"),
     ),
 )
-def test_a_worker_that_goes_wrong_is_replaced_and_said_why(mode: str, said: str) -> None:
+def test_a_failed_worker_is_replaced_and_the_reason_is_logged(mode: str, said: str) -> None:
     async def act(watcher: Watcher) -> None:
         await watcher.until(lambda: watcher.reasons and len(watcher.pids) >= 2)
 
     watcher = supervised(lambda: Watcher(mode), act)
     for why in watcher.reasons:
         assert why.startswith(said), why
-    # Viewers are not told of each try: it stays stalled until it lives.
+    # Viewers get no text for each attempt: the state stays stalled until data arrives.
     states = [state for state, _ in groupby(state for state, _ in watcher.states)]
     cycle = [WorkerState.LIVE, WorkerState.STALLED]
     assert states == [cycle[index % 2] for index in range(len(states))]
 
 
-def test_operators_read_what_a_worker_wrote_and_viewers_do_not() -> None:
+def test_a_workers_text_is_for_operators_and_not_for_viewers() -> None:
     async def act(watcher: Watcher) -> None:
         await watcher.until(lambda: watcher.reasons)
         await watcher.until(lambda: len(watcher.pids) >= 2)
@@ -99,7 +99,7 @@ def test_operators_read_what_a_worker_wrote_and_viewers_do_not() -> None:
         ("thread", "the thread Thread-1 failed: error"),
     ),
 )
-def test_operators_read_what_was_wrong(mode: str, said: str) -> None:
+def test_operators_get_the_reason(mode: str, said: str) -> None:
     async def act(watcher: Watcher) -> None:
         await watcher.until(lambda: len(watcher.pids) >= 2)
 
@@ -119,7 +119,7 @@ def test_operators_read_what_was_wrong(mode: str, said: str) -> None:
     ),
 )
 @pytest.mark.usefixtures("logging_restored")
-def test_no_secret_in_what_anybody_reads_of_a_worker(mode: str, operators: str, viewers: str) -> None:
+def test_no_secret_in_any_text_of_a_worker(mode: str, operators: str, viewers: str) -> None:
     async def act(watcher: Watcher) -> None:
         await watcher.until(lambda: watcher.reasons and len(watcher.pids) >= 2)
 
@@ -133,7 +133,7 @@ def test_no_secret_in_what_anybody_reads_of_a_worker(mode: str, operators: str, 
 
 
 @pytest.mark.usefixtures("logging_restored")
-def test_what_a_worker_sends_is_foreign_input_and_no_mistake_of_the_daemon() -> None:
+def test_a_workers_invalid_message_is_not_the_daemons_error() -> None:
     async def act(watcher: Watcher) -> None:
         await watcher.until(lambda: len(watcher.pids) >= 2)
 
@@ -155,7 +155,7 @@ def test_what_a_worker_sends_is_foreign_input_and_no_mistake_of_the_daemon() -> 
     assert len(why) == 2000
 
 
-def test_a_mistake_in_a_track_now_and_then_is_logged_at_a_bounded_rate() -> None:
+def test_occasional_errors_of_a_track_are_logged_at_a_bounded_rate() -> None:
     async def act(watcher: Watcher) -> None:
         await watcher.until(lambda: len(watcher.media) > 150)
 
@@ -167,7 +167,7 @@ def test_a_mistake_in_a_track_now_and_then_is_logged_at_a_bounded_rate() -> None
     assert len(times) <= 9
 
 
-def test_a_change_of_state_that_could_not_be_handled_is_tried_again() -> None:
+def test_a_change_of_state_that_failed_is_tried_again() -> None:
     async def act(watcher: Watcher) -> None:
         await watcher.until(lambda: watcher.states)
 
@@ -197,7 +197,7 @@ def test_a_reply_is_not_due_before_the_worker_has_started(monkeypatch: pytest.Mo
         while not watcher.supervisor.requests.post(SetPace(ppm=5.0)):  # until the process is there  # noqa: ASYNC110
             await asyncio.sleep(0)
         await watcher.until(lambda: watcher.media)
-        assert unanswered() == []  # the worker took longer to start than a reply may take
+        assert unanswered() == []  # the worker took longer to start than the reply timeout
         await watcher.until(unanswered)
 
     with capture_logs() as lines:
@@ -205,7 +205,7 @@ def test_a_reply_is_not_due_before_the_worker_has_started(monkeypatch: pytest.Mo
     assert unanswered() == ["SetPace"]
 
 
-def test_a_mistake_in_a_track_costs_one_message_and_is_not_blamed_on_the_worker() -> None:
+def test_an_error_of_a_track_drops_one_message_and_does_not_restart_the_worker() -> None:
     async def act(watcher: Watcher) -> None:
         await watcher.until(lambda: len(watcher.media) > 5)
 
@@ -226,7 +226,7 @@ def test_a_track_that_fails_at_every_message_ends_the_daemon() -> None:
 
 
 @pytest.mark.parametrize("number", (signal.SIGKILL, signal.SIGSTOP, signal.SIGSEGV))
-def test_a_worker_that_is_killed_or_stopped_from_outside_is_replaced(number: signal.Signals) -> None:
+def test_a_worker_that_is_killed_or_stopped_is_replaced(number: signal.Signals) -> None:
     async def act(watcher: Watcher) -> None:
         await watcher.until(lambda: watcher.pids)
         os.kill(watcher.pids[0], number)
@@ -237,7 +237,7 @@ def test_a_worker_that_is_killed_or_stopped_from_outside_is_replaced(number: sig
     assert (f"killed by {number.name}" in why) or (number is signal.SIGSTOP and why.startswith("nothing came for"))
 
 
-def test_a_worker_ignores_sigterm_and_sigint_and_goes_with_its_supervisor() -> None:
+def test_a_worker_ignores_sigterm_and_sigint_and_ends_with_its_supervisor() -> None:
     async def act(watcher: Watcher) -> None:
         await watcher.until(lambda: watcher.pids)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -250,7 +250,7 @@ def test_a_worker_ignores_sigterm_and_sigint_and_goes_with_its_supervisor() -> N
     assert watcher.reasons == []
 
 
-def test_a_worker_that_never_begins_is_given_up_after_its_time_to_start() -> None:
+def test_a_worker_that_never_captures_is_ended_after_its_startup_timeout() -> None:
     async def act(watcher: Watcher) -> None:
         await watcher.until(lambda: watcher.reasons)
 
@@ -259,7 +259,7 @@ def test_a_worker_that_never_begins_is_given_up_after_its_time_to_start() -> Non
     assert watcher.media == []
 
 
-def test_a_module_that_does_not_exist_says_so() -> None:
+def test_a_missing_module_is_the_reason_in_the_log() -> None:
     async def act(watcher: Watcher) -> None:
         await watcher.until(lambda: len(watcher.reasons) >= 2 or any("restarting" in each["event"] for each in lines))
 
@@ -269,7 +269,7 @@ def test_a_module_that_does_not_exist_says_so() -> None:
     assert "No module named tests.no_such_module" in why
 
 
-def test_a_source_that_falls_silent_soon_after_its_start_is_noticed_as_soon_as_any_other() -> None:
+def test_a_source_that_stalls_soon_after_its_start_is_detected_in_the_usual_time() -> None:
     async def act(watcher: Watcher) -> None:
         await watcher.until(lambda: watcher.reasons)
 
@@ -279,7 +279,7 @@ def test_a_source_that_falls_silent_soon_after_its_start_is_noticed_as_soon_as_a
     assert float(match[1]) < 1
 
 
-def test_odd_log_lines_of_a_worker_do_no_harm() -> None:
+def test_unusual_log_records_of_a_worker_do_no_harm() -> None:
     async def act(watcher: Watcher) -> None:
         await watcher.until(lambda: watcher.reasons)
 
@@ -288,10 +288,10 @@ def test_odd_log_lines_of_a_worker_do_no_harm() -> None:
     assert any(line["event"] == "x" and line["worker_"] == "y" and line["worker"] == "rogue" for line in lines)
 
 
-def test_commands_are_answered_failures_logged_and_without_a_worker_dropped() -> None:
+def test_requests_are_answered_failures_logged_and_without_a_worker_dropped() -> None:
     async def act(watcher: Watcher) -> None:
         fine, wrong = SetPace(ppm=5.0), SetPace(ppm=WRONG_PPM)
-        with pytest.raises(WorkerRequestError, match=r"cannot be asked now \(SetPace\)"):
+        with pytest.raises(WorkerRequestError, match=r"cannot take a request now \(SetPace\)"):
             await watcher.supervisor.requests.request(fine)
         await watcher.until(lambda: watcher.pids)
         assert watcher.supervisor.requests.post(fine)
@@ -308,7 +308,7 @@ def test_commands_are_answered_failures_logged_and_without_a_worker_dropped() ->
     ]
 
 
-def test_a_request_that_nobody_answers_is_logged_by_name_and_raises() -> None:
+def test_an_unanswered_request_is_logged_by_name_and_raises() -> None:
     async def act(watcher: Watcher) -> None:
         await watcher.until(lambda: watcher.pids)
         watcher.supervisor.requests._pending.ready(time.monotonic())
@@ -332,7 +332,7 @@ def test_a_request_raises_when_its_worker_ends() -> None:
     supervised(lambda: Watcher("hang", stall_s=LIMIT_S), act)
 
 
-def test_a_worker_that_reads_nothing_is_sent_a_bounded_amount() -> None:
+def test_a_worker_that_does_not_read_gets_a_bounded_amount_of_data() -> None:
     async def main() -> None:
         heard = asyncio.Event()
         async with (
@@ -351,7 +351,7 @@ def test_a_worker_that_reads_nothing_is_sent_a_bounded_amount() -> None:
     asyncio.run(main())
 
 
-def test_a_flood_reaches_the_daemon_without_holding_up_its_loop() -> None:
+def test_a_flood_of_messages_does_not_block_the_loop() -> None:
     async def act(watcher: Watcher) -> None:
         turns = 0
         while len(watcher.media) < 200:
@@ -363,8 +363,8 @@ def test_a_flood_reaches_the_daemon_without_holding_up_its_loop() -> None:
     assert watcher.reasons == []
 
 
-def test_leaving_may_happen_at_any_moment_of_a_start() -> None:
-    """Whenever it is cancelled, no process, no socket and no transport stays."""
+def test_a_start_can_be_cancelled_at_any_time() -> None:
+    """If it is cancelled at any time, no process, no socket and no transport is left."""
     ended = subprocess.run(
         [sys.executable, "-W", "always::ResourceWarning", "-m", "tests.unit.workers.leaver"],
         capture_output=True,
@@ -375,7 +375,7 @@ def test_leaving_may_happen_at_any_moment_of_a_start() -> None:
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
-def test_even_a_deaf_worker_is_gone_within_its_second() -> None:
+def test_a_worker_that_ignores_its_socket_ends_within_a_second() -> None:
     async def main() -> float:
         heard = asyncio.Event()
         async with run_worker(ROGUE, rogue_job("deaf"), lambda _: heard.set()):
@@ -384,7 +384,7 @@ def test_even_a_deaf_worker_is_gone_within_its_second() -> None:
             begin = time.monotonic()
         return time.monotonic() - begin
 
-    assert asyncio.run(main()) < 5  # 0.4 s to end by itself, then SIGKILL; measured 0.41
+    assert asyncio.run(main()) < 5  # 0.4 s to end after the socket is closed, then SIGKILL; measured 0.41
 
 
 @pytest.mark.parametrize("module", REAL)
@@ -412,7 +412,7 @@ def test_the_real_workers_deliver(module: str) -> None:
     assert times == sorted(set(times))
     if kind is AccessUnit:
         assert {(message.width, message.height) for message in media} == {(320, 240)}
-        # Until it is told otherwise every unit is a key frame.
+        # Until a request changes it, every unit is a key frame.
         assert {message.key for message in media} == {True}
     else:
         assert {len(message.samples) for message in media} == {960 * 2}
@@ -434,7 +434,7 @@ def test_the_real_workers_deliver(module: str) -> None:
         ("device.workers.microphone", replace(MICROPHONE, source="file", path="/x"), "/x: cannot be opened"),
     ),
 )
-def test_a_real_worker_that_cannot_says_why(module: str, job: Job, said: str) -> None:
+def test_a_real_worker_that_fails_reports_why(module: str, job: Job, said: str) -> None:
     async def main() -> str:
         async with run_worker(module, job, lambda _: None) as child:
             async with asyncio.timeout(LIMIT_S):

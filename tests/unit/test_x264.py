@@ -1,4 +1,4 @@
-"""The software encoder, judged by an independent look at what comes out of it."""
+"""The software encoder, checked by an independent parser and decoder."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def bps(units: list[AccessUnit], fps: float = 30) -> float:
     return sum(len(unit.payload) for unit in units) * 8 * fps / len(units)
 
 
-def test_one_unit_for_each_picture_at_once_with_its_number_and_time() -> None:
+def test_each_picture_yields_one_unit_at_once_with_its_number_and_time() -> None:
     encoding = Encoding()
     for number in range(20):
         [unit] = encoding.feed(1)
@@ -90,7 +90,7 @@ def test_a_key_frame_on_request_is_an_idr_with_its_headers() -> None:
             assert not {SPS, PPS, IDR} & set(kinds)
 
 
-def test_a_viewer_can_begin_at_any_key_frame() -> None:
+def test_decoding_can_start_at_any_key_frame() -> None:
     units = Encoding().feed(30, keys=(20,))
     decoder = av.CodecContext.create("h264", "r")
     frames = [frame for unit in units[20:] for frame in decoder.decode(av.Packet(unit.payload))]
@@ -100,12 +100,12 @@ def test_a_viewer_can_begin_at_any_key_frame() -> None:
     assert frames[0].key_frame
 
 
-def test_key_frames_come_by_themselves_after_the_interval_alone() -> None:
+def test_unrequested_key_frames_follow_the_interval_only() -> None:
     units = Encoding(fps=10, keyframe_interval_s=2).feed(60)
     assert [number for number, unit in enumerate(units) if unit.key] == [0, 20, 40]
 
 
-def test_the_type_that_a_decoded_frame_had_is_no_wish() -> None:
+def test_a_decoded_frames_type_is_ignored() -> None:
     encoding = Encoding()
     for _ in range(5):
         frame = av.VideoFrame(320, 240, "yuv420p")
@@ -126,8 +126,8 @@ def test_a_change_of_the_bitrate_takes_effect_both_ways() -> None:
     assert bps(encoding.feed(60)) == pytest.approx(2_000_000, rel=0.35)
 
 
-def test_most_of_the_bitrate_is_used_however_far_it_has_moved() -> None:
-    """x264's buffer is as large as it was opened; a key frame after a change makes it fit."""
+def test_most_of_the_bitrate_is_used_after_any_change() -> None:
+    """x264's VBV buffer keeps its size; a key frame after a change adapts it."""
     encoding = Encoding(bitrate_bps=300_000)
     for bitrate_bps in (300_000, 2_400_000, 300_000):
         encoding.encoder.set_bitrate(bitrate_bps)
@@ -135,7 +135,7 @@ def test_most_of_the_bitrate_is_used_however_far_it_has_moved() -> None:
         assert 0.92 <= bps(encoding.feed(60)) / bitrate_bps <= 1.08
 
 
-def test_the_ceiling_holds_whatever_is_wished() -> None:
+def test_the_maximum_bitrate_is_never_exceeded() -> None:
     encoding = Encoding(bitrate_bps=9_000_000, bitrate_max_bps=1_000_000)
     encoding.feed(30)
     encoding.encoder.set_bitrate(9_000_000)
@@ -147,7 +147,7 @@ FULL = Colour(primaries=1, transfer=1, matrix=1, range=2)
 
 
 @pytest.mark.parametrize("colour", (BT601, BT709, FULL))
-def test_the_stream_says_what_its_colours_mean(colour: Colour) -> None:
+def test_the_stream_has_its_colour_description(colour: Colour) -> None:
     [unit] = Encoding(colour=colour).feed(1)
     decoder = av.CodecContext.create("h264", "r")
     frames = [*decoder.decode(av.Packet(unit.payload)), *decoder.decode(None)]
@@ -191,15 +191,15 @@ def test_pictures_of_another_size_are_scaled(pixel_format: str) -> None:
     assert [(frame.width, frame.height) for frame in frames if isinstance(frame, av.VideoFrame)] == [(320, 180)]
 
 
-def test_half_a_picture_a_second_more_or_less() -> None:
-    """Every second picture of a film of 25 a second."""
+def test_fractional_frame_rates() -> None:
+    """Every second picture of a film with 25 frames per second."""
     units = Encoding(fps=12.5, bitrate_bps=300_000, bitrate_max_bps=300_000).feed(100)
     assert bps(units[25:], fps=12.5) == pytest.approx(300_000, rel=0.1)
 
 
 @pytest.mark.parametrize("bitrate_bps", (90_000, 150_000))
 def test_no_burst_is_longer_than_a_second_at_a_low_rate(bitrate_bps: int) -> None:
-    """Not even one with key frames in it."""
+    """Not even a second with key frames in it."""
     encoding = Encoding(width=640, height=360, fps=15, bitrate_bps=bitrate_bps, bitrate_max_bps=2_500_000)
     encoding.feed(30)
     units = encoding.feed(90, keys=(20, 40, 41, 70))
@@ -207,6 +207,6 @@ def test_no_burst_is_longer_than_a_second_at_a_low_rate(bitrate_bps: int) -> Non
     assert max(sum(sizes[first : first + 15]) for first in range(75)) < 2 * bitrate_bps
 
 
-def test_a_size_that_cannot_be_is_said() -> None:
-    with pytest.raises(EncoderError, match="x264 refuses 321x241"):
+def test_an_impossible_size_is_an_error() -> None:
+    with pytest.raises(EncoderError, match="x264 does not accept 321x241"):
         Encoding(width=321, height=241)

@@ -1,4 +1,4 @@
-"""An event loop whose clock stands still while anything can run, and then jumps to what is due next."""
+"""An event loop with a virtual clock, which jumps to the next timer when nothing else can run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 
 
 class _Jumping(selectors.BaseSelector):
-    """Waits for nothing: time passes instead. For coroutines that neither read files nor wait for threads."""
+    """Advances time instead of waiting. For coroutines that neither read files nor wait for threads."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -49,6 +49,6 @@ class _Loop(asyncio.SelectorEventLoop):
 
 
 def run_virtually(main: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
-    """Run a coroutine as `asyncio.run` does; an hour's sleep takes no time."""
+    """Run a coroutine like `asyncio.run`; an hour's sleep takes no real time."""
     with asyncio.Runner(loop_factory=_Loop) as runner:
         return runner.run(main())

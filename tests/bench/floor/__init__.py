@@ -1,4 +1,4 @@
-"""The floor: the least that publishing these pictures and this sound takes, by the Go SDK; built into the cache."""
+"""The floor: the minimum cost of publishing these pictures and this sound, with the Go SDK; built into the cache."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _SOURCES = ("main.go", "go.mod", "go.sum")
 
 
 def missing() -> str:
-    """Say what is missing for this row; empty if nothing is."""
+    """Return what is missing for this row; empty if nothing is."""
     return "" if _kept().exists() or shutil.which("go") else "not installed: go"
 
 
 def binary() -> Path:
-    """Return the program, built now if these sources have not been built yet."""
+    """Return the program, which is built if these sources have not been built yet."""
     kept = _kept()
     if not kept.exists():
         print("building the Go floor: a minute or two, once", file=sys.stderr, flush=True)

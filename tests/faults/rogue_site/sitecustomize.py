@@ -1,7 +1,7 @@
-"""What goes wrong inside of a process.
+"""Faults inside a process.
 
-Python imports this at the start of each daemon and worker that the harness starts with this folder on PYTHONPATH; a
-thread then does what `tests.faults.rogue` tells it. Nothing in `device/` knows of it.
+Python imports this when a daemon or worker starts with this folder on PYTHONPATH; a thread then follows the orders of
+`tests.faults.rogue`. No code in `device/` refers to it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _garbage() -> None:
 
 
 def _half() -> None:
-    """Begin a message and never end it: whoever else has something to send waits for ever."""
+    """Send half a message and keep the lock: other threads that send wait without end."""
     from device.ipc.framing import encode
     from device.media.block import Block
     from device.media.picture import AccessUnit
@@ -65,7 +65,7 @@ def _half() -> None:
 
 
 def _exhaust() -> None:
-    """Take all that is left below a limit that has been set from outside."""
+    """Allocate all memory below the limit that was set from outside."""
     assert resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
     for size in _SIZES:
         with contextlib.suppress(MemoryError):
@@ -74,7 +74,7 @@ def _exhaust() -> None:
 
 
 def _forgive() -> None:
-    """Let the next delay be a first one, as after 30 s that went well: rows would take hours otherwise."""
+    """Make the next delay a first one, as after 30 s without a failure; otherwise rows would take hours."""
     for recovery in _objects("device.ipc.restart_policy", "RestartPolicy"):
         recovery._backoff.failures = 0
 
@@ -107,7 +107,7 @@ def _listen(folder: Path) -> None:
 
 
 class _Unplugged(importlib.abc.MetaPathFinder):
-    """The source's hardware is not there as long as a file says so."""
+    """The source's hardware is absent while a file exists."""
 
     def __init__(self, module: str, marker: Path) -> None:
         self._module, self._marker = module, marker
@@ -125,7 +125,7 @@ class _Unplugged(importlib.abc.MetaPathFinder):
 def _begin(folder: Path) -> None:
     for module in set(sys.orig_argv) & _WORKERS.keys():
         sys.meta_path.insert(0, _Unplugged(_WORKERS[module], folder / f"absent-{module.rpartition('.')[2]}"))
-    # A signal that is meant for the process must find the process's own threads.
+    # A signal for the process must be delivered to the process's own threads.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     threading.Thread(target=_listen, args=(folder,), name="rogue", daemon=True).start()
     signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,6 +1,6 @@
-"""Lets something go wrong inside of the daemon, at each new word for its process id in /run/lab-daemon.
+"""Causes a fault inside the daemon, at each new word for its process id in /run/lab-daemon.
 
-A `.pth` file imports this when an interpreter starts whose unit sets LAB_FAULTS; shipped code knows nothing of it.
+A `.pth` file imports this when an interpreter starts in a unit with LAB_FAULTS; shipped code does not refer to it.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ def _block() -> None:
 
 
 def _deadlock() -> None:
-    """Let the next call into the SDK's library never return."""
+    """Make the next call into the SDK's library never return."""
     client: Any = sys.modules["livekit.rtc._ffi_client"].FfiClient
     client.request = lambda *_: time.sleep(FOR_EVER_S)
 
@@ -47,13 +47,13 @@ def _unanswered() -> None:
 
 
 def _untaken() -> None:
-    """Let the SDK never say that it has taken a block of sound."""
+    """Make the SDK never confirm a block of sound."""
     source: Any = sys.modules["livekit.rtc.audio_source"].AudioSource
     source.capture_frame = _never
 
 
 def _forgive() -> None:
-    """Let the next delay be a first one, as after 30 s that went well."""
+    """Make the next delay a first one, as after 30 s without a failure."""
     for recovery in _objects(sys.modules["device.ipc.restart_policy"].RestartPolicy):
         recovery._backoff.failures = 0
 
@@ -83,7 +83,7 @@ def _obey() -> None:
 
 
 if "run" in sys.orig_argv:  # not in the workers
-    # A signal that is meant for the process must find the process's own threads.
+    # A signal for the process must be delivered to the process's own threads.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     threading.Thread(target=_obey, name="lab", daemon=True).start()
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)

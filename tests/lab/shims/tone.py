@@ -1,6 +1,6 @@
-"""Write a sine for each channel into a FIFO, on time: `tone.py FIFO RATE_HZ PPM TONE_HZ [TONE_HZ]`.
+"""Write a sine for each channel into a FIFO, in real time: `tone.py FIFO RATE_HZ PPM TONE_HZ [TONE_HZ]`.
 
-The second channel's tone tells left from right; PPM makes the microphone's clock run fast or slow.
+The second channel's tone distinguishes left and right; PPM makes the microphone's clock fast or slow.
 """
 
 import array
@@ -19,7 +19,7 @@ def main() -> None:
     rate_hz, ppm, *tones_hz = map(int, sys.argv[2:])
     fifo = os.open(sys.argv[1], os.O_RDWR | os.O_NONBLOCK)
     frames = round(rate_hz * BLOCK_S)
-    # One second repeats without a seam, since every tone is a whole number of hertz.
+    # One second repeats without a discontinuity, because every tone is a whole number of hertz.
     second = array.array(
         "h",
         (
@@ -34,7 +34,7 @@ def main() -> None:
     for block in itertools.cycle(blocks):
         due += BLOCK_S / (1 + ppm / 1e6)
         time.sleep(max(0.0, due - time.monotonic()))
-        with contextlib.suppress(BlockingIOError):  # nobody listens
+        with contextlib.suppress(BlockingIOError):  # there is no reader
             os.write(fifo, block)
 
 

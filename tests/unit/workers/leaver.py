@@ -1,6 +1,6 @@
-"""Starts and cancels a supervisor at many moments of its start; prints what is left behind each time.
+"""Starts and cancels a supervisor at many points of its start, and prints what is left behind each time.
 
-A process of its own, so that what a bug leaves behind does not spoil other tests.
+It is a process of its own, so that leftovers do not affect other tests.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def start() -> asyncio.Task[None]:
 async def leave(task: asyncio.Task[None], when: str) -> None:
     task.cancel()
     await asyncio.sleep(0)
-    task.cancel()  # as a task group does with what its body has cancelled already
+    task.cancel()  # as a task group does with tasks that its body has cancelled already
     await asyncio.wait({task})
     if not task.cancelled():
         print(f"{when}: it ended with {task.exception()!r}")

@@ -1,4 +1,4 @@
-"""A stand-in for the daemon: supervises one worker, says so once it captures, and ends as it is told on its input."""
+"""A stand-in for the daemon: supervises one worker, reports when it captures, and ends as its input says."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tests.unit.workers.watched import LIMIT_S, REAL, rogue_job
 
 
 async def main(module: str, mode: str) -> None:
-    # No file of its memory where it crashes.
+    # No core file if it crashes.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     log.configure(level="warning", format="json")
     heard = asyncio.Event()
-    # What hangs is not to be replaced: the test looks at this one worker.
+    # A worker that hangs is not replaced: the test checks this one worker.
     plan = WorkerPlan(name="worker", module=module, job=REAL.get(module) or rogue_job(mode), stall_s=10 * LIMIT_S)
     supervisor = Supervisor(
         plan, on_media=lambda _: heard.set(), on_state=lambda _state, _why: None, deadlines=Deadlines()

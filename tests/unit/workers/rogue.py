@@ -1,6 +1,6 @@
-"""A worker of the tests: says who it is, then does what the `source` of its job says. Most of it is wrong.
+"""A faulty worker for tests: starts normally, then does what the `source` of its job says, mostly something wrong.
 
-First it sends a block that holds its process id, so that the supervisor has heard of it; not with the path "silent".
+It first sends a block with its process id, so that the supervisor receives something; not with the path "silent".
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SILENT = "silent"
 WRONG_PPM = 13.0  # a pace that the rogue refuses
 LEAKY = "rtsp://admin:hunter2 @192.0.2.7/stream1?token=zq-token"
 _SLOW_S = 1.0
-POISON_US = 777  # a capture time that the watcher's own code fails on
+POISON_US = 777  # a capture time at which the watcher's own code fails
 
 
 def capture(link: WorkerLink) -> None:  # noqa: C901, PLR0912, PLR0915
@@ -80,7 +80,7 @@ def capture(link: WorkerLink) -> None:  # noqa: C901, PLR0912, PLR0915
                     link.block(identity, captured_at_us=captured_at_us)
                     time.sleep(0.001)
         case "foreign":
-            # What no worker of ours sends, though each is a message.
+            # Messages that no worker of ours sends, although each is valid.
             for message in (
                 Done(error="no such request"),
                 Capturing(source="x", fps=10**400),
@@ -140,7 +140,7 @@ def capture(link: WorkerLink) -> None:  # noqa: C901, PLR0912, PLR0915
         case "stopped":
             os.kill(os.getpid(), signal.SIGSTOP)
         case "deaf":
-            # Neither end-of-file on its socket nor SIGTERM ends this one: the threads that would see it do not run.
+            # Neither end-of-file on its socket nor SIGTERM ends this one: the threads that would handle them do not run
             signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
             sys.setswitchinterval(1e6)
             while True:

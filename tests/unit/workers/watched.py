@@ -1,4 +1,4 @@
-"""A supervisor of the rogue, and all that it says; and what the real workers are asked for."""
+"""A supervisor of the faulty worker and all that it reports; and the jobs of the real workers."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ REAL: dict[str, Job] = {
 
 
 def rogue_job(mode: str, *, first: bool = True) -> MicrophoneJob:
-    """Return what the rogue is to do; without `first` it does not say who it is."""
+    """Return the faulty worker's job; without `first` it does not send its process id."""
     return replace(MICROPHONE, source=mode, path="" if first else SILENT)
 
 
@@ -61,7 +61,7 @@ async def run_worker(module: str, job: Job, on_message: Callable[[Received], Non
 
 
 class Watcher:
-    """A supervisor of the rogue, and all that it says."""
+    """A supervisor of the faulty worker, and all that it reports."""
 
     def __init__(
         self, mode: str, *, module: str = ROGUE, stall_s: float = 0.4, startup_s: float = LIMIT_S, first: bool = True
@@ -91,7 +91,7 @@ class Watcher:
 
     @property
     def pids(self) -> list[int]:
-        """The worker processes that were heard of, in order."""
+        """The process ids of the workers from which blocks arrived, in order."""
         return list(
             dict.fromkeys(
                 struct.unpack("<I", each.samples)[0]
@@ -126,7 +126,7 @@ class Watcher:
 
 
 def supervised(watcher: Callable[[], Watcher], act: Callable[[Watcher], Awaitable[None]]) -> Watcher:
-    """Run the supervisor while `act` does its part; afterwards no worker is alive."""
+    """Run the supervisor while `act` runs; afterwards no worker is alive."""
 
     async def main() -> Watcher:
         watched = watcher()

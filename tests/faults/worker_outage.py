@@ -1,4 +1,4 @@
-"""What viewers notice of a worker that goes wrong: how long it is away, what stands in, whether the other goes on."""
+"""The effect of a failing worker on viewers: the time without its medium, the slate, and the other medium."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 CAMERA, MICROPHONE = "camera", "microphone"
 OTHER = {CAMERA: MICROPHONE, MICROPHONE: CAMERA}
-GAP_S = 0.2  # the most that the other medium may lack
-_AWAY_S = 0.15  # sound that is not heard for so long is away; a block has 20 ms
-_ECHO_S = 0.3  # what was under way when a worker died
-_ONSET_S = 0.05  # a block that is half silence is no tone
+GAP_S = 0.2  # the maximum gap of the other medium
+_AWAY_S = 0.15  # a gap of this length in the sound counts as silence; a block has 20 ms
+_ECHO_S = 0.3  # media that was on its way when a worker died
+_ONSET_S = 0.05  # a block that is half silence does not count as tone
 _STEADY_S, _READY_S = 1.0, 30.0
 _WAIT_S = 20.0
 _AFTERWARDS_S = 0.3
@@ -33,19 +33,19 @@ _MANY_BLOCKS = 500
 
 @dataclass(slots=True)
 class Casualties:
-    """What some strikes gave: seconds until slate and medium came, gaps of the other medium, and what was told."""
+    """The results of some faults: seconds until slate and medium, gaps of the other medium, and logged states."""
 
-    slate: Figures = field(default_factory=Figures)  # where the picture was not back before
+    slate: Figures = field(default_factory=Figures)  # only if the picture was not back before
     live: Figures = field(default_factory=Figures)
     other_gap: Figures = field(default_factory=Figures)
-    told: Counter[str] = field(default_factory=Counter)
+    events: Counter[str] = field(default_factory=Counter)
     missing: Counter[str] = field(default_factory=Counter)
     noise: int = 0
-    told_late_s: float = 0.0  # from the medium to the attribute that says so
+    told_late_s: float = 0.0  # from the medium to the attribute that reports it
     late_slates: int = 0  # neither slate nor picture in time
 
-    def events(self) -> str:
-        parts = [f"{name} {count}" for name, count in self.told.most_common(3)]
+    def events_text(self) -> str:
+        parts = [f"{name} {count}" for name, count in self.events.most_common(3)]
         if self.told_late_s > _TOLD_S:
             parts.append(f"attribute live {self.told_late_s:.1f} s late")
         parts += [f"MISSING {name} {count}" for name, count in self.missing.items()]
@@ -53,7 +53,7 @@ class Casualties:
 
 
 async def ready(one: Device) -> None:
-    """Wait until both media have been there for a second. Raises AssertionError."""
+    """Wait until both media have arrived for a second. Raises AssertionError."""
     viewer = one.viewer
 
     def lacking() -> str:
@@ -70,19 +70,19 @@ async def ready(one: Device) -> None:
 
 
 async def pid_of(one: Device, worker: str) -> int:
-    """Return a worker's process id, once it has one. Raises AssertionError."""
+    """Return a worker's process id when it has one. Raises AssertionError."""
     give_up_at = time.monotonic() + _WAIT_S
     while True:
         try:
             return one.daemon.worker(worker)
-        except (AssertionError, OSError):  # another process below the daemon ended while it was looked at
+        except (AssertionError, OSError):  # another process below the daemon ended during the search
             if time.monotonic() > give_up_at:
                 raise
         await asyncio.sleep(_POLL_S)
 
 
 async def strike(one: Device, inside: Rogue, worker: str, fault: Fault, into: Casualties) -> None:
-    """Let a fault befall a worker that is live, and note what comes of it."""
+    """Apply a fault to a live worker, and record the results."""
     await ready(one)
     inside.tell(one.daemon.pid, "forgive")
     pid, mark = await pid_of(one, worker), one.mark()
@@ -104,14 +104,14 @@ async def strike(one: Device, inside: Rogue, worker: str, fault: Fault, into: Ca
 
 
 async def again(one: Device, worker: str, at: float, *, within_s: float = _WAIT_S) -> float:
-    """Wait for a worker's medium to be there again; return the seconds since it was struck."""
+    """Wait for a worker's medium; return the seconds since the fault."""
     look = picture_again if worker == CAMERA else sound_again
     await one.viewer.until(lambda: look(one.viewer, at) < NEVER, within_s=within_s)
     return look(one.viewer, at)
 
 
 def picture_again(viewer: Viewer, at: float) -> float:
-    """Return the seconds from a moment to the first picture of a worker that has started since."""
+    """Return the seconds from a time to the first picture of a worker that was started after it."""
     first = max(0, bisect_right(viewer.pictures, at, key=lambda each: each.at) - 1)
     while first and viewer.pictures[first].number is None:
         first -= 1
@@ -129,18 +129,18 @@ def slate_after(viewer: Viewer, at: float) -> float:
 
 
 def sound_again(viewer: Viewer, at: float) -> float:
-    """Return the seconds from a moment to the first of the tone after it had been away."""
+    """Return the seconds from a time to the first tone after a gap."""
     return _silence(viewer, at)[1] - at
 
 
 def noise(viewer: Viewer, at: float) -> int:
-    """Count what was heard between the tone's last echo and its return."""
+    """Count the blocks with sound between the tone's last block and its return."""
     began, ended = _silence(viewer, at)
     return sum(began + _ECHO_S < each < ended - _ONSET_S for each in viewer.noise)
 
 
 def _silence(viewer: Viewer, at: float) -> tuple[float, float]:
-    """Return when the tone was heard for the last time, after a moment or just before, and when it was there again."""
+    """Return when the tone was last heard, at or just before a time, and when it returned."""
     first = max(0, bisect_right(viewer.sound, at) - 1)
     other = set(viewer.noise[bisect_right(viewer.noise, at) :])
     for earlier, later in pairwise(each for each in viewer.sound[first:] if each not in other):
@@ -150,7 +150,7 @@ def _silence(viewer: Viewer, at: float) -> tuple[float, float]:
 
 
 async def hear(one: Device, worker: str, at: float, mark: Mark, into: Casualties, *, alone: bool = True) -> None:
-    """Note what a daemon told of it: in its log, and in the room, live → stalled: reason → live."""
+    """Record the daemon's reports: in its log, and the attribute live → stalled: reason → live."""
     if not one.since(mark, "worker.state", worker=worker, old="live"):
         into.missing["worker.state"] += 1
     name = f"device.{worker}"
@@ -159,7 +159,7 @@ async def hear(one: Device, worker: str, at: float, mark: Mark, into: Casualties
         into.missing[f"{name} live"] += 1
     into.told_late_s = max(into.told_late_s, time.monotonic() - began)
     reasons = [text for text in _story(one.viewer, name, at) if text.startswith(("stalled: ", "absent: "))]
-    into.told.update(reasons[-1:])
+    into.events.update(reasons[-1:])
     if not reasons:
         into.missing[f"{name} stalled with a reason"] += 1
     other = f"device.{OTHER[worker]}"
@@ -168,4 +168,4 @@ async def hear(one: Device, worker: str, at: float, mark: Mark, into: Casualties
 
 
 def _story(viewer: Viewer, name: str, since: float) -> list[str]:
-    return [told[name] for at, told in viewer.attributes_seen if at > since and name in told]
+    return [attributes[name] for at, attributes in viewer.attributes_seen if at > since and name in attributes]

@@ -1,0 +1,148 @@
+"""What a file on the boot partition may say, and what becomes of it: a configuration and credentials apart from it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from device.boot.toml_text import toml_text
+from device.config.environment import nearest
+from device.config.loading import parsed, validated
+from device.errors import ConfigError, Problem
+from device.redaction import hide
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from device.config.schema import Config
+
+ALLOWED = ("room", "credentials", "camera", "microphone", "reconnect", "watch", "log")
+"""The tables that may come from the boot partition. Others may run programs or give control to others."""
+REFUSED = ("hooks", "commands", "control", "remote")
+"""Tables that are known not to be allowed from there, also before they exist."""
+
+SECRETS = ("token", "api_key", "api_secret", "endpoint_headers")
+"""The files in the credentials folder, which are the keys here, too."""
+# With these the writer of the card could make the service read any file of this device and send it to a server.
+_FILES = {"token_file": "token", "api_secret_file": "api_secret", "endpoint_headers_file": "endpoint_headers"}
+_WAYS = ("token", "endpoint", "api_key")
+_HEADING = """\
+# Imported from {name} on the boot partition, by livekit-device. Comments stay behind: they may hold secrets.
+# Every key with its default: /usr/share/doc/livekit-device/examples/device.toml
+
+"""
+# A line that gives a value to a secret, in text that is no TOML.
+_SECRET_LINE = re.compile(r"(?im)^[^\n=#]*(?:token|secret|key|authorization)[^\n=]*=[ \t]*(.+?)[ \t\r]*$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """What the file becomes.
+
+    config_text: the configuration without secrets, as TOML
+    secrets: the content of each file in the credentials folder that there is to be; None leaves the folder as it is
+    """
+
+    config: Config
+    config_text: str
+    secrets: dict[str, str] | None = field(repr=False)
+
+
+def interpreted(path: Path, data: bytes) -> Content:
+    """Take the file's bytes apart. Raises ConfigError with all problems, by `path` and key, without values."""
+    try:
+        tables = parsed(path, data)
+    except ConfigError:
+        for found in _SECRET_LINE.finditer(data.decode(errors="replace")):
+            hide(found[1].strip("\"'"))
+        raise
+    problems = [Problem(f"{path}: {name}", _why_not(name)) for name in tables if name not in ALLOWED]
+    tables = {name: table for name, table in tables.items() if name in ALLOWED}
+    secrets: dict[str, str] | None = None
+    if isinstance(table := tables.get("credentials"), dict):
+        rest, secrets, found_problems = _parted(path, table)
+        problems += found_problems
+        tables["credentials"] = rest
+    problems += _relative(path, tables)
+    try:
+        config = validated(path, tables)
+    except ConfigError as error:
+        problems += error.problems
+    if problems:
+        raise ConfigError(*problems)
+    return Content(config=config, config_text=_HEADING.format(name=path.name) + toml_text(tables), secrets=secrets)
+
+
+def _why_not(name: str) -> str:
+    if name in REFUSED:
+        return (
+            "is not allowed on the boot partition, which everybody can write who holds the card; "
+            "set it in /etc/livekit-device/device.toml"
+        )
+    return f"there is no such table here{nearest(name, dict.fromkeys(ALLOWED))}"
+
+
+def _parted(path: Path, table: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str] | None, list[Problem]]:
+    """Part the table into what goes to the configuration and the secrets; an empty text is not set."""
+    set_here = {key: value for key, value in table.items() if value not in ("", {})}
+    for secret in _texts({key: set_here[key] for key in SECRETS if key in set_here}):
+        hide(secret)
+    problems = [
+        Problem(f"{path}: credentials.{key}", f"is not allowed on the boot partition; put the content into {instead}")
+        for key, instead in _FILES.items()
+        if key in set_here
+    ]
+    secrets = {}
+    for key in SECRETS:
+        if key in set_here:
+            try:
+                secrets[key] = _headers(set_here[key]) if key == "endpoint_headers" else _word(set_here[key])
+            except ValueError as error:
+                problems.append(Problem(f"{path}: credentials.{key}", str(error)))
+    if conflict := _conflict(set_here):
+        problems.append(Problem(f"{path}: credentials", conflict))
+    rest = {key: value for key, value in set_here.items() if key not in SECRETS and key not in _FILES}
+    return rest, secrets if any(way in set_here for way in _WAYS) else None, problems
+
+
+def _conflict(set_here: dict[str, Any]) -> str:
+    ways = [way for way in _WAYS if way in set_here]
+    if len(ways) > 1:
+        return f"{' and '.join(ways)} are both set; allowed is exactly one of {', '.join(_WAYS)}"
+    for key, other in (("api_key", "api_secret"), ("api_secret", "api_key"), ("endpoint_headers", "endpoint")):
+        if key in set_here and other not in set_here:
+            return f"{key} is set without {other}"
+    return ""
+
+
+def _word(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be text in quotes")  # noqa: TRY004  # one type for all that is wrong with a value
+    return f"{value.strip()}\n"
+
+
+def _headers(value: object) -> str:
+    if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
+        raise ValueError('must be a table of headers, such as { Authorization = "Bearer ..." }')
+    return "".join(f"{name}: {text.strip()}\n" for name, text in value.items())
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value.strip()
+    elif isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _texts(each)
+
+
+def _relative(path: Path, tables: dict[str, Any]) -> list[Problem]:
+    """Find paths that would change their meaning: they are relative to the file, which moves."""
+    found = []
+    for name in ("camera", "microphone"):
+        value = table.get("path") if isinstance(table := tables.get(name), dict) else None
+        if isinstance(value, str) and value and "://" not in value and not PurePosixPath(value).is_absolute():
+            found.append(Problem(f"{path}: {name}.path", "must begin with / here, such as /var/lib/livekit-device/..."))
+    return found

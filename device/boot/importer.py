@@ -1,0 +1,179 @@
+"""`livekit-device import-boot`: take the configuration from the boot partition, once, before the service starts."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from device.boot import card_log, mounts, source
+from device.boot.content import SECRETS, Content, interpreted
+from device.boot.validation import demand_usable
+from device.config.places import DEFAULT_PATH
+from device.errors import ConfigError, DeviceError, ExitCode
+from device.redaction import redacted
+from device.transaction import Recovery, TransactionError, is_committed, recover, replace_all
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FOLDERS = (Path("/boot/firmware"), Path("/boot"))
+"""Where the boot partition is: in Raspberry Pi OS since bookworm, and before."""
+STAGING = ".transaction"
+_STAYS = "the device's configuration stays as it was"
+_CONTAINER = Path("/run/systemd/container")  # systemd's container interface
+_FOLDER_MODE, _FILE_MODE, _SECRETS_MODE, _SECRET_MODE = 0o755, 0o644, 0o700, 0o600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where the file is looked for, and where its parts go."""
+
+    folders: Sequence[Path] = FOLDERS
+    configuration: Path = DEFAULT_PATH
+    mountinfo: Path = mounts.BOARDS_MOUNTINFO
+    in_container: bool = False
+
+    @property
+    def credentials(self) -> Path:
+        return self.configuration.parent / "credentials"
+
+    @property
+    def staging(self) -> Path:
+        return self.configuration.parent / STAGING
+
+    def volatile(self) -> str:
+        """Return the kind of file system that would forget the configuration; empty if it lasts."""
+        found = mounts.parsed(self.mountinfo.read_text(errors="surrogateescape"))
+        folder = PurePosixPath(self.configuration.parent.resolve())
+        return mounts.volatile(found, folder, in_container=self.in_container)
+
+
+def run(folders: Sequence[Path], configuration: Path) -> int:
+    """Import what lies in the folders, else on the boot partition; without a file, do nothing."""
+    return import_boot(
+        Places(folders=folders or FOLDERS, configuration=configuration.absolute(), in_container=_CONTAINER.exists())
+    )
+
+
+def import_boot(places: Places) -> int:
+    """Finish what was interrupted, then import. Returns 78 for a file that is refused: the old state stays."""
+    found = source.candidates(places.folders)
+    try:
+        if places.configuration.parent.is_dir() and recover(places.staging) is Recovery.FINISHED:
+            _print([f"{places.configuration}: an interrupted change was finished"])
+    except TransactionError as error:
+        _report(found, [f"Nothing was imported: an interrupted change cannot be finished: {error}"])
+        return ExitCode.FAILED
+    if len(found) > 1:
+        names = " and ".join(str(path) for path in found)
+        _report(found, [f"Nothing was imported; {_STAYS}.", f"- there are {names}; keep one of them"])
+        return ExitCode.CONFIG
+    return _import(found[0], places) if found else ExitCode.OK
+
+
+def _import(path: Path, places: Places) -> int:
+    try:
+        data = source.read(path)
+        if source.is_remains(data):
+            return _clear(path, [_remains(path)])
+        content = interpreted(Path(path.name), data)
+        demand_usable(Path(path.name), content, credentials=places.credentials)
+        _replace(places, content)
+    except Exception as error:  # any error has to be in the log on the card  # noqa: BLE001
+        refused = f"{path.name} was not imported; {_STAYS}."
+        if is_committed(places.staging):
+            refused = f"{path.name} was imported in part; the next start finishes it."
+        _report([path], [refused, *_complaints(error)])
+        return error.exit_code if isinstance(error, ConfigError) else ExitCode.FAILED
+    done = f"{path.name} was imported into {places.configuration}{_credentials(content)}."
+    if kind := places.volatile():
+        why = f"It stays here, because {places.configuration.parent} is not kept over a restart ({kind})"
+        _report([path], [done, f"{why}: it is imported at each start."])
+        return ExitCode.OK
+    return _clear(path, [done, "The file was then overwritten and removed, because it may hold secrets."])
+
+
+def _replace(places: Places, content: Content) -> None:
+    for folder, mode in ((places.configuration.parent, _FOLDER_MODE), (places.credentials, _SECRETS_MODE)):
+        if not folder.is_dir():
+            folder.mkdir()
+            folder.chmod(mode)  # independent of the umask
+    files: dict[Path, bytes | None] = {places.configuration: content.config_text.encode()}
+    if content.secrets is not None:
+        for name in SECRETS:
+            text = content.secrets.get(name)
+            files[places.credentials / name] = text.encode() if text is not None else None
+    modes = dict.fromkeys(files, _SECRET_MODE) | {places.configuration: _FILE_MODE}
+    replace_all(files, modes=modes, staging=places.staging)
+
+
+def _clear(path: Path, lines: list[str]) -> int:
+    """Log first: after a crash there would be no file that brings us here again."""
+    problems: list[str] = []
+    try:
+        with mounts.writable(path.parent) as after:
+            problems += _logged(path.parent, lines)
+            try:
+                source.erase(path)
+            except source.SourceFileError as error:
+                lines = [*lines[:1], str(error)]
+                _logged(path.parent, lines)
+                raise
+        problems += after
+    except DeviceError as error:
+        _print([*lines[:1], str(error), *problems])
+        return ExitCode.FAILED
+    _print([*lines, *problems])
+    return ExitCode.OK
+
+
+def _logged(folder: Path, lines: Sequence[str]) -> list[str]:
+    """Write the log; return why it could not be written: a full partition must not keep secrets on it."""
+    try:
+        card_log.write(folder, card_log.log_text(lines))
+    except card_log.CardLogError as error:
+        return [str(error)]
+    return []
+
+
+def _report(found: Sequence[Path], lines: list[str]) -> None:
+    """Write the log into the folder of each file, unless it says so already, and the journal."""
+    _print(lines)
+    text = card_log.log_text(lines)
+    for folder in dict.fromkeys(path.parent for path in found):
+        if card_log.is_current(folder, text):
+            continue
+        try:
+            with mounts.writable(folder) as problems:
+                card_log.write(folder, text)
+            _print(problems)
+        except DeviceError as error:
+            _print([str(error)])
+
+
+def _complaints(error: Exception) -> list[str]:
+    if isinstance(error, ConfigError):
+        return [f"- {problem}" for problem in error.problems]
+    if isinstance(error, DeviceError):
+        return [f"- {error}"]
+    return [f"- an internal error ({type(error).__name__}); please report it"]
+
+
+def _credentials(content: Content) -> str:
+    if content.secrets is None:
+        return "; the credentials stay as they were"
+    return f", with the credentials {', '.join(content.secrets)}" if content.secrets else ""
+
+
+def _remains(path: Path) -> str:
+    return (
+        f"{path.name} held nothing but zeros, and was removed: its import had been interrupted after all was done, "
+        "or the card was taken out before the file was written (eject it first, and write the file again)."
+    )
+
+
+def _print(lines: Sequence[str]) -> None:
+    sys.stdout.write("".join(f"{redacted(line)}\n" for line in lines))
+    sys.stdout.flush()

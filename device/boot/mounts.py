@@ -1,0 +1,117 @@
+"""What mountinfo (proc(5)) says of a place: whether it lasts over a restart, and what to remount to write there."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from device.errors import DeviceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+# The first process sees what is mounted without the mounts of a service's own sandbox.
+BOARDS_MOUNTINFO = Path("/proc/1/mountinfo")
+OWN_MOUNTINFO = Path("/proc/self/mountinfo")
+_MOUNT = "/usr/bin/mount"
+_REMOUNT_S = 20.0
+_IN_MEMORY = frozenset({"tmpfs", "ramfs", "rootfs"})
+_ESCAPE = re.compile(r"\\([0-7]{3})")
+_DEPTH = 4
+
+
+class MountError(DeviceError):
+    """A file system cannot be made writable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """One line of mountinfo (proc(5)): where, which type, and the file system's own options."""
+
+    place: PurePosixPath
+    kind: str
+    options: tuple[str, ...]
+
+
+def parsed(mountinfo: str) -> list[Mount]:
+    """Return the mounts in their order: a later one hides an earlier one at the same place."""
+    found = []
+    for line in mountinfo.splitlines():
+        own, separator, file_system = line.partition(" - ")
+        words, details = own.split(" "), file_system.split(" ")
+        if separator and len(words) > 4 and len(details) > 2:  # noqa: PLR2004  # proc(5): field 5; type, source, options
+            place = PurePosixPath(_unescaped(words[4]))
+            found.append(Mount(place=place, kind=details[0], options=tuple(map(_unescaped, details[2].split(",")))))
+    return found
+
+
+def mount_of(mounts: Sequence[Mount], path: PurePosixPath) -> Mount | None:
+    """Return the mount that a path is in."""
+    holding = [each for each in mounts if path == each.place or each.place in path.parents]
+    return max(reversed(holding), key=lambda each: len(each.place.parts), default=None)
+
+
+def volatile(mounts: Sequence[Mount], path: PurePosixPath, *, in_container: bool) -> str:
+    """Return the kind of file system that forgets, at a restart, what is written to a path; empty if it lasts.
+
+    An overlay lasts as long as its upper folder. An initramfs makes that in a place that cannot be seen later: such an
+    overlay counts as volatile, because what stays on the boot partition then does no harm. In a container the layers
+    are the container manager's, which keeps them.
+    """
+    mount = mount_of(mounts, path)
+    for _ in range(_DEPTH):
+        if mount is None or mount.kind != "overlay":
+            break
+        upper = next((each.partition("=")[2] for each in mount.options if each.startswith("upperdir=")), "")
+        below = mount_of(mounts, PurePosixPath(upper)) if upper else None
+        if below is None or below == mount:
+            return "" if in_container and upper else "overlay"
+        mount = below
+    return mount.kind if mount is not None and mount.kind in _IN_MEMORY else ""
+
+
+def is_read_only(folder: Path) -> bool:
+    return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+
+
+@contextmanager
+def writable(folder: Path) -> Iterator[list[str]]:
+    """Remount a read-only boot partition for the block, then read-only again.
+
+    Yields a list that gets a text if the second does not succeed. Raises MountError if the first does not.
+    """
+    problems: list[str] = []
+    if not is_read_only(folder):
+        yield problems
+        return
+    mount = mount_of(parsed(OWN_MOUNTINFO.read_text(errors="surrogateescape")), PurePosixPath(folder.resolve()))
+    if mount is None or mount.place == PurePosixPath("/"):
+        raise MountError(f"{folder}: is on a read-only file system, which is not one of its own and is left as it is")
+    _remount(mount.place, "rw")
+    try:
+        yield problems
+    finally:
+        try:
+            _remount(mount.place, "ro")
+        except MountError as error:
+            problems.append(str(error))
+
+
+def _remount(place: PurePosixPath, mode: str) -> None:
+    command = (_MOUNT, "-o", f"remount,{mode}", str(place))
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_REMOUNT_S)  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise MountError(f"{place}: cannot be remounted {mode}: {type(error).__name__}") from None
+    if done.returncode:
+        why = " ".join(done.stderr.split())[:200]
+        raise MountError(f"{place}: cannot be remounted {mode}: {why}")
+
+
+def _unescaped(text: str) -> str:
+    return _ESCAPE.sub(lambda found: chr(int(found[1], 8)), text)

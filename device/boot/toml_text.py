@@ -1,0 +1,48 @@
+"""Writes tables as TOML: what `tomllib` reads of it is the same again. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def toml_text(tables: Mapping[str, Any]) -> str:
+    """Return TOML 1.0 of nested tables with texts, numbers, truth values and lists of them."""
+    return "\n".join(_table((), tables)).lstrip("\n") + "\n"
+
+
+def _table(place: tuple[str, ...], table: Mapping[str, Any]) -> list[str]:
+    inner = {key: value for key, value in table.items() if isinstance(value, dict)}
+    lines = [f"{_key(key)} = {_value(value)}" for key, value in table.items() if key not in inner]
+    if place and (lines or not inner):
+        lines = ["", f"[{'.'.join(map(_key, place))}]", *lines]
+    for key, value in inner.items():
+        lines += _table((*place, key), value)
+    return lines
+
+
+def _key(key: str) -> str:
+    return key if _BARE.fullmatch(key) else _quoted(key)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, str):
+        return _quoted(value)
+    if isinstance(value, list):
+        return f"[{', '.join(map(_value, value))}]"
+    raise TypeError(f"no TOML is written for {type(value).__name__}")
+
+
+def _quoted(text: str) -> str:
+    # JSON's escapes are TOML's, but for one character that JSON leaves as it is.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")

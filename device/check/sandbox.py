@@ -1,0 +1,164 @@
+"""Where a check runs: inside the service's sandbox, by systemd-run with the settings of the unit, or outside of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from device.check.unit_settings import HIDING, Settings, hiding_folder, program, service_settings, surroundings, user
+from device.config.places import PREFIX
+from device.errors import DeviceError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from device.config.schema import Config
+
+UNIT = "livekit-device.service"
+STATE_FOLDER = "/var/lib/livekit-device"
+CREDENTIALS = "/etc/livekit-device/credentials"
+MARK = "LIVEKIT_DEVICE_SANDBOX"  # says to the process inside that it is, and what the unit hides
+_BOOTED = Path("/run/systemd/system")  # sd_booted(3)
+_ASK_S, _END_S, _MOST_S = 10.0, 5.0, 600
+_PASSED = ("TERM", "COLORTERM", "NO_COLOR", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE")
+_SYSTEMD_EXIT = 200  # systemd.exec(5): from here on systemd itself has failed, before the program started
+
+
+class SandboxError(DeviceError):
+    """systemd could not run the check with the settings of the service."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sandbox:
+    """Where this process runs, and what is known of the service's unit; no settings: there is none."""
+
+    inside: bool
+    settings: Settings
+    user: str
+
+    def note(self) -> str:
+        """Say what the place means for the result."""
+        if self.inside:
+            return f"this runs as {self.user}, in the sandbox of {UNIT}"
+        text = f"this runs as {self.user}, outside the service's sandbox: the service may see less"
+        return f"{text}; as root `check` runs inside" if self.settings and self.user != "root" else text
+
+    def hidden(self, path: str | Path) -> str:
+        """Say that the service does not see a path, and what to do; empty if it may see it."""
+        folder = hiding_folder(str(path), self.settings)
+        if folder == CREDENTIALS:
+            return f"the service does not see {folder}; leave the key out: systemd hands over the files in there"
+        return f"the service does not see {folder}; put the file under {STATE_FOLDER}" if folder else ""
+
+    def hidden_files(self, config: Config) -> list[str]:
+        """Return a text for each file of the configuration that the service does not see."""
+        paths = {
+            "credentials.token_file": config.credentials.token_file,
+            "credentials.endpoint_headers_file": config.credentials.endpoint_headers_file,
+            "credentials.api_secret_file": config.credentials.api_secret_file,
+            "camera.path": config.camera.path if config.camera.source == "file" else "",
+            "microphone.path": config.microphone.path if config.microphone.source == "file" else "",
+        }
+        return [f"{key}: {text}" for key, path in paths.items() if path and (text := self.hidden(path))]
+
+
+def here() -> Sandbox:
+    """Return where this process runs."""
+    name = _user_name(os.geteuid())
+    if mark := os.environ.get(MARK):
+        return Sandbox(inside=True, settings=tuple((key, value) for key, value in json.loads(mark)), user=name)
+    return Sandbox(inside=False, settings=_unit_settings(), user=name)
+
+
+def run_inside(place: Sandbox, config: Path | None) -> int | None:
+    """Run the check once more, inside; return its exit code. None: it is for this process to run it.
+
+    Raises SandboxError if systemd cannot. Ctrl-C and SIGTERM end the process inside, too.
+    """
+    if place.inside or os.geteuid() != 0 or not place.settings or not program(place.settings):
+        return None
+    for name in sorted(each for each in os.environ if each.upper().startswith(PREFIX)):
+        sys.stderr.write(f"{name} of this shell is not the service's, and is left out; --no-sandbox uses it\n")
+    unit = f"livekit-device-check-{os.getpid()}.service"
+    arguments = ("--config", str(config.absolute())) if config else ()
+    code = _attached(_command(place.settings, unit, arguments), unit)
+    if code >= _SYSTEMD_EXIT:
+        raise SandboxError(
+            f"systemd could not run the check as {UNIT} (exit {code}): journalctl -u {unit}; "
+            "--no-sandbox runs it outside"
+        )
+    return code
+
+
+def _command(settings: Settings, unit: str, arguments: Sequence[str]) -> list[str]:
+    mark = json.dumps([each for each in settings if each[0] in HIDING])
+    environment = {MARK: mark} | {name: os.environ[name] for name in _PASSED if name in os.environ}
+    return [
+        *("systemd-run", "--pipe", "--wait", "--collect", "--quiet", f"--unit={unit}"),
+        f"--description=livekit-device check, as {user(settings)}",
+        *(f"--property={each}" for each in surroundings(settings)),
+        *("--property=KillMode=mixed", f"--property=TimeoutStopSec={_END_S:g}", f"--property=RuntimeMaxSec={_MOST_S}"),
+        *(f"--setenv={name}={value}" for name, value in environment.items()),
+        *("--", program(settings), "check", *arguments),
+    ]
+
+
+def _attached(command: Sequence[str], unit: str) -> int:
+    """Run the command on our standard streams until it ends; if we are to end, it ends before us."""
+
+    def end(number: int, _frame: object) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        # A session of its own: a Ctrl-C is for us alone, or systemd-run would leave its unit to itself.
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True) as process:  # noqa: S603
+            try:
+                return process.wait()
+            except (KeyboardInterrupt, SystemExit):
+                _end(process, unit)
+                raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end(process: subprocess.Popen[bytes], unit: str) -> None:
+    _systemctl("kill", "--kill-whom=main", "--signal=SIGINT", unit)
+    try:
+        process.wait(_END_S)
+    except subprocess.TimeoutExpired:
+        _systemctl("stop", unit)
+        process.terminate()
+
+
+def _unit_settings() -> Settings:
+    if not _BOOTED.is_dir() or not shutil.which("systemd-run"):
+        return ()
+    if _systemctl("show", "--property=LoadState", "--value", UNIT).strip() != "loaded":
+        return ()
+    return service_settings(_systemctl("cat", UNIT))
+
+
+def _systemctl(*arguments: str) -> str:
+    try:
+        command = ("systemctl", "--no-pager", *arguments)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_ASK_S)  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout
+
+
+def _user_name(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"user {number}"

@@ -1,0 +1,1 @@
+"""`livekit-device report`: one text file for support, without secrets."""

@@ -1,0 +1,115 @@
+"""Learns all secrets that this machine's configuration holds, so that redaction knows them wherever they turn up."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
+
+from device.config.places import PREFIX
+from device.redaction import MARK, hide
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_MAX_BYTES = 64 << 10
+_CREDENTIALS = "credentials"
+_SECRET_KEYS = ("api_secret", "api_key")
+_FILE_KEYS = ("token_file", "api_secret_file", "endpoint_headers_file")
+_SCHEMES = frozenset({"bearer", "basic", "digest"})
+_SYSTEMD = "livekit_"  # what systemd writes before the name of each file that it loads
+
+
+def learn(config: Path, environment: Mapping[str, str] = os.environ) -> None:
+    """Read the configuration, the files that it names, the folders of credentials and the environment."""
+    table = credentials_of(config)
+    for key in _SECRET_KEYS:
+        _hide(table.get(key))
+    _hide_query(table.get("endpoint"))
+    for key in _FILE_KEYS:
+        if isinstance(name := table.get(key), str) and name:
+            _hide_file(config.parent / name)
+    folders = [config.parent / _CREDENTIALS]
+    if given := environment.get("CREDENTIALS_DIRECTORY"):
+        folders.append(Path(given))
+    for folder in folders:
+        for path in _files(folder):
+            _hide_file(path)
+    _learn_variables(config, environment)
+
+
+def _learn_variables(config: Path, environment: Mapping[str, str]) -> None:
+    for name, value in environment.items():
+        key = name.upper().removeprefix(f"{PREFIX}CREDENTIALS__").lower()
+        if key in _SECRET_KEYS:
+            _hide(value)
+        elif key == "endpoint":
+            _hide_query(value)
+        elif key in _FILE_KEYS and value:
+            _hide_file(config.parent / value)
+
+
+def credentials_of(config: Path) -> dict[str, Any]:
+    """Return the table of credentials; empty where the file has none or cannot be read."""
+    with contextlib.suppress(OSError, ValueError):
+        table = tomllib.loads(config.read_bytes()[:_MAX_BYTES].decode("utf-8-sig")).get(_CREDENTIALS)
+        if isinstance(table, dict):
+            return table
+    return {}
+
+
+def masked(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration whose values that may be secret are marks; an empty value stays, for it says something."""
+    result = {name: dict(each) if isinstance(each, dict) else each for name, each in data.items()}
+    table = result.get(_CREDENTIALS)
+    if isinstance(table, dict):
+        for key in _SECRET_KEYS:
+            if table.get(key):
+                table[key] = MARK
+        if isinstance(endpoint := table.get("endpoint"), str):
+            table["endpoint"] = without_query(endpoint)
+    return result
+
+
+def without_query(url: str) -> str:
+    head, sign, _ = url.partition("?")
+    return f"{head}?{MARK}" if sign else url
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    with contextlib.suppress(OSError):
+        yield from sorted(folder.iterdir())
+
+
+def _hide_file(path: Path) -> None:
+    """Hide what a file holds: a value alone, or lines of headers."""
+    try:
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            text = file.read(_MAX_BYTES).decode("utf-8-sig", errors="replace")
+    except OSError:
+        return
+    for line in text.splitlines():
+        if path.name.removeprefix(_SYSTEMD) == "endpoint_headers" or "header" in path.name:
+            line = line.partition(":")[2]  # noqa: PLW2901
+        _hide(line)
+        for word in line.split():  # of `Bearer abc` the second is the secret
+            if word.lower() not in _SCHEMES:
+                _hide(word)
+
+
+def _hide(value: object) -> None:
+    if isinstance(value, str) and value.strip():
+        hide(value.strip().strip("\"'"))
+
+
+def _hide_query(url: object) -> None:
+    if not isinstance(url, str):
+        return
+    with contextlib.suppress(ValueError):
+        query = urlsplit(url).query
+        _hide(query)
+        for _, value in parse_qsl(query):
+            _hide(value)

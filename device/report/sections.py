@@ -1,0 +1,143 @@
+"""The sections of a report. Each returns its text, or raises SectionError or another error: the report goes on."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import stat
+import sys
+import tomllib
+from typing import TYPE_CHECKING
+
+import device
+from device.config import loading
+from device.config.places import PREFIX
+from device.errors import ConfigError
+from device.identity import board_model
+from device.redaction import MARK
+from device.report.bounded import SectionError, output_of
+from device.report.secrets import masked
+from device.setup.service import UNIT
+from device.setup.toml_edit import written
+from device.telemetry import state_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_PACKAGES = ("livekit", "aiohttp", "av", "numpy", "pillow", "pydantic", "pyjwt", "structlog", "picamera2", "pyaudio")
+_PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "ALL_PROXY")
+_QUICK_S, _LIST_S, _CHECK_S = 10.0, 30.0, 120.0
+_LOG_LINES = "300"
+_MAX_BYTES = 64 << 10
+
+
+def versions() -> str:
+    lines = [
+        f"livekit-device {device.__version__}",
+        f"Python {platform.python_version()} ({sys.executable})",
+        f"kernel {platform.release()} {platform.machine()}, pages of {os.sysconf('SC_PAGESIZE')} bytes",
+        f"system {_system()}",
+        f"board {board_model()}",
+        f"user {os.geteuid()}",
+    ]
+    for name in _PACKAGES:
+        try:
+            lines.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            lines.append(f"{name}: not installed")
+    return "\n".join(lines)
+
+
+def _system() -> str:
+    try:
+        return platform.freedesktop_os_release().get("PRETTY_NAME", "unknown")
+    except OSError:
+        return "unknown"
+
+
+def board() -> str:
+    """Return load, memory, disk, and what a Raspberry Pi says of its power supply and temperature."""
+    disk = shutil.disk_usage("/")
+    lines = [
+        f"load {', '.join(f'{each:.2f}' for each in os.getloadavg())} on {os.cpu_count()} cores",
+        f"disk / {disk.free >> 20} MiB free of {disk.total >> 20} MiB",
+    ]
+    with open("/proc/meminfo") as file:  # noqa: PTH123 - no path to speak of
+        lines += [line.strip() for line in file if line.startswith(("MemTotal", "MemAvailable", "SwapFree"))]
+    if tool := shutil.which("vcgencmd"):
+        lines += [output_of(tool, what, within_s=_QUICK_S) for what in ("get_throttled", "measure_temp")]
+    return "\n".join(lines)
+
+
+def configuration(path: Path) -> str:
+    """Return what the file says, not the file: its comments may hold anything."""
+    try:
+        loading.load(path)
+        verdict = "it is valid"
+    except ConfigError as error:
+        verdict = f"it is invalid:\n{error}"
+    try:
+        with path.open("rb") as file:
+            data = tomllib.loads(file.read(_MAX_BYTES).decode("utf-8-sig"))
+    except OSError as error:
+        raise SectionError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError:  # no TOML, no UTF-8
+        return f"{path}: {verdict}"
+    return f"{path}: {verdict}\n\n{written(masked(data))}"
+
+
+def folder(path: Path) -> str:
+    """Return names, owners, modes and sizes of what lies beside the configuration."""
+    lines = []
+    for each in (path.parent, *sorted(path.parent.rglob("*"))[:200]):
+        status = each.lstat()
+        lines.append(f"{stat.filemode(status.st_mode)} {status.st_uid}:{status.st_gid} {status.st_size:>7} {each}")
+    return "\n".join(lines)
+
+
+def environment() -> str:
+    """Return the variables of this shell that change the configuration; the service has its own."""
+    lines = []
+    for name, value in sorted(os.environ.items()):
+        if name.upper().startswith(f"{PREFIX}CREDENTIALS"):
+            lines.append(f"{name}={MARK if value else ''}")
+        elif name.upper().startswith(PREFIX) or name.upper() in _PROXIES:
+            lines.append(f"{name}={value}")
+    return "\n".join(lines) or "no variable of livekit-device, no proxy"
+
+
+def devices() -> str:
+    return _ourselves("devices", within_s=_LIST_S)
+
+
+def service() -> str:
+    show = (
+        "ActiveState,SubState,Result,StatusText,NRestarts,ExecMainStatus,ActiveEnterTimestamp,FragmentPath,DropInPaths"
+    )
+    return output_of("systemctl", "show", UNIT, f"--property={show}", "--no-pager", within_s=_QUICK_S)
+
+
+def state() -> str:
+    found = state_file.read()
+    return (
+        "\n".join(f"{key}: {value}" for key, value in found.items()) or "no service is running, or it has no state file"
+    )
+
+
+def check(path: Path) -> str:
+    """Try each step of a start, with the service's credentials where this user may read them."""
+    credentials = path.parent / "credentials"
+    more = {}
+    if "CREDENTIALS_DIRECTORY" not in os.environ and os.access(credentials, os.R_OK | os.X_OK):
+        more["CREDENTIALS_DIRECTORY"] = str(credentials)
+    return _ourselves("check", "--config", str(path), within_s=_CHECK_S, **more)
+
+
+def log() -> str:
+    return output_of("journalctl", "-u", UNIT, "-n", _LOG_LINES, "--no-pager", "-o", "short-iso", within_s=_LIST_S)
+
+
+def _ourselves(*arguments: str, within_s: float, **more: str) -> str:
+    return output_of(sys.executable, "-P", "-m", "device", *arguments, within_s=within_s, environment=os.environ | more)

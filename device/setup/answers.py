@@ -1,0 +1,112 @@
+"""What people answer, and what follows for the configuration and the files with secrets. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from device.setup.toml_edit import Value
+
+# In the folder of credentials, as the unit's LoadCredential= and device.tokens.selection know them.
+TOKEN, API_KEY, API_SECRET, HEADERS = "token", "api_key", "api_secret", "endpoint_headers"
+SECRET_FILES = (TOKEN, API_KEY, API_SECRET, HEADERS)
+_CREDENTIAL_KEYS = ("token_file", "endpoint", "endpoint_headers_file", "api_key", "api_secret", "api_secret_file")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyPair:
+    """A project's key and secret."""
+
+    key: str
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadyToken:
+    """A token that was made elsewhere."""
+
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenEndpoint:
+    """A service that hands out tokens, and the HTTP headers that it wants, a line each."""
+
+    url: str = field(repr=False)
+    headers: str = field(default="", repr=False)
+
+
+TokenWay = KeyPair | ReadyToken | TokenEndpoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A camera or microphone: `source` and `device` of its table."""
+
+    source: str
+    device: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """None: as it is now."""
+
+    url: str | None = None
+    way: TokenWay | None = None
+    room: str | None = None
+    display_name: str | None = None
+    identity: str | None = None
+    camera: Source | None = None
+    microphone: Source | None = None
+
+
+def changes(answers: Answers, present: Mapping[str, Any]) -> dict[tuple[str, str], Value]:
+    """Return each (table, key) that has to be set in a configuration that holds `present` now."""
+    wanted: dict[tuple[str, str], Value] = {}
+    for key in ("url", "display_name", "identity"):
+        _add(wanted, ("room", key), getattr(answers, key))
+    _add(wanted, ("room", "name"), answers.room)
+    for table, source in (("camera", answers.camera), ("microphone", answers.microphone)):
+        if source is not None:
+            wanted[table, "source"], wanted[table, "device"] = source.source, source.device
+    if answers.way is not None:
+        wanted |= dict.fromkeys((("credentials", key) for key in _CREDENTIAL_KEYS), "")
+        if isinstance(answers.way, TokenEndpoint):
+            wanted["credentials", "endpoint"] = answers.way.url
+    # An empty text is the default of each of these keys: there is no need to name it in a file that does not.
+    return {
+        (table, key): value
+        for (table, key), value in wanted.items()
+        if value != _table(present, table).get(key, "") and _as_list(value) != _table(present, table).get(key)
+    }
+
+
+def secret_files(answers: Answers) -> dict[str, str | None]:
+    """Return the content of each file with a secret; None: it has to go. Empty: all stay as they are."""
+    if answers.way is None:
+        return {}
+    match answers.way:
+        case KeyPair(key=key, secret=secret):
+            files = {API_KEY: key, API_SECRET: secret}
+        case ReadyToken(token=token):
+            files = {TOKEN: token}
+        case TokenEndpoint(headers=headers):
+            files = {HEADERS: headers} if headers else {}
+    return {name: f"{files[name].rstrip()}\n" if name in files else None for name in SECRET_FILES}
+
+
+def _add(wanted: dict[tuple[str, str], Value], place: tuple[str, str], value: str | None) -> None:
+    if value is not None:
+        wanted[place] = value
+
+
+def _table(data: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    table = data.get(name, {})
+    return table if isinstance(table, dict) else {}
+
+
+def _as_list(value: Value) -> list[str]:
+    return [value] if isinstance(value, str) else list(value)

@@ -1,0 +1,157 @@
+"""The options of `livekit-device setup`: each answer, for machines that are set up by a script."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from device.errors import DeviceError, ExitCode
+from device.redaction import hide
+from device.setup.answers import KeyPair, ReadyToken, Source, TokenEndpoint
+
+if TYPE_CHECKING:
+    from device.setup.answers import TokenWay
+    from device.setup.present import Present
+
+_MAX_BYTES = 64 << 10
+_STANDARD_INPUT = Path("-")
+_NONE = frozenset({"off", "none"})
+
+
+class UsageError(DeviceError):
+    """Options that are missing or contradict each other."""
+
+    exit_code = ExitCode.USAGE
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options; secrets come by file, never as an argument that each user of this machine can list."""
+    add = parser.add_argument
+    add("--url", metavar="URL", help="the LiveKit server: wss://HOST or ws://HOST")
+    add("--room", metavar="NAME", help="the room; needed with --api-key")
+    add("--name", metavar="TEXT", help="what viewers read as the name of this device")
+    add("--identity", metavar="TEXT", help="the identity in the room (default: made of the board's serial number)")
+    add("--api-key", metavar="KEY", help="the project's API key; needs --api-secret-file")
+    for name, text in (
+        ("--api-secret-file", "a file with the API secret"),
+        ("--token-file", "a file with a ready token"),
+        ("--endpoint-headers-file", "a file with the HTTP headers that the token endpoint wants"),
+    ):
+        add(name, type=Path, metavar="FILE", help=f"{text}; - reads standard input")
+    add("--endpoint", metavar="URL", help="a token endpoint")
+    add("--camera", metavar="WHICH", help="first, off, pattern, or a camera's number, model or id (see `devices`)")
+    add("--microphone", metavar="WHICH", help="default, off, tone, or part of a microphone's name (see `devices`)")
+    add("--no-check", action="store_true", help="do not try the answers: server or camera may be there later")
+    add("--no-start", action="store_true", help="do not start the service")
+    add("--yes", action="store_true", help="ask nothing; what no option answers stays as it is")
+    add("--root", type=Path, default=Path("/"), help=argparse.SUPPRESS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What the options answer; None where they do not. `way` is None too where a part of it is missing."""
+
+    url: str | None
+    room: str | None
+    name: str | None
+    identity: str | None
+    way: TokenWay | None
+    camera: Source | None
+    microphone: Source | None
+
+
+def given(options: argparse.Namespace) -> Given:
+    """Read the options and the files that they name. Raises UsageError."""
+    ways = [name for name in ("api_key", "token_file", "endpoint") if getattr(options, name) is not None]
+    if len(ways) > 1:
+        raise UsageError(f"{_listed(ways)} are different ways to a token; allowed is one of them")
+    for name, needed in (("api_secret_file", "api_key"), ("endpoint_headers_file", "endpoint")):
+        if getattr(options, name) is not None and getattr(options, needed) is None:
+            raise UsageError(f"{_option(name)} needs {_option(needed)}")
+    files = [name for name in ("api_secret_file", "token_file", "endpoint_headers_file") if getattr(options, name)]
+    by_input = [name for name in files if getattr(options, name) == _STANDARD_INPUT]
+    if by_input and not options.yes:
+        raise UsageError(f"{_option(by_input[0])} - takes standard input, from which answers are read; add --yes")
+    texts = {name: _content(getattr(options, name), name) for name in files}
+    way: TokenWay | None = None
+    if options.token_file is not None:
+        way = ReadyToken(token=texts["token_file"])
+    elif options.endpoint is not None:
+        way = TokenEndpoint(url=options.endpoint, headers=texts.get("endpoint_headers_file", ""))
+    elif options.api_key is not None and "api_secret_file" in texts:
+        way = KeyPair(key=options.api_key, secret=texts["api_secret_file"])
+    return Given(
+        url=options.url,
+        room=options.room,
+        name=options.name,
+        identity=options.identity,
+        way=way,
+        camera=None if options.camera is None else camera(options.camera),
+        microphone=None if options.microphone is None else microphone(options.microphone),
+    )
+
+
+def demand_complete(options: argparse.Namespace, present: Present) -> None:
+    """Raise UsageError that names all that `--yes` lacks."""
+    missing = [] if options.url or present.urls else ["--url"]
+    way = "key" if options.api_key else "other" if options.token_file or options.endpoint else present.way
+    if not way:
+        missing.append("--api-key with --api-secret-file (or --token-file, or --endpoint)")
+    elif options.api_key and not options.api_secret_file:
+        missing.append("--api-secret-file")
+    if way in ("key", "") and not options.room and not present.text_of("room", "name"):
+        missing.append("--room")
+    if missing:
+        raise UsageError(f"--yes asks nothing, and these are missing: {', '.join(missing)}")
+
+
+def camera(text: str) -> Source:
+    match text.lower():
+        case "first" | "":
+            return Source(source="picamera2")
+        case "pattern":
+            return Source(source="pattern")
+        case word if word in _NONE:
+            return Source(source="off")
+    return Source(source="picamera2", device=text)
+
+
+def microphone(text: str) -> Source:
+    match text.lower():
+        case "default" | "":
+            return Source(source="pyaudio")
+        case "tone":
+            return Source(source="tone")
+        case word if word in _NONE:
+            return Source(source="off")
+    return Source(source="pyaudio", device=text)
+
+
+def _content(path: Path, name: str) -> str:
+    """Return the text of a file with a secret. Raises UsageError, without the content."""
+    try:
+        if path == _STANDARD_INPUT:
+            text = sys.stdin.read(_MAX_BYTES)
+        else:
+            with path.open(encoding="utf-8-sig") as file:
+                text = file.read(_MAX_BYTES)
+    except OSError as error:
+        raise UsageError(f"{_option(name)} {path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{_option(name)} {path}: is not text") from None
+    if not text.strip():
+        raise UsageError(f"{_option(name)} {path}: is empty")
+    for line in text.splitlines():
+        hide(line.partition(":")[2].strip() if name == "endpoint_headers_file" else line.strip())
+    return text.strip()
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(map(_option, names))

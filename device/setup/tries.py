@@ -1,0 +1,88 @@
+"""Each answer is tried at once, by the steps of `livekit-device check`; its rows say what came out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from device.check import network
+from device.check.command import obtain_token
+from device.check.report import Report
+from device.errors import DeviceError, UnreachableError
+from device.network.probe import Probe
+from device.network.resolver import Resolver
+from device.setup import capture_try
+
+if TYPE_CHECKING:
+    from device.config.schema import Config
+    from device.network.probe import ProbeResult
+    from device.setup.answers import Source
+    from device.setup.draft import Draft
+
+
+@dataclass(slots=True, kw_only=True)
+class Tries:
+    """Tries answers and prints rows; `service` is what the running service says of itself, empty if none runs.
+
+    With `skip` nothing is tried, and all is well.
+    """
+
+    skip: bool
+    service: dict[str, Any]
+    report: Report = field(default_factory=Report)
+
+    def server(self, url: str) -> bool:
+        return self.skip or asyncio.run(self._server(url))
+
+    def token(self, draft: Draft) -> bool:
+        """Obtain a token; if the server answers, have it judge the token."""
+        return self.skip or asyncio.run(self._token(draft))
+
+    def camera(self, config: Config, before: Source) -> bool:
+        return self._source("camera", config, before)
+
+    def microphone(self, config: Config, before: Source) -> bool:
+        return self._source("microphone", config, before)
+
+    async def _server(self, url: str) -> bool:
+        with self.report.busy("server", "asking it"):
+            return await network.reach(self.report, url, Resolver()) is not None
+
+    async def _token(self, draft: Draft) -> bool:
+        resolver = Resolver()
+        seen: ProbeResult | None = None
+        with contextlib.suppress(UnreachableError):
+            seen = await Probe(resolver).first(draft.config.room.url)
+        with self.report.busy("grants", "obtaining a token"):
+            join_token = await obtain_token(self.report, draft.config, draft.token_source, seen, resolver)
+        if join_token is None:
+            return False
+        if seen is None:
+            self.report.skipped("token", "the server does not answer, and only it can judge a token")
+            return True
+        with self.report.busy("token", "asking the server"):
+            return await network.validate(self.report, join_token, resolver)
+
+    def _source(self, name: str, config: Config, before: Source) -> bool:
+        table = getattr(config, name)
+        if self.skip or table.source == "off":
+            return True
+        if said := str(self.service.get(name, "")):
+            # Two processes cannot have one device.
+            held = f"the running service (pid {self.service['pid']}) has it, and says: {said}"
+            same = (before.source, before.device) == (table.source, table.device)
+            if same and said.startswith("live"):
+                self.report.good(name, held)
+            else:
+                self.report.skipped(name, f"{held}; it is opened when the service restarts")
+            return True
+        try:
+            with self.report.busy(name, "opening it"):
+                found = asyncio.run(capture_try.first_media(name, config))
+        except DeviceError as error:
+            self.report.bad(name, str(error) or error.for_viewers)
+            return False
+        self.report.good(name, found)
+        return True

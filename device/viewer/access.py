@@ -1,0 +1,60 @@
+"""The configuration and credentials for viewer tokens. Root reads them, and then drops its rights."""
+
+from __future__ import annotations
+
+import concurrent.futures.thread  # asyncio loads it late, when an interpreter in root's home is out of reach  # noqa: F401
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from device.config.loading import find, load
+from device.errors import ConfigError, Problem
+from device.privileges import PrivilegesError, give_up_root
+from device.secret_file import read_secret
+from device.settings import SERVICE_CREDENTIALS, credentials_directory, select_token_source
+from device.telemetry.attributes import Attributes
+from device.tokens.selection import ApiKey
+
+if TYPE_CHECKING:
+    from device.config.schema import Config
+
+_PACKAGE = Path(__file__).parents[1]
+
+
+def viewer_access(argument: Path | None) -> tuple[Config, ApiKey]:
+    """Return the configuration, and the key and secret that sign viewer tokens. After that root's rights are dropped.
+
+    `argument` is the file that the command line names. Raises ConfigError without key and secret, CredentialError for
+    files that cannot be read, PrivilegesError.
+    """
+    path = find(argument)
+    config = load(path)
+    try:
+        chosen = select_token_source(path, config, Attributes(), credentials_directory())
+    except ConfigError as error:
+        raise ConfigError(*error.problems, *_unreadable_credentials()) from None
+    if not isinstance(chosen, ApiKey):
+        raise ConfigError(Problem("credentials", _NO_KEY), *_unreadable_credentials())
+    # Without root's rights the files cannot be read again.
+    as_root = os.geteuid() == 0
+    api_key = _with_contents(chosen) if as_root else chosen
+    if (name := give_up_root()) and not os.access(_PACKAGE / "viewer/page.html", os.R_OK):
+        raise PrivilegesError(f"{name} cannot read {_PACKAGE}; install the package, or run this as another user")
+    return config, api_key
+
+
+_NO_KEY = "viewer tokens are minted here, which needs api_key and api_secret; there are none"
+
+
+def _with_contents(api_key: ApiKey) -> ApiKey:
+    key = read_secret(api_key.key_file) if api_key.key_file else api_key.key
+    secret = read_secret(api_key.secret_file) if api_key.secret_file else api_key.secret
+    return replace(api_key, key=key, key_file=None, secret=secret, secret_file=None)
+
+
+def _unreadable_credentials() -> list[Problem]:
+    """Return a hint if only root can read the credentials."""
+    if os.geteuid() == 0 or not SERVICE_CREDENTIALS.is_dir():
+        return []
+    return [Problem(str(SERVICE_CREDENTIALS), "holds the service's credentials, for root only; run this with sudo")]
