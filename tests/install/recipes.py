@@ -25,9 +25,14 @@ def dependencies(control: str) -> tuple[str, ...]:
 def with_dependencies() -> Recipe:
     """Return the recipe of a machine that has all that the package needs, as most have when it is upgraded."""
     needed = dependencies((CHECKOUT / "debian/control").read_text())
-    return Recipe(suite=BARE.suite, debian=(*BARE.debian, *needed), pypi=(), steps=1)
+    return Recipe(suite=BARE.suite, debian=needed, pypi=(), steps=1, base=BARE)
+
+
+def with_cloud_init() -> Recipe:
+    """Return the recipe of a machine that sets itself up at its first start, as Raspberry Pi OS does."""
+    return Recipe(suite=BARE.suite, debian=("cloud-init",), pypi=(), steps=1, base=with_dependencies())
 
 
 if __name__ == "__main__":
-    for each in (BARE, with_dependencies()):
+    for each in (BARE, with_dependencies(), with_cloud_init()):
         print(built_root(each))

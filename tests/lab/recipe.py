@@ -10,10 +10,12 @@ class Recipe:
     debian: tuple[str, ...]
     pypi: tuple[str, ...]
     steps: int  # raise it when root.py builds something else from the same packages
+    base: "Recipe | None" = None  # what it is added to; without one, Debian's minimal system
 
     @property
     def digest(self) -> str:
-        return hashlib.sha256(repr(astuple(self)).encode()).hexdigest()[:16]
+        parts = astuple(self)
+        return hashlib.sha256(repr(parts if self.base else parts[:-1]).encode()).hexdigest()[:16]
 
 
 # PID 1 and the tools of an administrator
