@@ -26,6 +26,7 @@ LIVE = "room live; camera live; microphone live"
 FPS = 15
 _SUDO = '#!/bin/sh\nexec "$@"\n'  # who types is root already; a minimal Debian has no sudo
 _INSTALL_S = 300.0
+_UP_S = 60.0
 # Debian's apt does not trust a package's file to a user of its own in a folder that this user cannot read.
 _UNATTENDED = 'APT::Sandbox::User "root";\n'
 _SOCKETS = """
@@ -42,9 +43,15 @@ for kind in ("tcp", "tcp6", "udp", "udp6"):
 class Box:
     """`files` of the host are laid into the machine's /root before it boots."""
 
-    def __init__(self, root: Path, *files: Path, prepare: Callable[[Path], None] | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *files: Path,
+        prepare: Callable[[Path], None] | None = None,
+        up_within_s: float = _UP_S,
+    ) -> None:
         self._files, self._prepare = files, prepare
-        self.machine = Machine(root, machines=cache() / "machines", prepare=self._lay)
+        self.machine = Machine(root, machines=cache() / "machines", prepare=self._lay, up_within_s=up_within_s)
 
     def __enter__(self) -> Self:
         self.machine.__enter__()

@@ -23,17 +23,17 @@ SHIM = CHECKOUT / "tests/install/shims/sitecustomize.py"
 DROP_IN = f"[Unit]\nStartLimitIntervalSec=0\n[Service]\nEnvironment=PYTHONPATH={KILL}\nReadWritePaths={KILL}\n"
 MOST_STEPS = 300
 KILLED = "9"
-# Prints after the import that is killed, and after the one of the next start: how it ended, and what there is.
+# Prints, after the import that is killed and after the one of the next start, how it ended, and what there is then.
 ROUND = f"""
 state() {{ (cd {ETC} && find . -type f -exec sha256sum {{}} + | sort | sha256sum | cut -c -12); }}
 ended() {{ systemctl show --value --property=ExecMainStatus {IMPORT}; }}
-look() {{ echo "$(ended) $(state) $(ls -A {FIRMWARE} | tr '\\n' ' ')"; }}
+look() {{ echo "$1 $(state) $(ls -A {FIRMWARE} | tr '\\n' ' ')"; }}
 find {ETC} -mindepth 1 -delete && cp -a /root/old/. {ETC}
 mount -o remount,rw {FIRMWARE} && rm -f {FIRMWARE}/* && cp /root/{NAME} {FIRMWARE} && mount -o remount,ro {FIRMWARE}
 echo "$1" >{KILL}/order
-systemctl start {IMPORT} 2>/dev/null; look
+systemctl start {IMPORT} 2>/dev/null; look "$(ended)"
 rm -f {KILL}/order
-systemctl start {IMPORT} 2>/dev/null; look
+systemctl start {IMPORT} 2>/dev/null; look $?
 cat {KILL}/called 2>/dev/null && rm {KILL}/called; true
 """
 

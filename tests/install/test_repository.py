@@ -10,9 +10,9 @@ import pytest
 from device.lifecycle.not_set_up import STATUS
 from tests.install.box import LIVE, UNIT, Box
 from tests.install.document import commands
+from tests.install.network import give_network
 from tests.install.picture import changed, seen
 from tests.install.repository import Repository, repository
-from tests.lab.root import way_to_mirrors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,12 +28,6 @@ BACK_S = 5.0
 @pytest.fixture
 def online(bare_root: Path, package: Package, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Box, Repository]]:
     """Boot a minimal machine with this host's way to Debian's packages, and ours on a repository of its own."""
-
-    def give_network(root: Path) -> None:
-        for name, content in way_to_mirrors().items():
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            (root / name).write_bytes(content)
-
     with repository(package, monkeypatch) as offered, Box(bare_root, offered.sources, prepare=give_network) as box:
         yield box, offered
 

@@ -76,8 +76,9 @@ def _build(recipe: Recipe, root: Path, base: Path | None) -> None:
     if base:
         _run(("cp", "--archive", "--reflink=auto", f"{base}/.", str(root)))
     else:
+        kind = (f"--arch={recipe.architecture}",) if recipe.architecture else ()
         with _step(f"debootstrap {recipe.suite}"):
-            _run(("debootstrap", "--variant=minbase", recipe.suite, str(root), _mirror()))
+            _run(("debootstrap", "--variant=minbase", *kind, recipe.suite, str(root), _mirror()))
     with _borrowed_network(root):
         with _step(f"apt: {len(recipe.debian)} packages of Debian's and what they need"):
             quiet = {"DEBIAN_FRONTEND": "noninteractive"}
