@@ -16,7 +16,8 @@ BARE = Recipe(suite="trixie", debian=("systemd", "systemd-sysv", "dbus", "ca-cer
 
 def dependencies(control: str) -> tuple[str, ...]:
     """Return the names of the packages that a control file's `Depends:` names, the first of alternatives."""
-    field = re.search(r"^Depends:((?:\n?[ #].*)+)", control, re.MULTILINE)
+    control = re.sub(r"^#.*\n", "", control, flags=re.MULTILINE)
+    field = re.search(r"^Depends:((?:\n?[ ].*)+)", control, re.MULTILINE)
     assert field, "debian/control has no Depends"
     entries = (_ALTERNATIVES.sub("", _VERSION.sub("", each)).strip() for each in field[1].split(","))
     return tuple(sorted({each for each in entries if each and not each.startswith("$")}))
