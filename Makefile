@@ -5,7 +5,7 @@ READY := .venv/.ready
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test lint lab faults soak bench profile deb apt-repo offline format lock clean
+.PHONY: help setup run test lint lab install-test arm64 faults soak bench profile deb apt-repo offline format lock clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -40,6 +40,18 @@ lab: $(READY)  ## the real picamera2, PyAudio and systemd in a Debian root (need
 	@.venv/bin/python -m tests.lab.root
 	@.venv/bin/python -m tests.support.livekit_server
 	@.venv/bin/pytest tests/lab $(ARGS)
+
+install-test: $(READY) deb  ## the Debian package on fresh machines: install, set up, upgrade, purge, boot file (needs root; 8 minutes)
+	@tests/install/prepare.sh
+	@$(PYTHON) -m debian.offline "$$(dpkg --print-architecture)"
+	@.venv/bin/python -m tests.install.recipes
+	@.venv/bin/python -m tests.support.livekit_server
+	@.venv/bin/pytest tests/install $(ARGS)
+
+arm64: $(READY) deb  ## the arm64 package in an arm64 root under qemu: picture and tone (needs root; 20 minutes the first time)
+	@tests/install/prepare.sh arm64
+	@.venv/bin/python -m tests.support.livekit_server
+	@.venv/bin/python -m tests.install.arm64
 
 faults: $(READY)  ## server, network, clock and disk fail for real, in network namespaces (needs root; 25 minutes)
 	@tests/faults/prepare.sh

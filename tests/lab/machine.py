@@ -27,11 +27,19 @@ JOIN_AND_START = (
 class Machine:
     """A booted machine, which shares only the network with the host (including 127.0.0.1).
 
-    `prepare` gets the folder of the root before it boots.
+    `prepare` gets the folder of the root before it boots. All services have to be up within `up_within_s`.
     """
 
-    def __init__(self, root: Path, *, machines: Path, prepare: Callable[[Path], None] | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        machines: Path,
+        prepare: Callable[[Path], None] | None = None,
+        up_within_s: float = 60.0,
+    ) -> None:
         self._scratch = Scratch(root, machines=machines)
+        self._up_within_s = up_within_s
         self._prepare = prepare
         self._nspawn: subprocess.Popen[bytes] | None = None
         self._groups: list[Path] = []
@@ -166,7 +174,7 @@ class Machine:
             )
         try:
             self._leader = self.wait_for(self._find_leader, timeout_s=10, what="the machine's PID 1")
-            self.wait_for(self._is_up, timeout_s=60, what="systemd to finish booting")
+            self.wait_for(self._is_up, timeout_s=self._up_within_s, what="systemd to finish booting")
         except LabError as error:
             raise LabError(f"{error}\nconsole:\n{console.read_text(errors='replace')[-2000:]}") from None
 

@@ -1,7 +1,7 @@
 """The contents of the lab's Debian root: Raspberry Pi OS's release, Debian's packages first, then PyPI's."""
 
 import hashlib
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -10,10 +10,14 @@ class Recipe:
     debian: tuple[str, ...]
     pypi: tuple[str, ...]
     steps: int  # raise it when root.py builds something else from the same packages
+    base: "Recipe | None" = None  # what it is added to; without one, Debian's minimal system
+    architecture: str = ""  # Debian's name; empty is the host's own
 
     @property
     def digest(self) -> str:
-        return hashlib.sha256(repr(astuple(self)).encode()).hexdigest()[:16]
+        parts = (self.suite, self.debian, self.pypi, self.steps, self.base and self.base.digest, self.architecture)
+        given = parts if self.architecture else parts[:5] if self.base else parts[:4]
+        return hashlib.sha256(repr(given).encode()).hexdigest()[:16]
 
 
 # PID 1 and the tools of an administrator

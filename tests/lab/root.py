@@ -40,6 +40,7 @@ def require_host() -> None:
 def built_root(recipe: Recipe = RECIPE) -> Path:
     """Return the root of `recipe`, which is built the first time. Never write to it."""
     require_host()
+    base = built_root(recipe.base) if recipe.base else None
     root = cache() / recipe.digest
     root.parent.mkdir(parents=True, exist_ok=True)
     with locked(root.parent / "build.lock"):
@@ -49,7 +50,7 @@ def built_root(recipe: Recipe = RECIPE) -> Path:
             building = Path(tempfile.mkdtemp(prefix=f"{recipe.digest}.building-", dir=root.parent))
             building.chmod(0o755)
             try:
-                _build(recipe, building)
+                _build(recipe, building, base)
                 building.rename(root)
             except BaseException:
                 shutil.rmtree(building, ignore_errors=True)
@@ -71,9 +72,13 @@ def in_chroot(root: Path, *argv: str, env: Mapping[str, str] | None = None) -> s
     return _run((*chroot, *argv), env={**os.environ, "LC_ALL": "C.UTF-8", "HOME": "/root", **(env or {})})
 
 
-def _build(recipe: Recipe, root: Path) -> None:
-    with _step(f"debootstrap {recipe.suite}"):
-        _run(("debootstrap", "--variant=minbase", recipe.suite, str(root), _mirror()))
+def _build(recipe: Recipe, root: Path, base: Path | None) -> None:
+    if base:
+        _run(("cp", "--archive", "--reflink=auto", f"{base}/.", str(root)))
+    else:
+        kind = (f"--arch={recipe.architecture}",) if recipe.architecture else ()
+        with _step(f"debootstrap {recipe.suite}"):
+            _run(("debootstrap", "--variant=minbase", *kind, recipe.suite, str(root), _mirror()))
     with _borrowed_network(root):
         with _step(f"apt: {len(recipe.debian)} packages of Debian's and what they need"):
             quiet = {"DEBIAN_FRONTEND": "noninteractive"}
