@@ -47,9 +47,7 @@ class Places:
 def run(folders: Sequence[Path], configuration: Path) -> int:
     """Import what lies in the folders, else on the boot partition; without a file, do nothing."""
     places = Places(
-        folders=folders or FOLDERS,
-        configuration=configuration.absolute(),
-        in_container=Path("/run/systemd/container").exists(),
+        folders=folders or FOLDERS, configuration=configuration.absolute(), in_container=mounts.in_container()
     )
     return import_boot(places)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from device import log
+from device.boot import mounts
 from device.check.report import Report
 from device.config import writing
 from device.config.places import DEFAULT_PATH, PREFIX
@@ -81,6 +82,7 @@ def _run(options: argparse.Namespace, progress: _Progress) -> int:
         present = before.read(target)
         if options.yes:
             setup_options.demand_complete(options, present)
+        _warn_if_volatile(terminal, options.root, target)
         service = Service(options.root, terminal)
         questions = Questions(
             terminal=None if options.yes else terminal,
@@ -112,6 +114,13 @@ def _write(configuration: Path, state: State) -> None:
         unfinished = writing.is_unfinished(configuration)
         outcome = "the next setup or start of the service completes the change" if unfinished else "nothing was changed"
         raise DeviceError(f"{text}; {outcome}") from None
+
+
+def _warn_if_volatile(terminal: Terminal, root: Path, target: Path) -> None:
+    if kind := mounts.volatile_folder(target, root=root):
+        terminal.say(f"Warning: {target} is on a file system in memory ({kind}): the configuration is lost at the")
+        terminal.say("next boot. Make the file system writable first (raspi-config: Overlay File System, off), or put")
+        terminal.say("livekit-device.toml on the boot partition, from which it is imported at each boot.")
 
 
 def _start(options: argparse.Namespace, service: Service, terminal: Terminal, target: Path, *, patient: bool) -> int:

@@ -207,6 +207,21 @@ def test_an_end_during_a_try_leaves_no_worker(box: Installed, server: Server, ro
     assert box.tree() == before
 
 
+def test_on_a_root_that_forgets_a_warning_is_printed(box: Installed) -> None:
+    mountinfo = box.root / "proc/1/mountinfo"
+    mountinfo.parent.mkdir(parents=True)
+    options = ("--yes", "--no-check", "--no-start", "--url", "ws://127.0.0.1:9", "--token-file", "-")
+    for text, warned in (
+        ("27 1 254:0 / / rw - ext4 /dev/mmcblk0p2 rw\n", False),
+        ("27 1 0:24 / / rw - overlay overlay rw,lowerdir=/lower,upperdir=/upper/data,workdir=/upper/work\n", True),
+    ):
+        mountinfo.write_text(text)
+        done = run(box, *options, typed="a-token\n")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert ("Warning: " in done.stdout) == warned
+        assert ("the configuration is lost at the" in done.stdout) == warned
+
+
 def test_an_edit_that_happens_meanwhile_is_not_lost(box: Installed, server: Server, room: str) -> None:
     secret = box.root / "secret"
     secret.write_text(server.api_secret)
