@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from device.boot.toml_text import toml_text
 from device.config.environment import nearest
 from device.config.loading import parsed, validated
+from device.config.writing import SECRETS
 from device.errors import ConfigError, Problem
 from device.redaction import hide
 
@@ -24,8 +25,6 @@ ALLOWED = ("room", "credentials", "camera", "microphone", "reconnect", "watch", 
 REFUSED = ("hooks", "commands", "control", "remote")
 """Tables that are known not to be allowed from there, also before they exist."""
 
-SECRETS = ("token", "api_key", "api_secret", "endpoint_headers")
-"""The files in the credentials folder, which are the keys here, too."""
 # With these the writer of the card could make the service read any file of this device and send it to a server.
 _FILES = {"token_file": "token", "api_secret_file": "api_secret", "endpoint_headers_file": "endpoint_headers"}
 _WAYS = ("token", "endpoint", "api_key")

@@ -8,22 +8,20 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from device.boot import card_log, mounts, source
-from device.boot.content import SECRETS, Content, interpreted
+from device.boot.content import Content, interpreted
 from device.boot.validation import demand_usable
+from device.config import writing
 from device.config.places import DEFAULT_PATH
 from device.errors import ConfigError, DeviceError, ExitCode
 from device.redaction import redacted
-from device.transaction import Recovery, TransactionError, is_committed, recover, replace_all
+from device.transaction import Recovery, TransactionError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 FOLDERS = (Path("/boot/firmware"), Path("/boot"))
 """Where the boot partition is: in Raspberry Pi OS since bookworm, and before."""
-STAGING = ".transaction"
 _STAYS = "the device's configuration stays as it was"
-_CONTAINER = Path("/run/systemd/container")  # systemd's container interface
-_FOLDER_MODE, _FILE_MODE, _SECRETS_MODE, _SECRET_MODE = 0o755, 0o644, 0o700, 0o600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +35,7 @@ class Places:
 
     @property
     def credentials(self) -> Path:
-        return self.configuration.parent / "credentials"
-
-    @property
-    def staging(self) -> Path:
-        return self.configuration.parent / STAGING
+        return self.configuration.parent / writing.CREDENTIALS
 
     def volatile(self) -> str:
         """Return the kind of file system that would forget the configuration; empty if it lasts."""
@@ -52,16 +46,17 @@ class Places:
 
 def run(folders: Sequence[Path], configuration: Path) -> int:
     """Import what lies in the folders, else on the boot partition; without a file, do nothing."""
-    return import_boot(
-        Places(folders=folders or FOLDERS, configuration=configuration.absolute(), in_container=_CONTAINER.exists())
+    places = Places(
+        folders=folders or FOLDERS, configuration=configuration.absolute(), in_container=mounts.in_container()
     )
+    return import_boot(places)
 
 
 def import_boot(places: Places) -> int:
     """Finish what was interrupted, then import. Returns 78 for a file that is refused: the old state stays."""
     found = source.candidates(places.folders)
     try:
-        if places.configuration.parent.is_dir() and recover(places.staging) is Recovery.FINISHED:
+        if writing.finish(places.configuration) is Recovery.FINISHED:
             _print([f"{places.configuration}: an interrupted change was finished"])
     except TransactionError as error:
         _report(found, [f"Nothing was imported: an interrupted change cannot be finished: {error}"])
@@ -80,10 +75,11 @@ def _import(path: Path, places: Places) -> int:
             return _clear(path, [_remains(path)])
         content = interpreted(Path(path.name), data)
         demand_usable(Path(path.name), content, credentials=places.credentials)
-        _replace(places, content)
+        secrets = {} if content.secrets is None else dict.fromkeys(writing.SECRETS) | content.secrets
+        writing.write(places.configuration, content.config_text, secrets=secrets)
     except Exception as error:  # any error has to be in the log on the card  # noqa: BLE001
         refused = f"{path.name} was not imported; {_STAYS}."
-        if is_committed(places.staging):
+        if writing.is_unfinished(places.configuration):
             refused = f"{path.name} was imported in part; the next start finishes it."
         _report([path], [refused, *_complaints(error)])
         return error.exit_code if isinstance(error, ConfigError) else ExitCode.FAILED
@@ -93,20 +89,6 @@ def _import(path: Path, places: Places) -> int:
         _report([path], [done, f"{why}: it is imported at each start."])
         return ExitCode.OK
     return _clear(path, [done, "The file was then overwritten and removed, because it may hold secrets."])
-
-
-def _replace(places: Places, content: Content) -> None:
-    for folder, mode in ((places.configuration.parent, _FOLDER_MODE), (places.credentials, _SECRETS_MODE)):
-        if not folder.is_dir():
-            folder.mkdir()
-            folder.chmod(mode)  # independent of the umask
-    files: dict[Path, bytes | None] = {places.configuration: content.config_text.encode()}
-    if content.secrets is not None:
-        for name in SECRETS:
-            text = content.secrets.get(name)
-            files[places.credentials / name] = text.encode() if text is not None else None
-    modes = dict.fromkeys(files, _SECRET_MODE) | {places.configuration: _FILE_MODE}
-    replace_all(files, modes=modes, staging=places.staging)
 
 
 def _clear(path: Path, lines: list[str]) -> int:

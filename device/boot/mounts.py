@@ -23,6 +23,8 @@ _REMOUNT_S = 20.0
 _IN_MEMORY = frozenset({"tmpfs", "ramfs", "rootfs"})
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 _DEPTH = 4
+# Made by systemd (its container interface), Docker and Podman.
+_CONTAINER_MARKERS = ("run/systemd/container", ".dockerenv", "run/.containerenv")
 
 
 class MountError(DeviceError):
@@ -73,6 +75,23 @@ def volatile(mounts: Sequence[Mount], path: PurePosixPath, *, in_container: bool
             return "" if in_container and upper else "overlay"
         mount = below
     return mount.kind if mount is not None and mount.kind in _IN_MEMORY else ""
+
+
+def in_container(root: Path = Path("/")) -> bool:
+    """Return whether a container manager runs this system."""
+    return any((root / marker).exists() for marker in _CONTAINER_MARKERS)
+
+
+def volatile_folder(folder: Path, *, root: Path = Path("/"), mountinfo: Path = BOARDS_MOUNTINFO) -> str:
+    """Return what `volatile` returns for a folder below a root; empty if the mounts cannot be read."""
+    try:
+        found = parsed((root / mountinfo.relative_to("/")).read_text(errors="surrogateescape"))
+    except OSError:
+        return ""
+    place, top = folder.resolve(), root.resolve()
+    if place.is_relative_to(top):
+        place = "/" / place.relative_to(top)
+    return volatile(found, PurePosixPath(place), in_container=in_container(root))
 
 
 def is_read_only(folder: Path) -> bool:

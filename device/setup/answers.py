@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from device.config.writing import SECRETS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from device.setup.toml_edit import Value
 
-# In the folder of credentials, as the unit's LoadCredential= and device.tokens.selection know them.
-TOKEN, API_KEY, API_SECRET, HEADERS = "token", "api_key", "api_secret", "endpoint_headers"
-SECRET_FILES = (TOKEN, API_KEY, API_SECRET, HEADERS)
+TOKEN, API_KEY, API_SECRET, HEADERS = SECRETS
 _CREDENTIAL_KEYS = ("token_file", "endpoint", "endpoint_headers_file", "api_key", "api_secret", "api_secret_file")
 
 
@@ -95,7 +95,7 @@ def secret_files(answers: Answers) -> dict[str, str | None]:
             files = {TOKEN: token}
         case TokenEndpoint(headers=headers):
             files = {HEADERS: headers} if headers else {}
-    return {name: f"{files[name].rstrip()}\n" if name in files else None for name in SECRET_FILES}
+    return {name: f"{files[name].rstrip()}\n" if name in files else None for name in SECRETS}
 
 
 def _add(wanted: dict[tuple[str, str], Value], place: tuple[str, str], value: str | None) -> None:

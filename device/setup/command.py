@@ -1,108 +1,126 @@
-"""`livekit-device setup`: ask and try, replace the configuration in one step, start, wait until live, show the URL."""
+"""`livekit-device setup`: ask, try, replace the configuration as one, start the service, show the viewer's URL."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import os
-import signal
 import sys
-from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from device import log
+from device.boot import mounts
 from device.check.report import Report
+from device.config import writing
 from device.config.places import DEFAULT_PATH, PREFIX
-from device.errors import DeviceError, ExitCode
+from device.errors import DeviceError, ExitCode, system_text
 from device.setup import options as setup_options
 from device.setup import present as before
-from device.setup.draft import loaded
+from device.setup.draft import loaded, new_state, private_folder
 from device.setup.how_to_watch import serve_page, show_viewer_url
+from device.setup.interruption import Stopped, signals_delayed, signals_raise
 from device.setup.questions import Questions
 from device.setup.service import Service
 from device.setup.terminal import Terminal
-from device.setup.transaction import TransactionError, staging
 from device.setup.tries import Tries
+from device.transaction import TransactionError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-_INTERRUPTED = 128  # plus the signal's number, as shells have it
+    from device.setup.draft import State
 
 
-class Stopped(KeyboardInterrupt):
-    """A signal asks this process to end; with its number."""
+@dataclass(slots=True)
+class _Progress:
+    """`written`: the new configuration is in /etc."""
 
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.number = number
+    written: bool = False
+
+    def __str__(self) -> str:
+        return "The new configuration is written." if self.written else "Nothing was changed."
 
 
-def run(options: argparse.Namespace, *, on_step: Callable[[str], None] = lambda _step: None) -> int:
-    """Return the exit code. `on_step` is called after each step that changes files, for tests."""
-    written = False
-
-    def note(step: str) -> None:
-        nonlocal written
-        on_step(step)
-        written = written or step == "committed"
-
-    def said() -> str:
-        return "The new configuration is written." if written else "Nothing was changed."
-
+def run(options: argparse.Namespace) -> int:
+    """Return the exit code."""
+    progress = _Progress()
     try:
-        with _signals_raise():
-            return _run(options, note)
+        with signals_raise():
+            return _run(options, progress)
     except setup_options.UsageError as error:
-        sys.stderr.write(f"{error}\n")
+        _print_error(str(error))
         return error.exit_code
     except DeviceError:
         raise
     except Exception as error:  # a bug, or a terminal that is gone; its text may contain secrets  # noqa: BLE001
-        _tell(f"An internal error ({type(error).__name__}); please report it. {said()}")
+        _print_error(f"An internal error ({type(error).__name__}); please report it. {progress}")
         return ExitCode.INTERNAL
     except KeyboardInterrupt as stopped:
-        _tell(f"\nStopped. {said()}")
-        return _INTERRUPTED + (stopped.number if isinstance(stopped, Stopped) else signal.SIGINT)
+        _print_error(f"\nStopped. {progress}")
+        return Stopped.exit_code_of(stopped)
 
 
-def _tell(text: str) -> None:
+def _print_error(text: str) -> None:
     with contextlib.suppress(OSError):  # the terminal may be gone
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
 
 
-def _run(options: argparse.Namespace, on_step: Callable[[str], None]) -> int:
+def _run(options: argparse.Namespace, progress: _Progress) -> int:
     _forget_environment()
-    log.configure(level="error", format="auto", stream=io.StringIO())  # the rows say what is to be said
+    log.configure(level="error", format="auto", stream=io.StringIO())  # the rows report all results
     terminal = Terminal()
     target = options.root / DEFAULT_PATH.parent.relative_to("/")
+    configuration = target / DEFAULT_PATH.name
     _demand_rights(target)
     given = setup_options.given(options)
-    with staging(target, on_step=on_step) as stage:
+    with private_folder(options.root) as folder:
+        with signals_delayed():
+            writing.finish(configuration)
         present = before.read(target)
         if options.yes:
             setup_options.demand_complete(options, present)
+        _warn_if_volatile(terminal, options.root, target)
         service = Service(options.root, terminal)
         questions = Questions(
             terminal=None if options.yes else terminal,
             tries=Tries(skip=options.no_check, service=service.state(), report=Report(stream=terminal.stdout)),
             given=given,
             present=present,
-            stage=stage,
+            folder=folder,
             target=target,
         )
         if not options.yes:
-            terminal.say("Answers in [brackets] are taken by Enter. Ctrl-C ends this and changes nothing.")
+            terminal.say("Enter takes the answer in [brackets]. Ctrl-C ends setup and changes nothing.")
         answers = questions.ask()
         questions.draft(answers)
         if before.read(target) != present:
-            raise TransactionError(f"{target} has changed since setup began; nothing was changed, run it again")
-        stage.commit()
-    terminal.say(f"Written: {target / DEFAULT_PATH.name}")
+            raise DeviceError(f"{target} has changed since setup began; nothing was changed, run setup again")
+        with signals_delayed():
+            _write(configuration, new_state(present, answers))
+            progress.written = True
+    terminal.say(f"Written: {configuration}")
     return _start(options, service, terminal, target, patient=not (questions.unproven or options.no_check))
+
+
+def _write(configuration: Path, state: State) -> None:
+    """Replace configuration and secrets as one. Raises DeviceError, which says whether anything has changed."""
+    try:
+        writing.write(configuration, state.text, secrets=state.secrets, mode=state.mode)
+    except (TransactionError, OSError) as error:
+        text = str(error) if isinstance(error, DeviceError) else f"{error.filename}: {system_text(error)}"
+        unfinished = writing.is_unfinished(configuration)
+        outcome = "the next setup or start of the service completes the change" if unfinished else "nothing was changed"
+        raise DeviceError(f"{text}; {outcome}") from None
+
+
+def _warn_if_volatile(terminal: Terminal, root: Path, target: Path) -> None:
+    if kind := mounts.volatile_folder(target, root=root):
+        terminal.say(f"Warning: {target} is on a file system in memory ({kind}): the configuration is lost at the")
+        terminal.say("next boot. Make the file system writable first (raspi-config: Overlay File System, off), or put")
+        terminal.say("livekit-device.toml on the boot partition, from which it is imported at each boot.")
 
 
 def _start(options: argparse.Namespace, service: Service, terminal: Terminal, target: Path, *, patient: bool) -> int:
@@ -118,40 +136,25 @@ def _start(options: argparse.Namespace, service: Service, terminal: Terminal, ta
         return ExitCode.FAILED
     elif not patient:
         terminal.say(
-            "The service runs, and goes live when the answers that failed their try work: see `livekit-device check`."
+            "The service runs. It goes live when the answers that failed their test work: see `livekit-device check`."
         )
     elif not service.wait_live():
         return ExitCode.FAILED
-    page = show_viewer_url(terminal, loaded(target, target))
+    page = show_viewer_url(terminal, loaded(target))
     if page and not options.yes and terminal.confirm("Serve that page now, until Ctrl-C?"):
         serve_page(target, page)
     return ExitCode.OK
 
 
 def _demand_rights(target: Path) -> None:
-    folder = target.parent
+    folder = target if target.exists() else target.parent
+    if not folder.is_dir():
+        raise DeviceError(f"{folder}: there is no such folder")
     if not os.access(folder, os.W_OK | os.X_OK):
-        if not folder.is_dir():
-            raise TransactionError(f"{folder}: there is no such folder")
-        raise DeviceError(f"{folder} may be written by root only: sudo livekit-device setup")
+        raise DeviceError(f"{folder} can be written by root only: sudo livekit-device setup")
 
 
 def _forget_environment() -> None:
     """Remove the variables that override the configuration: the service does not have this shell's."""
     for name in [each for each in os.environ if each.upper().startswith(PREFIX)]:
         del os.environ[name]
-
-
-@contextmanager
-def _signals_raise() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP raise an exception as Ctrl-C does, so that all resources are released."""
-
-    def stop(number: int, _frame: object) -> None:
-        raise Stopped(number)
-
-    kept = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in kept.items():
-            signal.signal(number, handler)

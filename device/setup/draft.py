@@ -1,71 +1,136 @@
-"""The new state as files, and what the daemon's own loader makes of it."""
+"""The new state: loaded by the daemon's own loader before anything is written to /etc."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+import fcntl
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from device.config import loading
+from device.config import loading, writing
 from device.config.places import DEFAULT_PATH
-from device.errors import ConfigError, Problem
+from device.config.writing import CREDENTIALS
+from device.errors import ConfigError, DeviceError, Problem, system_text
 from device.setup import answers as answered
 from device.setup import toml_edit
-from device.setup.present import CREDENTIALS
-from device.setup.transaction import PUBLIC_MODE, SECRET_MODE, TransactionError
+from device.setup.interruption import signals_delayed
 from device.telemetry.attributes import Attributes
 from device.tokens import selection
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping
 
     from device.config.schema import Config
     from device.setup.answers import Answers
     from device.setup.present import Present
-    from device.setup.transaction import Staging
     from device.tokens.selection import ApiKey, Endpoint, TokenFile
 
-_NAME = DEFAULT_PATH.name
+FOLDER = Path("/run/livekit-device-setup")
+"""Holds the new secrets until they are written to /etc; in memory, and readable by this user only."""
+_FOLDER_MODE = 0o700
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """A configuration that is valid, and its way to a token."""
+class State:
+    """The text and mode of device.toml, and the files with secrets; None: the file is removed."""
+
+    text: str = field(repr=False)
+    mode: int
+    secrets: Mapping[str, str | None] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A valid configuration and its token source."""
 
     config: Config
     token_source: TokenFile | Endpoint | ApiKey
 
 
-def drafted(stage: Staging, target: Path, present: Present, answers: Answers) -> Draft:
-    """Write the new state into the staging folder, and load it.
+def new_state(present: Present, answers: Answers) -> State:
+    """Return what has to be written for the answers."""
+    # A file that holds a secret itself keeps its mode.
+    keeps_mode = present.holds_secret and answers.way is None
+    return State(
+        text=toml_edit.edited(present.text, answered.changes(answers, present.data)),
+        mode=present.mode if keeps_mode else writing.FILE_MODE,
+        secrets=answered.secret_files(answers),
+    )
 
-    Raises ConfigError with places as they will be, and TransactionError where it cannot be written.
+
+@contextmanager
+def private_folder(root: Path) -> Iterator[Path]:
+    """Lock and yield a folder for drafts, which is empty before and after. Raises DeviceError if it is in use."""
+    folder = root / FOLDER.relative_to("/")
+    with _errors_named(folder):
+        folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DeviceError("another setup is running on this device; end it first") from None
+        with _errors_named(folder):
+            _empty(folder)  # a killed setup leaves its draft
+        try:
+            yield folder
+        finally:
+            with signals_delayed(), contextlib.suppress(OSError):  # the next setup tries it again
+                _empty(folder)
+    finally:
+        os.close(lock)
+
+
+def draft(folder: Path, target: Path, state: State) -> Loaded:
+    """Load a new state as the service would. Raises ConfigError, with places as they will be.
+
+    :param folder: a private folder, where the token source reads the new secrets until the next draft
+    :param target: the folder of the configuration; nothing is written there
     """
-    text = toml_edit.edited(present.text, answered.changes(answers, present.data))
-    # A file that holds a secret by itself keeps its mode.
-    keeps = present.holds_secret and answers.way is None
-    try:
-        stage.begin()
-        stage.write(_NAME, text.encode(), mode=present.mode if keeps else PUBLIC_MODE)
-        for name, content in answered.secret_files(answers).items():
-            if content is None:
-                stage.remove(f"{CREDENTIALS}/{name}")
-            else:
-                stage.write(f"{CREDENTIALS}/{name}", content.encode(), mode=SECRET_MODE)
-    except OSError as error:
-        raise TransactionError(f"{target} cannot be written: {error.strerror}; nothing was changed") from None
-    return loaded(stage.folder, target)
+    with _errors_named(folder):
+        _empty(folder)
+        for name, content in state.secrets.items():
+            if content is not None:
+                _write(folder / name, content)
+    path = target / DEFAULT_PATH.name
+    config = loading.validated(path, loading.parsed(path, state.text.encode()))
+    return Loaded(config=config, token_source=_token_source(config, folder if state.secrets else None, target))
 
 
-def loaded(folder: Path, target: Path) -> Draft:
-    """Load a folder of configuration as the service would. Raises ConfigError, with `target` as the place."""
+def loaded(target: Path) -> Loaded:
+    """Load what is written. Raises ConfigError."""
+    config = loading.load(target / DEFAULT_PATH.name)
+    return Loaded(config=config, token_source=_token_source(config, None, target))
+
+
+def _token_source(config: Config, folder: Path | None, target: Path) -> TokenFile | Endpoint | ApiKey:
+    credentials = target / CREDENTIALS
     try:
-        config = loading.load(folder / _NAME)
-        source = selection.select(config, attributes=Attributes(), directory=folder / CREDENTIALS)
+        return selection.select(config, attributes=Attributes(), directory=folder or credentials)
     except ConfigError as error:
+        old, new = str(folder or credentials), str(credentials)
         raise ConfigError(
-            *(
-                Problem(each.place.replace(str(folder), str(target)), each.message.replace(str(folder), str(target)))
-                for each in error.problems
-            )
+            *(Problem(each.place.replace(old, new), each.message.replace(old, new)) for each in error.problems)
         ) from None
-    return Draft(config=config, token_source=source)
+
+
+def _write(path: Path, content: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, writing.SECRET_MODE)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(content)
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink()
+
+
+@contextmanager
+def _errors_named(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DeviceError(f"{error.filename or folder}: {system_text(error)}; nothing was changed") from None

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from device.config.places import DEFAULT_PATH
+from device.config.writing import CREDENTIALS
 from device.errors import CredentialError
 from device.network.address import PORTS
 from device.setup import qr
-from device.setup.present import CREDENTIALS
 from device.setup.viewer_url import viewer_url
 from device.tokens.expiry import duration
 from device.tokens.selection import ApiKey
@@ -25,19 +25,19 @@ from device.viewer.command import probed
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from device.setup.draft import Draft
+    from device.setup.draft import Loaded
     from device.setup.terminal import Terminal
 
 _TTL = datetime.timedelta(hours=2)
 _COLUMNS = 80  # of a serial line, which does not say
 
 
-def show_viewer_url(terminal: Terminal, draft: Draft) -> str:
+def show_viewer_url(terminal: Terminal, loaded: Loaded) -> str:
     """Print how to watch the room from another machine.
 
     Return the address on which `livekit-device viewer` has to serve the page for that; empty if it is not needed.
     """
-    server, source = draft.config.room.url[0], draft.token_source
+    server, source = loaded.config.room.url[0], loaded.token_source
 
     def mint(key: ApiKey) -> str:
         return key.viewer_token(ttl=_TTL, at=asyncio.run(probed(server)))
@@ -45,7 +45,7 @@ def show_viewer_url(terminal: Terminal, draft: Draft) -> str:
     try:
         found = viewer_url(
             server,
-            room=draft.config.room.name,
+            room=loaded.config.room.name,
             mint=(lambda: mint(source)) if isinstance(source, ApiKey) else None,
             lifetime=duration(_TTL.total_seconds()),
             own_address=_own_address(server),

@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Any
 from device.config import loading
 from device.config.places import DEFAULT_PATH
 from device.config.schema import Camera, Microphone
+from device.config.writing import CREDENTIALS, FILE_MODE, SECRETS
 from device.errors import ConfigError, Problem
 from device.redaction import hide
-from device.setup.answers import API_KEY, HEADERS, SECRET_FILES, TOKEN, Source
-from device.setup.transaction import PUBLIC_MODE
+from device.setup.answers import API_KEY, HEADERS, TOKEN, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-CREDENTIALS = "credentials"
 _DEFAULTS = {"camera": Camera().source, "microphone": Microphone().source}
 _ANSWERED = ("room", "credentials")  # mistakes there are what setup is for
 
@@ -32,7 +31,7 @@ class Present:
     text: str = field(default="", repr=False)
     data: dict[str, Any] = field(default_factory=dict, repr=False)
     secrets: frozenset[str] = frozenset()
-    mode: int = PUBLIC_MODE
+    mode: int = FILE_MODE
 
     def text_of(self, table: str, key: str) -> str:
         """Return a value that is a text, else an empty one."""
@@ -81,7 +80,7 @@ class Present:
 def read(folder: Path) -> Present:
     """Return what is there. Raises ConfigError for a file with mistakes in what setup does not ask about."""
     path = folder / DEFAULT_PATH.name
-    secrets = frozenset(name for name in SECRET_FILES if _is_file(folder / CREDENTIALS / name))
+    secrets = frozenset(name for name in SECRETS if _is_file(folder / CREDENTIALS / name))
     try:
         data, mode = path.read_bytes(), stat.S_IMODE(path.stat().st_mode)
     except FileNotFoundError:

@@ -10,7 +10,7 @@ from device.errors import ConfigError, DeviceError
 from device.identity import derived_identity
 from device.setup import listing
 from device.setup.answers import Answers, ReadyToken
-from device.setup.draft import Draft, drafted
+from device.setup.draft import Loaded, draft, new_state
 from device.setup.token_questions import ask_token
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from device.setup.options import Given
     from device.setup.present import Present
     from device.setup.terminal import Terminal
-    from device.setup.transaction import Staging
     from device.setup.tries import Tries
 
 
@@ -42,7 +41,7 @@ class Questions:
         tries: Tries,
         given: Given,
         present: Present,
-        stage: Staging,
+        folder: Path,
         target: Path,
     ) -> None:
         """Without a terminal nothing is asked: what no option answers stays as it is."""
@@ -50,7 +49,7 @@ class Questions:
         self._tries = tries
         self._given = given
         self._present = present
-        self._stage = stage
+        self._folder = folder
         self._target = target
         self.unproven: list[str] = []  # answers that were kept although their try failed
 
@@ -162,8 +161,8 @@ class Questions:
                 self._show_problems(name, error)
             asks = True
 
-    def draft(self, answers: Answers) -> Draft:
-        return drafted(self._stage, self._target, self._present, answers)
+    def draft(self, answers: Answers) -> Loaded:
+        return draft(self._folder, self._target, new_state(self._present, answers))
 
     def _keeps(self, what: str) -> bool:
         """Ask whether an answer stays although its try failed. Raises AnswerRefusedError without a terminal."""

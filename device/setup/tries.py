@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from device.config.schema import Config
     from device.network.probe import ProbeResult
     from device.setup.answers import Source
-    from device.setup.draft import Draft
+    from device.setup.draft import Loaded
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Tries:
     def server(self, url: str) -> bool:
         return self.skip or asyncio.run(self._server(url))
 
-    def token(self, draft: Draft) -> bool:
+    def token(self, draft: Loaded) -> bool:
         """Obtain a token; if the server answers, have it judge the token."""
         return self.skip or asyncio.run(self._token(draft))
 
@@ -50,7 +50,7 @@ class Tries:
         with self.report.busy("server", "asking it"):
             return await network.reach(self.report, url, Resolver()) is not None
 
-    async def _token(self, draft: Draft) -> bool:
+    async def _token(self, draft: Loaded) -> bool:
         resolver = Resolver()
         seen: ProbeResult | None = None
         with contextlib.suppress(UnreachableError):

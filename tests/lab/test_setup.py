@@ -66,7 +66,7 @@ def test_from_nothing_to_live_and_once_more(service: Service, record: Record) ->
     assert machine.show(UNIT, "MainPID") != before
     assert 'display_name = "Lab two"' in machine.run(("cat", CONFIG)).stdout
     assert machine.run(("ls", "-A", "/etc/livekit-device")).stdout.split() == ["credentials", "device.toml"]
-    assert "livekit-device.setup" not in machine.run(("ls", "-A", "/etc")).stdout
+    assert machine.run(("ls", "-A", "/run/livekit-device-setup")).stdout == ""
     report = machine.run((COMMAND, "report", "--output", "-"), timeout_s=120).stdout
     assert "not to be had" not in report, report
     assert server.api_secret not in report

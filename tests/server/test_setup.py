@@ -207,60 +207,19 @@ def test_an_end_during_a_try_leaves_no_worker(box: Installed, server: Server, ro
     assert box.tree() == before
 
 
-# Setup itself, which ends itself at a step of its writing as a power cut would.
-_KILLED = """
-import os, signal, sys
-from device import cli
-from device.setup import command
-wanted, steps = int(sys.argv[1]), 0
-def on_step(step):
-    global steps
-    steps += 1
-    if steps == wanted:
-        os.kill(os.getpid(), signal.SIGKILL)
-code = command.run(cli._parser().parse_args(sys.argv[2:]), on_step=on_step)
-print(steps)
-sys.exit(code)
-"""
-
-
-def test_a_kill_while_a_run_writes_leaves_the_old_state_or_the_new_one(box: Installed, tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text("zq-a-secret-of-thirty-two-characters")
-    key = ("--api-key", "k", "--api-secret-file", str(tmp_path / "secret"))
-    options = ("--url", "wss://new.invalid", "--room", "r", *key, "--camera", "pattern", "--microphone", "off")
-    arguments = box.command(*options, "--yes", "--no-check", "--no-start")[3:]
-
-    def killed_at(step: int) -> subprocess.CompletedProcess[str]:
-        (box.etc / "device.toml").write_text('# mine\n[room]\nurl = "ws://old"\n')
-        for path in (box.etc / "credentials").iterdir():
-            path.unlink()
-        (box.etc / "credentials/token").write_text("old")
-        return subprocess.run(
-            [sys.executable, "-c", _KILLED, str(step), *arguments],
-            env=box.variables,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    def names_and_url() -> tuple[list[str], str]:
-        text = (box.etc / "device.toml").read_text()
-        return sorted(box.credentials()), "new" if 'url = "wss://new.invalid"' in text else "old"
-
-    done = killed_at(0)
-    assert done.returncode == 0, done.stderr
-    steps = int(done.stdout.split()[-1])
-    seen = []
-    for step in range(steps - 9, steps + 1):  # from the last draft on; those before are made in the same way
-        assert killed_at(step).returncode == -signal.SIGKILL
-        assert names_and_url() in ((["token"], "old"), (["api_key", "api_secret"], "new"))
-        seen.append(names_and_url()[1])
-    assert seen == sorted(seen, reverse=True)
-    assert set(seen) == {"old", "new"}
-    assert killed_at(0).returncode == 0
-    assert [path.name for path in (box.root / "etc").iterdir()] == ["livekit-device"]
+def test_on_a_root_that_forgets_a_warning_is_printed(box: Installed) -> None:
+    mountinfo = box.root / "proc/1/mountinfo"
+    mountinfo.parent.mkdir(parents=True)
+    options = ("--yes", "--no-check", "--no-start", "--url", "ws://127.0.0.1:9", "--token-file", "-")
+    for text, warned in (
+        ("27 1 254:0 / / rw - ext4 /dev/mmcblk0p2 rw\n", False),
+        ("27 1 0:24 / / rw - overlay overlay rw,lowerdir=/lower,upperdir=/upper/data,workdir=/upper/work\n", True),
+    ):
+        mountinfo.write_text(text)
+        done = run(box, *options, typed="a-token\n")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert ("Warning: " in done.stdout) == warned
+        assert ("the configuration is lost at the" in done.stdout) == warned
 
 
 def test_an_edit_that_happens_meanwhile_is_not_lost(box: Installed, server: Server, room: str) -> None:
@@ -416,7 +375,8 @@ def test_a_service_that_does_not_get_live_is_explained(box: Installed, server: S
 
 
 def test_a_user_without_write_permission_gets_a_hint_to_sudo(box: Installed) -> None:
-    (box.root / "etc").chmod(0o555)
+    for folder in (box.root / "etc", box.etc):
+        folder.chmod(0o555)
     # Root without the capabilities that let it write everywhere.
     mere = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
     done = subprocess.run(
@@ -428,7 +388,8 @@ def test_a_user_without_write_permission_gets_a_hint_to_sudo(box: Installed) -> 
         timeout=60,
         check=False,
     )
-    (box.root / "etc").chmod(0o755)
+    for folder in (box.root / "etc", box.etc):
+        folder.chmod(0o755)
     assert done.returncode == 1
     assert "sudo livekit-device setup" in done.stderr
     assert done.stderr.count("\n") == 1

@@ -1,4 +1,4 @@
-"""Kills a child with SIGKILL right before one of its system calls on files, for each of them in turn."""
+"""Signals a child right before one of its system calls on files, for each of them in turn; SIGKILL kills it there."""
 
 from __future__ import annotations
 
@@ -14,25 +14,27 @@ CALLS = ("open", "write", "fsync", "replace", "rename", "unlink", "mkdir", "rmdi
 _MOST = 400
 
 
-def killed_at_each_step(action: Callable[[], object], prepare: Callable[[], object]) -> Iterator[str]:
-    """Prepare, run the action in a child and kill it before its next call; yield that call's name, until it ends."""
+def killed_at_each_step(
+    action: Callable[[], object], prepare: Callable[[], object], *, number: int = signal.SIGKILL
+) -> Iterator[str]:
+    """Prepare, run the action in a child and signal it before its next call; yield that call's name, until it ends."""
     for step in range(1, _MOST):
         prepare()
-        call = _killed_before(step, action)
+        call = _signalled_before(step, action, number)
         if not call:
             return
         yield call
     raise AssertionError(f"more than {_MOST} steps")
 
 
-def _killed_before(step: int, action: Callable[[], object]) -> str:
-    """Return the name of the call that the child was killed before; empty if it ended by itself."""
+def _signalled_before(step: int, action: Callable[[], object], number: int) -> str:
+    """Return the name of the call that the child was signalled before; empty if it ended before that."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         status = 1
         try:
-            _count_down(step, writer)
+            _count_down(step, writer, number)
             action()
             status = 0
         finally:
@@ -41,14 +43,12 @@ def _killed_before(step: int, action: Callable[[], object]) -> str:
     _, status = os.waitpid(child, 0)
     with os.fdopen(reader) as pipe:
         call = pipe.read()
-    if os.WIFSIGNALED(status):
-        assert os.WTERMSIG(status) == signal.SIGKILL
-        return call
-    assert os.waitstatus_to_exitcode(status) == 0, "the child failed by itself"
-    return ""
+    code = os.waitstatus_to_exitcode(status)
+    assert code == (-signal.SIGKILL if call and number == signal.SIGKILL else 0), "the child failed by itself"
+    return call
 
 
-def _count_down(step: int, writer: int) -> None:
+def _count_down(step: int, writer: int, number: int) -> None:
     left = step
     write = os.write
 
@@ -60,7 +60,7 @@ def _count_down(step: int, writer: int) -> None:
             left -= 1
             if left == 0:
                 write(writer, name.encode())
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), number)
             return original(*arguments, **more)
 
         setattr(os, name, call)

@@ -14,9 +14,10 @@ import jwt
 import pytest
 
 from device.boot import importer, source
-from device.boot.content import ALLOWED, REFUSED, SECRETS
+from device.boot.content import ALLOWED, REFUSED
 from device.config import loading as config_file
 from device.config.schema import Config
+from device.config.writing import SECRETS
 from tests.support.card import GOOD, SECRET, Card
 
 if TYPE_CHECKING:

@@ -69,6 +69,28 @@ def test_whether_etc_is_volatile(mountinfo: str, in_container: bool, kind: str) 
     assert volatile(parsed(mountinfo), ETC, in_container=in_container) == kind
 
 
+def test_a_folder_that_is_a_link_is_looked_up_where_it_leads(tmp_path: Path) -> None:
+    (tmp_path / "proc/1").mkdir(parents=True)
+    (tmp_path / "proc/1/mountinfo").write_text(CARD + "80 26 0:50 / /data rw - tmpfs tmpfs rw\n")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/livekit-device").symlink_to(tmp_path / "data")
+    assert mounts.volatile_folder(tmp_path / "etc/livekit-device", root=tmp_path) == "tmpfs"
+    assert mounts.volatile_folder(tmp_path / "etc", root=tmp_path) == ""
+
+
+def test_without_mountinfo_no_folder_is_called_volatile(tmp_path: Path) -> None:
+    assert mounts.volatile_folder(tmp_path, root=tmp_path) == ""
+
+
+@pytest.mark.parametrize("marker", ("run/systemd/container", ".dockerenv", "run/.containerenv"))
+def test_a_container_is_known_by_its_managers_marker(tmp_path: Path, marker: str) -> None:
+    assert not mounts.in_container(tmp_path)
+    (tmp_path / marker).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / marker).touch()
+    assert mounts.in_container(tmp_path)
+
+
 def test_a_place_with_a_space_is_read() -> None:
     mount = mount_of(parsed(WITH_SPACES), PurePosixPath("/etc/livekit device/device.toml"))
     assert mount is not None

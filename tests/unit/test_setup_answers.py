@@ -231,7 +231,7 @@ def farewell(tmp_path: Path, url: str, *, encoding: str = "utf-8") -> tuple[str,
     (tmp_path / "credentials/api_key").write_text("k")
     (tmp_path / "credentials/api_secret").write_text(SECRET)
     shown = io.TextIOWrapper(io.BytesIO(), encoding=encoding, write_through=True)
-    bind = show_viewer_url(Terminal(stdin=io.StringIO(), stdout=shown), loaded(tmp_path, tmp_path))
+    bind = show_viewer_url(Terminal(stdin=io.StringIO(), stdout=shown), loaded(tmp_path))
     assert isinstance(shown.buffer, io.BytesIO)
     return shown.buffer.getvalue().decode(encoding), bind
 

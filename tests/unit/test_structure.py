@@ -30,6 +30,7 @@ ORDER = (
         "log_throttle",
         "log",
         "secret_file",
+        "transaction",
         "backoff",
         "clock",
         "identity",
@@ -37,7 +38,7 @@ ORDER = (
     ),
     *("media", "config", "lifecycle", "network", "ipc", "encoders", "sources", "workers"),
     *("telemetry", "tokens", "settings", "tracks", "room", "streams"),
-    *("privileges", "transaction", "devices", "app", "check", "boot", "viewer", "setup", "report", "cli"),
+    *("privileges", "devices", "app", "check", "boot", "viewer", "setup", "report", "cli"),
 )
 UNIT = ROOT.parent / "systemd" / "livekit-device.service"
 
