@@ -8,7 +8,7 @@ READY := .venv/.ready
 .PHONY: help setup run test lint lab install-test arm64 faults soak bench profile deb apt-repo offline format lock clean
 
 help:  ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 setup: $(READY)  ## create .venv with the package, editable, and all that developing needs
 
@@ -70,7 +70,7 @@ bench: $(READY)  ## this daemon beside other publishers: processor, memory, star
 profile: $(READY)  ## where this daemon's processor time goes, by process and thread (1 minute)
 	@$(MAKE) --no-print-directory bench ARGS=--profile
 
-deb: $(READY)  ## dist/: the Debian packages for amd64 and arm64, looked at by lintian
+deb: $(READY)  ## dist/: the Debian packages for amd64 and arm64, checked by lintian
 	@debian/prepare.sh
 	@.venv/bin/python -m debian.build
 
