@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
+from device.redaction import redacted
 from device.telemetry.transport_stats import TransportStats, read_stats, track_identifiers
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ log = structlog.get_logger()
 
 INTERVAL_S, CLOSE_INTERVAL_S = 1.0, 0.25
 _ANSWER_S = 1.0
+_MAX_ERROR = 200
 
 
 class SampledTrack(Protocol):
@@ -56,13 +58,14 @@ class Sampler:
 
     async def run(self) -> None:
         """Sample until cancelled. A sample that the SDK does not answer within a second is left out."""
+        clock = asyncio.get_running_loop().time
         while True:
-            began = time.monotonic()
+            began = clock()
             if (sample := await self._sample()) is not None:
                 for each in self.listeners:
                     each(sample)
                 self.sampled.set()
-            while (left_s := began + self._interval_s - time.monotonic()) > 0:
+            while (left_s := began + self._interval_s - clock()) > 0:
                 self._interval_changed.clear()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(left_s):
@@ -77,16 +80,24 @@ class Sampler:
 
     async def _sample(self) -> Sample | None:
         fed = {each.track.name: each.fed for each in self._active()}
-        # RuntimeError: the Room is not connected; any other error of the SDK is logged where this task ends.
-        with contextlib.suppress(TimeoutError, RuntimeError):
+        try:
             async with asyncio.timeout(_ANSWER_S):
                 await self._learn_names()
                 statistics = await self._room.get_rtc_stats()
-            return Sample(stats=read_stats(statistics.publisher_stats, self._names), fed=fed, at=time.monotonic())
-        return None
+        except (TimeoutError, RuntimeError) as error:  # RuntimeError: the Room is not connected
+            log.debug("statistics.unanswered", error=type(error).__name__)
+            return None
+        return Sample(stats=read_stats(statistics.publisher_stats, self._names), fed=fed, at=time.monotonic())
 
     async def _learn_names(self) -> None:
         for each in self._active():
-            if each.track.name not in self._names.values():
-                for identifier in track_identifiers(await each.track.get_stats()):
-                    self._names[identifier] = each.track.name
+            if each.track.name in self._names.values():
+                continue
+            try:
+                statistics = await each.track.get_stats()
+            except Exception as error:  # the SDK raises no narrower type (livekit 1.2.1)  # noqa: BLE001
+                # It is being published or unpublished; the next sample asks again.
+                log.debug("statistics.track_unknown", track=each.track.name, error=redacted(str(error))[:_MAX_ERROR])
+                continue
+            for identifier in track_identifiers(statistics):
+                self._names[identifier] = each.track.name

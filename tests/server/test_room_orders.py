@@ -64,7 +64,7 @@ async def _allow(operator: api.LiveKitAPI, room: str, **permission: Any) -> None
 
 
 def _left(daemon: Daemon) -> list[dict[str, Any]]:
-    return [line for line in daemon.lines if line["event"] == "room.left"]
+    return [line for line in daemon.lines if line["event"] in ("room.left", "room.stalled", "room.task_failed")]
 
 
 def _pictures_since(watcher: Watcher, at: float) -> int:
