@@ -1,4 +1,4 @@
-"""Completion for bash, from the command line's own parser."""
+"""Completion for bash, generated from the command line's parser."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from device import cli
 if TYPE_CHECKING:
     import argparse
 
-_SCRIPT = """# bash completion for livekit-device; made from its own parser when the package is built
+_SCRIPT = """# bash completion for livekit-device; generated from its parser when the package is built
 
 _livekit_device() {{
     local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD - 1]}} command= word words=
@@ -35,7 +35,7 @@ _PATHS = ("FILE", "PATH")
 
 
 def completion() -> str:
-    """Return the script: commands, each one's options, and files or choices where an option takes them."""
+    """Return the script: commands, their options, and files or choices for the values of options."""
     parser = cli._parser()  # noqa: SLF001
     known = commands(parser)
     values = [line for name, command in known.items() for line in _values(name, command)]

@@ -110,7 +110,7 @@ from tests.support.card import Card, GOOD
 folder = Path(sys.argv[1])
 card = Card.of(folder)
 os.system(f"mount -t tmpfs tmpfs {card.firmware}")
-card.lay(GOOD if sys.argv[2] == "good" else GOOD.replace("15", "0"))
+card.put(GOOD if sys.argv[2] == "good" else GOOD.replace("15", "0"))
 os.system(f"mount -o remount,ro {card.firmware}")
 for _ in range(2):
     code = card.run()

@@ -132,9 +132,9 @@ def test_a_section_that_fails_says_so_and_the_rest_goes_on(monkeypatch: pytest.M
     def refused() -> str:
         raise PermissionError(13, PLANTED["old"])
 
-    assert command._text(broken) == "[not to be had: an internal error (ValueError)]"
-    assert command._text(refused) == "[not to be had: Permission denied]"
-    assert command._text(sections.log) == "[not to be had: there is no journalctl on this machine]"
+    assert command._text(broken) == "[not available: an internal error (ValueError)]"
+    assert command._text(refused) == "[not available: Permission denied]"
+    assert command._text(sections.log) == "[not available: journalctl is not installed on this machine]"
 
 
 def test_a_program_that_does_not_end_is_ended_with_its_children(tmp_path: Path) -> None:
