@@ -35,6 +35,8 @@ _FILES = {
     "/etc/livekit-device/device.toml": "The configuration: \\fBlivekit\\-device.toml\\fR(5).",
     "/etc/livekit-device/credentials/": "Files that systemd passes to the service: token, api_key, api_secret or "
     "endpoint_headers.",
+    "/boot/firmware/livekit-device.toml": "A configuration with credentials, which the service imports and removes "
+    "at its start.",
     "/usr/share/doc/livekit-device/examples/device.toml": "Every key, with its unit and default.",
     "/var/lib/livekit-device/": "State of the service, and files that it reads.",
 }

@@ -149,8 +149,8 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "empty": ("", "is empty"),
     "too large": (GOOD + "#" * 65536, "is too large; allowed: 64 KiB or less"),
     "an unknown key": (GOOD.replace("fps", "fsp"), "camera.fsp: there is no such key; did you mean fps?"),
-    "an unknown table": (f"{GOOD}[camra]\nfps = 1\n", "camra: there is no such table here; did you mean camera?"),
-    "a key without a table": (f"fps = 3\n{GOOD}", "fps: there is no such table here"),
+    "an unknown table": (f"{GOOD}[camra]\nfps = 1\n", "camra: there is no such table; did you mean camera?"),
+    "a key without a table": (f"fps = 3\n{GOOD}", "fps: there is no such table"),
     "a wrong value": (GOOD.replace("15", "0"), "camera.fps: is too small; allowed: 1 or more"),
     "no server": ('[room]\nname = "front-door"\n', "room.url: is required"),
     "only a room": (ROOM, "credentials: no token source is set, and the device has none"),
@@ -206,11 +206,11 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "a relative path": (
         GOOD.replace("fps = 15", 'source = "file"\npath = "film.mp4"'),
-        "camera.path: must begin with / here",
+        "camera.path: must begin with / on the boot partition",
     ),
     "a relative path of a sound": (
         f'{GOOD}[microphone]\nsource = "file"\npath = "film.mp4"\n',
-        "microphone.path: must begin with / here",
+        "microphone.path: must begin with / on the boot partition",
     ),
     "credentials as a text": (f'credentials = "{SECRET}"\n{ROOM}', "credentials: must be a table"),
     **{
@@ -233,7 +233,7 @@ def test_a_mistake_is_named_and_nothing_changes(card: Card, mistake: str, capsys
     old = card.state() if card.etc.exists() else {}
     assert card.run() in (1, 78)
     lines = card.log().splitlines()
-    assert lines[0] == "livekit-device.toml was not imported; the device's configuration stays as it was."
+    assert lines[0] == "livekit-device.toml was not imported; the configuration of the device is unchanged."
     assert any(words in line for line in lines), lines
     assert all(line.startswith("- livekit-device.toml: ") for line in lines[1:])
     assert path.read_bytes() == before
@@ -253,7 +253,7 @@ def test_all_mistakes_are_named_at_once(card: Card) -> None:
 def test_several_files_are_an_error_that_names_all(card: Card) -> None:
     first, second = card.put(), card.put(name="Livekit-Device.TOML.txt")
     assert card.run() == 78
-    assert f"- there are {second} and {first}; keep one of them" in card.log()
+    assert f"- there are {second} and {first}; keep only one of them" in card.log()
     assert first.read_text() == second.read_text() == GOOD
     assert not card.etc.exists()
 
@@ -336,7 +336,7 @@ def test_a_file_without_credentials_keeps_those_that_are_there(card: Card) -> No
     after = card.state()
     assert after["credentials/api_secret"] == before["credentials/api_secret"]
     assert tomllib.loads(after["device.toml"].decode())["room"]["name"] == "back-door"
-    assert "the credentials stay as they were" in card.log()
+    assert "the credentials are unchanged" in card.log()
 
 
 def test_what_an_interrupted_erasing_has_left_is_removed(card: Card) -> None:
@@ -389,7 +389,7 @@ def test_where_etc_is_volatile_the_file_stays_and_is_imported_each_time(card: Ca
         assert card.run() == 0
         assert path.read_text() == GOOD
         assert "credentials/api_secret" in card.state()
-    assert "is not kept over a restart (tmpfs): it is imported at each start" in card.log()
+    assert "is lost at a restart (tmpfs). It is imported at each start" in card.log()
     assert SECRET not in card.log()
 
 
@@ -419,7 +419,7 @@ def test_an_error_after_the_commit_is_reported_and_finished_by_the_next_run(
     with monkeypatch.context() as patched:
         patched.setattr(os, "replace", fails)
         assert card.run() == 1
-    assert card.log().startswith("livekit-device.toml was imported in part; the next start finishes it.\n")
+    assert card.log().startswith("livekit-device.toml was imported in part; the next start completes the import.\n")
     assert path.read_text() == GOOD
     assert card.run() == 0
     assert {"device.toml", "credentials/api_key", "credentials/api_secret"} == set(card.state())
@@ -455,7 +455,7 @@ def test_a_file_that_cannot_be_removed_is_named(
     assert card.run() == 1
     for text in (card.log(), capsys.readouterr().out):
         assert "was imported into" in text
-        assert "cannot be removed: Input/output error; remove it, because it may hold secrets" in text
+        assert "cannot be removed: Input/output error; remove it, because it may contain secrets" in text
         assert SECRET not in text
 
 

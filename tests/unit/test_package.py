@@ -173,7 +173,7 @@ def test_the_manual_names_every_table_and_key() -> None:
         assert isinstance(field.annotation, type)
         for key in field.annotation.model_fields:
             assert f"\\fB{key}\\fR" in section or f"\\fB[{table}.{key}]\\fR" in section, (table, key)
-    assert "what this box publishes, and where\n" in page.partition(".SH SYNOPSIS")[0]
+    assert "what this device publishes, and in which room\n" in page.partition(".SH SYNOPSIS")[0]
 
 
 def test_no_line_of_a_page_is_taken_for_an_order_of_roff() -> None:
@@ -197,6 +197,9 @@ def test_bash_completes_commands_options_and_files() -> None:
     assert complete("livekit-device", "devices", "--j") == ["--json"]
     assert "--config" in complete("livekit-device", "run", "-")
     assert complete("livekit-device", "viewer", "--bind", "") == []
+    for name, command in commands(cli._parser()).items():
+        options = {option for action in arguments(command) for option in action.option_strings}
+        assert set(complete("livekit-device", name, "-")) == options
     # compopt works only while a shell completes, so the test replaces it.
     found = subprocess.run(
         ("bash", "-c", completion() + "\ncompopt() { :; }\nCOMP_WORDS=(livekit-device run --config config/dev)\n"
@@ -204,6 +207,12 @@ def test_bash_completes_commands_options_and_files() -> None:
         capture_output=True, text=True, check=True, cwd=CHECKOUT,
     )  # fmt: skip
     assert found.stdout == "config/device.toml\n"
+    found = subprocess.run(
+        ("bash", "-c", completion() + "\ncompopt() { :; }\nCOMP_WORDS=(livekit-device import-boot --folder conf)\n"
+         'COMP_CWORD=3; _livekit_device; echo "${COMPREPLY[@]}"'),
+        capture_output=True, text=True, check=True, cwd=CHECKOUT,
+    )  # fmt: skip
+    assert found.stdout == "config\n"
 
 
 def test_an_option_with_choices_completes_to_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,7 +126,7 @@ def test_a_microphone_is_named_by_what_a_reboot_does_not_change() -> None:
 def test_what_is_configured_comes_first() -> None:
     assert listing.cameras([CAMERA], Source(source="off"))[0].source == Source(source="off")
     film = listing.cameras([CAMERA], Source(source="file"))[0]
-    assert (film.label, film.source) == ("as it is: file", Source(source="file"))
+    assert (film.label, film.source) == ("unchanged: file", Source(source="file"))
 
 
 @pytest.mark.parametrize(
