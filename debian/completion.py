@@ -31,7 +31,7 @@ _livekit_device() {{
 
 complete -F _livekit_device livekit-device
 """
-_PATHS = ("FILE", "PATH")
+_PATHS, _FOLDER = ("FILE", "PATH"), "DIR"
 
 
 def completion() -> str:
@@ -59,7 +59,9 @@ def _values(name: str, parser: argparse.ArgumentParser) -> list[str]:
         if not action.option_strings or not (value := value_of(action)):
             continue
         options = "|".join(f"{name}:{option}" for option in action.option_strings)
-        if value in _PATHS:
+        if value == _FOLDER:
+            reply = 'compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "$current")'
+        elif value in _PATHS:
             reply = 'compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$current")'
         elif action.choices:
             reply = f'mapfile -t COMPREPLY < <(compgen -W "{" ".join(map(str, action.choices))}" -- "$current")'
