@@ -1,4 +1,4 @@
-"""`make deb`: lays out what the packages hold, has debhelper pack it for each architecture, and lintian look at it."""
+"""`make deb`: prepares the content of the packages, builds them with debhelper, and checks them with lintian."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ _NOT_SOURCES = shutil.ignore_patterns("*.py", "__pycache__", "*.sh", "*.png")
 
 
 def build(architectures: tuple[str, ...] = ARCHITECTURES) -> list[Path]:
-    """Build the packages, side by side; return where they are. The same sources give the same bytes."""
+    """Build the packages in parallel; return their paths. The build is reproducible."""
     number, changed_at = (run("dpkg-parsechangelog", "-S", field).strip() for field in ("Version", "Timestamp"))
     if number != version():
-        raise BuildError(f"debian/changelog: names version {number}, but pyproject.toml {version()}; set both to one")
+        raise BuildError(
+            f"debian/changelog: names version {number}, but pyproject.toml {version()}; use the same version in both"
+        )
     DIST.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f"{PACKAGE}-deb-") as folder, ThreadPoolExecutor() as pool:
         ours = build_ours(Path(folder, "wheel"), {"SOURCE_DATE_EPOCH": changed_at})
@@ -44,7 +46,9 @@ def _pack(folder: Path, wheels: list[Path], stamp: Stamp, architecture: str) -> 
             shutil.copytree(source, tree / name, symlinks=True, ignore=_NOT_SOURCES)
         else:
             shutil.copy(source, tree)
-    shutil.copy(CHECKOUT / "CHANGELOG.md", tree / "docs")  # debhelper would take it for the package's own
+    shutil.copy(
+        CHECKOUT / "CHANGELOG.md", tree / "docs"
+    )  # at the top, debhelper would install it as the package's changelog
     lay_out(tree / "build/environment", wheels, architecture)
     pages = {
         "man/livekit-device.1": command_page(stamp),
@@ -55,7 +59,7 @@ def _pack(folder: Path, wheels: list[Path], stamp: Stamp, architecture: str) -> 
         path = tree / "build" / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
-    # Nothing is compiled, so neither build dependencies nor a cross compiler are looked for.
+    # Nothing is compiled, so neither build dependencies nor a cross compiler are needed.
     options = ("--build=binary", "--no-check-builddeps", "--no-sign", f"--host-arch={architecture}")
     run("dpkg-buildpackage", *options, cwd=tree, env={"DEB_BUILD_OPTIONS": "nocheck", "LC_ALL": "C.UTF-8"})
     package = package_file(architecture)

@@ -1,4 +1,4 @@
-"""Completion for bash, from the command line's own parser."""
+"""Completion for bash, generated from the command line's parser."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from device import cli
 if TYPE_CHECKING:
     import argparse
 
-_SCRIPT = """# bash completion for livekit-device; made from its own parser when the package is built
+_SCRIPT = """# bash completion for livekit-device; generated from its parser when the package is built
 
 _livekit_device() {{
     local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD - 1]}} command= word words=
@@ -31,11 +31,11 @@ _livekit_device() {{
 
 complete -F _livekit_device livekit-device
 """
-_PATHS = ("FILE", "PATH")
+_PATHS, _FOLDER = ("FILE", "PATH"), "DIR"
 
 
 def completion() -> str:
-    """Return the script: commands, each one's options, and files or choices where an option takes them."""
+    """Return the script: commands, their options, and files or choices for the values of options."""
     parser = cli._parser()  # noqa: SLF001
     known = commands(parser)
     values = [line for name, command in known.items() for line in _values(name, command)]
@@ -59,7 +59,9 @@ def _values(name: str, parser: argparse.ArgumentParser) -> list[str]:
         if not action.option_strings or not (value := value_of(action)):
             continue
         options = "|".join(f"{name}:{option}" for option in action.option_strings)
-        if value in _PATHS:
+        if value == _FOLDER:
+            reply = 'compopt -o filenames; mapfile -t COMPREPLY < <(compgen -d -- "$current")'
+        elif value in _PATHS:
             reply = 'compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- "$current")'
         elif action.choices:
             reply = f'mapfile -t COMPREPLY < <(compgen -W "{" ".join(map(str, action.choices))}" -- "$current")'

@@ -1,4 +1,4 @@
-"""Manual pages in roff: of the command line from its own parser, of the configuration from config/device.toml."""
+"""Manual pages in roff: the command line from its parser, the configuration from config/device.toml."""
 
 from __future__ import annotations
 
@@ -15,28 +15,30 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 EXIT_CODES = {
-    ExitCode.OK: "All is well.",
-    ExitCode.FAILED: "It is not; the messages say why.",
+    ExitCode.OK: "Success.",
+    ExitCode.FAILED: "Failure; the messages explain it.",
     ExitCode.USAGE: "Wrong usage.",
-    ExitCode.INTERNAL: "An internal failure.",
-    ExitCode.TEMPORARY: "The service manager has to start the daemon again.",
-    ExitCode.CONFIG: "The configuration is wrong; no restart mends that.",
+    ExitCode.INTERNAL: "Internal error.",
+    ExitCode.TEMPORARY: "The service manager has to restart the daemon.",
+    ExitCode.CONFIG: "The configuration is invalid; a restart does not help.",
 }
 _INTRODUCTION = r"""\
-The daemon, \fBlivekit\-device run\fR, publishes camera and microphone into a LiveKit room, and joins again whatever
-ends the connection. systemd runs it as \fIlivekit\-device.service\fR.
+The daemon, \fBlivekit\-device run\fR, publishes camera and microphone into a LiveKit room, and reconnects after
+each disconnection. systemd runs it as \fIlivekit\-device.service\fR.
 Without a configuration the service waits; its status is then:"""
 _ENVIRONMENT = {
-    "DEVICE_CONFIG": "The configuration file, if none is given by \\fB\\-\\-config\\fR.",
+    "DEVICE_CONFIG": "The configuration file, if it is not given by \\fB\\-\\-config\\fR.",
     "DEVICE_<TABLE>__<KEY>": "Overrides a key of the configuration, such as DEVICE_CAMERA__FPS=15.",
-    "HTTPS_PROXY, HTTP_PROXY, NO_PROXY": "The way to the server through a proxy.",
+    "HTTPS_PROXY, HTTP_PROXY, NO_PROXY": "A proxy for connections to the server.",
 }
 _FILES = {
     "/etc/livekit-device/device.toml": "The configuration: \\fBlivekit\\-device.toml\\fR(5).",
-    "/etc/livekit-device/credentials/": "Files that systemd hands to the service: token, api_key, api_secret or "
+    "/etc/livekit-device/credentials/": "Files that systemd passes to the service: token, api_key, api_secret or "
     "endpoint_headers.",
+    "/boot/firmware/livekit-device.toml": "A configuration with credentials, which the service imports and removes "
+    "at its start.",
     "/usr/share/doc/livekit-device/examples/device.toml": "Every key, with its unit and default.",
-    "/var/lib/livekit-device/": "State of the service, and the place for files that it reads.",
+    "/var/lib/livekit-device/": "State of the service, and files that it reads.",
 }
 _ASSIGNMENT = re.compile(r"(# )?(\w+) = (.*)")
 _TABLE = re.compile(r"\[([\w.]+)]")
@@ -44,7 +46,7 @@ _TABLE = re.compile(r"\[([\w.]+)]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stamp:
-    """What stands at the foot of each page."""
+    """The footer of each page."""
 
     version: str
     date: str
@@ -55,7 +57,7 @@ class Stamp:
 
 def command_page(stamp: Stamp) -> str:
     """Return livekit-device(1)."""
-    parser = cli._parser()  # the one place that knows every command and option  # noqa: SLF001
+    parser = cli._parser()  # it has every command and option  # noqa: SLF001
     parts = [
         stamp.head("livekit-device", 1, "User commands"),
         f".SH NAME\nlivekit\\-device \\- {_plain(_as_clause(parser.description))}\n",
@@ -86,7 +88,7 @@ def configuration_page(stamp: Stamp, toml: str) -> str:
         stamp.head("livekit-device.toml", 5, "File formats"),
         f".SH NAME\nlivekit\\-device.toml \\- {title.partition(': ')[2].rstrip('.')}\n",
         ".SH SYNOPSIS\n\\fI/etc/livekit\\-device/device.toml\\fR\n",
-        f".SH DESCRIPTION\nA file in TOML, of tables with keys and values.\n{introduction}\n",
+        f".SH DESCRIPTION\nA TOML file, with tables of keys and values.\n{introduction}\n",
     ]
     for paragraph in paragraphs:
         parts += _paragraph(paragraph.splitlines())
@@ -104,7 +106,7 @@ def commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPars
 
 
 def arguments(parser: argparse.ArgumentParser) -> list[argparse.Action]:
-    """Return the options and arguments of a parser that are meant to be seen."""
+    """Return the options and arguments of a parser that are not hidden."""
     return [
         action
         for action in parser._actions  # noqa: SLF001
@@ -113,7 +115,7 @@ def arguments(parser: argparse.ArgumentParser) -> list[argparse.Action]:
 
 
 def value_of(action: argparse.Action) -> str:
-    """Return what stands for an option's value; empty if it takes none."""
+    """Return the placeholder for an option's value; empty if it takes none."""
     if action.nargs == 0:
         return ""
     if isinstance(action.metavar, str):
@@ -143,11 +145,11 @@ def _options(parser: argparse.ArgumentParser, *, but: tuple[str, ...] = ()) -> I
 
 
 def _paragraph(lines: list[str]) -> Iterator[str]:
-    """Render a paragraph of the configuration: a table's name, comments, keys; one without a default is a comment."""
+    """Render a paragraph of the configuration: table, comments, keys; a key without a default is commented out."""
     if table := _TABLE.fullmatch(lines[0]):
         yield f".SH [{_plain(table[1]).upper()}]\n"
         lines = lines[1:]
-    elif table := _TABLE.fullmatch(lines[-1]):  # a table within, below the comment that is about it
+    elif table := _TABLE.fullmatch(lines[-1]):  # an inner table, below its comment
         yield _item(_bold(table[0]), _prose(lines[:-1]))
         return
     keys = [match for line in lines if (match := _ASSIGNMENT.fullmatch(line))]
@@ -169,7 +171,7 @@ def _item(term: str, text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Escape what roff takes for its own; a hyphen stays one that can be copied into a shell."""
+    """Escape roff's special characters; a hyphen can be copied into a shell."""
     escaped = text.replace("\\", "\\e").replace("-", "\\-")
     return re.sub(r"(?m)^([.'])", r"\\&\1", escaped)
 

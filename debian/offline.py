@@ -1,4 +1,4 @@
-"""`make offline`: an archive with the package and all that a minimal Debian lacks, installed without a network."""
+"""`make offline`: an archive with the package and its dependencies on a minimal Debian, installed without a network."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from debian.places import ARCHITECTURES, CHECKOUT, DIST, PACKAGE, SUITE, BuildEr
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 DEFAULT_MIRROR = "http://deb.debian.org/debian"
 INSTALLER = CHECKOUT / "debian/offline-install.sh"
-# What debootstrap's minbase holds, and whatever these need, is on every machine.
+# The packages of debootstrap's minbase, and their dependencies, are on every machine.
 _MINIMAL = re.compile(r"^(Essential: yes|Priority: required|Package: apt)$", re.MULTILINE)
 _TO_INSTALL = re.compile(r"^Inst (\S+?)(?::\w+)? \((\S+)", re.MULTILINE)
 
 
 class Apt:
-    """Debian's packages for one architecture, whatever this machine is; `installed` is what the target has."""
+    """Debian's packages for one architecture, not always this machine's; `installed` sets the target's state."""
 
     def __init__(self, architecture: str) -> None:
         folder = cache(f"apt/{SUITE}/{architecture}")
@@ -52,23 +52,23 @@ class Apt:
         return run(program, *self._options, *arguments)
 
     def installed(self, status: str) -> None:
-        """Say what the target has, in the form of dpkg's own status."""
+        """Set the packages that the target has, in the format of dpkg's status file."""
         self._status.write_text(status)
 
     def needed(self, *wanted: object) -> list[tuple[str, str]]:
-        """Return the names and versions of what would be installed."""
+        """Return names and versions of the packages that would be installed."""
         return _TO_INSTALL.findall(self("apt-get", "--simulate", "--yes", "install", *wanted))
 
 
 def mirror() -> str:
-    """Return this machine's own mirror of Debian, if it has one, else Debian's."""
+    """Return this machine's mirror of Debian, or Debian's own if there is none."""
     listed = run("apt-get", "indextargets", "--format", "$(ORIGIN) $(REPO_URI)", "Created-By: Packages")
     uris = [line.removeprefix("Debian ") for line in listed.splitlines() if line.startswith("Debian ")]
     return next((uri for uri in uris if "security" not in uri), DEFAULT_MIRROR)
 
 
 def pack(architecture: str) -> Path:
-    """Build the archive; return where it is."""
+    """Build the archive; return its path."""
     package = built(architecture)
     apt = Apt(architecture)
     known = re.split(r"\n\n+", apt("apt-cache", "dumpavail").strip())
@@ -109,7 +109,7 @@ def main() -> None:
     try:
         for architecture in parser.parse_args().architectures or ARCHITECTURES:
             archive = pack(architecture)
-            print(f"{archive.relative_to(CHECKOUT)}: {archive.stat().st_size / 1e6:.0f} MB; its install.sh installs it")
+            print(f"{archive.relative_to(CHECKOUT)}: {archive.stat().st_size / 1e6:.0f} MB")
     except BuildError as failure:
         sys.exit(f"make offline: {failure}")
 

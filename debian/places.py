@@ -1,4 +1,4 @@
-"""Where things are, and how other programs are run."""
+"""Paths of the build, and a function that runs other programs."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ ARCHITECTURES = ("amd64", "arm64")
 
 
 class BuildError(Exception):
-    """Something cannot be built; the text says what to do."""
+    """The build failed; the text states what to do."""
 
 
 def cache(name: str) -> Path:
-    """Return a folder for downloads, outside of every checkout."""
+    """Return a folder for downloads, outside of the checkout."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     folder = Path(base) / PACKAGE / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -31,7 +31,7 @@ def cache(name: str) -> Path:
 
 
 def version() -> str:
-    """Return the version that pyproject.toml names; debian/changelog has to name the same."""
+    """Return the version in pyproject.toml; debian/changelog must have the same."""
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
     return str(project["version"])
 
@@ -44,12 +44,12 @@ def built(architecture: str) -> Path:
     """Return the package that `make deb` has built."""
     path = package_file(architecture)
     if not path.exists():
-        raise BuildError(f"{path} is not there: run `make deb` first")
+        raise BuildError(f"{path} does not exist: run `make deb` first")
     return path
 
 
 def run(*argv: object, cwd: Path = CHECKOUT, env: Mapping[str, str] | None = None) -> str:
-    """Run a program quietly; return its output. Raises BuildError with the end of what it said."""
+    """Run a program quietly; return its output. Raises BuildError with the end of its output."""
     words = [str(word) for word in argv]
     environment = {**os.environ, **(env or {})}
     done = subprocess.run(words, cwd=cwd, env=environment, capture_output=True, text=True, check=False)

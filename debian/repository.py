@@ -1,4 +1,4 @@
-"""`make apt-repo`: a signed repository of the packages in dist/, to be served by any web server as it is."""
+"""`make apt-repo`: a signed repository of the packages in dist/, for any web server."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _POOL = f"pool/{_COMPONENT}/{PACKAGE[0]}/{PACKAGE}"
 
 
 def publish(folder: Path, packages: list[Path], *, key: str, url: str) -> Path:
-    """Add packages to a repository and sign it anew; return its .sources file. What it had stays in it."""
+    """Add packages to a repository and sign it; return its .sources file. Earlier packages stay."""
     public = run("gpg", "--armor", "--export", key) if key else ""
     if not public:
-        raise BuildError(f"KEY={key}: gpg has no such key; name the fingerprint of one with its secret part")
+        raise BuildError(f"KEY={key}: gpg has no such key; use the fingerprint of a key with its secret part")
     pool, suite = folder / _POOL, folder / "dists" / SUITE
     pool.mkdir(parents=True, exist_ok=True)
     for package in packages:
@@ -38,7 +38,7 @@ def publish(folder: Path, packages: list[Path], *, key: str, url: str) -> Path:
 
 
 def sources_file(url: str, public_key: str) -> str:
-    """Return what goes to /etc/apt/sources.list.d, the key included (sources.list(5), deb822)."""
+    """Return a file for /etc/apt/sources.list.d, which includes the key (sources.list(5), deb822)."""
     lines = [f" {line}" if line else " ." for line in public_key.strip().splitlines()]
     fields = ("Types: deb", f"URIs: {url}", f"Suites: {SUITE}", f"Components: {_COMPONENT}", "Signed-By:")
     return "\n".join((*fields, *lines, ""))
@@ -51,7 +51,7 @@ def _index(folder: Path, into: Path, architecture: str) -> None:
     by_hash = into / "by-hash/SHA256"
     by_hash.mkdir(parents=True, exist_ok=True)
     for name, content in forms.items():
-        # Those of before stay: a client may have fetched the former Release a moment ago.
+        # Earlier indexes stay: a client may have fetched the previous Release.
         (by_hash / hashlib.sha256(content).hexdigest()).write_bytes(content)
         (into / name).write_bytes(content)
 
@@ -67,7 +67,7 @@ def _sign(suite: Path, key: str) -> None:
         "Acquire-By-Hash": "yes",
     }
     options = [f"-oAPT::FTPArchive::Release::{name}={value}" for name, value in fields.items()]
-    # What lies below by-hash is the same once more.
+    # The files below by-hash are copies of these.
     patterns = [f"-oAPT::FTPArchive::Release::Patterns::={name}" for name in ("Packages", "Packages.gz", "Packages.xz")]
     for stale in ("Release", "InRelease", "Release.gpg"):
         (suite / stale).unlink(missing_ok=True)
@@ -87,7 +87,7 @@ def main() -> None:
         sources = publish(FOLDER, [built(each) for each in ARCHITECTURES], key=options.key, url=options.url)
     except BuildError as failure:
         sys.exit(f"make apt-repo: {failure}")
-    print(f"{FOLDER.relative_to(CHECKOUT)}: signed; {sources.name} goes to /etc/apt/sources.list.d/")
+    print(f"{FOLDER.relative_to(CHECKOUT)}: signed; copy {sources.name} to /etc/apt/sources.list.d/ on the devices")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The package's private environment: a hand-made virtual one, with our wheel and the vendored ones unpacked in it."""
+"""The package's private environment: a virtual environment with our wheel and the vendored wheels."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PYTHON = "3.13"  # Debian trixie's
-# Debian trixie lacks the one, and has too old a version of the other.
+# Debian trixie does not have livekit, and its protobuf is too old.
 VENDORED = ("livekit", "protobuf")
-LOCK = CHECKOUT / "requirements-dev.txt"  # what is tested is what is shipped
+LOCK = CHECKOUT / "requirements-dev.txt"  # the package has the tested versions
 _WHEEL_NAMES = {"amd64": "x86_64", "arm64": "aarch64"}
 # glibc's versions up to Debian's that wheels are tagged with
 _PLATFORMS = ("manylinux_2_28", "manylinux_2_17", "manylinux2014")
@@ -30,7 +30,7 @@ from device.cli import main
 
 sys.exit(main())
 """
-# pip would take RECORD for leave to uninstall; the others are for notebooks and for compilers.
+# With RECORD, pip would uninstall the files; the others are for notebooks and for compilers.
 _LEFT_OUT = ("*.dist-info/RECORD", "livekit/rtc/resources/jupyter-html", "livekit/rtc/resources/*.h")
 
 
@@ -43,7 +43,7 @@ def pinned(name: str, lock: str) -> str:
 
 
 def fetch_vendored(architecture: str) -> list[Path]:
-    """Return the vendored wheels, from the cache or the package index, each with a hash that the lock file has."""
+    """Return the vendored wheels, from the cache or the package index, each with a hash from the lock file."""
     folder = cache(f"wheels/{architecture}")
     entries = {name: pinned(name, LOCK.read_text()) for name in VENDORED}
     requirements = folder / "requirements.txt"
@@ -54,20 +54,20 @@ def fetch_vendored(architecture: str) -> list[Path]:
     target = ("--python-version", PYTHON, "--implementation=cp", "--abi=abi3", "--abi=none", *platforms)
     command = (*pip, *checked, *target, "--find-links", folder)
     try:
-        run(*command, "--no-index")  # no network where it is all there
+        run(*command, "--no-index")  # without the network if the cache is complete
     except BuildError:
         run(*command)
     return [_only(folder, f"{entry.split()[0].replace('==', '-')}-*.whl") for entry in entries.values()]
 
 
 def build_ours(folder: Path, env: Mapping[str, str]) -> Path:
-    """Build the checkout's wheel with the development environment's own hatchling."""
+    """Build the checkout's wheel with the hatchling of the development environment."""
     run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder, env=env)
     return _only(folder, "*.whl")
 
 
 def lay_out(environment: Path, wheels: list[Path], architecture: str) -> None:
-    """Make the environment. Raises BuildError if a library in it would not run."""
+    """Create the environment. Raises BuildError if a library in it cannot run."""
     packages = environment / f"lib/python{PYTHON}/site-packages"
     packages.mkdir(parents=True)
     for wheel in wheels:
@@ -81,7 +81,7 @@ def lay_out(environment: Path, wheels: list[Path], architecture: str) -> None:
     for information in packages.glob("*.dist-info"):
         (information / "INSTALLER").write_text("debian\n")
     if not check_libraries(environment, architecture):
-        raise BuildError(f"{environment}: holds no native library, but the SDK is one")
+        raise BuildError(f"{environment}: contains no native library, but must contain the SDK's")
     (environment / "pyvenv.cfg").write_text("home = /usr/bin\ninclude-system-site-packages = true\n")
     launcher = environment / "bin/livekit-device"
     launcher.parent.mkdir()

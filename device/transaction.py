@@ -1,12 +1,12 @@
-"""Replaces several files at once: a crash at any moment leaves all of them old, or a journal that makes them all new.
+"""Replaces several files as one change: after a crash all of them are old, or a journal completes the change.
 
     stage    each new content is written into one private folder, and synced
     commit   a journal that lists the steps appears in that folder, by one rename
-    carry    each step moves a staged file over its target, or removes a target
-    tidy     the journal goes, then the folder
+    apply    each step renames a staged file to its target, or removes a target
+    clean    the journal is removed, then the folder
 
-Before the commit nothing has changed: what is staged is thrown away. After it the next call carries the
-steps out, as often as it takes; each of them may be repeated.
+After a crash before the commit, the next call removes the staged files: nothing has changed. After the commit, the next
+call applies the steps, each of which can be repeated.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ _PRIVATE = 0o700
 
 
 class TransactionError(DeviceError):
-    """The files could not be replaced. The text names the file; nothing of a file's content is in it."""
+    """The files could not be replaced. The text names the file; it does not contain the content."""
 
 
 class Recovery(enum.Enum):
-    """What a transaction that was interrupted has left."""
+    """The state of an interrupted transaction."""
 
     NOTHING = "nothing"
-    UNDONE = "undone"  # it had not committed: the files are as before
-    FINISHED = "finished"  # it had: the files are the new ones
+    UNDONE = "undone"  # it had not committed: the files are unchanged
+    FINISHED = "finished"  # it had committed: the files are the new ones
 
 
 def replace_all(files: Mapping[Path, bytes | None], *, modes: Mapping[Path, int], staging: Path) -> None:
@@ -47,8 +47,8 @@ def replace_all(files: Mapping[Path, bytes | None], *, modes: Mapping[Path, int]
 
     :param modes: the mode of each file that is written; its owner is the process's user
     :param staging: a folder that does not exist between two transactions. Its parent exists, on the file system of
-        all the files; their folders exist too. `recover` with the same folder finishes what was interrupted.
-    :raises TransactionError: nothing has changed, or `recover` has to finish what could not be finished now
+        all the files; their folders exist too. `recover` with the same folder finishes an interrupted transaction.
+    :raises TransactionError: nothing has changed, or `recover` has to finish the change
     """
     with _errors_named(staging), _locked(staging.parent):
         _recover(staging)
@@ -64,16 +64,16 @@ def replace_all(files: Mapping[Path, bytes | None], *, modes: Mapping[Path, int]
             if not is_committed(staging):
                 shutil.rmtree(staging, ignore_errors=True)
             raise
-        _carry_out(staging)
+        _apply(staging)
 
 
 def is_committed(staging: Path) -> bool:
-    """Say whether a change waits for `recover` to finish it."""
+    """Return whether a committed change waits for `recover`."""
     return (staging / _JOURNAL).exists()
 
 
 def recover(staging: Path) -> Recovery:
-    """Finish or undo what an interrupted transaction has left; harmless if there is none.
+    """Finish or undo an interrupted transaction; do nothing if there is none.
 
     :raises TransactionError: it cannot be finished now
     """
@@ -83,7 +83,7 @@ def recover(staging: Path) -> Recovery:
 
 def _recover(staging: Path) -> Recovery:
     if is_committed(staging):
-        _carry_out(staging)
+        _apply(staging)
         return Recovery.FINISHED
     if not staging.exists():
         return Recovery.NOTHING
@@ -94,7 +94,7 @@ def _recover(staging: Path) -> Recovery:
 
 
 def _demand_replaceable(files: Mapping[Path, bytes | None], staging: Path) -> None:
-    """Find out before the commit what would stop the steps after it."""
+    """Check before the commit that the steps can be applied."""
     device = staging.parent.stat().st_dev
     for path in files:
         folder = path.parent.stat()
@@ -119,24 +119,24 @@ def _stage(path: Path, content: bytes, mode: int) -> str:
 def _commit(staging: Path, steps: list[dict[str, str | None]]) -> None:
     fresh = staging / f"{_JOURNAL}.new"
     _stage(fresh, json.dumps({"version": 1, "steps": steps}).encode(), 0o600)
-    # The staged files' names must be on the disk before the journal that speaks of them.
+    # The names of the staged files must be on the disk before the journal that lists them.
     sync_folder(staging)
     sync_folder(staging.parent)
     fresh.replace(staging / _JOURNAL)
     sync_folder(staging)
 
 
-def _carry_out(staging: Path) -> None:
+def _apply(staging: Path) -> None:
     journal = staging / _JOURNAL
     try:
         steps = [(Path(each["target"]), each["staged"]) for each in json.loads(journal.read_bytes())["steps"]]
     except (ValueError, KeyError, TypeError):
-        what = "is damaged; look at the files that it names, and remove its folder"
+        what = "is damaged; check the configuration and its credentials, and remove the folder of the journal"
         raise TransactionError(f"{journal}: {what}") from None
     for target, staged in steps:
         if staged is None:
             target.unlink(missing_ok=True)
-        elif (staging / staged).exists():  # else this step was carried out already
+        elif (staging / staged).exists():  # else this step was applied already
             (staging / staged).replace(target)
     for folder in {target.parent for target, _ in steps}:
         sync_folder(folder)
@@ -147,7 +147,7 @@ def _carry_out(staging: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Write a folder's names to the disk."""
+    """Write the names in a folder to the disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -157,7 +157,7 @@ def sync_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Let one transaction at a time work in a folder; the lock ends with the process."""
+    """Allow one transaction at a time in a folder; the lock ends with the process."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -168,7 +168,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _errors_named(staging: Path) -> Iterator[None]:
-    """Turn the system's errors into ours, which name the file."""
+    """Raise system errors as TransactionError, which names the file."""
     try:
         yield
     except OSError as error:

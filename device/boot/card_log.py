@@ -1,4 +1,4 @@
-"""`livekit-device.log` beside the file: the result of the import, to be read in another computer."""
+"""`livekit-device.log` in the folder of the file: the result of the import, to be read on another computer."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def write(folder: Path, text: str) -> None:
         descriptor = os.open(folder / NAME, flags, 0o644)
         with os.fdopen(descriptor, "wb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise CardLogError(f"{folder / NAME}: is no file")
+                raise CardLogError(f"{folder / NAME}: is not a file")
             file.truncate(0)
             file.write(text.encode())
             file.flush()

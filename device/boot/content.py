@@ -1,4 +1,4 @@
-"""What a file on the boot partition may say, and what becomes of it: a configuration and credentials apart from it."""
+"""Splits a file from the boot partition into a configuration and credentials, and checks both."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ if TYPE_CHECKING:
     from device.config.schema import Config
 
 ALLOWED = ("room", "credentials", "camera", "microphone", "reconnect", "watch", "log")
-"""The tables that may come from the boot partition. Others may run programs or give control to others."""
+"""The tables that are allowed on the boot partition. Other tables may run programs or grant control."""
 REFUSED = ("hooks", "commands", "control", "remote")
-"""Tables that are known not to be allowed from there, also before they exist."""
+"""Tables that are not allowed there; some of them do not exist yet."""
 
-# With these the writer of the card could make the service read any file of this device and send it to a server.
+# With these keys, a person with the card could make the service send any file of this device to a server.
 _FILES = {"token_file": "token", "api_secret_file": "api_secret", "endpoint_headers_file": "endpoint_headers"}
-_WAYS = ("token", "endpoint", "api_key")
+_SOURCES = ("token", "endpoint", "api_key")
 _HEADING = """\
-# Imported from {name} on the boot partition, by livekit-device. Comments stay behind: they may hold secrets.
+# Imported from {name} on the boot partition, by livekit-device. Comments are not copied: they may contain secrets.
 # Every key with its default: /usr/share/doc/livekit-device/examples/device.toml
 
 """
-# A line that gives a value to a secret, in text that is no TOML.
+# A line with a secret, in text that is not valid TOML.
 _SECRET_LINE = re.compile(r"(?im)^[^\n=#]*(?:token|secret|key|authorization)[^\n=]*=[ \t]*(.+?)[ \t\r]*$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """What the file becomes.
+    """The result of the file.
 
     config_text: the configuration without secrets, as TOML
-    secrets: the content of each file in the credentials folder that there is to be; None leaves the folder as it is
+    secrets: the content of each file in the credentials folder; None leaves the folder unchanged
     """
 
     config: Config
@@ -51,7 +51,7 @@ class Content:
 
 
 def interpreted(path: Path, data: bytes) -> Content:
-    """Take the file's bytes apart. Raises ConfigError with all problems, by `path` and key, without values."""
+    """Return the content of the file. Raises ConfigError with all problems, by `path` and key, without values."""
     try:
         tables = parsed(path, data)
     except ConfigError:
@@ -62,7 +62,7 @@ def interpreted(path: Path, data: bytes) -> Content:
     tables = {name: table for name, table in tables.items() if name in ALLOWED}
     secrets: dict[str, str] | None = None
     if isinstance(table := tables.get("credentials"), dict):
-        rest, secrets, found_problems = _parted(path, table)
+        rest, secrets, found_problems = _split(path, table)
         problems += found_problems
         tables["credentials"] = rest
     problems += _relative(path, tables)
@@ -78,14 +78,14 @@ def interpreted(path: Path, data: bytes) -> Content:
 def _why_not(name: str) -> str:
     if name in REFUSED:
         return (
-            "is not allowed on the boot partition, which everybody can write who holds the card; "
+            "is not allowed on the boot partition, which everyone with the card can write; "
             "set it in /etc/livekit-device/device.toml"
         )
-    return f"there is no such table here{nearest(name, dict.fromkeys(ALLOWED))}"
+    return f"there is no such table{nearest(name, dict.fromkeys(ALLOWED))}"
 
 
-def _parted(path: Path, table: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str] | None, list[Problem]]:
-    """Part the table into what goes to the configuration and the secrets; an empty text is not set."""
+def _split(path: Path, table: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str] | None, list[Problem]]:
+    """Split the table into keys of the configuration and secrets; an empty text counts as not set."""
     set_here = {key: value for key, value in table.items() if value not in ("", {})}
     for secret in _texts({key: set_here[key] for key in SECRETS if key in set_here}):
         hide(secret)
@@ -104,13 +104,13 @@ def _parted(path: Path, table: dict[str, Any]) -> tuple[dict[str, Any], dict[str
     if conflict := _conflict(set_here):
         problems.append(Problem(f"{path}: credentials", conflict))
     rest = {key: value for key, value in set_here.items() if key not in SECRETS and key not in _FILES}
-    return rest, secrets if any(way in set_here for way in _WAYS) else None, problems
+    return rest, secrets if any(name in set_here for name in _SOURCES) else None, problems
 
 
 def _conflict(set_here: dict[str, Any]) -> str:
-    ways = [way for way in _WAYS if way in set_here]
-    if len(ways) > 1:
-        return f"{' and '.join(ways)} are both set; allowed is exactly one of {', '.join(_WAYS)}"
+    sources = [name for name in _SOURCES if name in set_here]
+    if len(sources) > 1:
+        return f"{' and '.join(sources)} are both set; allowed is exactly one of {', '.join(_SOURCES)}"
     for key, other in (("api_key", "api_secret"), ("api_secret", "api_key"), ("endpoint_headers", "endpoint")):
         if key in set_here and other not in set_here:
             return f"{key} is set without {other}"
@@ -119,7 +119,7 @@ def _conflict(set_here: dict[str, Any]) -> str:
 
 def _word(value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError("must be text in quotes")  # noqa: TRY004  # one type for all that is wrong with a value
+        raise ValueError("must be text in quotes")  # noqa: TRY004  # one exception type for all wrong values
     return f"{value.strip()}\n"
 
 
@@ -138,10 +138,15 @@ def _texts(value: object) -> Iterator[str]:
 
 
 def _relative(path: Path, tables: dict[str, Any]) -> list[Problem]:
-    """Find paths that would change their meaning: they are relative to the file, which moves."""
+    """Find relative paths: they are relative to the file, and would have another meaning in /etc."""
     found = []
     for name in ("camera", "microphone"):
         value = table.get("path") if isinstance(table := tables.get(name), dict) else None
         if isinstance(value, str) and value and "://" not in value and not PurePosixPath(value).is_absolute():
-            found.append(Problem(f"{path}: {name}.path", "must begin with / here, such as /var/lib/livekit-device/..."))
+            found.append(
+                Problem(
+                    f"{path}: {name}.path",
+                    "must begin with / on the boot partition, such as /var/lib/livekit-device/...",
+                )
+            )
     return found

@@ -1,4 +1,4 @@
-"""`livekit-device import-boot`: take the configuration from the boot partition, once, before the service starts."""
+"""`livekit-device import-boot`: import the configuration from the boot partition before the service starts."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 FOLDERS = (Path("/boot/firmware"), Path("/boot"))
-"""Where the boot partition is: in Raspberry Pi OS since bookworm, and before."""
-_STAYS = "the device's configuration stays as it was"
+"""Mount points of the boot partition: in Raspberry Pi OS since bookworm, and in older releases."""
+_STAYS = "the configuration of the device is unchanged"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """Where the file is looked for, and where its parts go."""
+    """The folders that may contain the file, and the files to write."""
 
     folders: Sequence[Path] = FOLDERS
     configuration: Path = DEFAULT_PATH
@@ -38,14 +38,14 @@ class Places:
         return self.configuration.parent / writing.CREDENTIALS
 
     def volatile(self) -> str:
-        """Return the kind of file system that would forget the configuration; empty if it lasts."""
+        """Return the type of the file system if it loses the configuration at a restart; else empty."""
         found = mounts.parsed(self.mountinfo.read_text(errors="surrogateescape"))
         folder = PurePosixPath(self.configuration.parent.resolve())
         return mounts.volatile(found, folder, in_container=self.in_container)
 
 
 def run(folders: Sequence[Path], configuration: Path) -> int:
-    """Import what lies in the folders, else on the boot partition; without a file, do nothing."""
+    """Import the file in the folders, by default the boot partition; without a file, do nothing."""
     places = Places(
         folders=folders or FOLDERS, configuration=configuration.absolute(), in_container=mounts.in_container()
     )
@@ -53,7 +53,7 @@ def run(folders: Sequence[Path], configuration: Path) -> int:
 
 
 def import_boot(places: Places) -> int:
-    """Finish what was interrupted, then import. Returns 78 for a file that is refused: the old state stays."""
+    """Finish an interrupted change, then import. Returns 78 for an invalid file: the old state stays."""
     found = source.candidates(places.folders)
     try:
         if writing.finish(places.configuration) is Recovery.FINISHED:
@@ -63,7 +63,7 @@ def import_boot(places: Places) -> int:
         return ExitCode.FAILED
     if len(found) > 1:
         names = " and ".join(str(path) for path in found)
-        _report(found, [f"Nothing was imported; {_STAYS}.", f"- there are {names}; keep one of them"])
+        _report(found, [f"Nothing was imported; {_STAYS}.", f"- there are {names}; keep only one of them"])
         return ExitCode.CONFIG
     return _import(found[0], places) if found else ExitCode.OK
 
@@ -80,19 +80,19 @@ def _import(path: Path, places: Places) -> int:
     except Exception as error:  # any error has to be in the log on the card  # noqa: BLE001
         refused = f"{path.name} was not imported; {_STAYS}."
         if writing.is_unfinished(places.configuration):
-            refused = f"{path.name} was imported in part; the next start finishes it."
+            refused = f"{path.name} was imported in part; the next start completes the import."
         _report([path], [refused, *_complaints(error)])
         return error.exit_code if isinstance(error, ConfigError) else ExitCode.FAILED
     done = f"{path.name} was imported into {places.configuration}{_credentials(content)}."
     if kind := places.volatile():
-        why = f"It stays here, because {places.configuration.parent} is not kept over a restart ({kind})"
-        _report([path], [done, f"{why}: it is imported at each start."])
+        why = f"The file stays here, because {places.configuration.parent} is lost at a restart ({kind})"
+        _report([path], [done, f"{why}. It is imported at each start."])
         return ExitCode.OK
-    return _clear(path, [done, "The file was then overwritten and removed, because it may hold secrets."])
+    return _clear(path, [done, "The file was then overwritten and removed, because it may contain secrets."])
 
 
 def _clear(path: Path, lines: list[str]) -> int:
-    """Log first: after a crash there would be no file that brings us here again."""
+    """Log first: without the file, the next start would not log the result."""
     problems: list[str] = []
     try:
         with mounts.writable(path.parent) as after:
@@ -112,7 +112,7 @@ def _clear(path: Path, lines: list[str]) -> int:
 
 
 def _logged(folder: Path, lines: Sequence[str]) -> list[str]:
-    """Write the log; return why it could not be written: a full partition must not keep secrets on it."""
+    """Write the log; return why it could not be written: secrets are removed from a full partition, too."""
     try:
         card_log.write(folder, card_log.log_text(lines))
     except card_log.CardLogError as error:
@@ -121,7 +121,7 @@ def _logged(folder: Path, lines: Sequence[str]) -> list[str]:
 
 
 def _report(found: Sequence[Path], lines: list[str]) -> None:
-    """Write the log into the folder of each file, unless it says so already, and the journal."""
+    """Write the lines to the journal, and to the log in the folder of each file if that log differs."""
     _print(lines)
     text = card_log.log_text(lines)
     for folder in dict.fromkeys(path.parent for path in found):
@@ -145,14 +145,14 @@ def _complaints(error: Exception) -> list[str]:
 
 def _credentials(content: Content) -> str:
     if content.secrets is None:
-        return "; the credentials stay as they were"
+        return "; the credentials are unchanged"
     return f", with the credentials {', '.join(content.secrets)}" if content.secrets else ""
 
 
 def _remains(path: Path) -> str:
     return (
-        f"{path.name} held nothing but zeros, and was removed: its import had been interrupted after all was done, "
-        "or the card was taken out before the file was written (eject it first, and write the file again)."
+        f"{path.name} contained only zeros, and was removed. Either its import was complete and the removal was "
+        "interrupted, or the card was removed before the file was written: then write it again, and eject the card."
     )
 
 

@@ -1,4 +1,4 @@
-"""What mountinfo (proc(5)) says of a place: whether it lasts over a restart, and what to remount to write there."""
+"""Reads mountinfo (proc(5)): whether a folder is kept at a restart, and which mount to remount for writing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from device.errors import DeviceError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-# The first process sees what is mounted without the mounts of a service's own sandbox.
+# The mounts of the first process, which do not include those of a service's sandbox.
 BOARDS_MOUNTINFO = Path("/proc/1/mountinfo")
 OWN_MOUNTINFO = Path("/proc/self/mountinfo")
 _MOUNT = "/usr/bin/mount"
@@ -33,7 +33,7 @@ class MountError(DeviceError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mount:
-    """One line of mountinfo (proc(5)): where, which type, and the file system's own options."""
+    """One line of mountinfo (proc(5)): mount point, type, and options of the file system."""
 
     place: PurePosixPath
     kind: str
@@ -41,7 +41,7 @@ class Mount:
 
 
 def parsed(mountinfo: str) -> list[Mount]:
-    """Return the mounts in their order: a later one hides an earlier one at the same place."""
+    """Return the mounts in order: a later one hides an earlier one at the same mount point."""
     found = []
     for line in mountinfo.splitlines():
         own, separator, file_system = line.partition(" - ")
@@ -59,11 +59,11 @@ def mount_of(mounts: Sequence[Mount], path: PurePosixPath) -> Mount | None:
 
 
 def volatile(mounts: Sequence[Mount], path: PurePosixPath, *, in_container: bool) -> str:
-    """Return the kind of file system that forgets, at a restart, what is written to a path; empty if it lasts.
+    """Return the type of the file system of a path if its files are lost at a restart; else empty.
 
-    An overlay lasts as long as its upper folder. An initramfs makes that in a place that cannot be seen later: such an
-    overlay counts as volatile, because what stays on the boot partition then does no harm. In a container the layers
-    are the container manager's, which keeps them.
+    An overlay keeps files if its upper folder does. If an initramfs has mounted the overlay, the upper folder is not
+    visible later. Such an overlay counts as volatile: the result is a file that stays on the boot partition, which is
+    safe. In a container, the container manager keeps the layers.
     """
     mount = mount_of(mounts, path)
     for _ in range(_DEPTH):
@@ -100,9 +100,10 @@ def is_read_only(folder: Path) -> bool:
 
 @contextmanager
 def writable(folder: Path) -> Iterator[list[str]]:
-    """Remount a read-only boot partition for the block, then read-only again.
+    """Remount a read-only boot partition as writable for the block.
 
-    Yields a list that gets a text if the second does not succeed. Raises MountError if the first does not.
+    Yields a list, which gets a text if the partition cannot be made read-only again. Raises MountError if it cannot be
+    made writable.
     """
     problems: list[str] = []
     if not is_read_only(folder):
@@ -110,7 +111,7 @@ def writable(folder: Path) -> Iterator[list[str]]:
         return
     mount = mount_of(parsed(OWN_MOUNTINFO.read_text(errors="surrogateescape")), PurePosixPath(folder.resolve()))
     if mount is None or mount.place == PurePosixPath("/"):
-        raise MountError(f"{folder}: is on a read-only file system, which is not one of its own and is left as it is")
+        raise MountError(f"{folder}: is on a read-only file system that is not a separate mount; it is not remounted")
     _remount(mount.place, "rw")
     try:
         yield problems

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-# Windows hides known endings, so that a second one stays unseen.
+# Windows hides known file name extensions, so a second extension may go unnoticed.
 NAMES = ("livekit-device.toml", "livekit-device.toml.txt")
 MAX_BYTES = 64 << 10
 _REMAINS = b"\0" * 16
@@ -21,7 +21,7 @@ _KINDS = ((stat.S_ISDIR, "a folder"), (stat.S_ISLNK, "a symbolic link"), (stat.S
 
 
 class SourceFileError(DeviceError):
-    """The file on the boot partition cannot be used. The text has none of its content."""
+    """The file on the boot partition cannot be used. The text does not contain its content."""
 
 
 def candidates(folders: Iterable[Path]) -> list[Path]:
@@ -40,10 +40,10 @@ def candidates(folders: Iterable[Path]) -> list[Path]:
 
 
 def read(path: Path) -> bytes:
-    """Return the file's bytes. Raises SourceFileError for what is no file, empty, too large or unreadable."""
+    """Return the file's bytes. Raises SourceFileError if it is not a file, empty, too large or unreadable."""
     try:
         _demand_file(path, path.lstat())
-        # If it has become something else meanwhile, neither follow it nor wait for it.
+        # The file may have been replaced by a link or a pipe since the check.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
             _demand_file(path, os.fstat(descriptor))
@@ -51,14 +51,14 @@ def read(path: Path) -> bytes:
     except OSError as error:
         raise SourceFileError(f"{path.name}: cannot be read: {system_text(error)}") from None
     if not data:
-        raise SourceFileError(f"{path.name}: is empty; was the card ejected before it was taken out?")
+        raise SourceFileError(f"{path.name}: is empty; write it again, and eject the card before you remove it")
     if len(data) > MAX_BYTES:
         raise SourceFileError(f"{path.name}: is too large; allowed: {MAX_BYTES >> 10} KiB or less")
     return data
 
 
 def is_remains(data: bytes) -> bool:
-    """Say whether this is what an interrupted `erase` leaves: zeros at the beginning, which no text has."""
+    """Return whether an interrupted `erase` left this: zeros at the beginning, which no text has."""
     return data.startswith(_REMAINS) or not data.strip(b"\0")
 
 
@@ -77,11 +77,11 @@ def erase(path: Path) -> None:
         sync_folder(path.parent)
     except OSError as error:
         raise SourceFileError(
-            f"{path.name}: cannot be removed: {system_text(error)}; remove it, because it may hold secrets"
+            f"{path.name}: cannot be removed: {system_text(error)}; remove it, because it may contain secrets"
         ) from None
 
 
 def _demand_file(path: Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
-        kind = next((name for holds, name in _KINDS if holds(status.st_mode)), "no file")
+        kind = next((name for holds, name in _KINDS if holds(status.st_mode)), "not a file")
         raise SourceFileError(f"{path.name}: is {kind}; allowed is a file")

@@ -1,4 +1,4 @@
-"""Writes tables as TOML: what `tomllib` reads of it is the same again. Pure."""
+"""Writes tables as TOML, which `tomllib` reads back unchanged. Pure."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def _value(value: object) -> str:
         return _quoted(value)
     if isinstance(value, list):
         return f"[{', '.join(map(_value, value))}]"
-    raise TypeError(f"no TOML is written for {type(value).__name__}")
+    raise TypeError(f"cannot be written as TOML:  {type(value).__name__}")
 
 
 def _quoted(text: str) -> str:
-    # JSON's escapes are TOML's, but for one character that JSON leaves as it is.
+    # TOML has the escapes of JSON, and requires one more.
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")

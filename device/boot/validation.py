@@ -1,4 +1,4 @@
-"""Tries a configuration and its credentials together, by the daemon's own code, before anything is replaced."""
+"""Validates a configuration together with its credentials, with the daemon's code, before files are replaced."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def demand_usable(path: Path, content: Content, *, credentials: Path) -> None:
-    """Raise ConfigError if the daemon could not use this: no token source, or one that contradicts the file.
+    """Raise ConfigError if the daemon cannot use this: no token source, or one that contradicts the file.
 
-    :param path: stands for the file in texts
-    :param credentials: the folder with the present credentials, for a file that brings none
+    :param path: the name of the file in texts
+    :param credentials: the folder with the present credentials, for a file without credentials
     """
-    with tempfile.TemporaryDirectory(prefix="livekit-device-") as name:  # of this user alone
+    with tempfile.TemporaryDirectory(prefix="livekit-device-") as name:  # with mode 0700
         folder = Path(name)
         for secret, text in (content.secrets or {}).items():
             (folder / secret).write_text(text)
@@ -44,7 +44,7 @@ def demand_usable(path: Path, content: Content, *, credentials: Path) -> None:
 
 
 def _placed(path: Path, folder: Path, text: str) -> Problem:
-    """Name the key that the user has written, not the file that is made of it."""
+    """Name the key in the user's file, not the file in the temporary folder."""
     place, _, message = text.replace(f"{folder}/", "credentials.").partition(": ")
     message = message.replace(NO_TOKEN_SOURCE, _NO_TOKEN_SOURCE)
     return Problem(f"{path}: {place}", message)

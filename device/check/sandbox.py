@@ -1,4 +1,4 @@
-"""Where a check runs: inside the service's sandbox, by systemd-run with the settings of the unit, or outside of it."""
+"""Runs a check inside the service's sandbox, by systemd-run with the settings of the unit, or outside of it."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 UNIT = "livekit-device.service"
 STATE_FOLDER = "/var/lib/livekit-device"
 CREDENTIALS = "/etc/livekit-device/credentials"
-MARK = "LIVEKIT_DEVICE_SANDBOX"  # says to the process inside that it is, and what the unit hides
+MARK = "LIVEKIT_DEVICE_SANDBOX"  # set for the process inside; contains the settings that hide paths
 _BOOTED = Path("/run/systemd/system")  # sd_booted(3)
 _ASK_S, _END_S, _MOST_S = 10.0, 5.0, 600
 _PASSED = ("TERM", "COLORTERM", "NO_COLOR", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE")
-_SYSTEMD_EXIT = 200  # systemd.exec(5): from here on systemd itself has failed, before the program started
+_SYSTEMD_EXIT = 200  # systemd.exec(5): codes from 200 mean that systemd failed before it started the program
 
 
 class SandboxError(DeviceError):
@@ -38,24 +38,24 @@ class SandboxError(DeviceError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sandbox:
-    """Where this process runs, and what is known of the service's unit; no settings: there is none."""
+    """Where this process runs, and the settings of the service's unit, which are empty if there is no unit."""
 
     inside: bool
     settings: Settings
     user: str
 
     def note(self) -> str:
-        """Say what the place means for the result."""
+        """Return where the check runs, and what that means for the result."""
         if self.inside:
             return f"this runs as {self.user}, in the sandbox of {UNIT}"
         text = f"this runs as {self.user}, outside the service's sandbox: the service may see less"
         return f"{text}; as root `check` runs inside" if self.settings and self.user != "root" else text
 
     def hidden(self, path: str | Path) -> str:
-        """Say that the service does not see a path, and what to do; empty if it may see it."""
+        """Return that the service does not see a path, and what to do; empty if the path is visible."""
         folder = hiding_folder(str(path), self.settings)
         if folder == CREDENTIALS:
-            return f"the service does not see {folder}; leave the key out: systemd hands over the files in there"
+            return f"the service does not see {folder}; remove the key: systemd passes the files in that folder"
         return f"the service does not see {folder}; put the file under {STATE_FOLDER}" if folder else ""
 
     def hidden_files(self, config: Config) -> list[str]:
@@ -79,14 +79,14 @@ def here() -> Sandbox:
 
 
 def run_inside(place: Sandbox, config: Path | None) -> int | None:
-    """Run the check once more, inside; return its exit code. None: it is for this process to run it.
+    """Run the check once more, inside; return its exit code. None: this process has to run the check.
 
     Raises SandboxError if systemd cannot. Ctrl-C and SIGTERM end the process inside, too.
     """
     if place.inside or os.geteuid() != 0 or not place.settings or not program(place.settings):
         return None
     for name in sorted(each for each in os.environ if each.upper().startswith(PREFIX)):
-        sys.stderr.write(f"{name} of this shell is not the service's, and is left out; --no-sandbox uses it\n")
+        sys.stderr.write(f"{name} is set in this shell but not in the service, and is not used; --no-sandbox uses it\n")
     unit = f"livekit-device-check-{os.getpid()}.service"
     arguments = ("--config", str(config.absolute())) if config else ()
     code = _attached(_command(place.settings, unit, arguments), unit)
@@ -112,14 +112,14 @@ def _command(settings: Settings, unit: str, arguments: Sequence[str]) -> list[st
 
 
 def _attached(command: Sequence[str], unit: str) -> int:
-    """Run the command on our standard streams until it ends; if we are to end, it ends before us."""
+    """Run the command on our standard streams until it ends; a signal to this process ends it first."""
 
     def end(number: int, _frame: object) -> NoReturn:
         raise SystemExit(128 + number)
 
     before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
-        # A session of its own: a Ctrl-C is for us alone, or systemd-run would leave its unit to itself.
+        # In a session of its own: after a Ctrl-C, systemd-run would end without its unit.
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True) as process:  # noqa: S603
             try:
                 return process.wait()

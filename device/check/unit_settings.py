@@ -1,4 +1,4 @@
-"""What a unit file says of the sandbox that its service runs in. Pure: text in, decisions out."""
+"""Reads the sandbox of a service from its unit file. Pure."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-# What makes the surroundings of a process (systemd.exec(5), systemd.resource-control(5)). Not among them: what would
-# touch the running service, such as RuntimeDirectory=, and what is about starting and stopping it.
+# The sandbox and environment of a process (systemd.exec(5), systemd.resource-control(5)). Settings for start and stop,
+# and those that affect the running service, such as RuntimeDirectory=, are left out.
 _SURROUNDINGS = frozenset(
     (
         "User",
@@ -72,7 +72,7 @@ HIDING = (
     "TemporaryFileSystem",
     "BindPaths",
     "BindReadOnlyPaths",
-)  # what decides which paths a service sees
+)  # they decide which paths a service sees
 _YES = frozenset({"yes", "true", "on", "1", "y", "t"})
 _HOMES = ("/home", "/root", "/run/user")  # systemd.exec(5), ProtectHome=
 _TEMPORARY = ("/tmp", "/var/tmp")  # PrivateTmp=  # noqa: S108  # names, nothing is written there
@@ -83,7 +83,7 @@ Settings = tuple[tuple[str, str], ...]
 
 
 def service_settings(text: str) -> Settings:
-    """Return the assignments in all [Service] sections, in their order, of what `systemctl cat` prints."""
+    """Return the assignments in all [Service] sections, in order, from the output of `systemctl cat`."""
     found, section = [], ""
     for line in _whole_lines(text):
         if line.startswith("["):
@@ -100,7 +100,7 @@ def surroundings(settings: Settings) -> list[str]:
 
 
 def program(settings: Settings) -> str:
-    """Return the file that the service runs; empty if it runs none."""
+    """Return the file that the service runs; empty if there is none."""
     words = shlex.split(_last(settings, "ExecStart"))
     return words[0].lstrip(_EXECUTABLE_PREFIXES) if words else ""
 
@@ -111,14 +111,14 @@ def user(settings: Settings) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Covered:
-    """A folder in whose place the service sees nothing, or another one that a bind mount may show a part of."""
+    """A folder that is hidden from the service. With `bindable`, a bind mount can make a part of it visible."""
 
     folder: str
     bindable: bool
 
 
 def hiding_folder(path: str, settings: Settings) -> str:
-    """Return the folder because of which the service does not see a path; empty if it may see it."""
+    """Return the hidden folder that contains a path; empty if the service may see the path."""
     wanted = posixpath.normpath(path)
     shown = [_destination(word) for key in ("BindPaths", "BindReadOnlyPaths") for word in _words(settings, key)]
     for covered in _covered(settings):
@@ -151,7 +151,7 @@ def _within(path: str, folder: str) -> bool:
 
 
 def _words(settings: Settings, key: str) -> list[str]:
-    """Return the words of a list that assignments add to, and an empty one clears."""
+    """Return the words of a list setting: each assignment adds words, and an empty one clears the list."""
     words: list[str] = []
     for name, value in settings:
         if name == key:
@@ -164,7 +164,7 @@ def _last(settings: Settings, key: str) -> str:
 
 
 def _whole_lines(text: str) -> Iterator[str]:
-    """Join lines that a backslash continues; comments count for nothing, between them as well (systemd.syntax(7))."""
+    """Join lines that a backslash continues; comments are ignored, also between such lines (systemd.syntax(7))."""
     pending = ""
     for line in _without_comments(text.splitlines()):
         pending += line

@@ -1,4 +1,4 @@
-"""Runs a program for a section, bounded in time and size. Text is redacted before it is cut: half a secret is one."""
+"""Runs a program for a section, with limits. Output is redacted, then truncated: a part of a secret is secret, too."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _CHUNK = 64 << 10
 
 
 class SectionError(Exception):
-    """A section has no text; the message says why, in words of our own."""
+    """A section has no text; the message explains why, and contains no secret."""
 
 
 def output_of(*command: str, within_s: float, environment: Mapping[str, str] | None = None) -> str:
-    """Return what a program writes, standard error with it, and how it ended if that was not well.
+    """Return a program's output, with standard error, and its exit code if it failed.
 
-    Raises SectionError if it cannot be started. One that takes too long, or writes too much, is killed with its
-    children; what it wrote until then counts.
+    Raises SectionError if it cannot be started. A program that takes too long or writes too much is killed with its
+    children; its output until then is returned.
     """
     try:
-        process = subprocess.Popen(  # words of our own, by a list  # noqa: S603
+        process = subprocess.Popen(  # arguments from this package, in a list  # noqa: S603
             command,
             env=None if environment is None else dict(environment),
             stdin=subprocess.DEVNULL,
@@ -40,7 +40,7 @@ def output_of(*command: str, within_s: float, environment: Mapping[str, str] | N
             start_new_session=True,
         )
     except FileNotFoundError:
-        raise SectionError(f"there is no {os.path.basename(command[0])} on this machine") from None  # noqa: PTH119
+        raise SectionError(f"{os.path.basename(command[0])} is not installed on this machine") from None  # noqa: PTH119
     except OSError as error:
         raise SectionError(f"{command[0]} cannot be started: {error.strerror}") from None
     assert process.stdout is not None
@@ -49,7 +49,7 @@ def output_of(*command: str, within_s: float, environment: Mapping[str, str] | N
         raw, why = _read(process.stdout.fileno(), until=time.monotonic() + within_s)
         code = None if why else _settle(process)
     finally:
-        if code is None:  # it is there, so the number of its group is its own
+        if code is None:  # not reaped yet, so its process group still exists
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         process.stdout.close()
@@ -60,7 +60,7 @@ def output_of(*command: str, within_s: float, environment: Mapping[str, str] | N
 
 
 def bounded(text: str, *, cut: bool = False) -> str:
-    """Return the end of a text, without secrets. A text that was cut before loses its last line, too."""
+    """Return the end of a text, without secrets. With `cut` the last line is incomplete, and is removed."""
     if cut:
         text = text.rpartition("\n")[0]
     text = redacted(printable(text)).strip("\n")
@@ -70,12 +70,12 @@ def bounded(text: str, *, cut: bool = False) -> str:
 
 
 def printable(text: str) -> str:
-    """Return a text that does not steer the terminal on which it is read."""
+    """Return a text without control characters, which could change the reader's terminal."""
     return "".join(each if each.isprintable() or each in "\n\t" else "?" for each in text.replace("\r\n", "\n"))
 
 
 def _read(descriptor: int, *, until: float) -> tuple[bytes, str]:
-    """Return what comes up to the end of the file, and why that was not reached."""
+    """Return the output, and why it is incomplete; empty if it is complete."""
     raw = bytearray()
     with selectors.DefaultSelector() as selector:
         selector.register(descriptor, selectors.EVENT_READ)
@@ -87,12 +87,12 @@ def _read(descriptor: int, *, until: float) -> tuple[bytes, str]:
                 return bytes(raw), ""
             raw += data
             if len(raw) >= _MAX_RAW_BYTES:
-                return bytes(raw), "it wrote too much, and was ended"
-    return bytes(raw), "it took longer than {within_s:.0f} s, and was ended"
+                return bytes(raw), "the output was too long; the program was killed"
+    return bytes(raw), "it took longer than {within_s:.0f} s; the program was killed"
 
 
 def _settle(process: subprocess.Popen[bytes]) -> int | None:
-    """Give a program that has closed its output a moment to end by itself."""
+    """Wait shortly for a program that has closed its output."""
     with contextlib.suppress(subprocess.TimeoutExpired):
         return process.wait(1.0)
     return None

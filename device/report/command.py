@@ -1,4 +1,4 @@
-"""`livekit-device report`: the sections, one after the other, into one file."""
+"""`livekit-device report`: write all sections into one file."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def run(config: Path | None, output: str | None) -> int:
         return ExitCode.OK
     target = Path(output or f"livekit-device-report-{now:%Y-%m-%d-%H%M%S}.txt")
     try:
-        # A new file only: in a shared folder an existing name may be a link of another user.
+        # Only a new file: in a shared folder, an existing name may be another user's link.
         descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, _SECRET_MODE)
     except FileExistsError:
         raise DeviceError(f"{target} exists already; name another file with --output") from None
@@ -51,7 +51,7 @@ def run(config: Path | None, output: str | None) -> int:
     except OSError as error:
         raise DeviceError(f"{target} cannot be written: {error.strerror}") from None
     sys.stdout.write(
-        f"{target}\nSecrets are masked. Read it before you send it: names, addresses and rooms are in it.\n"
+        f"{target}\nSecrets are masked. Read the file before you send it: it contains names, addresses and rooms.\n"
     )
     return ExitCode.OK
 
@@ -59,7 +59,7 @@ def run(config: Path | None, output: str | None) -> int:
 def _report(path: Path, now: datetime.datetime) -> Iterator[str]:
     yield f"livekit-device report of {now.isoformat(timespec='seconds')}\n"
     if os.geteuid() != 0:
-        yield "Not run as root: log and credentials may be missing. `sudo livekit-device report` has them.\n"
+        yield "Not run as root: log and credentials may be missing. Run `sudo livekit-device report` to include them.\n"
     for title, make in (
         ("versions", sections.versions),
         ("board", sections.board),
@@ -78,19 +78,19 @@ def _report(path: Path, now: datetime.datetime) -> Iterator[str]:
 
 
 def _text(make: Callable[[], str]) -> str:
-    """Return a section's text; one that fails says so."""
+    """Return a section's text; if the section fails, the reason."""
     try:
         return bounded(make())
     except (SectionError, DeviceError) as error:
-        return redacted(f"[not to be had: {error}]")
+        return redacted(f"[not available: {error}]")
     except OSError as error:
-        return f"[not to be had: {system_text(error)}]"
+        return f"[not available: {system_text(error)}]"
     except Exception as error:  # a bug; its text may contain secrets  # noqa: BLE001
-        return f"[not to be had: an internal error ({type(error).__name__})]"
+        return f"[not available: an internal error ({type(error).__name__})]"
 
 
 def _give_to_caller(descriptor: int) -> None:
-    """Make the file that of the user who called sudo, who is to send it."""
+    """Give the file to the user of sudo, who has to send it."""
     user, group = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
     if os.geteuid() == 0 and user.isdecimal() and group.isdecimal():
         with contextlib.suppress(OSError, OverflowError):

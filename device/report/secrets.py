@@ -1,4 +1,4 @@
-"""Learns all secrets that this machine's configuration holds, so that redaction knows them wherever they turn up."""
+"""Registers all secrets of this machine's configuration, so that they are redacted in every section."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _CREDENTIALS = "credentials"
 _SECRET_KEYS = ("api_secret", "api_key")
 _FILE_KEYS = ("token_file", "api_secret_file", "endpoint_headers_file")
 _SCHEMES = frozenset({"bearer", "basic", "digest"})
-_SYSTEMD = "livekit_"  # what systemd writes before the name of each file that it loads
+_SYSTEMD = "livekit_"  # systemd's prefix for the name of each file that it loads
 
 
 def learn(config: Path, environment: Mapping[str, str] = os.environ) -> None:
-    """Read the configuration, the files that it names, the folders of credentials and the environment."""
+    """Read the configuration, its files, the folders of credentials and the environment."""
     table = credentials_of(config)
     for key in _SECRET_KEYS:
         _hide(table.get(key))
@@ -53,7 +53,7 @@ def _learn_variables(config: Path, environment: Mapping[str, str]) -> None:
 
 
 def credentials_of(config: Path) -> dict[str, Any]:
-    """Return the table of credentials; empty where the file has none or cannot be read."""
+    """Return the table of credentials; empty if the file has none or cannot be read."""
     with contextlib.suppress(OSError, ValueError):
         table = tomllib.loads(config.read_bytes()[:_MAX_BYTES].decode("utf-8-sig")).get(_CREDENTIALS)
         if isinstance(table, dict):
@@ -62,7 +62,7 @@ def credentials_of(config: Path) -> dict[str, Any]:
 
 
 def masked(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration whose values that may be secret are marks; an empty value stays, for it says something."""
+    """Return a configuration with masked secrets; an empty value stays, because it is a hint at mistakes."""
     result = {name: dict(each) if isinstance(each, dict) else each for name, each in data.items()}
     table = result.get(_CREDENTIALS)
     if isinstance(table, dict):
@@ -85,7 +85,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _hide_file(path: Path) -> None:
-    """Hide what a file holds: a value alone, or lines of headers."""
+    """Hide the content of a file: a single value, or lines with headers."""
     try:
         with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
             text = file.read(_MAX_BYTES).decode("utf-8-sig", errors="replace")
@@ -95,7 +95,7 @@ def _hide_file(path: Path) -> None:
         if path.name.removeprefix(_SYSTEMD) == "endpoint_headers" or "header" in path.name:
             line = line.partition(":")[2]  # noqa: PLW2901
         _hide(line)
-        for word in line.split():  # of `Bearer abc` the second is the secret
+        for word in line.split():  # in `Bearer abc`, the second word is the secret
             if word.lower() not in _SCHEMES:
                 _hide(word)
 

@@ -1,4 +1,4 @@
-"""The sections of a report. Each returns its text, or raises SectionError or another error: the report goes on."""
+"""The sections of a report. Each returns its text, or raises an error, which does not stop the report."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ def _system() -> str:
 
 
 def board() -> str:
-    """Return load, memory, disk, and what a Raspberry Pi says of its power supply and temperature."""
+    """Return load, memory, disk, and the power supply state and temperature of a Raspberry Pi."""
     disk = shutil.disk_usage("/")
     lines = [
         f"load {', '.join(f'{each:.2f}' for each in os.getloadavg())} on {os.cpu_count()} cores",
         f"disk / {disk.free >> 20} MiB free of {disk.total >> 20} MiB",
     ]
-    with open("/proc/meminfo") as file:  # noqa: PTH123 - no path to speak of
+    with open("/proc/meminfo") as file:  # noqa: PTH123 - a fixed path
         lines += [line.strip() for line in file if line.startswith(("MemTotal", "MemAvailable", "SwapFree"))]
     if tool := shutil.which("vcgencmd"):
         lines += [output_of(tool, what, within_s=_QUICK_S) for what in ("get_throttled", "measure_temp")]
@@ -72,24 +72,24 @@ def board() -> str:
 
 
 def configuration(path: Path) -> str:
-    """Return what the file says, not the file: its comments may hold anything."""
+    """Return the values of the file without its comments, which may contain secrets."""
     try:
         loading.load(path)
-        verdict = "it is valid"
+        result = "it is valid"
     except ConfigError as error:
-        verdict = f"it is invalid:\n{error}"
+        result = f"it is invalid:\n{error}"
     try:
         with path.open("rb") as file:
             data = tomllib.loads(file.read(_MAX_BYTES).decode("utf-8-sig"))
     except OSError as error:
         raise SectionError(f"{path} cannot be read: {error.strerror}") from None
-    except ValueError:  # no TOML, no UTF-8
-        return f"{path}: {verdict}"
-    return f"{path}: {verdict}\n\n{written(masked(data))}"
+    except ValueError:  # neither TOML nor UTF-8
+        return f"{path}: {result}"
+    return f"{path}: {result}\n\n{written(masked(data))}"
 
 
 def folder(path: Path) -> str:
-    """Return names, owners, modes and sizes of what lies beside the configuration."""
+    """Return names, owners, modes and sizes of the files in the configuration's folder."""
     lines = []
     for each in (path.parent, *sorted(path.parent.rglob("*"))[:200]):
         status = each.lstat()
@@ -98,7 +98,7 @@ def folder(path: Path) -> str:
 
 
 def environment() -> str:
-    """Return the variables of this shell that change the configuration; the service has its own."""
+    """Return the variables of this shell that change the configuration; the service has its own environment."""
     lines = []
     for name, value in sorted(os.environ.items()):
         if name.upper().startswith(f"{PREFIX}CREDENTIALS"):
@@ -127,7 +127,7 @@ def state() -> str:
 
 
 def check(path: Path) -> str:
-    """Try each step of a start, with the service's credentials where this user may read them."""
+    """Test each step of a start, with the service's credentials if this user may read them."""
     credentials = path.parent / "credentials"
     more = {}
     if "CREDENTIALS_DIRECTORY" not in os.environ and os.access(credentials, os.R_OK | os.X_OK):

@@ -1,1 +1,1 @@
-"""`livekit-device setup`: questions, tries, one transaction, the service, a viewer's URL."""
+"""`livekit-device setup`: asks, tests each answer, writes the configuration, starts the service, shows a URL."""

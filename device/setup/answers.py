@@ -1,4 +1,4 @@
-"""What people answer, and what follows for the configuration and the files with secrets. Pure."""
+"""The answers, and the changes that they make to the configuration and the files with secrets. Pure."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ class KeyPair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadyToken:
-    """A token that was made elsewhere."""
+    """A token from another program."""
 
     token: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenEndpoint:
-    """A service that hands out tokens, and the HTTP headers that it wants, a line each."""
+    """A service that issues tokens, and the HTTP headers that it needs, one on each line."""
 
     url: str = field(repr=False)
     headers: str = field(default="", repr=False)
 
 
-TokenWay = KeyPair | ReadyToken | TokenEndpoint
+TokenOrigin = KeyPair | ReadyToken | TokenEndpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,10 +52,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """None: as it is now."""
+    """None: the present value stays."""
 
     url: str | None = None
-    way: TokenWay | None = None
+    origin: TokenOrigin | None = None
     room: str | None = None
     display_name: str | None = None
     identity: str | None = None
@@ -72,11 +72,11 @@ def changes(answers: Answers, present: Mapping[str, Any]) -> dict[tuple[str, str
     for table, source in (("camera", answers.camera), ("microphone", answers.microphone)):
         if source is not None:
             wanted[table, "source"], wanted[table, "device"] = source.source, source.device
-    if answers.way is not None:
+    if answers.origin is not None:
         wanted |= dict.fromkeys((("credentials", key) for key in _CREDENTIAL_KEYS), "")
-        if isinstance(answers.way, TokenEndpoint):
-            wanted["credentials", "endpoint"] = answers.way.url
-    # An empty text is the default of each of these keys: there is no need to name it in a file that does not.
+        if isinstance(answers.origin, TokenEndpoint):
+            wanted["credentials", "endpoint"] = answers.origin.url
+    # The default of each of these keys is an empty text, so a key that is not in the file is not added.
     return {
         (table, key): value
         for (table, key), value in wanted.items()
@@ -85,10 +85,10 @@ def changes(answers: Answers, present: Mapping[str, Any]) -> dict[tuple[str, str
 
 
 def secret_files(answers: Answers) -> dict[str, str | None]:
-    """Return the content of each file with a secret; None: it has to go. Empty: all stay as they are."""
-    if answers.way is None:
+    """Return the content of each file with a secret; None: the file is removed. Empty: no file changes."""
+    if answers.origin is None:
         return {}
-    match answers.way:
+    match answers.origin:
         case KeyPair(key=key, secret=secret):
             files = {API_KEY: key, API_SECRET: secret}
         case ReadyToken(token=token):

@@ -20,7 +20,7 @@ _FIRST_S = 20.0
 
 
 async def first_media(name: str, config: Config) -> str:
-    """Return in words what the stream of this name delivers. Raises SourceError."""
+    """Return a text about what the stream of this name delivers. Raises SourceError."""
     [worker] = [plan.worker for plan in plan_streams(config) if plan.name == name]
     arrived: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     opened: list[Capturing] = []
@@ -39,12 +39,12 @@ async def first_media(name: str, config: Config) -> str:
     async with worker_process.running(spawned, on_message=on_message) as child:
         either: set[asyncio.Future[Any]] = {arrived, child.gone}
         await asyncio.wait(either, timeout=_FIRST_S, return_when=asyncio.FIRST_COMPLETED)
-        over = child.gone.done()
+        ended = child.gone.done()
     if arrived.done():
-        return _words(opened[-1]) if opened else "it delivers"
-    if over:
+        return _words(opened[-1]) if opened else "it delivers data"
+    if ended:
         raise SourceError(child.gone.result() or child.last_words or "its worker ended")
-    raise SourceError(f"it delivers nothing within {_FIRST_S:.0f} s; look at its cable")
+    raise SourceError(f"it delivers no data within {_FIRST_S:.0f} s; check its cable")
 
 
 def _words(opened: Capturing) -> str:

@@ -1,4 +1,4 @@
-"""`livekit-device setup`: ask, try, replace the configuration as one, start the service, show the viewer's URL."""
+"""`livekit-device setup`: ask, test, write the configuration, start the service, show the URL."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
         return error.exit_code
     except DeviceError:
         raise
-    except Exception as error:  # a bug, or a terminal that is gone; its text may contain secrets  # noqa: BLE001
+    except Exception as error:  # a bug, or a terminal that was closed; its text may contain secrets  # noqa: BLE001
         _print_error(f"An internal error ({type(error).__name__}); please report it. {progress}")
         return ExitCode.INTERNAL
     except KeyboardInterrupt as stopped:
@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _print_error(text: str) -> None:
-    with contextlib.suppress(OSError):  # the terminal may be gone
+    with contextlib.suppress(OSError):  # the terminal may be closed
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
 
@@ -106,7 +106,7 @@ def _run(options: argparse.Namespace, progress: _Progress) -> int:
 
 
 def _write(configuration: Path, state: State) -> None:
-    """Replace configuration and secrets as one. Raises DeviceError, which says whether anything has changed."""
+    """Replace configuration and secrets as one. Raises DeviceError, whose text states whether files have changed."""
     try:
         writing.write(configuration, state.text, secrets=state.secrets, mode=state.mode)
     except (TransactionError, OSError) as error:
@@ -124,14 +124,14 @@ def _warn_if_volatile(terminal: Terminal, root: Path, target: Path) -> None:
 
 
 def _start(options: argparse.Namespace, service: Service, terminal: Terminal, target: Path, *, patient: bool) -> int:
-    """Start the service if that is wanted and possible; print how to watch.
+    """Start the service if the options and the system allow it; print how to watch.
 
-    A service that does not become live is a failure only with `patient`: if all answers passed their tries.
+    With `patient`, which means that all answers passed their tests, a service that does not go live is a failure.
     """
     if options.no_start:
         terminal.say("The service was not started (--no-start).")
     elif not service.exists():
-        terminal.say("There is no livekit-device.service of systemd here; start it by: livekit-device run")
+        terminal.say("systemd has no livekit-device.service here; start the device with: livekit-device run")
     elif not service.start():
         return ExitCode.FAILED
     elif not patient:
@@ -155,6 +155,6 @@ def _demand_rights(target: Path) -> None:
 
 
 def _forget_environment() -> None:
-    """Remove the variables that override the configuration: the service does not have this shell's."""
+    """Remove the variables that override the configuration: the service does not get them from this shell."""
     for name in [each for each in os.environ if each.upper().startswith(PREFIX)]:
         del os.environ[name]

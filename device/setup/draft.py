@@ -51,9 +51,9 @@ class Loaded:
 
 
 def new_state(present: Present, answers: Answers) -> State:
-    """Return what has to be written for the answers."""
+    """Return the state that the answers ask for."""
     # A file that holds a secret itself keeps its mode.
-    keeps_mode = present.holds_secret and answers.way is None
+    keeps_mode = present.holds_secret and answers.origin is None
     return State(
         text=toml_edit.edited(present.text, answered.changes(answers, present.data)),
         mode=present.mode if keeps_mode else writing.FILE_MODE,
@@ -85,7 +85,7 @@ def private_folder(root: Path) -> Iterator[Path]:
 
 
 def draft(folder: Path, target: Path, state: State) -> Loaded:
-    """Load a new state as the service would. Raises ConfigError, with places as they will be.
+    """Load a new state as the service would. Raises ConfigError, whose texts name the files in `target`.
 
     :param folder: a private folder, where the token source reads the new secrets until the next draft
     :param target: the folder of the configuration; nothing is written there
@@ -101,7 +101,7 @@ def draft(folder: Path, target: Path, state: State) -> Loaded:
 
 
 def loaded(target: Path) -> Loaded:
-    """Load what is written. Raises ConfigError."""
+    """Load the written configuration. Raises ConfigError."""
     config = loading.load(target / DEFAULT_PATH.name)
     return Loaded(config=config, token_source=_token_source(config, None, target))
 

@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from device.setup.terminal import Terminal
 
 _TTL = datetime.timedelta(hours=2)
-_COLUMNS = 80  # of a serial line, which does not say
+_COLUMNS = 80  # of a serial line, which does not report its width
 
 
 def show_viewer_url(terminal: Terminal, loaded: Loaded) -> str:
     """Print how to watch the room from another machine.
 
-    Return the address on which `livekit-device viewer` has to serve the page for that; empty if it is not needed.
+    Return the address on which `livekit-device viewer` must serve the page; empty if it is not needed.
     """
     server, source = loaded.config.room.url[0], loaded.token_source
 
@@ -65,7 +65,7 @@ def show_viewer_url(terminal: Terminal, loaded: Loaded) -> str:
 
 
 def serve_page(folder: Path, bind: str) -> None:
-    """Serve the page by our own command, until Ctrl-C, which the terminal sends to both."""
+    """Serve the page with `livekit-device viewer` until Ctrl-C, which the terminal sends to both processes."""
     with contextlib.suppress(KeyboardInterrupt):
         subprocess.run(  # our own command  # noqa: S603
             [sys.executable, "-P", "-m", "device", "viewer", "--config", folder / DEFAULT_PATH.name, "--bind", bind],
@@ -78,7 +78,7 @@ def _show_code(terminal: Terminal, url: str) -> None:
     stream = terminal.stdout
     plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM", "dumb") == "dumb"
     if not qr.encodable(stream.encoding or "ascii"):
-        terminal.say("(no QR code: this terminal's character set lacks the signs for it)")
+        terminal.say("(no QR code: the character set of this terminal has no block characters)")
         return
     code = qr.lines(url, colours=not plain and stream.isatty())
     try:
@@ -93,7 +93,7 @@ def _show_code(terminal: Terminal, url: str) -> None:
 
 
 def _own_address(server: str) -> str:
-    """Return this machine's address on its way to the server; empty if there is none. Nothing is sent."""
+    """Return the address from which this machine connects to the server; empty if there is none. Sends no packet."""
     parts = urlsplit(server)
     try:
         found = socket.getaddrinfo(parts.hostname, parts.port or PORTS[parts.scheme], type=socket.SOCK_DGRAM)

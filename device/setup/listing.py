@@ -1,4 +1,4 @@
-"""Which cameras and microphones there are, as `livekit-device devices` says; asked in a process that can be killed."""
+"""Lists cameras and microphones with `livekit-device devices`, in a process that can be killed."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from typing import Any
 from device.setup.answers import Source
 
 _LIST_S = 30.0
-_CARD = re.compile(r"[\s:-]*\(hw:\d+,\d+\)$")  # ALSA numbers its cards anew at each boot
+_CARD = re.compile(r"[\s:-]*\(hw:\d+,\d+\)$")  # ALSA may change the numbers of its cards at each boot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """One thing to choose, in words."""
+    """One choice, with its label."""
 
     label: str
     source: Source
 
 
 def ask_devices() -> dict[str, Any]:
-    """Return `cameras` and `microphones`: a list each, or in words why there is none."""
+    """Return `cameras` and `microphones`: each is a list, or a text that explains why there is none."""
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-m", "device", "devices", "--json"],
@@ -37,28 +37,28 @@ def ask_devices() -> dict[str, Any]:
     except subprocess.TimeoutExpired:
         why = f"the libraries did not answer within {_LIST_S:.0f} s"
     except (OSError, ValueError):
-        why = "the list could not be made; try `livekit-device devices`"
+        why = "the devices could not be listed; run `livekit-device devices`"
     else:
         if isinstance(found, dict):
             return found
-        why = "the list could not be made; try `livekit-device devices`"
+        why = "the devices could not be listed; run `livekit-device devices`"
     return {"cameras": why, "microphones": why}
 
 
 def cameras(found: Any, configured: Source | None) -> list[Choice]:
-    """Return what can be chosen; the first is the default."""
+    """Return the choices; the first is the default."""
     entries = found if isinstance(found, list) else []
     choices = [
         Choice(
             label=f"{entry.get('name')} ({entry.get('id')})",
-            # Of one alone the name says too much: another model may take its place.
+            # A single camera is configured without its id, so that another model can replace it.
             source=Source(source="picamera2", device="" if len(entries) == 1 else str(entry.get("id", ""))),
         )
         for entry in entries
     ]
     if not choices:
         choices.append(
-            Choice(label=f"the first camera, when there is one (none now: {found})", source=Source(source="picamera2"))
+            Choice(label=f"the first camera that is connected (none now: {found})", source=Source(source="picamera2"))
         )
     choices.append(Choice(label="a moving test picture", source=Source(source="pattern")))
     choices.append(Choice(label="no camera", source=Source(source="off")))
@@ -66,7 +66,7 @@ def cameras(found: Any, configured: Source | None) -> list[Choice]:
 
 
 def microphones(found: Any, configured: Source | None) -> list[Choice]:
-    """Return what can be chosen; the first is the default."""
+    """Return the choices; the first is the default."""
     entries = found if isinstance(found, list) else []
     why = "" if entries else f" (none now: {found})"
     choices = [Choice(label=f"the system's default{why}", source=Source(source="pyaudio"))]
@@ -78,17 +78,17 @@ def microphones(found: Any, configured: Source | None) -> list[Choice]:
 
 
 def _lasting(name: str, names: list[str]) -> str:
-    """Return the part of a name that a reboot does not change, if no other name holds it."""
+    """Return the part of a name that a reboot does not change, if no other name contains it."""
     part = _CARD.sub("", name)
     return part if part and sum(part.lower() in each.lower() for each in names) == 1 else name
 
 
 def _with_configured(choices: list[Choice], configured: Source | None) -> list[Choice]:
-    """Put what is configured first."""
+    """Put the configured choice first."""
     if configured is None:
         return choices
     for choice in choices:
         if choice.source == configured:
             return [choice, *(each for each in choices if each is not choice)]
     device = f" {configured.device}" if configured.device else ""
-    return [Choice(label=f"as it is: {configured.source}{device}", source=configured), *choices]
+    return [Choice(label=f"unchanged: {configured.source}{device}", source=configured), *choices]

@@ -1,4 +1,4 @@
-"""The options of `livekit-device setup`: each answer, for machines that are set up by a script."""
+"""The options of `livekit-device setup`: one for each answer, for scripts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from device.redaction import hide
 from device.setup.answers import KeyPair, ReadyToken, Source, TokenEndpoint
 
 if TYPE_CHECKING:
-    from device.setup.answers import TokenWay
+    from device.setup.answers import TokenOrigin
     from device.setup.present import Present
 
 _MAX_BYTES = 64 << 10
@@ -28,84 +28,84 @@ class UsageError(DeviceError):
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Declare the options; secrets come by file, never as an argument that each user of this machine can list."""
+    """Declare the options; secrets are read from files, because every user can list the arguments of a process."""
     add = parser.add_argument
     add("--url", metavar="URL", help="the LiveKit server: wss://HOST or ws://HOST")
     add("--room", metavar="NAME", help="the room; needed with --api-key")
-    add("--name", metavar="TEXT", help="what viewers read as the name of this device")
-    add("--identity", metavar="TEXT", help="the identity in the room (default: made of the board's serial number)")
+    add("--name", metavar="TEXT", help="the name of this device that viewers see")
+    add("--identity", metavar="TEXT", help="the identity in the room (default: derived from the board's serial number)")
     add("--api-key", metavar="KEY", help="the project's API key; needs --api-secret-file")
     for name, text in (
         ("--api-secret-file", "a file with the API secret"),
         ("--token-file", "a file with a ready token"),
-        ("--endpoint-headers-file", "a file with the HTTP headers that the token endpoint wants"),
+        ("--endpoint-headers-file", "a file with the HTTP headers that the token endpoint needs"),
     ):
         add(name, type=Path, metavar="FILE", help=f"{text}; - reads standard input")
     add("--endpoint", metavar="URL", help="a token endpoint")
     add("--camera", metavar="WHICH", help="first, off, pattern, or a camera's number, model or id (see `devices`)")
     add("--microphone", metavar="WHICH", help="default, off, tone, or part of a microphone's name (see `devices`)")
-    add("--no-check", action="store_true", help="do not try the answers: server or camera may be there later")
+    add("--no-check", action="store_true", help="do not test the answers: the server or camera may be available later")
     add("--no-start", action="store_true", help="do not start the service")
-    add("--yes", action="store_true", help="ask nothing; what no option answers stays as it is")
+    add("--yes", action="store_true", help="ask nothing; values without an option stay unchanged")
     add("--root", type=Path, default=Path("/"), help=argparse.SUPPRESS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
-    """What the options answer; None where they do not. `way` is None too where a part of it is missing."""
+    """The answers from the options; None without the option. `origin` is also None if a part of it is missing."""
 
     url: str | None
     room: str | None
     name: str | None
     identity: str | None
-    way: TokenWay | None
+    origin: TokenOrigin | None
     camera: Source | None
     microphone: Source | None
 
 
 def given(options: argparse.Namespace) -> Given:
-    """Read the options and the files that they name. Raises UsageError."""
-    ways = [name for name in ("api_key", "token_file", "endpoint") if getattr(options, name) is not None]
-    if len(ways) > 1:
-        raise UsageError(f"{_listed(ways)} are different ways to a token; allowed is one of them")
+    """Read the options and their files. Raises UsageError."""
+    origins = [name for name in ("api_key", "token_file", "endpoint") if getattr(options, name) is not None]
+    if len(origins) > 1:
+        raise UsageError(f"{_listed(origins)} are given together; allowed is one token source")
     for name, needed in (("api_secret_file", "api_key"), ("endpoint_headers_file", "endpoint")):
         if getattr(options, name) is not None and getattr(options, needed) is None:
             raise UsageError(f"{_option(name)} needs {_option(needed)}")
     files = [name for name in ("api_secret_file", "token_file", "endpoint_headers_file") if getattr(options, name)]
     by_input = [name for name in files if getattr(options, name) == _STANDARD_INPUT]
     if by_input and not options.yes:
-        raise UsageError(f"{_option(by_input[0])} - takes standard input, from which answers are read; add --yes")
+        raise UsageError(f"{_option(by_input[0])} - reads standard input, which the questions need; add --yes")
     texts = {name: _content(getattr(options, name), name) for name in files}
-    way: TokenWay | None = None
+    origin: TokenOrigin | None = None
     if options.token_file is not None:
-        way = ReadyToken(token=texts["token_file"])
+        origin = ReadyToken(token=texts["token_file"])
     elif options.endpoint is not None:
-        way = TokenEndpoint(url=options.endpoint, headers=texts.get("endpoint_headers_file", ""))
+        origin = TokenEndpoint(url=options.endpoint, headers=texts.get("endpoint_headers_file", ""))
     elif options.api_key is not None and "api_secret_file" in texts:
-        way = KeyPair(key=options.api_key, secret=texts["api_secret_file"])
+        origin = KeyPair(key=options.api_key, secret=texts["api_secret_file"])
     return Given(
         url=options.url,
         room=options.room,
         name=options.name,
         identity=options.identity,
-        way=way,
+        origin=origin,
         camera=None if options.camera is None else camera(options.camera),
         microphone=None if options.microphone is None else microphone(options.microphone),
     )
 
 
 def demand_complete(options: argparse.Namespace, present: Present) -> None:
-    """Raise UsageError that names all that `--yes` lacks."""
+    """Raise UsageError that names every option that is missing with `--yes`."""
     missing = [] if options.url or present.urls else ["--url"]
-    way = "key" if options.api_key else "other" if options.token_file or options.endpoint else present.way
-    if not way:
+    origin = "key" if options.api_key else "other" if options.token_file or options.endpoint else present.origin
+    if not origin:
         missing.append("--api-key with --api-secret-file (or --token-file, or --endpoint)")
     elif options.api_key and not options.api_secret_file:
         missing.append("--api-secret-file")
-    if way in ("key", "") and not options.room and not present.text_of("room", "name"):
+    if origin in ("key", "") and not options.room and not present.text_of("room", "name"):
         missing.append("--room")
     if missing:
-        raise UsageError(f"--yes asks nothing, and these are missing: {', '.join(missing)}")
+        raise UsageError(f"--yes asks nothing, and these options are missing: {', '.join(missing)}")
 
 
 def camera(text: str) -> Source:

@@ -1,4 +1,4 @@
-"""The present configuration: what a second run offers, and must not lose."""
+"""The present configuration: its values are the defaults of the questions, and keys without a question stay."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _DEFAULTS = {"camera": Camera().source, "microphone": Microphone().source}
-_ANSWERED = ("room", "credentials")  # mistakes there are what setup is for
+_ANSWERED = ("room", "credentials")  # setup asks about them, so mistakes in them can be corrected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Present:
-    """The text of device.toml, what it says, and the names of the files with secrets."""
+    """The text of device.toml, its tables, and the names of the files with secrets."""
 
     text: str = field(default="", repr=False)
     data: dict[str, Any] = field(default_factory=dict, repr=False)
@@ -34,7 +34,7 @@ class Present:
     mode: int = FILE_MODE
 
     def text_of(self, table: str, key: str) -> str:
-        """Return a value that is a text, else an empty one."""
+        """Return a value that is a text; empty for other types."""
         value = self._table(table).get(key, "")
         return value if isinstance(value, str) else ""
 
@@ -44,8 +44,8 @@ class Present:
         return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, str) and each]
 
     @property
-    def way(self) -> str:
-        """Return which way to a token is configured: "endpoint", "token", "key" or an empty text."""
+    def origin(self) -> str:
+        """Return the configured token source: "endpoint", "token", "key" or an empty text."""
         if self.text_of("credentials", "endpoint"):
             return "endpoint"
         if self.text_of("credentials", "token_file"):
@@ -59,17 +59,17 @@ class Present:
         return HEADERS in self.secrets or bool(self.text_of("credentials", "endpoint_headers_file"))
 
     def source(self, table: str) -> Source | None:
-        """Return the camera or microphone that the file names; None where that is left to the defaults."""
+        """Return the camera or microphone in the file; None if the file names none."""
         named = self._table(table).keys() & {"source", "device"}
         return self.effective(table) if named else None
 
     def effective(self, table: str) -> Source:
-        """Return the camera or microphone that the file names, else the default one."""
+        """Return the camera or microphone in the file, or the default one."""
         return Source(source=self.text_of(table, "source") or _DEFAULTS[table], device=self.text_of(table, "device"))
 
     @property
     def holds_secret(self) -> bool:
-        """Say whether the text itself holds a secret."""
+        """Return whether the text itself contains a secret."""
         return bool(self.text_of("credentials", "api_secret"))
 
     def _table(self, name: str) -> dict[str, Any]:
@@ -78,7 +78,7 @@ class Present:
 
 
 def read(folder: Path) -> Present:
-    """Return what is there. Raises ConfigError for a file with mistakes in what setup does not ask about."""
+    """Return the present state. Raises ConfigError for mistakes in keys that setup does not ask about."""
     path = folder / DEFAULT_PATH.name
     secrets = frozenset(name for name in SECRETS if _is_file(folder / CREDENTIALS / name))
     try:
@@ -95,7 +95,7 @@ def read(folder: Path) -> Present:
 
 
 def _demand_sound(path: Path) -> None:
-    """Raise ConfigError for mistakes in what setup does not ask about."""
+    """Raise ConfigError for mistakes in keys that setup does not ask about."""
     try:
         loading.load(path)
     except ConfigError as error:
@@ -106,7 +106,7 @@ def _demand_sound(path: Path) -> None:
 def _others(path: Path, problems: Iterable[Problem]) -> Iterable[Problem]:
     for each in problems:
         place = each.place.removeprefix(f"{path}: ")
-        # A mistake of the whole file, such as no TOML, has no key.
+        # A problem of the whole file, such as invalid TOML, has no key.
         if place.partition(".")[0] not in _ANSWERED:
             yield each
 

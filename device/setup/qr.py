@@ -1,10 +1,10 @@
-"""A QR code in characters: two modules a character, one above the other."""
+"""A QR code in characters: each character shows two modules, one above the other."""
 
 from __future__ import annotations
 
 import segno
 
-_QUIET = 1  # modules around it; the standard wants 4, readers do with 1, and a serial line has 80 columns
+_QUIET = 1  # modules around it; the standard requires 4, readers accept 1, and a serial line has 80 columns
 _BLOCKS = {(True, True): "█", (True, False): "▀", (False, True): "▄", (False, False): " "}
 _BLACK_ON_WHITE, _END = "\033[30;47m", "\033[0m"
 
@@ -12,8 +12,8 @@ _BLACK_ON_WHITE, _END = "\033[30;47m", "\033[0m"
 def lines(text: str, *, colours: bool) -> list[str]:
     """Return the lines of a code.
 
-    With `colours` it is black on white on any terminal; without, what is dark in the code is the terminal's background,
-    which is dark on most terminals; readers also decode the inverse.
+    With `colours` it is black on white on any terminal. Without, dark modules have the terminal's background, which is
+    dark on most terminals; readers also decode inverse codes.
     """
     code = segno.make(text, error="l", boost_error=False, micro=False)
     rows = [[bool(module) for module in row] for row in code.matrix_iter(border=_QUIET)]
@@ -28,7 +28,7 @@ def lines(text: str, *, colours: bool) -> list[str]:
 
 
 def encodable(encoding: str) -> bool:
-    """Say whether a terminal's encoding has the characters."""
+    """Return whether a terminal's encoding has the characters."""
     try:
         "".join(_BLOCKS.values()).encode(encoding)
     except (UnicodeEncodeError, LookupError):

@@ -1,4 +1,4 @@
-"""The questions: each answer is tried at once, can be corrected, and may be kept although its try failed."""
+"""The questions: each answer is tested at once, can be corrected, and may be kept although its test failed."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 
 class AnswerRefusedError(DeviceError):
-    """An answer from the options failed its try, and there is no terminal to ask for another."""
+    """An answer from the options failed its test, and there is no terminal to ask for another."""
 
     def __init__(self, what: str) -> None:
-        super().__init__(f"{what}: see above; nothing was changed. --no-check writes the answers without a try")
+        super().__init__(f"{what}: see above; nothing was changed. --no-check writes the answers without a test")
 
 
 class Questions:
-    """Collects answers; options come first, and are not asked about unless their try fails."""
+    """Collects answers; an option replaces its question unless its test fails."""
 
     def __init__(
         self,
@@ -44,14 +44,14 @@ class Questions:
         folder: Path,
         target: Path,
     ) -> None:
-        """Without a terminal nothing is asked: what no option answers stays as it is."""
+        """Without a terminal nothing is asked: values without an option stay unchanged."""
         self._terminal = terminal
         self._tries = tries
         self._given = given
         self._present = present
         self._folder = folder
         self._target = target
-        self.unproven: list[str] = []  # answers that were kept although their try failed
+        self.unproven: list[str] = []  # answers that were kept although their test failed
 
     def ask(self) -> Answers:
         """Return all answers. Raises DeviceError if an answer is refused and there is no terminal to correct it."""
@@ -67,7 +67,7 @@ class Questions:
         while True:
             if asks and self._terminal:
                 shown = url or ", ".join(self._present.urls)
-                self._terminal.say("The LiveKit server, as it shows its address: wss://HOST or ws://HOST")
+                self._terminal.say("The URL of the LiveKit server: wss://HOST or ws://HOST")
                 typed = self._terminal.ask("Server", default=url or "", shown=shown, check=self._url_problem)
                 url = typed or None
             if url is None:
@@ -92,14 +92,14 @@ class Questions:
         return ""
 
     def _token(self, answers: Answers) -> Answers:
-        way, room, asks = self._given.way, self._given.room, self._given.way is None
+        origin, room, asks = self._given.origin, self._given.room, self._given.origin is None
         while True:
             if asks and self._terminal:
-                way, room = ask_token(self._terminal, self._present, way, room)
+                origin, room = ask_token(self._terminal, self._present, origin, room)
             identity = self._given.identity
-            if isinstance(way, ReadyToken):  # it names room and identity itself
+            if isinstance(origin, ReadyToken):  # it contains room and identity
                 room, identity = room or "", identity or ""
-            tried = replace(answers, way=way, room=room, identity=identity)
+            tried = replace(answers, origin=origin, room=room, identity=identity)
             try:
                 if self._tries.token(self.draft(tried)) or self._keeps("token"):
                     return tried
@@ -109,12 +109,14 @@ class Questions:
 
     def _names(self, answers: Answers) -> Answers:
         name, identity = self._given.name, answers.identity
-        token_names_it = isinstance(answers.way, ReadyToken) or (answers.way is None and self._present.way == "token")
+        token_names_it = isinstance(answers.origin, ReadyToken) or (
+            answers.origin is None and self._present.origin == "token"
+        )
         asks_name, asks_identity = name is None, identity is None and not token_names_it
         while True:
             if self._terminal and asks_name:
                 before = name or self._present.text_of("room", "display_name")
-                name = self._terminal.ask("Name that viewers read (may be empty)", default=before)
+                name = self._terminal.ask("Name that viewers see (may be empty)", default=before)
             if self._terminal and asks_identity:
                 before = identity or self._present.text_of("room", "identity")
                 own = f"Enter: {before or derived_identity()}"
@@ -157,7 +159,7 @@ class Questions:
             try:
                 if holds(chosen) or self._keeps(name):
                     return chosen
-            except ConfigError as error:  # none of both, say: there would be nothing to publish
+            except ConfigError as error:  # such as both off: nothing to publish
                 self._show_problems(name, error)
             asks = True
 
@@ -165,7 +167,7 @@ class Questions:
         return draft(self._folder, self._target, new_state(self._present, answers))
 
     def _keeps(self, what: str) -> bool:
-        """Ask whether an answer stays although its try failed. Raises AnswerRefusedError without a terminal."""
+        """Ask whether an answer stays although its test failed. Raises AnswerRefusedError without a terminal."""
         if self._terminal is None:
             raise AnswerRefusedError(what)
         if self._terminal.confirm("Keep this answer anyway, because it will work later?"):
@@ -174,7 +176,7 @@ class Questions:
         return False
 
     def _show_problems(self, row: str, error: ConfigError) -> None:
-        """Show what the loader refuses: such an answer cannot be kept. Raises it without a terminal."""
+        """Show why the loader refuses an answer, which cannot be kept then. Without a terminal, raise the error."""
         if self._terminal is None:
             raise error
         for problem in error.problems:

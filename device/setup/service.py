@@ -33,23 +33,23 @@ class Service:
         self._state_path = root / state_file.SERVICE_PATH.relative_to("/")
 
     def state(self) -> dict[str, Any]:
-        """Return what the running service says of itself; empty if none runs."""
+        """Return the state that the running service reports; empty if it does not run."""
         return state_file.read(self._state_path)
 
     def exists(self) -> bool:
-        """Say whether systemd runs here and knows the unit."""
+        """Return whether systemd runs here and has the unit."""
         return (self._root / _BOOTED).is_dir() and bool(shutil.which("systemctl")) and self._ask("cat", UNIT)[0]
 
     def start(self) -> bool:
-        """Restart the service; return whether it is up. Prints what went wrong."""
+        """Restart the service; return whether it started. Prints why it did not."""
         self._terminal.say("Starting the service.")
         started, text = self._ask("restart", UNIT, within_s=_START_S)
         if not started:
             self._terminal.say(f"The service does not start: {text or 'systemctl failed'}")
-            self._tell_log()
+            self._show_log()
             return False
         if not self._ask("is-enabled", "--quiet", UNIT)[0]:
-            self._terminal.say("It does not start at boot yet; change that by: systemctl enable livekit-device")
+            self._terminal.say("It does not start at boot yet; to change that, run: systemctl enable livekit-device")
         return True
 
     def wait_live(self, *, within_s: float = _LIVE_S) -> bool:
@@ -63,7 +63,7 @@ class Service:
             time.sleep(_LOOK_S)
             state = self.state()
         if state.get("state") == _LIVE:
-            self._terminal.say("  live: the room has everything that this device publishes")
+            self._terminal.say("  live: everything is published in the room")
             return True
         self._terminal.say(f"The device is not live after {within_s:.0f} s.")
         for name, text in state.items():
@@ -71,12 +71,12 @@ class Service:
                 self._terminal.say(f"  {name}: {text}")
         if not state:
             self._terminal.say("  The service is not running, or has no state file.")
-            self._tell_log()
-        self._terminal.say("It goes on trying. `livekit-device check` says more about each step, and so does")
+            self._show_log()
+        self._terminal.say("It keeps trying. For details of each step, run `livekit-device check` or")
         self._terminal.say("`journalctl -u livekit-device`.")
         return False
 
-    def _tell_log(self) -> None:
+    def _show_log(self) -> None:
         """Show the last lines of its log."""
         if not (journalctl := shutil.which("journalctl")):
             return
@@ -86,13 +86,13 @@ class Service:
 
     def _ask(self, *arguments: str, within_s: float = _ASK_S) -> tuple[bool, str]:
         systemctl = shutil.which("systemctl")
-        return _run(systemctl, *arguments, within_s=within_s) if systemctl else (False, "there is no systemctl")
+        return _run(systemctl, *arguments, within_s=within_s) if systemctl else (False, "systemctl is not installed")
 
 
 def _run(*command: str, within_s: float) -> tuple[bool, str]:
-    """Run a program of the system; return whether it succeeded, and what it wrote."""
+    """Run a program; return whether it succeeded, and its output."""
     try:
-        done = subprocess.run(  # absolute paths, and words of our own  # noqa: S603
+        done = subprocess.run(  # absolute paths, and arguments from this module  # noqa: S603
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

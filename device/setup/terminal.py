@@ -1,8 +1,8 @@
-"""Questions on a terminal: plain lines, nothing that a serial line or a dumb terminal lacks.
+"""Questions on a terminal: plain lines, which a serial line and a dumb terminal can show.
 
-The terminal's own line editing (erase, kill, Ctrl-C) is enough for answers of one line. A library for prompts would
-move the cursor and ask the terminal about itself, which neither a serial console nor TERM=dumb answers; readline would
-keep secrets in a history.
+The terminal's own line editing (erase, kill, Ctrl-C) is enough for answers of one line. A library for prompts
+would move the cursor and query the terminal, which neither a serial console nor TERM=dumb answers; readline would keep
+secrets in a history.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ _ECHO_FLAGS = 3  # the position of the local modes in termios.tcgetattr
 
 
 class InputEndedError(DeviceError):
-    """Standard input ended before all was answered."""
+    """Standard input ended before all questions were answered."""
 
     def __init__(self) -> None:
         super().__init__(
-            "the input ended before all questions were answered; nothing was changed. Run it on a terminal, or give "
-            "the answers as options with --yes (livekit-device setup --help)"
+            "the input ended before all questions were answered; nothing was changed. Run setup on a terminal, "
+            "or give the answers as options with --yes (livekit-device setup --help)"
         )
 
 
 @dataclass(slots=True, kw_only=True)
 class Terminal:
-    """Asks on one stream what it reads from another."""
+    """Writes questions to one stream, and reads answers from another."""
 
     stdin: TextIO = field(default_factory=lambda: sys.stdin)
     stdout: TextIO = field(default_factory=lambda: sys.stdout)
@@ -43,24 +43,24 @@ class Terminal:
     def __post_init__(self) -> None:
         for stream in (self.stdin, self.stdout):
             if hasattr(stream, "reconfigure"):
-                stream.reconfigure(errors="replace")  # LANG=C, or bytes that are no text
+                stream.reconfigure(errors="replace")  # LANG=C, or bytes that are not text
 
     def say(self, text: str = "") -> None:
         self._write(f"{redacted(text)}\n")
 
     def show(self, text: str) -> None:
-        """Write what holds a secret on purpose: the viewer's URL."""
+        """Write a text that contains a secret on purpose: the viewer's URL."""
         self._write(f"{text}\n")
 
     def ask(
         self, prompt: str, *, default: str = "", shown: str = "", check: Callable[[str], str] = lambda _value: ""
     ) -> str:
-        """Return an answer of one line; an empty one is the default. `check` says what is wrong with an answer."""
+        """Return an answer of one line; an empty one is the default. `check` returns what is wrong with an answer."""
         suffix = f" [{shown or default}]" if shown or default else ""
         while True:
             self._write(f"{redacted(prompt + suffix)}: ")
             answer = self._line()
-            problem = check(answer or default) if answer.isprintable() else "holds keys that are no text; type it again"
+            problem = check(answer or default) if answer.isprintable() else "contains control characters; type it again"
             if not problem:
                 return answer or default
             self.say(f"  The answer {problem}.")
@@ -74,7 +74,7 @@ class Terminal:
                 answer = self._line()
             self._write("\n")
             if answer and not answer.isprintable():
-                self.say("  The answer holds keys that are no text; type it again.")
+                self.say("  The answer contains control characters; type it again.")
             elif answer or may_keep:
                 hide(answer)
                 return answer
@@ -113,11 +113,11 @@ class Terminal:
 
     @contextmanager
     def _without_echo(self) -> Iterator[None]:
-        """Turn the terminal's echo off; what is typed ahead stays, which a pasted answer is."""
+        """Turn the terminal's echo off; keep input that was typed or pasted before."""
         try:
             descriptor = self.stdin.fileno()
             before = termios.tcgetattr(descriptor)
-        except (OSError, ValueError, termios.error):  # no terminal: nothing is shown anyway
+        except (OSError, ValueError, termios.error):  # not a terminal, which has no echo
             yield
             return
         quiet = termios.tcgetattr(descriptor)
@@ -126,5 +126,5 @@ class Terminal:
             termios.tcsetattr(descriptor, termios.TCSADRAIN, quiet)
             yield
         finally:
-            with contextlib.suppress(termios.error):  # the terminal is gone
+            with contextlib.suppress(termios.error):  # the terminal was closed
                 termios.tcsetattr(descriptor, termios.TCSADRAIN, before)

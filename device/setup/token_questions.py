@@ -1,4 +1,4 @@
-"""The questions about the token: where it comes from, and what that needs. Secrets are not shown."""
+"""The questions about the token: its source, and the values for that source. Secrets are not shown."""
 
 from __future__ import annotations
 
@@ -8,33 +8,35 @@ from urllib.parse import urlsplit
 from device.setup.answers import KeyPair, ReadyToken, TokenEndpoint
 
 if TYPE_CHECKING:
-    from device.setup.answers import TokenWay
+    from device.setup.answers import TokenOrigin
     from device.setup.present import Present
     from device.setup.terminal import Terminal
 
-_WAYS = ("key", "token", "endpoint")
-_WAY_LABELS = {
+_ORIGINS = ("key", "token", "endpoint")
+_ORIGIN_LABELS = {
     "key": "an API key and its secret: the device makes its own tokens",
-    "token": "a ready token, which expires one day",
-    "endpoint": "a token endpoint: a service of yours that hands out tokens",
+    "token": "a ready token, which has an expiry date",
+    "endpoint": "a token endpoint: your own service that issues tokens",
 }
 
 
-def ask_token(terminal: Terminal, here: Present, way: TokenWay | None, room: str | None) -> tuple[TokenWay | None, str]:
-    """Return the way to a token, None to keep the present one, and the room. `way` and `room` were answered before."""
-    present = here.way
+def ask_token(
+    terminal: Terminal, here: Present, origin: TokenOrigin | None, room: str | None
+) -> tuple[TokenOrigin | None, str]:
+    """Return the token source, None to keep the present one, and the room. `origin` and `room` are earlier answers."""
+    present = here.origin
     terminal.say("The device joins a room with a token.")
-    order = sorted(_WAYS, key=lambda each: each != present)
-    labels = [_WAY_LABELS[each] + (" (present)" if each == present else "") for each in order]
+    order = sorted(_ORIGINS, key=lambda each: each != present)
+    labels = [_ORIGIN_LABELS[each] + (" (present)" if each == present else "") for each in order]
     kind = order[terminal.choose("Where does it come from?", labels)]
     before = room if room is not None else here.text_of("room", "name")
     keeps = kind == present
     if kind == "key":
         name = terminal.ask("Room", default=before, check=lambda each: "" if each else "is empty")
-        return _ask_key(terminal, way if isinstance(way, KeyPair) else None, keeps=keeps), name
+        return _ask_key(terminal, origin if isinstance(origin, KeyPair) else None, keeps=keeps), name
     if kind == "token":
         token = terminal.ask_secret("Token", may_keep=keeps)
-        # Room and identity are the token's own.
+        # The token contains room and identity.
         return (ReadyToken(token=token) if token else None), "" if token else before
     name = terminal.ask("Room (empty: the endpoint decides)", default=before)
     url = terminal.ask(
@@ -55,15 +57,15 @@ def _endpoint_problem(url: str) -> str:
         return "is not a URL"
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return "must be a URL that begins with https:// or http://"
-    return "must not hold a user or a password; it takes headers" if parts.username is not None else ""
+    return "must not contain a user or a password; use headers" if parts.username is not None else ""
 
 
 def _ask_key(terminal: Terminal, typed: KeyPair | None, *, keeps: bool) -> KeyPair | None:
-    """Ask for key and secret; None keeps both, for a new key has a new secret. `typed` is what has just failed."""
+    """Ask for key and secret; None keeps both, because a new key has a new secret. `typed` has failed."""
     key = terminal.ask(
         "API key",
         default=typed.key if typed else "",
-        shown="Enter takes it again" if typed else "Enter keeps key and secret" if keeps else "",
+        shown="Enter repeats the last one" if typed else "Enter keeps key and secret" if keeps else "",
         check=lambda each: "" if each or keeps else "is empty",
     )
     if not key:
@@ -76,6 +78,6 @@ def _ask_key(terminal: Terminal, typed: KeyPair | None, *, keeps: bool) -> KeyPa
 def _ask_headers(terminal: Terminal) -> str:
     """Ask for HTTP headers, each of them a secret."""
     lines = []
-    while name := terminal.ask("Name of an HTTP header that the endpoint wants (empty: no more)"):
+    while name := terminal.ask("Name of an HTTP header that the endpoint needs (empty: no more)"):
         lines.append(f"{name}: {terminal.ask_secret(f'Value of {name}')}")
     return "\n".join(lines)

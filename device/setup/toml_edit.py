@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Nothing but a text, or a list of texts: setup sets no other keys.
+# Setup sets only keys with a text or a list of texts.
 Value = str | tuple[str, ...]
 Changes = "Mapping[tuple[str, str], Value]"
 
@@ -20,8 +20,8 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 def edited(text: str, changes: Mapping[tuple[str, str], Value]) -> str:
     """Return the text with each (table, key) set.
 
-    A text whose form hides a key from a search by lines, such as inline tables, is written anew without its comments:
-    the result says the same in any case. Raises tomllib.TOMLDecodeError for a text that is no TOML.
+    A text in which a search by lines does not find a key, such as inline tables, is rewritten without its comments.
+    The values are the same in both cases. Raises tomllib.TOMLDecodeError for invalid TOML.
     """
     wanted = merged(tomllib.loads(text), changes)
     lines = text.replace("\r\n", "\n").split("\n")
@@ -91,7 +91,7 @@ def _set(lines: list[str], table: str, key: str, value: str) -> None:
             size = _extent(lines[at:end])
             lines[at : at + size] = [f"{found[1]}{value}{_comment(lines[at]) if size == 1 else ''}"]
             return
-    # Where an example of the key is commented out, below that; else at the end of the table.
+    # Below a comment with an example of the key, or else at the end of the table.
     place = next((at + 1 for at in range(header + 1, end) if re.match(rf"#\s*{re.escape(key)}\s*=", lines[at])), end)
     while place == end and place > header + 1 and _is_blank_or_comment(lines[place - 1]):
         place = end = place - 1
@@ -111,7 +111,7 @@ def _end(lines: list[str], header: int) -> int:
 
 
 def _extent(lines: list[str]) -> int:
-    """Return over how many lines the first key's value goes."""
+    """Return the number of lines of the first key's value."""
     for size in range(1, len(lines) + 1):
         try:
             tomllib.loads("\n".join(lines[:size]))

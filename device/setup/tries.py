@@ -1,4 +1,4 @@
-"""Each answer is tried at once, by the steps of `livekit-device check`; its rows say what came out."""
+"""Tests each answer at once with the steps of `livekit-device check`; rows show the results."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, kw_only=True)
 class Tries:
-    """Tries answers and prints rows; `service` is what the running service says of itself, empty if none runs.
+    """Tests answers and prints rows; `service` is the state that the running service reports, empty if it does not run.
 
-    With `skip` nothing is tried, and all is well.
+    With `skip` no answer is tested, and each one passes.
     """
 
     skip: bool
@@ -37,7 +37,7 @@ class Tries:
         return self.skip or asyncio.run(self._server(url))
 
     def token(self, draft: Loaded) -> bool:
-        """Obtain a token; if the server answers, have it judge the token."""
+        """Obtain a token; if the server answers, validate the token there."""
         return self.skip or asyncio.run(self._token(draft))
 
     def camera(self, config: Config, before: Source) -> bool:
@@ -47,7 +47,7 @@ class Tries:
         return self._source("microphone", config, before)
 
     async def _server(self, url: str) -> bool:
-        with self.report.busy("server", "asking it"):
+        with self.report.busy("server", "connecting"):
             return await network.reach(self.report, url, Resolver()) is not None
 
     async def _token(self, draft: Loaded) -> bool:
@@ -60,7 +60,7 @@ class Tries:
         if join_token is None:
             return False
         if seen is None:
-            self.report.skipped("token", "the server does not answer, and only it can judge a token")
+            self.report.skipped("token", "the server does not answer, and only the server can validate a token")
             return True
         with self.report.busy("token", "asking the server"):
             return await network.validate(self.report, join_token, resolver)
@@ -69,14 +69,14 @@ class Tries:
         table = getattr(config, name)
         if self.skip or table.source == "off":
             return True
-        if said := str(self.service.get(name, "")):
-            # Two processes cannot have one device.
-            held = f"the running service (pid {self.service['pid']}) has it, and says: {said}"
+        if reported := str(self.service.get(name, "")):
+            # Two processes cannot open one device.
+            held = f"the running service (pid {self.service['pid']}) uses it, and reports: {reported}"
             same = (before.source, before.device) == (table.source, table.device)
-            if same and said.startswith("live"):
+            if same and reported.startswith("live"):
                 self.report.good(name, held)
             else:
-                self.report.skipped(name, f"{held}; it is opened when the service restarts")
+                self.report.skipped(name, f"{held}; the service opens it at its restart")
             return True
         try:
             with self.report.busy(name, "opening it"):

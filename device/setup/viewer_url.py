@@ -1,4 +1,4 @@
-"""Which URL shows the room on another machine, and what to say about it. Pure."""
+"""The URL that shows the room on another machine, and notes for the operator. Pure."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ from urllib.parse import quote, urlsplit
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# LiveKit's public page. It is loaded by https://, so browsers let it reach wss:// only.
+# LiveKit's public page. It is loaded by https://, so browsers allow only wss:// connections from it.
 MEET = "https://meet.livekit.io/custom"
 _MEET_BY_HAND = "https://meet.livekit.io/?tab=custom"
 _PORT = 8080
-_ANY_IPV4 = "0.0.0.0"  # people choose it, by hand  # noqa: S104
+_ANY_IPV4 = "0.0.0.0"  # only with the operator's consent  # noqa: S104
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewerUrl:
-    """What to show: a URL for another machine, if there is one; and what people need to know about it."""
+    """A URL for another machine, if there is one, and notes about it."""
 
-    url: str = field(default="", repr=False)  # it may hold a token
-    bind: str = ""  # where `livekit-device viewer` has to serve the page of that URL
+    url: str = field(default="", repr=False)  # it may contain a token
+    bind: str = ""  # the address on which `livekit-device viewer` must serve the page of that URL
     notes: tuple[str, ...] = ()
 
 
 def viewer_url(server: str, *, room: str, mint: Callable[[], str] | None, lifetime: str, own_address: str) -> ViewerUrl:
-    """Choose for a room's server as the device knows it.
+    """Return the URL for a room on this server, whose address is the device's own.
 
-    `mint` makes a viewer's token, None where the device cannot; `own_address` is this machine's address in its network.
+    `mint` makes a viewer's token, None if the device cannot; `own_address` is this machine's address in its network.
     """
     parts = urlsplit(server)
     if _is_loopback(parts.hostname or ""):
         return ViewerUrl(
             notes=(
-                f"The server {server} is reached from this machine alone, so nobody else can watch.",
-                "On this machine `livekit-device viewer` serves a page that shows the room.",
+                f"Only this machine can reach the server {server}, so other machines cannot watch.",
+                "On this machine, `livekit-device viewer` serves a page that shows the room.",
             )
         )
     if mint is None:
         return ViewerUrl(
             notes=(
-                "This device cannot make tokens for viewers: it holds no API secret. Ask for a viewer's token where",
-                f"the device's own token comes from (room {room or 'of the token'}, canSubscribe), and open with it",
+                "This device cannot make tokens for viewers: it has no API secret. Get a viewer's token from the",
+                f"source of the device's token (room {room or 'of the token'}, canSubscribe). Open with this token",
                 f"{_MEET_BY_HAND} (or any LiveKit client); the server is {server}",
             )
         )
@@ -51,10 +51,10 @@ def viewer_url(server: str, *, room: str, mint: Callable[[], str] | None, lifeti
         return ViewerUrl(
             url=f"{MEET}?liveKitUrl={quote(server, safe=':/')}&token={quote(mint(), safe='')}",
             notes=(
-                "Open the URL below on any machine that reaches the server. The page is LiveKit's own; picture and",
-                "sound go from your server to the browser. If it asks for your camera, refuse: viewers send nothing.",
-                f"The URL holds a viewer's token, valid for {lifetime}: anybody who has it may watch.",
-                "`sudo livekit-device viewer-token` makes another one.",
+                "Open the URL below on any machine that can reach the server. The page is LiveKit's own; picture and",
+                "sound go from your server to the browser. If it asks for your camera, refuse: viewers do not publish.",
+                f"The URL contains a viewer's token, valid for {lifetime}: everyone with the URL can watch.",
+                "`sudo livekit-device viewer-token` prints another one.",
             ),
         )
     host, everywhere = (f"[{own_address}]", "[::]") if ":" in own_address else (own_address, _ANY_IPV4)
@@ -64,7 +64,7 @@ def viewer_url(server: str, *, room: str, mint: Callable[[], str] | None, lifeti
         notes=(
             "The server has no TLS (ws://), which public https:// pages may not use: this device serves a page itself.",
             f"Start it: sudo livekit-device viewer --bind {everywhere}:{_PORT}",
-            "and open the URL below on a machine in this network. As long as it runs, everybody in this network may",
+            "and open the URL below on a machine in this network. While it runs, everyone in this network can",
             "watch; Ctrl-C ends it.",
         ),
     )

@@ -1,4 +1,4 @@
-"""The files that `make deb`, `make apt-repo` and `make offline` build; debian/prepare.sh brings what they need."""
+"""The files that `make deb`, `make apt-repo` and `make offline` build; debian/prepare.sh installs the tools."""
 
 from __future__ import annotations
 

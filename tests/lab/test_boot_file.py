@@ -48,7 +48,7 @@ def boot_file(service: Service, **room: str) -> str:
     )
 
 
-def lay(service: Service, text: str) -> None:
+def put(service: Service, text: str) -> None:
     service.machine.install({FILE: text})
     service.machine.run(("mount", "-o", "remount,ro", FIRMWARE))
 
@@ -71,13 +71,13 @@ def test_without_a_file_no_process_is_started(card: Service, record: Record) -> 
 
 def test_a_start_of_the_service_imports_and_goes_on_with_it(card: Service, record: Record) -> None:
     machine = card.machine
-    lay(card, boot_file(card))
+    put(card, boot_file(card))
     with card.following() as journal:
         machine.systemctl("start", UNIT)
         journal.event("device.state", new="live")
         left, log = on_card(machine), shell(machine, f"cat {LOG}")
         modes = shell(machine, f"stat -c '%a %U %n' {CONFIG} {CREDENTIALS} {CREDENTIALS}/*")
-        told = " ".join(str(entry["MESSAGE"]) for entry in machine.journal(IMPORT))
+        logged = " ".join(str(entry["MESSAGE"]) for entry in machine.journal(IMPORT))
     record(
         "boot file on a read-only partition: the service; the partition after it; the configuration",
         f"live; {left.split()}; {log.splitlines()[0]}; {modes.splitlines()}",
@@ -85,7 +85,7 @@ def test_a_start_of_the_service_imports_and_goes_on_with_it(card: Service, recor
         ok=left.split() == ["livekit-device.log", FIRMWARE, "ro"]
         and [line.split()[:2] for line in modes.splitlines()]
         == [["644", "root"], ["700", "root"], ["600", "root"], ["600", "root"]]
-        and card.server.api_secret not in told + log,
+        and card.server.api_secret not in logged + log,
     )
 
 
@@ -93,7 +93,7 @@ def test_a_mistake_leaves_the_old_configuration_at_work(card: Service, record: R
     machine = card.machine
     card.configure(camera={"source": "pattern", "width": 320, "height": 240, "fps": 10}, microphone={"source": "tone"})
     card.give_credentials()
-    lay(card, boot_file(card).replace("fps = 10", "fps = 0"))
+    put(card, boot_file(card).replace("fps = 10", "fps = 0"))
     with card.following() as journal:
         machine.systemctl("start", UNIT)
         journal.event("device.state", new="live")
@@ -154,7 +154,7 @@ def test_an_interrupted_change_is_finished_before_the_service_starts(
 def test_where_etc_is_volatile_the_file_stays(card: Service, record: Record) -> None:
     machine = card.machine
     machine.run(("mount", "-t", "tmpfs", "-o", "mode=755", "volatile", "/etc/livekit-device"))
-    lay(card, boot_file(card))
+    put(card, boot_file(card))
     with card.following() as journal:
         machine.systemctl("start", UNIT)
         journal.event("device.state", new="live")

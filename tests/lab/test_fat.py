@@ -40,7 +40,7 @@ def mounted(image: Path, folder: Path) -> Iterator[None]:
 def test_nothing_of_a_secret_is_left_on_the_partition(tmp_path: Path, image: Path, name: str, record: Record) -> None:
     card = Card.of(tmp_path)
     with mounted(image, card.firmware):
-        card.lay(name=name)
+        card.put(name=name)
     before = SECRET.encode() in image.read_bytes()
     with mounted(image, card.firmware):
         code = card.run()
@@ -59,7 +59,7 @@ def test_nothing_of_a_secret_is_left_on_the_partition(tmp_path: Path, image: Pat
 def test_a_mistake_stays_on_the_partition_with_its_log(tmp_path: Path, image: Path, record: Record) -> None:
     card = Card.of(tmp_path)
     with mounted(image, card.firmware):
-        card.lay(GOOD.replace("15", "0"))
+        card.put(GOOD.replace("15", "0"))
         codes = card.run(), card.run()
     with mounted(image, card.firmware):
         names, log = names_in(card), card.log()
@@ -74,8 +74,8 @@ def test_a_mistake_stays_on_the_partition_with_its_log(tmp_path: Path, image: Pa
 def test_two_names_that_differ_by_an_ending_are_named(tmp_path: Path, image: Path, record: Record) -> None:
     card = Card.of(tmp_path)
     with mounted(image, card.firmware):
-        card.lay()
-        card.lay(name="Livekit-Device.TOML.txt")
+        card.put()
+        card.put(name="Livekit-Device.TOML.txt")
         code, log = card.run(), card.log()
     record(
         "boot partition: two files on FAT",

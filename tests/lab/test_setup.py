@@ -36,12 +36,12 @@ def test_from_nothing_to_live_and_once_more(service: Service, record: Record) ->
         talk.answer("Room: ", service.room)
         talk.answer("API key: ", server.api_key)
         talk.answer_unseen("API secret (not shown): ", server.api_secret)
-        talk.answer("Name that viewers read", "Lab")
+        talk.answer("Name that viewers see", "Lab")
         talk.answer("Identity", "device")
         _choose(talk, "Which camera?", "Virtual Video Device")
         _choose(talk, "Which microphone?", "labmic")
         talk.expect("Written: ")
-        talk.expect("live: the room has everything", within_s=90)
+        talk.expect("live: everything is published", within_s=90)
         code = talk.end()
     took_s = time.monotonic() - began
     owners = machine.run(("sh", "-c", f"stat -c '%n %a %U' {CONFIG} {CREDENTIALS} {CREDENTIALS}/*")).stdout
@@ -62,12 +62,12 @@ def test_from_nothing_to_live_and_once_more(service: Service, record: Record) ->
     before = machine.show(UNIT, "MainPID")
     done = machine.run(_command("--yes", "--name", "Lab two"), check=False, timeout_s=120)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "live: the room has everything" in done.stdout
+    assert "live: everything is published" in done.stdout
     assert machine.show(UNIT, "MainPID") != before
     assert 'display_name = "Lab two"' in machine.run(("cat", CONFIG)).stdout
     assert machine.run(("ls", "-A", "/etc/livekit-device")).stdout.split() == ["credentials", "device.toml"]
     assert machine.run(("ls", "-A", "/run/livekit-device-setup")).stdout == ""
     report = machine.run((COMMAND, "report", "--output", "-"), timeout_s=120).stdout
-    assert "not to be had" not in report, report
+    assert "not available" not in report, report
     assert server.api_secret not in report
     assert all(each in report for each in ("ActiveState=active", "state: live", "daemon.starting", "✓ token"))

@@ -45,7 +45,7 @@ class Card:
         card.mountinfo.write_text(LASTING)
         return card
 
-    def lay(self, content: str | bytes = GOOD, name: str = "livekit-device.toml") -> Path:
+    def put(self, content: str | bytes = GOOD, name: str = "livekit-device.toml") -> Path:
         path = self.firmware / name
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         return path

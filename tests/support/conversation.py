@@ -73,7 +73,7 @@ class Conversation:
     def _read(self, within_s: float) -> bool:
         if not select.select([self._master], [], [], max(0.0, within_s))[0]:
             return False
-        with contextlib.suppress(OSError):  # EIO: nobody has the other end any more
+        with contextlib.suppress(OSError):  # EIO: the other end is closed
             if data := os.read(self._master, _CHUNK):
                 self.text += data.decode(errors="replace").replace("\r\n", "\n")
                 return True

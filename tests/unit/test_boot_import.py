@@ -1,4 +1,4 @@
-"""A file on the boot partition becomes the configuration: each way in which people's files go wrong, on real files."""
+"""A file on the boot partition becomes the configuration: the mistakes in such files, with real files."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_device_without_a_file_is_left_alone(card: Card, capsys: pytest.Captur
 def test_configuration_and_secrets_are_parted_and_the_file_is_gone(
     card: Card, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    card.lay()
+    card.put()
     before = os.umask(0o077)
     try:
         assert card.run() == 0
@@ -94,7 +94,7 @@ def test_configuration_and_secrets_are_parted_and_the_file_is_gone(
     ),
 )
 def test_its_name_may_be_in_any_letters_and_end_with_txt(card: Card, name: str) -> None:
-    path = card.lay(name=name)
+    path = card.put(name=name)
     assert card.run() == 0
     assert not path.exists()
     assert (card.etc / "device.toml").exists()
@@ -105,7 +105,7 @@ def test_its_name_may_be_in_any_letters_and_end_with_txt(card: Card, name: str) 
     "name", ("livekit-device.toml.bak", "._livekit-device.toml", "livekit-device.toml~", "device.toml")
 )
 def test_other_names_are_others_files(card: Card, name: str) -> None:
-    path = card.lay(name=name)
+    path = card.put(name=name)
     assert card.run() == 0
     assert path.read_text() == GOOD
     assert not card.etc.exists()
@@ -121,7 +121,7 @@ def test_other_names_are_others_files(card: Card, name: str) -> None:
     ids=("CRLF", "BOM", "both"),
 )
 def test_what_windows_does_to_text_is_no_error(card: Card, written: bytes) -> None:
-    card.lay(written)
+    card.put(written)
     assert card.run() == 0
     assert config_file.load(card.etc / "device.toml").camera.fps == 15
     assert card.state()["credentials/api_secret"] == f"{SECRET}\n".encode()
@@ -149,11 +149,11 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "empty": ("", "is empty"),
     "too large": (GOOD + "#" * 65536, "is too large; allowed: 64 KiB or less"),
     "an unknown key": (GOOD.replace("fps", "fsp"), "camera.fsp: there is no such key; did you mean fps?"),
-    "an unknown table": (f"{GOOD}[camra]\nfps = 1\n", "camra: there is no such table here; did you mean camera?"),
-    "a key without a table": (f"fps = 3\n{GOOD}", "fps: there is no such table here"),
+    "an unknown table": (f"{GOOD}[camra]\nfps = 1\n", "camra: there is no such table; did you mean camera?"),
+    "a key without a table": (f"fps = 3\n{GOOD}", "fps: there is no such table"),
     "a wrong value": (GOOD.replace("15", "0"), "camera.fps: is too small; allowed: 1 or more"),
     "no server": ('[room]\nname = "front-door"\n', "room.url: is required"),
-    "nothing but a room": (ROOM, "credentials: no token source is set, and the device has none"),
+    "only a room": (ROOM, "credentials: no token source is set, and the device has none"),
     "a key without its secret": (f'{ROOM}[credentials]\napi_key = "k"\n', "api_key is set without api_secret"),
     "a secret without its key": (
         f'{ROOM}[credentials]\napi_secret = "{SECRET}"\n',
@@ -163,7 +163,7 @@ BAD: dict[str, tuple[str | bytes, str]] = {
         f'{ROOM}[credentials]\nendpoint_headers = {{ Authorization = "Bearer {SECRET}" }}\n',
         "endpoint_headers is set without endpoint",
     ),
-    "two ways": (
+    "two token sources": (
         f'{ROOM}[credentials]\ntoken = "{SECRET}"\nendpoint = "https://h/"\n',
         "token and endpoint are both set; allowed is exactly one of token, endpoint, api_key",
     ),
@@ -204,13 +204,13 @@ BAD: dict[str, tuple[str | bytes, str]] = {
         f'{ROOM}[credentials]\nendpoint = "https://h/"\nendpoint_headers_file = "/etc/shadow"\n',
         "credentials.endpoint_headers_file: is not allowed on the boot partition",
     ),
-    "a path beside the file": (
+    "a relative path": (
         GOOD.replace("fps = 15", 'source = "file"\npath = "film.mp4"'),
-        "camera.path: must begin with / here",
+        "camera.path: must begin with / on the boot partition",
     ),
-    "a sound beside the file": (
+    "a relative path of a sound": (
         f'{GOOD}[microphone]\nsource = "file"\npath = "film.mp4"\n',
-        "microphone.path: must begin with / here",
+        "microphone.path: must begin with / on the boot partition",
     ),
     "credentials as a text": (f'credentials = "{SECRET}"\n{ROOM}', "credentials: must be a table"),
     **{
@@ -226,14 +226,14 @@ BAD: dict[str, tuple[str | bytes, str]] = {
 @pytest.mark.parametrize("mistake", BAD)
 def test_a_mistake_is_named_and_nothing_changes(card: Card, mistake: str, capsys: pytest.CaptureFixture[str]) -> None:
     written, words = BAD[mistake]
-    path = card.lay(written)
+    path = card.put(written)
     before = path.read_bytes()
-    if mistake != "nothing but a room":
+    if mistake != "only a room":
         settled(card)
     old = card.state() if card.etc.exists() else {}
     assert card.run() in (1, 78)
     lines = card.log().splitlines()
-    assert lines[0] == "livekit-device.toml was not imported; the device's configuration stays as it was."
+    assert lines[0] == "livekit-device.toml was not imported; the configuration of the device is unchanged."
     assert any(words in line for line in lines), lines
     assert all(line.startswith("- livekit-device.toml: ") for line in lines[1:])
     assert path.read_bytes() == before
@@ -245,15 +245,15 @@ def test_a_mistake_is_named_and_nothing_changes(card: Card, mistake: str, capsys
 
 
 def test_all_mistakes_are_named_at_once(card: Card) -> None:
-    card.lay(f'{GOOD.replace("15", "0")}[hooks]\nrun = "x"\n[microphone]\ngain_db = 100\n')
+    card.put(f'{GOOD.replace("15", "0")}[hooks]\nrun = "x"\n[microphone]\ngain_db = 100\n')
     assert card.run() == 78
     assert len(card.log().splitlines()) == 4
 
 
 def test_several_files_are_an_error_that_names_all(card: Card) -> None:
-    first, second = card.lay(), card.lay(name="Livekit-Device.TOML.txt")
+    first, second = card.put(), card.put(name="Livekit-Device.TOML.txt")
     assert card.run() == 78
-    assert f"- there are {second} and {first}; keep one of them" in card.log()
+    assert f"- there are {second} and {first}; keep only one of them" in card.log()
     assert first.read_text() == second.read_text() == GOOD
     assert not card.etc.exists()
 
@@ -286,7 +286,7 @@ def test_what_is_no_file_is_refused(card: Card, make: Callable[[Path], None], wo
 def test_a_log_that_is_a_link_is_not_followed(card: Card, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "precious").write_text("precious")
     (card.firmware / "livekit-device.log").symlink_to(tmp_path / "precious")
-    card.lay(GOOD.replace("15", "0"))
+    card.put(GOOD.replace("15", "0"))
     assert card.run() == 78
     assert (tmp_path / "precious").read_text() == "precious"
     assert "camera.fps" in capsys.readouterr().out
@@ -296,7 +296,7 @@ def test_a_log_that_cannot_be_written_keeps_no_secret_on_the_card(
     card: Card, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (card.firmware / "livekit-device.log").mkdir()
-    path = card.lay()
+    path = card.put()
     assert card.run() == 0
     assert not path.exists()
     assert "livekit-device.log: cannot be written: Is a directory" in capsys.readouterr().out
@@ -318,7 +318,7 @@ def test_each_way_to_a_token_replaces_all_credentials(card: Card, table: str, ex
     settled(card)
     for name in SECRETS:
         (card.etc / "credentials" / name).write_text("old")
-    card.lay(f"{ROOM}[credentials]\n{table}\n")
+    card.put(f"{ROOM}[credentials]\n{table}\n")
     assert card.run() == 0, card.log()
     assert sorted(path.name for path in (card.etc / "credentials").iterdir()) == expected
     assert SECRET.encode() not in card.state()["device.toml"]
@@ -328,28 +328,28 @@ def test_each_way_to_a_token_replaces_all_credentials(card: Card, table: str, ex
 
 
 def test_a_file_without_credentials_keeps_those_that_are_there(card: Card) -> None:
-    card.lay()
+    card.put()
     assert card.run() == 0
     before = card.state()
-    card.lay(ROOM.replace("front-door", "back-door"))
+    card.put(ROOM.replace("front-door", "back-door"))
     assert card.run() == 0
     after = card.state()
     assert after["credentials/api_secret"] == before["credentials/api_secret"]
     assert tomllib.loads(after["device.toml"].decode())["room"]["name"] == "back-door"
-    assert "the credentials stay as they were" in card.log()
+    assert "the credentials are unchanged" in card.log()
 
 
 def test_what_an_interrupted_erasing_has_left_is_removed(card: Card) -> None:
     settled(card)
-    path = card.lay(b"\0" * 300 + GOOD.encode()[300:])
+    path = card.put(b"\0" * 300 + GOOD.encode()[300:])
     assert card.run() == 0
     assert not path.exists()
-    assert "held nothing but zeros, and was removed" in card.log()
+    assert "contained only zeros, and was removed" in card.log()
     assert card.state() == OLD
 
 
 def test_the_file_is_overwritten_and_synced_before_it_goes(card: Card, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = card.lay()
+    path = card.put()
     size, unlink, done = path.stat().st_size, os.unlink, []
 
     def looked_at(gone: Path, **more: Any) -> None:
@@ -363,18 +363,18 @@ def test_the_file_is_overwritten_and_synced_before_it_goes(card: Card, monkeypat
 
 
 def test_a_success_replaces_the_log_of_a_failure(card: Card) -> None:
-    card.lay(GOOD.replace("15", "0"))
+    card.put(GOOD.replace("15", "0"))
     assert card.run() == 78
     assert "camera.fps" in card.log()
-    card.lay()
+    card.put()
     assert card.run() == 0
     assert "camera.fps" not in card.log()
     assert "was imported" in card.log()
 
 
 def test_the_same_failure_is_written_once(card: Card) -> None:
-    """Each start fails in the same way: nothing needs to be written, or remounted, for that."""
-    card.lay(GOOD.replace("15", "0"))
+    """Each start fails with the same result, so nothing is written or remounted again."""
+    card.put(GOOD.replace("15", "0"))
     assert card.run() == 78
     log = card.firmware / "livekit-device.log"
     os.utime(log, (1, 1))
@@ -384,12 +384,12 @@ def test_the_same_failure_is_written_once(card: Card) -> None:
 
 def test_where_etc_is_volatile_the_file_stays_and_is_imported_each_time(card: Card) -> None:
     card.mountinfo.write_text(f"{card.mountinfo.read_text()}30 27 0:27 / {card.etc} rw - tmpfs tmpfs rw\n")
-    path = card.lay()
+    path = card.put()
     for _ in range(2):
         assert card.run() == 0
         assert path.read_text() == GOOD
         assert "credentials/api_secret" in card.state()
-    assert "is not kept over a restart (tmpfs): it is imported at each start" in card.log()
+    assert "is lost at a restart (tmpfs). It is imported at each start" in card.log()
     assert SECRET not in card.log()
 
 
@@ -400,7 +400,7 @@ def test_an_error_that_nobody_foresaw_is_in_the_log_without_its_text(
         raise LookupError(SECRET)
 
     monkeypatch.setattr(importer, "demand_usable", fails)
-    card.lay()
+    card.put()
     assert card.run() == 1
     assert card.log().endswith("- an internal error (LookupError); please report it\n")
 
@@ -409,7 +409,7 @@ def test_an_error_after_the_commit_is_reported_and_finished_by_the_next_run(
     card: Card, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settled(card)
-    path, replace = card.lay(), os.replace
+    path, replace = card.put(), os.replace
 
     def fails(old: Path, new: Path) -> None:
         if new.name == "api_secret":
@@ -419,7 +419,7 @@ def test_an_error_after_the_commit_is_reported_and_finished_by_the_next_run(
     with monkeypatch.context() as patched:
         patched.setattr(os, "replace", fails)
         assert card.run() == 1
-    assert card.log().startswith("livekit-device.toml was imported in part; the next start finishes it.\n")
+    assert card.log().startswith("livekit-device.toml was imported in part; the next start completes the import.\n")
     assert path.read_text() == GOOD
     assert card.run() == 0
     assert {"device.toml", "credentials/api_key", "credentials/api_secret"} == set(card.state())
@@ -433,7 +433,7 @@ def test_an_interrupted_change_that_cannot_be_finished_is_named(
     (card.etc / ".transaction").mkdir()
     (card.etc / ".transaction/journal").write_text("{")
     if with_a_file:
-        card.lay()
+        card.put()
     assert card.run() == 1
     words = "Nothing was imported: an interrupted change cannot be finished: "
     assert capsys.readouterr().out.startswith(words)
@@ -443,7 +443,7 @@ def test_an_interrupted_change_that_cannot_be_finished_is_named(
 def test_a_file_that_cannot_be_removed_is_named(
     card: Card, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = card.lay()
+    path = card.put()
     unlink = os.unlink
 
     def fails(gone: Path, **more: Any) -> None:
@@ -455,7 +455,7 @@ def test_a_file_that_cannot_be_removed_is_named(
     assert card.run() == 1
     for text in (card.log(), capsys.readouterr().out):
         assert "was imported into" in text
-        assert "cannot be removed: Input/output error; remove it, because it may hold secrets" in text
+        assert "cannot be removed: Input/output error; remove it, because it may contain secrets" in text
         assert SECRET not in text
 
 
@@ -473,13 +473,13 @@ def test_the_credentials_are_what_the_daemon_looks_for(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_seen_twice_counts_once(card: Card) -> None:
-    path = card.lay()
+    path = card.put()
     twice = [card.firmware, card.firmware.parent / "firmware" / "." / "..", card.firmware]
     assert source.candidates(twice) == [path]
 
 
 def test_the_command_takes_the_folder_and_the_configuration_as_parameters(card: Card) -> None:
-    card.lay()
+    card.put()
     arguments = ("import-boot", "--folder", str(card.firmware), "--config", str(card.etc / "device.toml"))
     done = subprocess.run(
         (sys.executable, "-m", "device", *arguments), cwd=ROOT, capture_output=True, text=True, check=False, timeout=60

@@ -142,8 +142,8 @@ def test_files_that_the_service_does_not_see_are_named_with_their_key() -> None:
     )
     credentials, film = Sandbox(inside=True, settings=SHIPPED, user="livekit-device").hidden_files(config)
     assert credentials == (
-        "credentials.api_secret_file: the service does not see /etc/livekit-device/credentials; leave the key out: "
-        "systemd hands over the files in there"
+        "credentials.api_secret_file: the service does not see /etc/livekit-device/credentials; remove the key: "
+        "systemd passes the files in that folder"
     )
     assert film == "camera.path: the service does not see /home; put the file under /var/lib/livekit-device"
     assert Sandbox(inside=False, settings=(), user="root").hidden_files(config) == []
@@ -221,7 +221,9 @@ def test_the_exit_code_is_passed_through(
     assert run_inside(PLACE, Path("device.toml")) == code
     out, err = capfd.readouterr()
     assert out == "rows\n"
-    assert err == "DEVICE_CAMERA__FPS of this shell is not the service's, and is left out; --no-sandbox uses it\n"
+    assert (
+        err == "DEVICE_CAMERA__FPS is set in this shell but not in the service, and is not used; --no-sandbox uses it\n"
+    )
     [[name, *arguments]] = commands(started)
     assert name == "systemd-run"
     assert {"--pipe", "--wait", "--collect", "--property=User=livekit-device", "--setenv=NO_COLOR=1"} <= {*arguments}

@@ -1,4 +1,4 @@
-"""docs/install-boot.md: what its blocks say is what the import takes."""
+"""docs/install-boot.md: the import accepts its examples."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def cells() -> Iterator[str]:
 @pytest.mark.parametrize("block", blocks("toml"))
 def test_each_configuration_on_the_page_is_imported(tmp_path: Path, block: str) -> None:
     card = Card.of(tmp_path)
-    card.lay(block)
+    card.put(block)
     assert card.run() == 0, card.log()
     assert {"device.toml", "credentials/api_key", "credentials/api_secret"} == set(card.state())
 

@@ -82,7 +82,7 @@ def test_maintainer_scripts_are_valid_and_keep_their_order(tmp_path: Path) -> No
 
 
 def move_aside(folder: Path, content: str, *, known: str) -> tuple[int, str]:
-    """Run postinst's function on a file of this content; return its result and what it says."""
+    """Run postinst's function on a file of this content; return its result and its output."""
     function = POSTINST.partition("move_aside() {")[2].partition("\n}\n")[0]
     (folder / "packaged").write_text("packaged\n")
     (folder / "unit").write_text(content)
@@ -94,14 +94,14 @@ def move_aside(folder: Path, content: str, *, known: str) -> tuple[int, str]:
 def test_a_file_that_was_installed_by_hand_makes_way_if_it_is_known_and_is_named_if_not(tmp_path: Path) -> None:
     known = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"  # of "x"
     for content in ("packaged\n", "x"):
-        code, said = move_aside(tmp_path, content, known=known)
+        code, output = move_aside(tmp_path, content, known=known)
         assert code == 0
-        assert "made way" in said
+        assert "is replaced by" in output
         assert not (tmp_path / "unit").exists()
         assert (tmp_path / "unit.before-package").read_text() == content
-    code, said = move_aside(tmp_path, "edited", known=known)
+    code, output = move_aside(tmp_path, "edited", known=known)
     assert code == 1
-    assert f"{tmp_path}/unit was installed by hand, differs" in said
+    assert f"{tmp_path}/unit was installed by hand, differs" in output
     assert (tmp_path / "unit").read_text() == "edited"
     shutil.copy(tmp_path / "unit", tmp_path / "elsewhere")
     (tmp_path / "unit").unlink()
@@ -126,15 +126,15 @@ def library(*alignments: int, machine: int = 183, bits: int = 2) -> bytes:
         (library(0, 0x1000, machine=62), "amd64", ""),
         (library(0, 0x1000, machine=62), "arm64", "is for amd64, not for arm64"),
         (library(0, 0x1000, machine=40), "arm64", "is for 40, not for arm64"),
-        (library(0, 0x10000, bits=1), "arm64", "not of 64 bits"),
-        (library(0, 0x10000)[:-1], "arm64", "is cut short"),
-        (b"\x7fELF", "arm64", "is cut short"),
+        (library(0, 0x10000, bits=1), "arm64", "must be a 64-bit, little-endian file"),
+        (library(0, 0x10000)[:-1], "arm64", "is truncated"),
+        (b"\x7fELF", "arm64", "is truncated"),
     ),
 )
 def test_a_library_that_would_not_load_fails_the_build(
     tmp_path: Path, content: bytes, architecture: str, complaint: str
 ) -> None:
-    (tmp_path / "text.so").write_text("no ELF")
+    (tmp_path / "text.so").write_text("not ELF")
     path = tmp_path / "folder/library.so"
     path.parent.mkdir()
     path.write_bytes(content)
@@ -197,13 +197,22 @@ def test_bash_completes_commands_options_and_files() -> None:
     assert complete("livekit-device", "devices", "--j") == ["--json"]
     assert "--config" in complete("livekit-device", "run", "-")
     assert complete("livekit-device", "viewer", "--bind", "") == []
-    # compopt speaks to a shell that completes, which this one does not.
+    for name, command in commands(cli._parser()).items():
+        options = {option for action in arguments(command) for option in action.option_strings}
+        assert set(complete("livekit-device", name, "-")) == options
+    # compopt works only while a shell completes, so the test replaces it.
     found = subprocess.run(
         ("bash", "-c", completion() + "\ncompopt() { :; }\nCOMP_WORDS=(livekit-device run --config config/dev)\n"
          'COMP_CWORD=3; _livekit_device; echo "${COMPREPLY[@]}"'),
         capture_output=True, text=True, check=True, cwd=CHECKOUT,
     )  # fmt: skip
     assert found.stdout == "config/device.toml\n"
+    found = subprocess.run(
+        ("bash", "-c", completion() + "\ncompopt() { :; }\nCOMP_WORDS=(livekit-device import-boot --folder conf)\n"
+         'COMP_CWORD=3; _livekit_device; echo "${COMPREPLY[@]}"'),
+        capture_output=True, text=True, check=True, cwd=CHECKOUT,
+    )  # fmt: skip
+    assert found.stdout == "config\n"
 
 
 def test_an_option_with_choices_completes_to_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,7 +223,7 @@ def test_an_option_with_choices_completes_to_them(monkeypatch: pytest.MonkeyPatc
     assert complete("livekit-device", "run", "--level", "") == ["info", "debug"]
 
 
-def test_the_sources_file_holds_the_key_as_deb822_has_it() -> None:
+def test_the_sources_file_contains_the_key_in_deb822_format() -> None:
     text = sources_file("https://example.org/apt", "-----BEGIN-----\n\nabc\n-----END-----\n")
     assert text.splitlines()[:4] == [
         "Types: deb",

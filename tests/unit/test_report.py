@@ -132,31 +132,31 @@ def test_a_section_that_fails_says_so_and_the_rest_goes_on(monkeypatch: pytest.M
     def refused() -> str:
         raise PermissionError(13, PLANTED["old"])
 
-    assert command._text(broken) == "[not to be had: an internal error (ValueError)]"
-    assert command._text(refused) == "[not to be had: Permission denied]"
-    assert command._text(sections.log) == "[not to be had: there is no journalctl on this machine]"
+    assert command._text(broken) == "[not available: an internal error (ValueError)]"
+    assert command._text(refused) == "[not available: Permission denied]"
+    assert command._text(sections.log) == "[not available: journalctl is not installed on this machine]"
 
 
-def test_a_program_that_does_not_end_is_ended_with_its_children(tmp_path: Path) -> None:
+def test_a_program_that_does_not_end_is_killed_with_its_children(tmp_path: Path) -> None:
     began = time.monotonic()
     path = tmp_path / "pid"
     text = output_of("sh", "-c", f"echo first; sleep 60 & echo $! >{path}; wait", within_s=1)
-    assert text == "first\n[it took longer than 1 s, and was ended]"
+    assert text == "first\n[it took longer than 1 s; the program was killed]"
     pid = int(path.read_text())
     while alive(pid):  # it is killed, and may take a moment to go
         assert time.monotonic() - began < 30
 
 
-def test_a_program_that_writes_without_end_is_ended() -> None:
+def test_a_program_with_endless_output_is_killed() -> None:
     text = output_of("sh", "-c", "while :; do echo 0123456789012345678901234567890123456789; done", within_s=60)
     assert len(text) < 200_000
     assert "characters are left out" in text
-    assert "it wrote too much" in text
+    assert "the output was too long; the program was killed" in text
 
 
-def test_how_a_program_ended_is_said() -> None:
+def test_the_exit_code_of_a_program_that_fails_is_reported() -> None:
     assert output_of("sh", "-c", "echo no; exit 3", within_s=10) == "no\n[exit code 3]"
-    with pytest.raises(SectionError, match="there is no not-a-program"):
+    with pytest.raises(SectionError, match="not-a-program is not installed"):
         output_of("/nowhere/not-a-program", within_s=1)
 
 

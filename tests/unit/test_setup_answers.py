@@ -44,27 +44,27 @@ def test_what_is_so_already_is_not_set() -> None:
 
 def test_a_new_way_to_a_token_ends_the_one_before() -> None:
     here = {"credentials": {"api_key": "k", "api_secret": SECRET, "token_file": ""}}
-    assert changes(Answers(way=TokenEndpoint(url="https://t")), here) == {
+    assert changes(Answers(origin=TokenEndpoint(url="https://t")), here) == {
         ("credentials", "endpoint"): "https://t",
         ("credentials", "api_key"): "",
         ("credentials", "api_secret"): "",
     }
-    assert secret_files(Answers(way=TokenEndpoint(url="https://t"))) == dict.fromkeys(
+    assert secret_files(Answers(origin=TokenEndpoint(url="https://t"))) == dict.fromkeys(
         ("token", "api_key", "api_secret", "endpoint_headers")
     )
-    assert secret_files(Answers(way=KeyPair(key="k", secret=SECRET))) == {
+    assert secret_files(Answers(origin=KeyPair(key="k", secret=SECRET))) == {
         "token": None,
         "api_key": "k\n",
         "api_secret": f"{SECRET}\n",
         "endpoint_headers": None,
     }
-    assert secret_files(Answers(way=ReadyToken(token="t")))["token"] == "t\n"
+    assert secret_files(Answers(origin=ReadyToken(token="t")))["token"] == "t\n"
     assert secret_files(Answers()) == {}
-    assert SECRET not in repr(Answers(way=KeyPair(key="k", secret=SECRET)))
+    assert SECRET not in repr(Answers(origin=KeyPair(key="k", secret=SECRET)))
 
 
 @pytest.mark.parametrize(
-    ("text", "secrets", "way"),
+    ("text", "secrets", "origin"),
     (
         ("", (), ""),
         ("", ("token",), "token"),
@@ -73,8 +73,10 @@ def test_a_new_way_to_a_token_ends_the_one_before() -> None:
         ('[credentials]\napi_key = "k"\n', ("token",), "key"),
     ),
 )
-def test_the_present_way_is_the_one_that_the_daemon_would_take(text: str, secrets: tuple[str, ...], way: str) -> None:
-    assert Present(text=text, data=tomllib.loads(text), secrets=frozenset(secrets)).way == way
+def test_the_present_way_is_the_one_that_the_daemon_would_take(
+    text: str, secrets: tuple[str, ...], origin: str
+) -> None:
+    assert Present(text=text, data=tomllib.loads(text), secrets=frozenset(secrets)).origin == origin
 
 
 def test_a_present_file_is_read_with_its_mistakes_if_they_are_asked_about(tmp_path: Path) -> None:
@@ -82,9 +84,9 @@ def test_a_present_file_is_read_with_its_mistakes_if_they_are_asked_about(tmp_pa
     assert present.read(tmp_path) == Present()
     path.write_text("\ufeff[room]\nurl = 'nothing'\n", encoding="utf-8")
     assert present.read(tmp_path).urls == ["nothing"]
-    for text, said in (("[room\n", "is not valid TOML"), ("[camera]\nfps = 0\n", "camera.fps")):
+    for text, expected in (("[room\n", "is not valid TOML"), ("[camera]\nfps = 0\n", "camera.fps")):
         path.write_text(text)
-        with pytest.raises(ConfigError, match=said):
+        with pytest.raises(ConfigError, match=expected):
             present.read(tmp_path)
 
 
@@ -124,7 +126,7 @@ def test_a_microphone_is_named_by_what_a_reboot_does_not_change() -> None:
 def test_what_is_configured_comes_first() -> None:
     assert listing.cameras([CAMERA], Source(source="off"))[0].source == Source(source="off")
     film = listing.cameras([CAMERA], Source(source="file"))[0]
-    assert (film.label, film.source) == ("as it is: file", Source(source="file"))
+    assert (film.label, film.source) == ("unchanged: file", Source(source="file"))
 
 
 @pytest.mark.parametrize(
@@ -146,17 +148,17 @@ def parsed(*arguments: str) -> argparse.Namespace:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     (
-        (("--api-key", "k", "--token-file", "t"), "--api-key and --token-file are different ways"),
+        (("--api-key", "k", "--token-file", "t"), "--api-key and --token-file are given together"),
         (("--api-secret-file", "t"), "--api-secret-file needs --api-key"),
         (("--token-file", "-"), "add --yes"),
         (("--token-file", "/nowhere/token"), "--token-file /nowhere/token: cannot be read: No such file"),
         (("--token-file", "/dev/null"), "--token-file /dev/null: is empty"),
     ),
 )
-def test_options_that_do_not_go_together(arguments: tuple[str, ...], said: str) -> None:
-    with pytest.raises(options.UsageError, match=said):
+def test_options_that_do_not_go_together(arguments: tuple[str, ...], expected: str) -> None:
+    with pytest.raises(options.UsageError, match=expected):
         options.given(parsed(*arguments))
 
 

@@ -1,4 +1,4 @@
-"""Setup waits for the service within a bounded time, shows its progress, and says what is wrong in the end."""
+"""Setup waits for the service for a limited time, shows its progress, and reports why it does not go live."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def service(tmp_path: Path, shown: io.StringIO, monkeypatch: pytest.MonkeyPatch)
     return Service(tmp_path, Terminal(stdin=io.StringIO(), stdout=shown))
 
 
-def test_what_keeps_the_service_from_being_live_is_said(service: Service, state: StateFile, shown: io.StringIO) -> None:
+def test_the_reason_for_not_being_live_is_reported(service: Service, state: StateFile, shown: io.StringIO) -> None:
     state.write(WAITING)
     assert not service.wait_live(within_s=0.3)
     text = shown.getvalue()
@@ -54,10 +54,10 @@ def test_each_change_is_shown_once(service: Service, state: StateFile, shown: io
     assert service.wait_live(within_s=30)
     later.join()
     assert shown.getvalue().count("room waiting") == 1
-    assert shown.getvalue().endswith("  live: the room has everything that this device publishes\n")
+    assert shown.getvalue().endswith("  live: everything is published in the room\n")
 
 
-def test_a_service_that_is_gone_is_said(service: Service, shown: io.StringIO) -> None:
+def test_a_service_that_does_not_run_is_reported(service: Service, shown: io.StringIO) -> None:
     assert not service.wait_live(within_s=0.0)
     assert "The service is not running" in shown.getvalue()
 

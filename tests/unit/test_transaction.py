@@ -26,11 +26,11 @@ CHANGES: dict[str, bytes | None] = {**NEW, "secrets/token": None}
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "secrets").mkdir()
-    lay(tmp_path, OLD)
+    put(tmp_path, OLD)
     return tmp_path
 
 
-def lay(folder: Path, files: Mapping[str, bytes]) -> None:
+def put(folder: Path, files: Mapping[str, bytes]) -> None:
     for path in (each for each in folder.rglob("*") if each.is_file()):
         path.unlink()
     for name, content in files.items():
@@ -75,7 +75,7 @@ def test_killed_before_any_system_call_the_files_are_old_or_a_journal_makes_them
 
     def prepare() -> None:
         recover(staging)
-        lay(folder, OLD)
+        put(folder, OLD)
 
     seen = set()
     for call in killed_at_each_step(lambda: change(folder), prepare):
@@ -103,9 +103,9 @@ def test_a_recovery_that_is_killed_is_finished_by_the_next(folder: Path, monkeyp
 
     def prepare() -> None:
         recover(staging)
-        lay(folder, OLD)
+        put(folder, OLD)
         with monkeypatch.context() as patched:
-            patched.setattr(transaction, "_carry_out", lambda _staging: None)
+            patched.setattr(transaction, "_apply", lambda _staging: None)
             change(folder)
         assert (staging / "journal").exists()
         assert contents(folder) == OLD
@@ -120,7 +120,7 @@ def test_a_recovery_that_is_killed_is_finished_by_the_next(folder: Path, monkeyp
 
 def test_the_next_change_finishes_an_interrupted_one_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(transaction, "_carry_out", lambda _staging: None)
+        patched.setattr(transaction, "_apply", lambda _staging: None)
         change(folder)
     change(folder, {"device.toml": b"newer"})
     assert contents(folder) == {**NEW, "device.toml": b"newer"}

@@ -156,7 +156,7 @@ def test_the_services_user_comes_before_nobody() -> None:
 
 
 def test_without_a_user_to_become_nothing_goes_on() -> None:
-    with pytest.raises(PrivilegesError, match="there is no user no-such-user or root to go on as"):
+    with pytest.raises(PrivilegesError, match="there is no user no-such-user or root to switch to"):
         give_up_root(("no-such-user", "root"))
     assert os.geteuid() == 0
 
@@ -166,7 +166,7 @@ def test_what_the_kernel_refuses_ends_it(monkeypatch: pytest.MonkeyPatch) -> Non
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "setgroups", refused)
-    with pytest.raises(PrivilegesError, match=r"cannot go on as .*: Operation not permitted; run it as another user"):
+    with pytest.raises(PrivilegesError, match=r"cannot switch to .*: Operation not permitted; run it as another user"):
         give_up_root()
     assert os.geteuid() == 0
 
