@@ -31,7 +31,9 @@ def with_dependencies() -> Recipe:
 
 def with_cloud_init() -> Recipe:
     """Return the recipe of a machine that sets itself up at its first start, as Raspberry Pi OS does."""
-    return Recipe(suite=BARE.suite, debian=("cloud-init",), pypi=(), steps=1, base=with_dependencies())
+    # cloud-init reports errors without iproute2 and ssh's keys. No ssh server: it would listen on the host's network.
+    parts = ("cloud-init", "iproute2", "netplan.io", "openssh-client")
+    return Recipe(suite=BARE.suite, debian=parts, pypi=(), steps=1, base=with_dependencies())
 
 
 if __name__ == "__main__":
