@@ -104,7 +104,7 @@ def test_check_while_the_service_has_no_camera(service: Service, record: Record)
             and "absent: " in line
             and "imx999" in line
             and encoder.startswith("- encoder")
-            and "left to the running service" in encoder
+            and "in use by the running service" in encoder
             and done.returncode == 1,
         )
 

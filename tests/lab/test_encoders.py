@@ -143,7 +143,7 @@ FAULTS = {
     "absent": "this board has no H.264 encoder",
     "busy": "cannot be opened: Device or resource busy",
     "gone": "the board's encoder failed: No such device",
-    "stalled": "has yielded none for a second",
+    "stalled": "has produced no output for a second",
 }
 
 
