@@ -68,7 +68,7 @@ def test_an_edited_unit_stays_in_force_and_is_named(
         ok=all(len(each) <= 1 for each in found)
         and found[-1] == {BY_HAND}
         and box.unit("FragmentPath") == (HAND_MADE,)
-        and f"{HAND_MADE} was installed by hand, differs from the package's own and stays in force" in printed,
+        and f"{HAND_MADE} was installed by hand, differs from the package's file and stays active" in printed,
     )
 
 

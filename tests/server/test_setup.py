@@ -328,7 +328,7 @@ def test_a_token_and_an_endpoint_by_hand(box: Installed, server: Server, room: s
     with conversation(*box.command("--url", server.url, *sources), variables=box.variables) as talk:
         choose(talk, "Where does it come from?", "a ready token")
         talk.answer_unseen("Token (not shown): ", "no token at all")
-        talk.expect("holds more than one word")
+        talk.expect("has more than one word")
         talk.answer("Keep this answer anyway", "no")
         choose(talk, "Where does it come from?", "a ready token")
         talk.answer_unseen("Token (not shown): ", ready)
