@@ -46,7 +46,7 @@ def answers(server: Server, room: str) -> list[Step]:
         ("Room", room),
         ("API key", server.api_key),
         ("API secret (not shown)", server.api_secret),
-        ("Name that viewers read", "Front door"),
+        ("Name that viewers see", "Front door"),
         ("Identity, unique in the room", ""),
         ("Which camera?", "a moving test picture"),
         ("Which microphone?", "a quiet test tone"),
@@ -83,7 +83,7 @@ def test_setup_in_a_terminal_ends_with_a_picture_and_a_second_run_offers_what_is
         with setup(box) as talk:
             for question, answer in answers(livekit_server, room):
                 give(talk, question, answer)
-            talk.expect("live: the room has everything", within_s=60)
+            talk.expect("live: everything is published", within_s=60)
             talk.expect("exit code ")
             talk.end()
             shown = talk.text
@@ -108,11 +108,11 @@ def test_setup_in_a_terminal_ends_with_a_picture_and_a_second_run_offers_what_is
         talk.answer("Number [1]: ")
         talk.answer(f"Room [{room}]: ")
         talk.answer("API key [Enter keeps key and secret]: ")
-        talk.answer("Name that viewers read (may be empty) [Front door]: ")
+        talk.answer("Name that viewers see (may be empty) [Front door]: ")
         talk.answer("Identity, unique in the room [Enter: ")
         talk.answer("Number [1]: ")
         talk.answer("Number [1]: ")
-        talk.expect("live: the room has everything", within_s=60)
+        talk.expect("live: everything is published", within_s=60)
         talk.expect("exit code ")
         talk.end()
     record(
