@@ -83,7 +83,7 @@ def on_a_terminal(machine: Machine, *, until: str, then: bytes) -> tuple[str, in
     ours, theirs = pty.openpty()
     environment = {"PATH": PATH, "LC_ALL": "C.UTF-8", "TERM": "xterm", "LD_PRELOAD": stand_ins.PRELOAD}
     process = subprocess.Popen(
-        ("setsid", "--ctty", "env", "--default-signal=INT", *machine.command((COMMAND, "check"))),
+        ("setsid", "--ctty", *machine.command((COMMAND, "check"))),
         env=environment,
         stdin=theirs,
         stdout=theirs,

@@ -86,9 +86,9 @@ def conversation(*command: str, variables: Mapping[str, str], columns: int = _CO
     master, terminal = pty.openpty()
     try:
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", _ROWS, columns, 0, 0))
-        # A shell starts background jobs with SIGINT ignored, and the tests may be one; a login shell does not.
-        started = ["setsid", "--ctty", "env", "--default-signal=INT", *command]
-        process = subprocess.Popen(started, env=variables, stdin=terminal, stdout=terminal, stderr=terminal)
+        process = subprocess.Popen(
+            ["setsid", "--ctty", *command], env=variables, stdin=terminal, stdout=terminal, stderr=terminal
+        )
     finally:
         os.close(terminal)
     try:

@@ -169,11 +169,11 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     ),
     "a secret of two words": (
         f'{ROOM}[credentials]\napi_key = "k"\napi_secret = "{SECRET} {SECRET}"\n',
-        "credentials.api_secret: holds more than one word",
+        "credentials.api_secret: has more than one word",
     ),
     "a secret with its name": (
         f'{ROOM}[credentials]\napi_key = "k"\napi_secret = "api_secret={SECRET}"\n',
-        "credentials.api_secret: holds api_secret=[redacted]; allowed: the value alone",
+        "credentials.api_secret: has api_secret=[redacted]; allowed: the value alone",
     ),
     "a secret that is a number": (
         f'{ROOM}[credentials]\napi_key = "k"\napi_secret = 12345678\n',

@@ -181,6 +181,11 @@ class Failing(Routes):
         super().__init__()
         self.errors = list(errors)
         self.pauses_s: list[float | None] = []
+        self.states: list[LocalRoute | None] = []
+
+    def _update(self, local_route: LocalRoute | None) -> None:
+        self.states.append(local_route)
+        super()._update(local_route)
 
     def _watch(self) -> None:
         if self.errors:
@@ -209,15 +214,14 @@ def test_while_netlink_fails_the_route_is_unknown_and_it_is_retried() -> None:
         routes._update(None)
         routes.changed.clear()
         routes.set_target("127.0.0.1")
-        seen = []
+        routes.states.clear()
         thread = threading.Thread(target=routes.work, name="netlink", daemon=True)
         thread.start()
         async with asyncio.timeout(SOON_S):
             while routes.local_route != LocalRoute("lo", "127.0.0.1"):
                 await routes.changed.wait()
                 routes.changed.clear()
-                seen.append(routes.local_route)
-        assert seen[0] == UNKNOWN
+        assert routes.states[0] == UNKNOWN
         assert routes.pauses_s == [1, 2, 4, 8, 16]
         assert thread.is_alive()
         routes.stop()

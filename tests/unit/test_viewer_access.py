@@ -101,7 +101,7 @@ def test_a_given_credentials_directory_comes_first(device: Path, tmp_path: Path)
     ("name", "text", "words"),
     (
         ("api_secret", "", "api_secret: is empty"),
-        ("api_key", "k=v x", "api_key: holds more than one word"),
+        ("api_key", "k=v x", "api_key: has more than one word"),
         ("api_secret", None, "api_key is set without its secret"),
     ),
 )
