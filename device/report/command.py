@@ -90,7 +90,7 @@ def _text(make: Callable[[], str]) -> str:
 
 
 def _give_to_caller(descriptor: int) -> None:
-    """Give the file to the user of sudo, who has to send it."""
+    """Give the file to the user of sudo, which sends it."""
     user, group = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
     if os.geteuid() == 0 and user.isdecimal() and group.isdecimal():
         with contextlib.suppress(OSError, OverflowError):

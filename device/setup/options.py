@@ -109,25 +109,23 @@ def demand_complete(options: argparse.Namespace, present: Present) -> None:
 
 
 def camera(text: str) -> Source:
-    match text.lower():
-        case "first" | "":
-            return Source(source="picamera2")
-        case "pattern":
-            return Source(source="pattern")
-        case word if word in _NONE:
-            return Source(source="off")
-    return Source(source="picamera2", device=text)
+    return _source(text, library="picamera2", default="first", synthetic="pattern")
 
 
 def microphone(text: str) -> Source:
+    return _source(text, library="pyaudio", default="default", synthetic="tone")
+
+
+def _source(text: str, *, library: str, default: str, synthetic: str) -> Source:
+    """Return the source that an option names: the default device, a synthetic one, none, or a device by its name."""
     match text.lower():
-        case "default" | "":
-            return Source(source="pyaudio")
-        case "tone":
-            return Source(source="tone")
+        case word if word in ("", default):
+            return Source(source=library)
+        case word if word == synthetic:
+            return Source(source=synthetic)
         case word if word in _NONE:
             return Source(source="off")
-    return Source(source="pyaudio", device=text)
+    return Source(source=library, device=text)
 
 
 def _content(path: Path, name: str) -> str:

@@ -14,7 +14,7 @@ from device.config.schema import Camera, Microphone
 from device.config.writing import CREDENTIALS, FILE_MODE, SECRETS
 from device.errors import ConfigError, Problem
 from device.redaction import hide
-from device.setup.answers import API_KEY, HEADERS, TOKEN, Source
+from device.setup.answers import API_KEY, TOKEN, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,10 +53,6 @@ class Present:
         if self.text_of("credentials", "api_key"):
             return "key"
         return "token" if TOKEN in self.secrets else "key" if API_KEY in self.secrets else ""
-
-    @property
-    def has_headers(self) -> bool:
-        return HEADERS in self.secrets or bool(self.text_of("credentials", "endpoint_headers_file"))
 
     def source(self, table: str) -> Source | None:
         """Return the camera or microphone in the file; None if the file names none."""

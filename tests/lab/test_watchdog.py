@@ -1,4 +1,4 @@
-"""A daemon that hangs or dies: systemd restarts it, nothing of the old one is left, and the picture returns."""
+"""A daemon that hangs or dies: systemd restarts it, no process of the old one is left, and the picture returns."""
 
 import asyncio
 import re

@@ -12,7 +12,7 @@ from device.media.colour import BT601, BT709, Colour, of_libcamera
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """libcamera's ColorSpace: four enumerations, of which only the names are used."""
+    """libcamera's ColorSpace: four enumerations; only their names are used."""
 
     words: str
 

@@ -53,5 +53,5 @@ class SendStall:
         return None
 
     def _unsent_s(self, stream: StreamProgress, now: float) -> float:
-        """Return for how long nothing of what is fed was sent."""
+        """Return for how long the SDK has sent no unit of a stream that is fed."""
         return now - max(stream.sent.changed_at, stream.fed_since or now, self._resumed_at)
