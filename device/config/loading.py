@@ -221,7 +221,7 @@ def _absolute(config: Config, folder: Path) -> Config:
             "credentials": config.credentials.model_copy(
                 update=resolved(config.credentials, "token_file", "endpoint_headers_file", "api_secret_file")
             ),
-            "camera": config.camera.model_copy(update=resolved(config.camera, "path")),
-            "microphone": config.microphone.model_copy(update=resolved(config.microphone, "path")),
+            "camera": config.camera.model_copy(update=resolved(config.camera, "path", "url_file")),
+            "microphone": config.microphone.model_copy(update=resolved(config.microphone, "path", "url_file")),
         }
     )

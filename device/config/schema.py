@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from device.config.values import Dimension, FilePath, WebSocketUrls  # noqa: TC001 - pydantic reads the annotations
+from device.config.values import Dimension, FilePath, StreamUrl, WebSocketUrls  # noqa: TC001 - pydantic reads the annotations
 
 # Copies of constants in modules that are not imported here, to keep loading fast. Tests check that they are equal.
 LONGEST_PAUSE_S = 0.65  # device.encoders.bitrate_budget
@@ -83,12 +83,15 @@ class Credentials(Table):
 class Camera(Table):
     """The picture. Rates in bits a second, size in pixels."""
 
-    source: Literal["picamera2", "pattern", "file", "off"] = "picamera2"
+    source: Literal["picamera2", "pattern", "file", "stream", "off"] = "picamera2"
     width: Dimension = Field(default=1280, ge=160, le=3840)
     height: Dimension = Field(default=720, ge=120, le=2160)
     fps: int = Field(default=30, ge=1, le=120)
     device: str = ""
     path: FilePath = Field(default="", repr=False)
+    url: StreamUrl = SecretStr("")
+    url_file: FilePath = ""
+    rtsp_transport: Literal["tcp", "udp"] = "tcp"
     hflip: bool = False
     vflip: bool = False
     encoder: Literal["auto", "v4l2", "x264", "copy"] = "auto"
@@ -106,13 +109,14 @@ class Camera(Table):
                 f"bitrate_min_bps ({self.bitrate_min_bps}) is above bitrate_max_bps ({self.bitrate_max_bps}); "
                 "allowed is at most that"
             )
-        if self.encoder == "v4l2" and self.source in ("pattern", "file"):
+        _check_url_keys(self)
+        if self.encoder == "v4l2" and self.source in ("pattern", "file", "stream"):
             raise ValueError(
                 f'encoder = "v4l2" encodes the Pi\'s camera only; with source = "{self.source}" use x264 or auto'
             )
-        if self.encoder == "copy" and self.source != "file":
+        if self.encoder == "copy" and self.source not in ("file", "stream"):
             raise ValueError(
-                f'encoder = "copy" passes the H.264 of a file through; with source = "{self.source}" it is not allowed'
+                f'encoder = "copy" passes the H.264 of a file or stream through; with source = "{self.source}" it is not allowed'
             )
         return self
 
@@ -120,9 +124,12 @@ class Camera(Table):
 class Microphone(Table):
     """The sound. It is always published at 48 kHz."""
 
-    source: Literal["pyaudio", "tone", "file", "off"] = "pyaudio"
+    source: Literal["pyaudio", "tone", "file", "stream", "off"] = "pyaudio"
     device: str = ""
     path: FilePath = Field(default="", repr=False)
+    url: StreamUrl = SecretStr("")
+    url_file: FilePath = ""
+    rtsp_transport: Literal["tcp", "udp"] = "tcp"
     channels: int = Field(default=1, ge=1, le=2)
     gain_db: float = Field(default=0.0, ge=-60, le=60)
     processing: bool = True
@@ -131,7 +138,17 @@ class Microphone(Table):
     def _consistent(self) -> Self:
         if self.source == "file" and not self.path:
             raise ValueError('path is empty; source = "file" needs the path of a file with sound')
+        _check_url_keys(self)
         return self
+
+
+def _check_url_keys(table: Camera | Microphone) -> None:
+    """Raise ValueError for a stream's URL that is given twice, or with another source."""
+    given = [key for key in ("url", "url_file") if getattr(table, key)]
+    if len(given) > 1:
+        raise ValueError("url and url_file are both set; allowed is exactly one of them")
+    if given and table.source not in ("stream", "off"):
+        raise ValueError(f'{given[0]} is set, but source = "{table.source}" does not use it; set source = "stream"')
 
 
 class Watch(Table):

@@ -6,8 +6,10 @@ import json
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
+
+from device import stream_url
 
 _MAX_URLS = 8
 _SCHEMES = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
@@ -68,3 +70,10 @@ def _file_path(value: str) -> str:
 
 
 FilePath = Annotated[str, AfterValidator(_file_path)]
+
+
+def _stream_url(value: SecretStr) -> SecretStr:
+    return SecretStr(stream_url.checked(text)) if (text := value.get_secret_value()) else value
+
+
+StreamUrl = Annotated[SecretStr, AfterValidator(_stream_url)]

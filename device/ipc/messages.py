@@ -35,6 +35,9 @@ class CameraJob:
     keyframe_interval_s: int
     identity: str
     epoch_us: int
+    url: str = field(default="", repr=False)
+    url_file: str = ""
+    rtsp_transport: str = "tcp"
 
 
 @message(2, _TO_WORKER, max_payload_bytes=64 << 10)
@@ -48,6 +51,9 @@ class MicrophoneJob:
     channels: int
     gain_db: float
     epoch_us: int
+    url: str = field(default="", repr=False)
+    url_file: str = ""
+    rtsp_transport: str = "tcp"
 
 
 Job = CameraJob | MicrophoneJob

@@ -20,6 +20,22 @@ def nal_types(unit: bytes) -> set[int]:
     return found
 
 
+def parameter_sets_in(unit: bytes) -> bytes:
+    """Return the SPS and PPS before the first slice, each with a start code."""
+    kept = []
+    at = unit.find(_START_CODE)
+    while 0 <= at < len(unit) - len(_START_CODE):
+        kind = unit[at + len(_START_CODE)] & _TYPE_MASK
+        if kind in (SLICE, IDR):
+            break
+        following = unit.find(_START_CODE, at + len(_START_CODE))
+        if kind in (SPS, PPS):
+            # A start code of four bytes leaves its first zero at the end of the unit before.
+            kept.append(b"\0" + unit[at : following if following >= 0 else len(unit)].rstrip(b"\0"))
+        at = following
+    return b"".join(kept)
+
+
 def is_annexb(data: bytes) -> bool:
     """Return whether data is in Annex B, as opposed to length-prefixed NAL units (ISO/IEC 14496-15)."""
     return data.startswith((_START_CODE, b"\0" + _START_CODE))

@@ -50,7 +50,7 @@ class VideoClip:
         self.height = max(2, int(context.height * scale) & ~1)
         native = float(self._loop.stream.average_rate or fps)
         self.fps = max(1, min(fps, round(native)))
-        self.colour = _colour_of(context, self.height)
+        self.colour = colour_of(context, self.height)
         self._period_us = _US // fps
         self.missed = 0
 
@@ -124,7 +124,8 @@ class VideoClip:
             yield FramePicture(frame=frame, number=0, captured_at_us=due_us)
 
 
-def _colour_of(context: Any, height: int) -> Colour:
+def colour_of(context: Any, height: int) -> Colour:
+    """Return the colour that a decoder's context declares; undeclared parts have their default for this height."""
     default = default_colour(height)
 
     def declared(name: str, fallback: int) -> int:

@@ -27,7 +27,7 @@ def _run(link: WorkerLink) -> None:
         raise WireError("a camera worker needs a camera's job")
     # Nothing is closed at the end: a driver may hang in close(), and the end of the process frees the device.
     with named(job.source, job.path):
-        if job.encoder == "copy":
+        if job.encoder == "copy" and job.source == "file":
             _pass_through(link, job)
         else:
             _capture(link, job)
@@ -92,6 +92,10 @@ def open_source(job: CameraJob, link: WorkerLink) -> Source:
                 epoch_us=job.epoch_us,
                 on_damage=damage_log(link, "camera.file_damaged"),
             )
+        case "stream":
+            from device.workers.network_camera import open_network_video
+
+            return open_network_video(link, job)
         case "picamera2":
             from device.sources.picamera2 import Picamera2Source
 

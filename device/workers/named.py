@@ -1,4 +1,4 @@
-"""Adds the file's name to unexpected errors of a file source."""
+"""Replaces unexpected errors of FFmpeg's bindings: adds a file's name, and removes a stream's URL."""
 
 from __future__ import annotations
 
@@ -15,12 +15,19 @@ if TYPE_CHECKING:
 
 @contextmanager
 def named(source: str, path: str) -> Iterator[None]:
-    """Convert unexpected exceptions of FFmpeg's bindings into a SourceError that names the file."""
+    """Convert unexpected exceptions of FFmpeg's bindings into a SourceError that names the file.
+
+    For a stream, the exception's text, which may hold the URL, is left out of the traceback too.
+    """
     try:
         yield
     except (DeviceError, MemoryError):
         raise
     except Exception as error:
+        if source == "stream":
+            raise SourceError(
+                f"the stream cannot be played ({type(error).__name__})", for_viewers="the stream cannot be played"
+            ) from None
         if source != "file":
             raise
         raise SourceError(
