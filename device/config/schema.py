@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from device.config.marks import LIVE, PROCESS_RESTART, REJOIN, SECRET, WORKER_RESTART
 from device.config.values import Dimension, FilePath, WebSocketUrls  # noqa: TC001 - pydantic reads the annotations
 
 # Copies of constants in modules that are not imported here, to keep loading fast. Tests check that they are equal.
@@ -31,21 +32,21 @@ class Table(BaseModel):
 class Room(Table):
     """The room, and the device's identity in it."""
 
-    url: WebSocketUrls  # tried in this order
-    name: str = Field(default="", max_length=256)
-    identity: str = Field(default="", max_length=256)
-    display_name: str = Field(default="", max_length=256)
+    url: Annotated[WebSocketUrls, REJOIN]  # tried in this order
+    name: Annotated[str, REJOIN] = Field(default="", max_length=256)
+    identity: Annotated[str, REJOIN] = Field(default="", max_length=256)
+    display_name: Annotated[str, REJOIN] = Field(default="", max_length=256)
 
 
 class Credentials(Table):
     """The token source; `device.tokens.selection` creates it from these keys."""
 
-    token_file: FilePath = ""
-    endpoint: str = Field(default="", repr=False)  # its query may hold a key
-    endpoint_headers_file: FilePath = ""
-    api_key: str = ""
-    api_secret: SecretStr = SecretStr("")
-    api_secret_file: FilePath = ""
+    token_file: Annotated[FilePath, REJOIN] = ""
+    endpoint: Annotated[str, REJOIN, SECRET] = Field(default="", repr=False)  # its query may hold a key
+    endpoint_headers_file: Annotated[FilePath, REJOIN] = ""
+    api_key: Annotated[str, REJOIN] = ""
+    api_secret: Annotated[SecretStr, REJOIN] = SecretStr("")
+    api_secret_file: Annotated[FilePath, REJOIN] = ""
 
     @field_validator("endpoint")
     @classmethod
@@ -83,19 +84,19 @@ class Credentials(Table):
 class Camera(Table):
     """The picture. Rates in bits a second, size in pixels."""
 
-    source: Literal["picamera2", "v4l2", "pattern", "file", "off"] = "picamera2"
-    width: Dimension = Field(default=1280, ge=160, le=3840)
-    height: Dimension = Field(default=720, ge=120, le=2160)
-    fps: int = Field(default=30, ge=1, le=120)
-    device: str = ""
-    path: FilePath = Field(default="", repr=False)
-    hflip: bool = False
-    vflip: bool = False
-    encoder: Literal["auto", "v4l2", "x264", "copy"] = "auto"
-    bitrate_max_bps: int = Field(default=2_500_000, ge=50_000, le=50_000_000)
-    bitrate_min_bps: int = Field(default=60_000, ge=30_000, le=50_000_000)
-    keyframe_interval_s: int = Field(default=10, ge=1, le=3600)
-    controls: dict[str, ControlValue] = Field(default_factory=dict)
+    source: Annotated[Literal["picamera2", "v4l2", "pattern", "file", "off"], WORKER_RESTART] = "picamera2"
+    width: Annotated[Dimension, WORKER_RESTART] = Field(default=1280, ge=160, le=3840)
+    height: Annotated[Dimension, WORKER_RESTART] = Field(default=720, ge=120, le=2160)
+    fps: Annotated[int, WORKER_RESTART] = Field(default=30, ge=1, le=120)
+    device: Annotated[str, WORKER_RESTART] = ""
+    path: Annotated[FilePath, WORKER_RESTART] = Field(default="", repr=False)
+    hflip: Annotated[bool, WORKER_RESTART] = False
+    vflip: Annotated[bool, WORKER_RESTART] = False
+    encoder: Annotated[Literal["auto", "v4l2", "x264", "copy"], WORKER_RESTART] = "auto"
+    bitrate_max_bps: Annotated[int, LIVE] = Field(default=2_500_000, ge=50_000, le=50_000_000)
+    bitrate_min_bps: Annotated[int, LIVE] = Field(default=60_000, ge=30_000, le=50_000_000)
+    keyframe_interval_s: Annotated[int, WORKER_RESTART] = Field(default=10, ge=1, le=3600)
+    controls: Annotated[dict[str, ControlValue], LIVE] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -120,12 +121,12 @@ class Camera(Table):
 class Microphone(Table):
     """The sound. It is always published at 48 kHz."""
 
-    source: Literal["pyaudio", "tone", "file", "off"] = "pyaudio"
-    device: str = ""
-    path: FilePath = Field(default="", repr=False)
-    channels: int = Field(default=1, ge=1, le=2)
-    gain_db: float = Field(default=0.0, ge=-60, le=60)
-    processing: bool = True
+    source: Annotated[Literal["pyaudio", "tone", "file", "off"], WORKER_RESTART] = "pyaudio"
+    device: Annotated[str, WORKER_RESTART] = ""
+    path: Annotated[FilePath, WORKER_RESTART] = Field(default="", repr=False)
+    channels: Annotated[int, REJOIN] = Field(default=1, ge=1, le=2)
+    gain_db: Annotated[float, LIVE] = Field(default=0.0, ge=-60, le=60)
+    processing: Annotated[bool, REJOIN] = True
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -137,25 +138,25 @@ class Microphone(Table):
 class Watch(Table):
     """The seconds without data after which a source, or the connection to the room, is restarted."""
 
-    camera_stall_s: float = Field(default=2.0, ge=0.5, le=60)
-    microphone_stall_s: float = Field(default=1.0, ge=0.2, le=60)
+    camera_stall_s: Annotated[float, LIVE] = Field(default=2.0, ge=0.5, le=60)
+    microphone_stall_s: Annotated[float, LIVE] = Field(default=1.0, ge=0.2, le=60)
     # A healthy connection's STUN responses are up to 2.3 s old (measured).
-    delivery_stall_s: float = Field(default=4.0, ge=3, le=60)
+    delivery_stall_s: Annotated[float, LIVE] = Field(default=4.0, ge=3, le=60)
 
 
 class Reconnect(Table):
     """The timing of reconnections, in seconds."""
 
-    probe_s: float = Field(default=2.0, ge=0.5, le=60)
-    spread_s: float = Field(default=1.0, ge=0, le=3600)
-    max_s: float = Field(default=30.0, ge=1, le=3600)
+    probe_s: Annotated[float, LIVE] = Field(default=2.0, ge=0.5, le=60)
+    spread_s: Annotated[float, LIVE] = Field(default=1.0, ge=0, le=3600)
+    max_s: Annotated[float, LIVE] = Field(default=30.0, ge=1, le=3600)
 
 
 class Log(Table):
     """The log."""
 
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["auto", "console", "json"] = "auto"
+    level: Annotated[Literal["debug", "info", "warning", "error"], LIVE] = "info"
+    format: Annotated[Literal["auto", "console", "json"], PROCESS_RESTART] = "auto"
 
 
 def least_camera_stall_s(camera: Camera) -> float:
