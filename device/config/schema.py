@@ -23,7 +23,7 @@ LONGEST_PAUSE_S = 0.65  # device.encoders.bitrate_budget
 SLOWEST_FPS = 10  # device.tracks.ladder
 _STILL_S = 1.5  # device.sources.video_clip repeats a still each second
 
-CameraSource = Literal["picamera2", "pattern", "file", "off"]
+CameraSource = Literal["picamera2", "v4l2", "pattern", "file", "off"]
 MicrophoneSource = Literal["pyaudio", "tone", "file", "off"]
 ControlValue = bool | int | float | str | list[int] | list[float]
 
@@ -110,7 +110,7 @@ class Camera(Table):
                 f"bitrate_min_bps ({self.bitrate_min_bps}) is above bitrate_max_bps ({self.bitrate_max_bps}); "
                 "allowed is at most that"
             )
-        if self.encoder == "v4l2" and self.source in ("pattern", "file"):
+        if self.encoder == "v4l2" and self.source in ("v4l2", "pattern", "file"):
             raise ValueError(
                 f'encoder = "v4l2" encodes the Pi\'s camera only; with source = "{self.source}" use x264 or auto'
             )
