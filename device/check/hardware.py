@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from device.devices import quiet_libraries
-from device.errors import DeviceError, EncoderError
+from device.errors import DeviceError, EncoderError, SourceError, system_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +22,8 @@ def check(report: Report, config: Config, service: dict[str, Any]) -> None:
         if camera.table.source == "picamera2":
             _row(report, camera.label, service, partial(_camera, camera.table), _wanted(camera.table.device))
             _encoder_row(report, service, camera)
+        elif camera.table.source == "v4l2":
+            _row(report, camera.label, service, partial(_v4l2_camera, camera.table), _wanted(camera.table.device))
     for microphone in config.active_microphones:
         if microphone.table.source == "pyaudio":
             table = microphone.table
@@ -71,6 +73,24 @@ def _camera(table: Camera) -> str:
     found = picamera2.cameras()
     position = picamera2.choose(found, table.device)
     return f"{found[position].get('Model')} ({found[position].get('Id')})"
+
+
+def _v4l2_camera(camera: Camera) -> str:
+    from device.sources.v4l2 import controls, ioctls, modes, nodes
+    from device.sources.v4l2.holder import holder
+
+    node = nodes.find(camera.device)
+    try:
+        with ioctls.opened(node.path) as descriptor:
+            mode = modes.choose(modes.listed(descriptor), width=camera.width, height=camera.height, fps=camera.fps)
+            controls.checked(camera.controls, controls.listed(descriptor))
+    except OSError as error:
+        raise SourceError(f"{node.card} ({node.path}): {system_text(error)}") from error
+    if user := holder(node.path):
+        raise SourceError(f"{node.card} ({node.path}) is in use by {user}")
+    lacks = modes.difference(mode, width=camera.width, height=camera.height, fps=camera.fps)
+    rate = f" at {float(mode.rate):g} fps" if mode.rate else ""
+    return f"{node.card} ({node.path}), {mode.fourcc} {mode.width}x{mode.height}{rate}{f' ({lacks})' if lacks else ''}"
 
 
 def _microphone(table: Microphone) -> str:
