@@ -27,7 +27,12 @@ def _run(link: WorkerLink) -> None:
         raise WireError("a camera worker needs a camera's job")
     # Nothing is closed at the end: a driver may hang in close(), and the end of the process frees the device.
     with named(job.source, job.path):
-        if job.encoder == "copy":
+        if job.source == "v4l2" and job.encoder in ("auto", "copy"):
+            from device.workers.v4l2_copy import pass_through
+
+            pass_through(link, job)  # returns if the pictures have to be encoded here
+            _capture(link, job)
+        elif job.encoder == "copy":
             _pass_through(link, job)
         else:
             _capture(link, job)
