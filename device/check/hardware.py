@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from device.devices import quiet_libraries
-from device.errors import DeviceError, EncoderError
+from device.errors import DeviceError, EncoderError, NotPresentError
+from device.ipc.detected import Detected
+from device.ipc.supervisor import WorkerState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,20 +15,25 @@ if TYPE_CHECKING:
     from device.check.report import Report
     from device.config.schema import Config
 
+_STARTS = "publishes one as soon as it is connected"
+_FORGET = 'if it was removed for good, set {name}.source = "off"'
+
 
 def check(report: Report, config: Config, service: dict[str, Any]) -> None:
     """Query the libraries. For devices that the running service uses, report its state; `service` may be empty."""
-    if config.camera.source == "picamera2":
+    if config.camera.source in ("auto", "picamera2"):
         _row(report, "camera", service, lambda: _camera(config), _wanted(config.camera.device))
         _encoder_row(report, service, config)
-    if config.microphone.source == "pyaudio":
+    if config.microphone.source in ("auto", "pyaudio"):
         _row(report, "microphone", service, lambda: _microphone(config), _wanted(config.microphone.device))
 
 
 def _row(report: Report, name: str, service: dict[str, Any], query: Callable[[], str], wanted: str = "") -> None:
     if state := str(service.get(name, "")):
         text = f"held by {_service_text(service, state)}"
-        if state.startswith("live"):
+        if state == WorkerState.NOT_PRESENT.value:
+            report.skipped(name, f"{state}; the running service (pid {service['pid']}) {_STARTS}")
+        elif state.startswith("live"):
             report.good(name, text)
         else:  # the service's state is public on this host, so it names no device
             report.bad(name, f"{text}{wanted}", hint="look at `journalctl -u livekit-device`")
@@ -34,6 +41,11 @@ def _row(report: Report, name: str, service: dict[str, Any], query: Callable[[],
     try:
         with quiet_libraries():
             found = query()
+    except NotPresentError as error:
+        if Detected.of_service(keeps=False).has(name):
+            report.bad(name, f"absent, but this box had one before: {error}", hint=_FORGET.format(name=name))
+        else:
+            report.skipped(name, f"not present ({error}); the service {_STARTS}")
     except DeviceError as error:
         report.bad(name, str(error) or error.for_viewers)
     except Exception as error:  # drivers raise any type; its text may contain secrets  # noqa: BLE001
@@ -45,6 +57,8 @@ def _row(report: Report, name: str, service: dict[str, Any], query: Callable[[],
 def _encoder_row(report: Report, service: dict[str, Any], config: Config) -> None:
     """Query the encoder unless the service uses the camera. If the service has no pictures, either may be the cause."""
     state = str(service.get("camera", ""))
+    if state == WorkerState.NOT_PRESENT.value:
+        return
     if state and not state.startswith("live"):
         report.skipped("encoder", f"it is in use by {_service_text(service, state)}")
     else:
@@ -60,16 +74,21 @@ def _service_text(service: dict[str, Any], state: str) -> str:
 
 
 def _camera(config: Config) -> str:
-    from device.sources import picamera2
+    from device.sources import automatic, picamera2
 
+    if config.camera.source == "auto":
+        automatic.camera_source(config.camera.device)
     found = picamera2.cameras()
     position = picamera2.choose(found, config.camera.device)
     return f"{found[position].get('Model')} ({found[position].get('Id')})"
 
 
 def _microphone(config: Config) -> str:
+    from device.sources import automatic
     from device.sources.pyaudio import choose, microphones
 
+    if config.microphone.source == "auto":
+        automatic.microphone_source(config.microphone.device)
     found = choose(microphones(), config.microphone.device)
     return f"{found.name}, {found.channels} channels at {found.rate} Hz"
 

@@ -16,6 +16,7 @@ from livekit import rtc
 from device.check.decoding import SAMPLE_RATE, Decoded, decode, subscribe
 from device.check.report import report_failures
 from device.errors import CredentialError, DeviceError, JoinError, leaves
+from device.ipc.detected import Detected
 from device.ipc.supervisor import WorkerState
 from device.lifecycle.deadlines import Deadlines
 from device.lifecycle.sd_notify import Notifier
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 _TTL = datetime.timedelta(minutes=2)  # the check takes half a minute
 _MEASURE_S = 3.0
 _FIRST_S = 15.0
+_LOOK_S = 0.5
 
 
 class _CheckedStatus(Status):
@@ -130,7 +132,12 @@ async def _publishing(
     reasons: dict[str, str] = {}
     status = _CheckedStatus(attributes, reasons)
     async with (
-        capturing(plan_streams(config), observer=status, deadlines=Deadlines()) as streams,
+        capturing(
+            plan_streams(config),
+            observer=status,
+            deadlines=Deadlines(),
+            detected=Detected.of_service(keeps=False),
+        ) as streams,
         asyncio.TaskGroup() as tasks,
     ):
         session = Session(join_token, tracks=[each.track for each in streams], attributes=attributes)
@@ -164,18 +171,23 @@ def _is_replaced(state: str) -> bool:
     return state.startswith((WorkerState.STALLED.value, WorkerState.ABSENT.value))
 
 
+def _is_not_present(state: str) -> bool:
+    return state == WorkerState.NOT_PRESENT.value
+
+
 async def _measure(
     report: Report, config: Config, decoded: Decoded, attributes: Callable[[], Mapping[str, str]]
 ) -> None:
-    wants_picture, wants_sound = config.camera.source != "off", config.microphone.source != "off"
+    def awaited(source: str) -> bool:
+        """Return whether something has to arrive of this source."""
+        return getattr(config, source).source != "off" and not _is_not_present(attributes().get(f"device.{source}", ""))
+
     deadline = time.monotonic() + _FIRST_S
-    while (wants_picture and not decoded.pictures) or (wants_sound and not decoded.samples):
+    while (awaited("camera") and not decoded.pictures) or (awaited("microphone") and not decoded.samples):
         decoded.arrived.clear()
-        try:
-            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_S):  # an attribute may change meanwhile
                 await decoded.arrived.wait()
-        except TimeoutError:
-            break
         if time.monotonic() > deadline:
             break
     pictures, samples = decoded.pictures, decoded.samples
@@ -185,7 +197,7 @@ async def _measure(
         report,
         "picture",
         "camera",
-        off=not wants_picture,
+        off=config.camera.source == "off",
         state=attributes().get("device.camera", ""),
         found=f"{decoded.width}x{decoded.height}, {pictures / _MEASURE_S:.1f} frames/s decoded" if pictures else "",
         instead="viewers see a still picture in its place",
@@ -194,7 +206,7 @@ async def _measure(
         report,
         "sound",
         "microphone",
-        off=not wants_sound,
+        off=config.microphone.source == "off",
         state=attributes().get("device.microphone", ""),
         found=f"{samples / SAMPLE_RATE:.1f} s of sound decoded in {_MEASURE_S:.0f} s" if samples else "",
         instead="viewers hear silence in its place",
@@ -205,6 +217,8 @@ def _report_medium(report: Report, row: str, source: str, *, off: bool, state: s
     """Report one medium: the state of its source, and what was decoded."""
     if off:
         report.skipped(row, f"{source}.source is off")
+    elif _is_not_present(state):
+        report.skipped(row, f"no {source} is connected, and none was before")
     elif _is_replaced(state):
         report.bad(row, f"the {source} is {state}", hint=instead)
     elif found:

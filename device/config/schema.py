@@ -84,7 +84,7 @@ class Credentials(Table):
 class Camera(Table):
     """The picture. Rates in bits a second, size in pixels."""
 
-    source: Annotated[Literal["picamera2", "pattern", "file", "off"], WORKER_RESTART] = "picamera2"
+    source: Annotated[Literal["auto", "picamera2", "pattern", "file", "off"], WORKER_RESTART] = "auto"
     width: Annotated[Dimension, WORKER_RESTART] = Field(default=1280, ge=160, le=3840)
     height: Annotated[Dimension, WORKER_RESTART] = Field(default=720, ge=120, le=2160)
     fps: Annotated[int, WORKER_RESTART] = Field(default=30, ge=1, le=120)
@@ -121,7 +121,7 @@ class Camera(Table):
 class Microphone(Table):
     """The sound. It is always published at 48 kHz."""
 
-    source: Annotated[Literal["pyaudio", "tone", "file", "off"], WORKER_RESTART] = "pyaudio"
+    source: Annotated[Literal["auto", "pyaudio", "tone", "file", "off"], WORKER_RESTART] = "auto"
     device: Annotated[str, WORKER_RESTART] = ""
     path: Annotated[FilePath, WORKER_RESTART] = Field(default="", repr=False)
     channels: Annotated[int, REJOIN] = Field(default=1, ge=1, le=2)

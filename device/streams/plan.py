@@ -12,21 +12,32 @@ from device.ipc.messages import CameraJob, MicrophoneJob
 from device.ipc.supervisor import WorkerPlan
 
 if TYPE_CHECKING:
-    from device.config.schema import Config
+    from device.config.schema import Camera, Config, Microphone
     from device.ipc.supervisor import WorkerState
+
+_NO_DEVICES = frozenset({"pattern", "tone", "file", "stream"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamPlan:
-    """A worker (its name is the stream's), the title of the slate, and whether sound is processed by the SDK."""
+    """A worker (its name is the stream's), the title of the slate, and whether sound is processed by the SDK.
+
+    If the device is not `required`, its absence is no fault until it was detected once. Files, test pictures and tones
+    are no devices.
+    """
 
     worker: WorkerPlan
+    required: bool = True
     title: str = ""
     processing: bool = False
 
     @property
     def name(self) -> str:
         return self.worker.name
+
+    @property
+    def is_device(self) -> bool:
+        return self.worker.job.source not in _NO_DEVICES
 
 
 class StreamObserver(Protocol):
@@ -42,6 +53,11 @@ class StreamObserver(Protocol):
         """Note size, rate and bitrate of a video stream, as text."""
 
 
+def is_required(table: Camera | Microphone) -> bool:
+    """Return whether the configuration names a source or a device, so that its absence is a fault."""
+    return table.source != "auto" or bool(table.device)
+
+
 def plan_streams(config: Config) -> list[StreamPlan]:
     """Return a plan for each source that is not off, in the order in which they are started."""
     plans = []
@@ -51,12 +67,14 @@ def plan_streams(config: Config) -> list[StreamPlan]:
         job = CameraJob(**camera.model_dump(), identity=identity, epoch_us=epoch_us)
         stall_s = max(config.watch.camera_stall_s, least_camera_stall_s(camera))
         worker = WorkerPlan(name="camera", module="device.workers.camera", job=job, stall_s=stall_s)
-        plans.append(StreamPlan(worker=worker, title=config.room.display_name or identity))
+        plans.append(
+            StreamPlan(worker=worker, required=is_required(camera), title=config.room.display_name or identity)
+        )
     if (microphone := config.microphone).source != "off":
         sound = MicrophoneJob(**microphone.model_dump(exclude={"processing"}), epoch_us=epoch_us)
         stall_s = config.watch.microphone_stall_s
         worker = WorkerPlan(name="microphone", module="device.workers.microphone", job=sound, stall_s=stall_s)
         # Noise suppression would remove a steady tone, and a file is published as it was made.
-        processing = microphone.processing and microphone.source == "pyaudio"
-        plans.append(StreamPlan(worker=worker, processing=processing))
+        processing = microphone.processing and microphone.source in ("auto", "pyaudio")
+        plans.append(StreamPlan(worker=worker, required=is_required(microphone), processing=processing))
     return plans

@@ -147,7 +147,7 @@ def test_an_answer_that_fails_can_be_corrected_or_kept(box: Installed, server: S
         talk.answer("Keep this answer anyway", "yes")  # there is no microphone here
         assert talk.end() == 0, talk.text
     assert "zq-the-secret" not in talk.text
-    assert configuration(box)["microphone"] == {"source": "pyaudio"}
+    assert configuration(box)["microphone"] == {"source": "auto"}
 
 
 @pytest.mark.parametrize("moment", ("Server: ", "API secret (not shown): ", "Which camera?"))
