@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from device.devices import quiet_libraries
-from device.errors import DeviceError, EncoderError, NotPresentError
+from device.errors import DeviceError, EncoderError, NotPresentError, SourceError
 from device.ipc.detected import Detected
 from device.ipc.supervisor import WorkerState
 
@@ -21,7 +22,7 @@ _FORGET = 'if it was removed for good, set {name}.source = "off"'
 
 def check(report: Report, config: Config, service: dict[str, Any]) -> None:
     """Query the libraries. For devices that the running service uses, report its state; `service` may be empty."""
-    if config.camera.source in ("auto", "picamera2"):
+    if config.camera.source in ("auto", "picamera2", "v4l2"):
         _row(report, "camera", service, lambda: _camera(config), _wanted(config.camera.device))
         _encoder_row(report, service, config)
     if config.microphone.source in ("auto", "pyaudio"):
@@ -74,13 +75,23 @@ def _service_text(service: dict[str, Any], state: str) -> str:
 
 
 def _camera(config: Config) -> str:
-    from device.sources import automatic, picamera2
+    from device.sources import picamera2
 
-    if config.camera.source == "auto":
-        automatic.camera_source(config.camera.device)
+    if _camera_source(config) == "v4l2":
+        from device.sources.v4l2 import nodes
+
+        node = nodes.find(config.camera.device)
+        return f"{node.card} ({node.path})"
     found = picamera2.cameras()
     position = picamera2.choose(found, config.camera.device)
     return f"{found[position].get('Model')} ({found[position].get('Id')})"
+
+
+def _camera_source(config: Config) -> str:
+    """Return the source that `auto` stands for now. Raises SourceError."""
+    from device.sources import automatic
+
+    return automatic.camera_source(config.camera.device) if config.camera.source == "auto" else config.camera.source
 
 
 def _microphone(config: Config) -> str:
@@ -97,7 +108,10 @@ def _encoder(config: Config) -> str:
     from device.encoders.v4l2 import DEVICE, board_encoder
 
     wanted = config.camera.encoder
-    board = board_encoder() if wanted != "x264" else ""
+    usb = False
+    with contextlib.suppress(SourceError):  # the row of the camera says so
+        usb = _camera_source(config) == "v4l2"
+    board = board_encoder() if wanted != "x264" and not usb else ""
     if wanted == "v4l2" and not board:
         raise EncoderError("this board has no H.264 encoder; use camera.encoder = x264 or auto")
     return f"v4l2: {board} at {DEVICE}" if board else "x264, in software"

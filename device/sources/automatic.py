@@ -20,7 +20,8 @@ def camera_source(device: str, root: Path = Path("/")) -> str:
 
     Raises NotPresentError if there is no camera at all and none is named, else SourceError.
     """
-    return _first((("picamera2", _has_libcamera),), device, none="no camera is connected", is_there=_has_sensor(root))
+    choices = (("picamera2", _has_libcamera), ("v4l2", _has_v4l2))
+    return _first(choices, device, none="no camera is connected", is_there=_has_sensor(root))
 
 
 def microphone_source(device: str, root: Path = Path("/")) -> str:
@@ -39,9 +40,17 @@ def _first(choices: tuple[tuple[str, Callable[[str], None]], ...], device: str, 
             failures.append(error)
         else:
             return name
-    if device or is_there:  # it is wanted or connected, so that this is a fault
-        raise next((each for each in failures if not isinstance(each, SourceAbsentError)), failures[0])
-    raise NotPresentError("; ".join(str(each) for each in failures), for_viewers=none)
+    absent = [each for each in failures if isinstance(each, SourceAbsentError)]
+    lacking = [each for each in failures if isinstance(each.__cause__, ImportError)]
+    broken = [each for each in failures if each not in (*absent, *lacking)]
+    if broken or (is_there and lacking):
+        raise (broken or lacking)[0]
+    text = "; ".join(map(str, failures))
+    if device and absent:
+        raise SourceAbsentError(text, for_viewers=absent[-1].for_viewers)
+    if device or is_there:  # it is wanted, or connected and in use: a fault
+        raise failures[0]
+    raise NotPresentError(text, for_viewers=none)
 
 
 def _has_libcamera(device: str) -> None:
@@ -49,6 +58,17 @@ def _has_libcamera(device: str) -> None:
     from device.sources import picamera2
 
     picamera2.choose(picamera2.cameras(), device)
+
+
+def _has_v4l2(device: str) -> None:
+    """Raise SourceError if V4L2 does not have the camera."""
+    from device.sources.v4l2 import nodes
+
+    if device.isdecimal():
+        raise SourceAbsentError(
+            f"{device} is not the name of a V4L2 camera", for_viewers="this camera is not connected"
+        )
+    nodes.find(device)
 
 
 def _has_portaudio(device: str) -> None:

@@ -11,12 +11,13 @@ import pytest
 from device.check import hardware
 from device.check.report import Report
 from device.config.schema import Config
-from device.errors import NotPresentError, SourceError
+from device.errors import NotPresentError, SourceAbsentError, SourceError
 from device.ipc.detected import Detected
 from device.ipc.restart_policy import Action, RestartPolicy
 from device.ipc.supervisor import WorkerState
 from device.lifecycle.sd_notify import Notifier
 from device.sources import automatic, picamera2, pyaudio
+from device.sources.v4l2 import nodes
 from device.streams.plan import plan_streams
 from device.telemetry.attributes import Attributes
 from device.telemetry.room_state import RoomState
@@ -49,9 +50,10 @@ def show_device(root: Path, choose: Callable[[str, Path], str]) -> None:
 @pytest.fixture
 def libraries(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
     """Return what the libraries list, which a test may change."""
-    found: dict[str, list[Any]] = {"cameras": [], "microphones": []}
+    found: dict[str, list[Any]] = {"cameras": [], "microphones": [], "usb": []}
     monkeypatch.setattr(picamera2, "cameras", lambda: found["cameras"])
     monkeypatch.setattr(pyaudio, "microphones", lambda _audio=None: found["microphones"])
+    monkeypatch.setattr(nodes, "cameras", lambda _root=None: (found["usb"], {}))
     return found
 
 
@@ -59,6 +61,30 @@ def test_a_device_that_a_library_lists_is_chosen(libraries: dict[str, list[Any]]
     libraries |= {"cameras": [CAMERA], "microphones": [MICROPHONE]}
     assert automatic.camera_source("", tmp_path) == automatic.camera_source("imx", tmp_path) == "picamera2"
     assert automatic.microphone_source("", tmp_path) == automatic.microphone_source("usb", tmp_path) == "pyaudio"
+
+
+def test_a_v4l2_camera_is_the_second_choice(
+    libraries: dict[str, list[Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    libraries["usb"] = [nodes.Node(path="/dev/video9", card="HD Pro Webcam C920", driver="uvcvideo", bus="usb-1")]
+    assert automatic.camera_source("", tmp_path) == automatic.camera_source("C920", tmp_path) == "v4l2"
+    text, failed = checked({})
+    assert "HD Pro Webcam C920 (/dev/video9)" in text
+    assert "x264, in software" in text
+    assert not failed
+    libraries["cameras"] = [CAMERA]
+    assert automatic.camera_source("", tmp_path) == "picamera2"
+    assert automatic.camera_source("C920", tmp_path) == "v4l2"
+    monkeypatch.undo()  # picamera2 is missing
+    monkeypatch.setattr(nodes, "cameras", lambda _root=None: (libraries["usb"], {}))
+    assert automatic.camera_source("", tmp_path) == "v4l2"
+
+
+@pytest.mark.parametrize("wanted", ("1", "garden", "serial:7", "/dev/v4l/by-id/usb-1"))
+def test_a_named_camera_that_is_away_is_absent_with_and_without_libcamera(wanted: str, tmp_path: Path) -> None:
+    with pytest.raises(SourceAbsentError, match=r"cannot be imported.*; ") as raised:
+        automatic.camera_source(wanted, tmp_path)
+    assert not isinstance(raised.value, NotPresentError)
 
 
 @pytest.mark.parametrize("choose", CHOICES)
