@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import structlog
@@ -12,6 +13,8 @@ from device.redaction import public_text
 from device.telemetry.room_state import PublishState, RoomState
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from device.lifecycle.sd_notify import Notifier
     from device.telemetry.attributes import Attributes
     from device.telemetry.state_file import StateFile
@@ -36,12 +39,22 @@ class DeviceState(enum.Enum):
 
 
 class Status:
-    """Collects the states of the parts; the one place where `device.state` changes."""
+    """Collects the states of the parts; the one place where `device.state` changes.
 
-    def __init__(self, attributes: Attributes, notifier: Notifier, state_file: StateFile) -> None:
+    `labels` has the name of a stream in attributes and in the state file, where that is another one than its own.
+    """
+
+    def __init__(
+        self,
+        attributes: Attributes,
+        notifier: Notifier,
+        state_file: StateFile,
+        labels: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._attributes = attributes
         self._notifier = notifier
         self._state_file = state_file
+        self._labels = labels
         self._room = "connecting"
         self._room_state = RoomState.CONNECTING
         self._clock = ""
@@ -105,7 +118,7 @@ class Status:
         if state is not self._state:
             log.info("device.state", old=self._state.value, new=state.value)
             self._state = state
-        texts = {name: self._text(name) for name in self._workers}
+        texts = {self._labels.get(name, name): self._text(name) for name in self._workers}
         self._attributes.set(state=state.value, **texts)
         self._update_nothing_connected()
         parts = {"room": self._room, **texts} | ({"clock": self._clock} if self._clock else {})
@@ -117,7 +130,7 @@ class Status:
     def _update_nothing_connected(self) -> None:
         """Note, and log once, that no stream has a device: the device is in the room all the same."""
         names = self._workers if set(self._workers.values()) == {WorkerState.NOT_PRESENT} else ()
-        text = nothing_connected_text(tuple(names))
+        text = nothing_connected_text(tuple(self._labels.get(name, name) for name in names))
         if text and not self._nothing_connected:
             log.warning("device.nothing_connected", what=text, hint="what is connected is published from then on")
         self._nothing_connected = text

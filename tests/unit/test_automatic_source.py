@@ -68,6 +68,7 @@ def test_a_v4l2_camera_is_the_second_choice(
 ) -> None:
     libraries["usb"] = [nodes.Node(path="/dev/video9", card="HD Pro Webcam C920", driver="uvcvideo", bus="usb-1")]
     assert automatic.camera_source("", tmp_path) == automatic.camera_source("C920", tmp_path) == "v4l2"
+    monkeypatch.setattr(hardware, "_v4l2_camera", lambda _table: "HD Pro Webcam C920 (/dev/video9)")
     text, failed = checked({})
     assert "HD Pro Webcam C920 (/dev/video9)" in text
     assert "x264, in software" in text
@@ -213,6 +214,6 @@ def test_check_fails_if_a_device_is_missing_that_was_there(monkeypatch: pytest.M
     text, failed = checked({})
     assert failed
     assert "absent, but this box had one before" in text
-    assert 'set camera.source = "off"' in text
+    assert 'set source = "off" in [camera]' in text
     assert "microphone" in text
-    assert 'microphone.source = "off"' not in text
+    assert "[microphone]" not in text
