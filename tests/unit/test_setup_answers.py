@@ -125,7 +125,7 @@ def test_usb_cameras_come_after_the_boards_own_and_are_named_by_what_replugging_
         {"name": "Card", "node": "/dev/video6", "link": ""},
     ]
     own, *rest = listing.cameras([CAMERA], usb, None)
-    assert own.source == Source(source="picamera2")
+    assert own.source == Source(source="auto")
     assert [each.source.device for each in rest[:4]] == [usb[0]["link"], "/dev/video2", "/dev/video4", "Card"]
     first = listing.cameras("libcamera finds no camera", usb[:1], None)[0]
     assert (first.label, first.source) == ("C920 (/dev/video0)", Source(source="v4l2"))
