@@ -23,8 +23,8 @@ LONGEST_PAUSE_S = 0.65  # device.encoders.bitrate_budget
 SLOWEST_FPS = 10  # device.tracks.ladder
 _STILL_S = 1.5  # device.sources.video_clip repeats a still each second
 
-CameraSource = Literal["picamera2", "v4l2", "pattern", "file", "off"]
-MicrophoneSource = Literal["pyaudio", "tone", "file", "off"]
+CameraSource = Literal["auto", "picamera2", "v4l2", "pattern", "file", "off"]
+MicrophoneSource = Literal["auto", "pyaudio", "tone", "file", "off"]
 ControlValue = bool | int | float | str | list[int] | list[float]
 
 
@@ -87,7 +87,7 @@ class Credentials(Table):
 class Camera(Table):
     """The picture. Rates in bits a second, size in pixels."""
 
-    source: Annotated[CameraSource, WORKER_RESTART] = "picamera2"
+    source: Annotated[CameraSource, WORKER_RESTART] = "auto"
     width: Annotated[Dimension, WORKER_RESTART] = Field(default=1280, ge=160, le=3840)
     height: Annotated[Dimension, WORKER_RESTART] = Field(default=720, ge=120, le=2160)
     fps: Annotated[int, WORKER_RESTART] = Field(default=30, ge=1, le=120)
@@ -114,9 +114,10 @@ class Camera(Table):
             raise ValueError(
                 f'encoder = "v4l2" encodes the Pi\'s camera only; with source = "{self.source}" use x264 or auto'
             )
-        if self.encoder == "copy" and self.source != "file":
+        if self.encoder == "copy" and self.source not in ("file", "v4l2"):
             raise ValueError(
-                f'encoder = "copy" passes the H.264 of a file through; with source = "{self.source}" it is not allowed'
+                'encoder = "copy" passes the H.264 of a file or a V4L2 camera through; '
+                f'with source = "{self.source}" it is not allowed'
             )
         return self
 
@@ -124,7 +125,7 @@ class Camera(Table):
 class Microphone(Table):
     """The sound. It is always published at 48 kHz."""
 
-    source: Annotated[MicrophoneSource, WORKER_RESTART] = "pyaudio"
+    source: Annotated[MicrophoneSource, WORKER_RESTART] = "auto"
     device: Annotated[str, WORKER_RESTART] = ""
     path: Annotated[FilePath, WORKER_RESTART] = Field(default="", repr=False)
     channels: Annotated[int, REJOIN] = Field(default=1, ge=1, le=2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from device.errors import SourceError, WireError
@@ -26,8 +27,17 @@ def _run(link: WorkerLink) -> None:
     if not isinstance(job, CameraJob):
         raise WireError("a camera worker needs a camera's job")
     # Nothing is closed at the end: a driver may hang in close(), and the end of the process frees the device.
+    if job.source == "auto":
+        from device.sources.automatic import camera_source
+
+        job = replace(job, source=camera_source(job.device))
     with named(job.source, job.path):
-        if job.encoder == "copy":
+        if job.source == "v4l2" and job.encoder in ("auto", "copy"):
+            from device.workers.v4l2_copy import pass_through
+
+            pass_through(link, job)  # returns if the pictures have to be encoded here
+            _capture(link, job)
+        elif job.encoder == "copy":
             _pass_through(link, job)
         else:
             _capture(link, job)
