@@ -24,6 +24,7 @@ from device.settings import load
 from device.streams.capture import capturing
 from device.streams.plan import plan_streams
 from device.telemetry.attributes import Attributes
+from device.telemetry.running_config import RunningConfig
 from device.telemetry.state_file import StateFile
 from device.telemetry.status import DeviceState, Status
 from device.tokens.selection import TokenFile, announce_expiry, identity_may_collide, log_warnings
@@ -75,6 +76,8 @@ async def run(config: Config, token_source: TokenSource, attributes: Attributes,
     asyncio.get_running_loop().set_exception_handler(_log_unhandled)
     log.info("daemon.starting", version=device.__version__, model=board_model())
     notifier, state_file = Notifier.of_environment(), StateFile.of_environment()
+    running_config = RunningConfig.of_environment()
+    running_config.write(config)
     labels = {each.name: each.label for each in config.streams}
     status, deadlines, clock = Status(attributes, notifier, state_file, labels), Deadlines(), ServerClock()
     if identity_may_collide(token_source):
@@ -127,6 +130,7 @@ async def run(config: Config, token_source: TokenSource, attributes: Attributes,
             notifier.stopping()
             for task in running:
                 task.cancel()
+    running_config.remove()
     state_file.remove()
     log.info("daemon.stopped")
 
