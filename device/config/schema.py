@@ -115,9 +115,10 @@ class Camera(Table):
             raise ValueError(
                 f'encoder = "v4l2" encodes the Pi\'s camera only; with source = "{self.source}" use x264 or auto'
             )
-        if self.encoder == "copy" and self.source != "file":
+        if self.encoder == "copy" and self.source not in ("file", "v4l2"):
             raise ValueError(
-                f'encoder = "copy" passes the H.264 of a file through; with source = "{self.source}" it is not allowed'
+                'encoder = "copy" passes the H.264 of a file or a V4L2 camera through; '
+                f'with source = "{self.source}" it is not allowed'
             )
         if self.rotate and self.encoder == "copy":
             raise ValueError(

@@ -33,7 +33,12 @@ def _run(link: WorkerLink) -> None:
 
         job = replace(job, source=camera_source(job.device))
     with named(job.source, job.path):
-        if job.encoder == "copy":
+        if job.source == "v4l2" and job.encoder in ("auto", "copy") and not job.rotate:
+            from device.workers.v4l2_copy import pass_through
+
+            pass_through(link, job)  # returns if the pictures have to be encoded here
+            _capture(link, job)
+        elif job.encoder == "copy":
             _pass_through(link, job)
         else:
             _capture(link, job)
