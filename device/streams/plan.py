@@ -19,11 +19,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamPlan:
-    """A worker (its name is the stream's), the title of the slate, and whether sound is processed by the SDK."""
+    """A worker, whose name is the stream's.
+
+    title: of the slate; processing: sound is processed by the SDK; cameras: how many share the link with this one
+    """
 
     worker: WorkerPlan
     title: str = ""
     processing: bool = False
+    cameras: int = 1
 
     @property
     def name(self) -> str:
@@ -62,7 +66,7 @@ def _camera_plan(
     job = CameraJob(**stream.table.model_dump(), identity=identity, epoch_us=epoch_us)
     stall_s = max(config.watch.camera_stall_s, least_camera_stall_s(stream.table))
     worker = WorkerPlan(name=stream.name, module="device.workers.camera", job=job, stall_s=stall_s)
-    return StreamPlan(worker=worker, title=title)
+    return StreamPlan(worker=worker, title=title, cameras=len(config.active_cameras))
 
 
 def _microphone_plan(config: Config, stream: NamedStream[Microphone], *, epoch_us: int) -> StreamPlan:
