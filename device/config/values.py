@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator
 from pydantic_settings import NoDecode
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
 
 _MAX_URLS = 8
 _SCHEMES = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
@@ -68,3 +71,8 @@ def _file_path(value: str) -> str:
 
 
 FilePath = Annotated[str, AfterValidator(_file_path)]
+
+
+def is_file_path(field: FieldInfo) -> bool:
+    """Return whether a key of the schema is the path of a file."""
+    return any(isinstance(each, AfterValidator) and each.func is _file_path for each in field.metadata)
