@@ -62,7 +62,8 @@ def build_stream(
     track: VideoTrack | AudioTrack
     match plan.worker.job:
         case CameraJob() as job:
-            slate = Slate(name, title=plan.title, width=job.width, height=job.height, deliver=consumers.deliver)
+            width, height = job.published_size
+            slate = Slate(name, title=plan.title, width=width, height=height, deliver=consumers.deliver)
             track = VideoTrack(
                 name,
                 job,
