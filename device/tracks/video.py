@@ -54,11 +54,12 @@ class VideoTrack:
         on_viewer: Callable[[], None] = lambda: None,
         on_summary: Callable[[str], None] = lambda _text: None,
     ) -> None:
-        self._source = rtc.EncodedVideoSource(job.width, job.height)
+        self._source = rtc.EncodedVideoSource(*job.published_size)
         self.track = rtc.LocalVideoTrack.create_video_track(name, self._source)
         self._log = log.bind(track=name)
         self.fed = 0
         self.muted = False  # by the room
+        self.wanted = asyncio.Event()
         self._waiting: deque[AccessUnit] = deque()
         self._next_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -73,7 +74,8 @@ class VideoTrack:
         self._job = job
         self._send = send
         bounds = {"floor_bps": job.bitrate_min_bps, "ceiling_bps": job.bitrate_max_bps}
-        steps = rungs(width=job.width, height=job.height, fps=job.fps, **bounds)
+        width, height = job.published_size
+        steps = rungs(width=width, height=height, fps=job.fps, **bounds)
         if job.encoder == "copy":
             steps = steps[:1]  # what is passed through cannot be made smaller
         self._control = EncoderControl(**bounds, ladder=Ladder(rungs=steps), cameras=cameras)
