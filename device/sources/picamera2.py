@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from device.sources.controls import checked_controls, unsupported
 from device.sources.orientation import flips_left, sensor_flips
 from device.sources.pacing import RateLimit
 from device.sources.planes import packed
+from device.sources.v4l2.nodes import is_usb
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -115,7 +115,7 @@ def cameras() -> list[dict[str, Any]]:
 def modes(number: int) -> str:
     """Return the sensor's modes as text; for a camera without raw modes, such as a USB camera, its sizes."""
     try:
-        with contextlib.closing(_library()(number)) as camera:
+        with closing(_library()(number)) as camera:
             try:
                 found = {(*mode["size"], f" at {mode['fps']:.0f} fps") for mode in camera.sensor_modes}
             except AttributeError:  # picamera2 assumes that every camera has raw modes
@@ -133,8 +133,9 @@ def _video_sizes(camera: Any) -> list[tuple[int, int]]:
 
 
 def choose(found: list[dict[str, Any]], wanted: str) -> int:
-    """Return the number of the camera with this number, or with `wanted` in its model or id; empty means the first.
+    """Return the number of the camera with this number, or with `wanted` in its model or id.
 
+    Empty means the first, but a USB camera (`device.sources.v4l2`) only if there is no other.
     Raises SourceAbsentError, which lists the cameras.
     """
     if not found:
@@ -143,7 +144,7 @@ def choose(found: list[dict[str, Any]], wanted: str) -> int:
             for_viewers="no camera is connected",
         )
     if not wanted:
-        return 0
+        return next((position for position, each in enumerate(found) if not is_usb(str(each.get("Id", "")))), 0)
     if wanted.isdecimal():
         if int(wanted) < len(found):
             return int(wanted)
@@ -218,7 +219,8 @@ def _configured(camera: Any, job: CameraJob) -> Layout:
     main = camera.camera_configuration()["main"]
     if main["format"] not in _PIXEL_FORMATS:
         raise SourceError(
-            f"the camera's pixel format is {main['format']}; supported: {' and '.join(_PIXEL_FORMATS)}",
+            f"the camera's pixel format is {main['format']}; supported: {' and '.join(_PIXEL_FORMATS)}; "
+            'a USB camera needs source = "v4l2"',
             for_viewers="the camera's pixel format is not supported",
         )
     width, height = main["size"]
