@@ -63,6 +63,15 @@ WebSocketUrls = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_urls)]
 Dimension = Annotated[int, AfterValidator(_even)]
 
 
+def _right_angle(value: int) -> int:
+    if value not in (0, 90, 180, 270):
+        raise ValueError("must be 0, 90, 180 or 270 (degrees clockwise)")
+    return value
+
+
+Degrees = Annotated[int, AfterValidator(_right_angle)]
+
+
 def _file_path(value: str) -> str:
     """Raise ValueError for a URL, without the value, which may contain a password."""
     if "://" in value or value.lower().startswith("file:"):

@@ -62,11 +62,13 @@ def build_stream(
     track: VideoTrack | AudioTrack
     match plan.worker.job:
         case CameraJob() as job:
-            slate = Slate(name, title=plan.title, width=job.width, height=job.height, deliver=consumers.deliver)
+            width, height = job.published_size
+            slate = Slate(name, title=plan.title, width=width, height=height, deliver=consumers.deliver)
             track = VideoTrack(
                 name,
                 job,
                 send=requests.post,
+                cameras=plan.cameras,
                 on_viewer=slate.viewer_joined,
                 on_summary=lambda text: observer.sending(name, text),
             )
