@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import enum
 import random
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from device.errors import SourceAbsentError, SourceError
 from device.ipc import hotplug, untrusted
-from device.ipc.messages import Capturing, Degraded, Done, Job, LogRecord
+from device.ipc.messages import Capturing, Degraded, Done, LogRecord
 from device.ipc.requester import Requester
 from device.ipc.restart_policy import Action, RestartPolicy
 from device.ipc.worker_process import running, spawn
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from device.ipc.framing import Received
+    from device.ipc.worker_plan import WorkerPlan
     from device.ipc.worker_process import SpawnedWorker, WorkerProcess
     from device.lifecycle.deadlines import Deadlines
 
@@ -46,28 +46,6 @@ class WorkerState(enum.Enum):
     LIVE = "live"
     STALLED = "stalled"
     ABSENT = "absent"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerPlan:
-    """What to run, and when to give up on one run of it. Times in seconds."""
-
-    name: str
-    module: str
-    job: Job
-    stall_s: float
-    startup_s: float = 30.0  # to the worker's hello: a small board imports for seconds
-    first_s: float = 10.0  # from there to the first unit or block
-    backoff_base_s: float = 0.25
-    backoff_cap_s: float = 15.0
-    backoff_reset_s: float = 30.0
-
-
-async def spawn_worker(plan: WorkerPlan) -> SpawnedWorker | None:
-    """Start the worker ahead of its supervisor; None if it cannot be started now, which the supervisor repeats."""
-    with contextlib.suppress(OSError):
-        return await spawn(name=plan.name, module=plan.module, job=plan.job)
-    return None
 
 
 class Supervisor:
@@ -111,11 +89,22 @@ class Supervisor:
             uniform=random.uniform,
         )
         self._throttle = LogThrottle()
+        self._replaced = asyncio.Event()  # the worker that runs has an outdated job
+
+    def replace_plan(self, plan: WorkerPlan, *, restart: bool) -> None:
+        """Use another plan for each following start; with `restart` end the present worker and start one at once."""
+        self.plan = plan
+        self._limit_stall()
+        if restart:
+            self._become(WorkerState.STARTING, "")
+            self._replaced.set()
 
     async def run(self) -> None:
         """Run the worker until cancelled."""
         devices = hotplug.present()
         while True:
+            if self._replaced.is_set():
+                self._restarts.replaced()
             step = self._restarts.next(time.monotonic())
             if step.action is Action.WAIT:
                 await self._wait(step.until, devices if self._failure in _SOURCES_FAILURES else None)
@@ -127,6 +116,9 @@ class Supervisor:
             except OSError as error:  # no memory or no descriptors left, for a while
                 why = for_viewers = f"it cannot be started: {error.strerror}"
                 self._failure = ""
+            if self._replaced.is_set():
+                log.info("worker.restarting", worker=self.plan.name, why="the configuration changed", delay_s=0.0)
+                continue
             delay_s = self._restarts.ended(time.monotonic())
             self._on_failure(why)
             self._become(self._failed_state(), for_viewers)
@@ -134,14 +126,21 @@ class Supervisor:
                 log.warning("worker.restarting", worker=self.plan.name, why=why, delay_s=round(delay_s, 3), times=times)
 
     async def _wait(self, until: float, devices: frozenset[str] | None) -> None:
-        """Wait for the next start. After a source failed, a device that is connected ends the wait."""
+        """Wait for the next start. A new plan ends the wait; so does a connected device, after a source failed."""
         left_s = max(0.0, until - time.monotonic())
         self._extend_deadline(left_s + _WATCH_DUE_S)
-        if devices is None:
-            await asyncio.sleep(left_s)
-        elif await hotplug.wait_for_device(devices, within_s=left_s):
-            log.info("worker.device_connected", worker=self.plan.name)
-            self._restarts.device_connected(time.monotonic())
+        wait = (
+            asyncio.sleep(left_s, result=False)
+            if devices is None
+            else hotplug.wait_for_device(devices, within_s=left_s)
+        )
+        connected = asyncio.create_task(wait, name=f"{self.plan.name}-wait")
+        try:
+            if await self._either(connected, within_s=left_s + _WATCH_DUE_S) and connected.result():
+                log.info("worker.device_connected", worker=self.plan.name)
+                self._restarts.device_connected(time.monotonic())
+        finally:
+            connected.cancel()
 
     async def _run_once(self) -> tuple[str, str]:
         """Run one worker to its end; return why it ended, for operators and for viewers."""
@@ -149,6 +148,7 @@ class Supervisor:
         self._restarts.spawned(time.monotonic())
         spawned, self._spawned = self._spawned, None
         if spawned is None:
+            self._replaced.clear()
             spawned = await spawn(name=self.plan.name, module=self.plan.module, job=self.plan.job)
         async with running(spawned, on_message=self._on_message) as child:
             self.requests.begin(child)
@@ -171,9 +171,19 @@ class Supervisor:
                 return self._restarts.stall_text()
             self._extend_deadline(_WATCH_DUE_S)
             self.requests.give_up_overdue(now)
-            done, _ = await asyncio.wait({child.gone}, timeout=step.until - now)
-            if done:
+            if await self._either(child.gone, within_s=step.until - now):
                 return child.gone.result()
+            if self._replaced.is_set():
+                return ""
+
+    async def _either(self, future: asyncio.Future[Any], *, within_s: float) -> bool:
+        """Wait for a future, or for a new plan; return whether the future is done."""
+        replaced = asyncio.create_task(self._replaced.wait(), name=f"{self.plan.name}-plan")
+        try:
+            await asyncio.wait({future, replaced}, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            replaced.cancel()
+        return future.done()
 
     def _failed_state(self) -> WorkerState:
         return WorkerState.ABSENT if self._failure == SourceAbsentError.__name__ else WorkerState.STALLED
@@ -207,9 +217,9 @@ class Supervisor:
         now = time.monotonic()
         self.requests.ready(now)
         self._restarts.capturing(now)
-        self._restarts.stall_s = max(self.plan.stall_s, _PERIODS / untrusted.checked_fps(capturing.fps))
         # A change of size or rate starts another encoder, which is reported again.
         known, self._capturing = self._capturing, capturing
+        self._limit_stall()
         again = known is not None and (known.source, known.device, known.encoder) == (
             capturing.source,
             capturing.device,
@@ -217,6 +227,10 @@ class Supervisor:
         )
         fields = untrusted.safe_fields({key: value for key, value in asdict(capturing).items() if value})
         (log.debug if again else log.info)("worker.capturing", worker=self.plan.name, **fields)
+
+    def _limit_stall(self) -> None:
+        fps = untrusted.checked_fps(self._capturing.fps) if self._capturing else float("inf")
+        self._restarts.stall_s = max(self.plan.stall_s, _PERIODS / fps)
 
     def _notice(self, text: str) -> None:
         """Log and report that a source is degraded; nothing is done about it."""

@@ -103,6 +103,10 @@ class Picamera2Source:
             finally:
                 request.release()
 
+    def set_controls(self, wanted: Mapping[str, Any]) -> None:
+        """Set controls from the next pictures on. Raises SourceError, and sets none, if one does not fit the camera."""
+        self._camera.set_controls(checked_controls(wanted, self._camera.camera_controls))
+
 
 def cameras() -> list[dict[str, Any]]:
     """Return libcamera's description of each camera: Num, Model, Id and more. Raises SourceError without picamera2."""

@@ -36,6 +36,17 @@ class Stream:
             tasks.create_task(self.supervisor.run(), name=f"{self.name}-worker")
             tasks.create_task(self.track.run(), name=f"{self.name}-track")
 
+    def replan(self, plan: StreamPlan, *, restart: bool) -> None:
+        """Use another plan; with `restart` the worker is restarted. The track stays published."""
+        match plan.worker.job, self.track:
+            case CameraJob() as job, VideoTrack() as video:
+                video.reconfigure(job)
+                if self.slate is not None:
+                    self.slate.reconfigure(title=plan.title, width=job.width, height=job.height)
+            case MicrophoneJob(), AudioTrack() as audio:
+                audio.process(enabled=plan.processing)
+        self.supervisor.replace_plan(plan.worker, restart=restart)
+
     async def aclose(self) -> None:
         """Free the slate and the track, after `run` has ended."""
         if self.slate is not None:

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from device.errors import SourceError, WireError
-from device.ipc.messages import CameraJob, Capturing, SetKeyFramesOnly
+from device.ipc.messages import CameraJob, Capturing, SetControls, SetKeyFramesOnly
 from device.ipc.worker_link import WorkerLink, serve
 from device.workers.drops import DropLog
 from device.workers.encoding import Encoding
@@ -42,7 +42,7 @@ def _capture(link: WorkerLink, job: CameraJob) -> None:
     drops = DropLog(lambda counts: link.log("info", "camera.frames_dropped", **counts))
     for picture in source.pictures():
         for request in link.requests():
-            link.reply(request, encoding.carry_out(request.message))
+            link.reply(request, _carry_out(request.message, source, encoding))
         encoding.encode(picture)
         freeze_detector.check(picture)
         drops.update(
@@ -52,6 +52,21 @@ def _capture(link: WorkerLink, job: CameraJob) -> None:
             bitrate_budget=encoding.over_budget,
             encoder_busy=encoding.busy,
         )
+
+
+def _carry_out(request: object, source: Source, encoding: Encoding) -> str:
+    """Carry out one request; return what is wrong with it, or an empty text."""
+    if not isinstance(request, SetControls):
+        return encoding.carry_out(request)
+    if source.name == "picamera2":  # other sources have no controls, and ignore them at their start as well
+        from device.sources.picamera2 import Picamera2Source
+
+        assert isinstance(source, Picamera2Source)
+        try:
+            source.set_controls(request.controls)
+        except SourceError as error:
+            return str(error)
+    return ""
 
 
 def _pass_through(link: WorkerLink, job: CameraJob) -> None:

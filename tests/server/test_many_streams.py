@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from livekit import rtc
 from structlog.testing import capture_logs
 
-from device.ipc.supervisor import WorkerPlan, WorkerState
+from device.ipc.supervisor import WorkerState
+from device.ipc.worker_plan import WorkerPlan
 from device.lifecycle.deadlines import Deadlines
 from device.room.session import Session
 from device.streams.capture import capturing

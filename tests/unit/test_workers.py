@@ -296,7 +296,7 @@ def test_requests_are_answered_failures_logged_and_without_a_worker_dropped() ->
         await watcher.until(lambda: watcher.pids)
         assert watcher.supervisor.requests.post(fine)
         assert await watcher.supervisor.requests.request(fine) == Done()
-        with pytest.raises(WorkerRequestError, match="the rogue worker refuses SetPace"):
+        with pytest.raises(RequestRefusedError, match="^cannot$"):
             await watcher.supervisor.requests.request(wrong)
         assert watcher.supervisor.requests._replies == {}
 
