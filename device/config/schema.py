@@ -84,7 +84,7 @@ class Credentials(Table):
 class Camera(Table):
     """The picture. Rates in bits a second, size in pixels."""
 
-    source: Annotated[Literal["picamera2", "pattern", "file", "off"], WORKER_RESTART] = "picamera2"
+    source: Annotated[Literal["picamera2", "v4l2", "pattern", "file", "off"], WORKER_RESTART] = "picamera2"
     width: Annotated[Dimension, WORKER_RESTART] = Field(default=1280, ge=160, le=3840)
     height: Annotated[Dimension, WORKER_RESTART] = Field(default=720, ge=120, le=2160)
     fps: Annotated[int, WORKER_RESTART] = Field(default=30, ge=1, le=120)
@@ -107,7 +107,7 @@ class Camera(Table):
                 f"bitrate_min_bps ({self.bitrate_min_bps}) is above bitrate_max_bps ({self.bitrate_max_bps}); "
                 "allowed is at most that"
             )
-        if self.encoder == "v4l2" and self.source in ("pattern", "file"):
+        if self.encoder == "v4l2" and self.source in ("v4l2", "pattern", "file"):
             raise ValueError(
                 f'encoder = "v4l2" encodes the Pi\'s camera only; with source = "{self.source}" use x264 or auto'
             )

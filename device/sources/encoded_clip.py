@@ -11,6 +11,7 @@ from device.clock import monotonic_us
 from device.errors import SourceError
 from device.media.picture import AccessUnit
 from device.sources.annexb import IDR, PPS, SPS, is_annexb, nal_types
+from device.sources.filtering import decoded_of
 from device.sources.loop import Loop
 from device.sources.pacing import sleep_until_us
 
@@ -46,7 +47,10 @@ class EncodedClip:
             raise self._refused(f"has pictures in {context.pix_fmt}; allowed: 8 bits a sample, 4:2:0 (yuv420p)")
         if context.has_b_frames:
             raise self._reordered()
-        self.width, self.height = int(context.width), int(context.height)
+        decoded = decoded_of(self._loop.first_picture(), self._loop.stream)
+        if decoded.obstacles:
+            raise self._refused(" and it ".join(decoded.obstacles))
+        self.width, self.height = decoded.width, decoded.height
         self.fps = max(1, round(float(self._loop.stream.average_rate or 1)))
         self.hold = False
         # MP4 and Matroska store the parameter sets separately; the filter puts them before each IDR. Other formats may

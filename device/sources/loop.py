@@ -47,6 +47,17 @@ class Loop:
         self._origin_us: int = self._container.start_time or 0
         self._epoch_us = epoch_us
 
+    def first_picture(self) -> VideoFrame:
+        """Decode one picture, because what a file declares about its pictures may be incomplete or wrong."""
+        return next(
+            self.remaining_or_all(
+                lambda: (frame for frame, _ in self.frames(VideoFrame)),
+                empty=SourceError(
+                    f"{self.path}: has no picture that can be decoded; it may be incomplete", for_viewers=UNREADABLE
+                ),
+            )
+        )
+
     def _open(self) -> None:
         try:
             self._container = av.open(self.path)
@@ -118,6 +129,8 @@ class Loop:
         Damaged frames, for example at the end of a truncated file, are left out.
         """
         for packet in self._packets():
+            if packet.is_corrupt:
+                self.report_damage()
             try:
                 decoded = packet.decode()
             except av.error.InvalidDataError:
