@@ -109,7 +109,7 @@ class RunningDevice:
                 async with asyncio.timeout(_ANSWER_S):
                     await self._streams[name].supervisor.requests.request(new)
             except RequestRefusedError as error:
-                for each, undo in taken:
+                for each, undo in (*taken, (name, old)):
                     self._streams[each].supervisor.requests.post(undo)
                 raise ConfigError(Problem(str(self.settings.path), str(error))) from None
             except (WorkerRequestError, TimeoutError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from device.errors import SourceError, WireError
 from device.ipc.messages import CameraJob, Capturing, SetControls, SetKeyFramesOnly
@@ -14,7 +14,17 @@ from device.workers.encoding import Encoding
 from device.workers.named import damage_log, named
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from device.workers.encoding import Source
+
+
+@runtime_checkable
+class Adjustable(Protocol):
+    """A source with controls that can be set while it captures."""
+
+    def set_controls(self, wanted: Mapping[str, Any]) -> None:
+        """Set these controls. Raises SourceError if one is unknown or has a wrong value."""
 
 
 def main() -> int:
@@ -58,10 +68,7 @@ def _carry_out(request: object, source: Source, encoding: Encoding) -> str:
     """Carry out one request; return what is wrong with it, or an empty text."""
     if not isinstance(request, SetControls):
         return encoding.carry_out(request)
-    if source.name == "picamera2":  # other sources have no controls, and ignore them at their start as well
-        from device.sources.picamera2 import Picamera2Source
-
-        assert isinstance(source, Picamera2Source)
+    if isinstance(source, Adjustable):  # other sources have no controls, and ignore them at their start as well
         try:
             source.set_controls(request.controls)
         except SourceError as error:
