@@ -55,6 +55,10 @@ class Managed:
         begin = "RELOADING=1\nMONOTONIC_USEC="
         return [at for at, text in enumerate(self.messages) if at >= since and text.startswith(begin)]
 
+    def problem(self, key: str, since: int) -> None:
+        """Wait for the line about a problem with a key."""
+        self.daemon.until(lambda line: f": {key}: " in line.get("problem", ""), within_s=5, since=since)
+
     def gaps(self) -> tuple[float, float]:
         """Return the longest times without a picture and without sound, in seconds."""
         times = [each.at for each in self.watcher.pictures], [each.at for each in self.watcher.sound]
@@ -140,12 +144,7 @@ def test_a_rejoin_says_why_and_an_invalid_file_changes_nothing(server: Server, r
                 event="config.refused",
             )
             for key in ("log.level", "microphone.channels"):
-                await asyncio.to_thread(
-                    device.daemon.until,
-                    lambda line, key=key: f": {key}: " in line.get("problem", ""),
-                    within_s=5,
-                    since=since,
-                )
+                await asyncio.to_thread(device.problem, key, since)
             assert [each for each in device.messages if "configuration refused at" in each]
             await device.watcher.until_received(within_s=10)
             assert max(device.gaps()) < _NO_GAP_S
