@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from device.devices import quiet_libraries
-from device.errors import DeviceError, EncoderError
+from device.errors import DeviceError, EncoderError, SourceError, system_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +19,8 @@ def check(report: Report, config: Config, service: dict[str, Any]) -> None:
     if config.camera.source == "picamera2":
         _row(report, "camera", service, lambda: _camera(config), _wanted(config.camera.device))
         _encoder_row(report, service, config)
+    elif config.camera.source == "v4l2":
+        _row(report, "camera", service, lambda: _v4l2_camera(config), _wanted(config.camera.device))
     if config.microphone.source == "pyaudio":
         _row(report, "microphone", service, lambda: _microphone(config), _wanted(config.microphone.device))
 
@@ -65,6 +67,25 @@ def _camera(config: Config) -> str:
     found = picamera2.cameras()
     position = picamera2.choose(found, config.camera.device)
     return f"{found[position].get('Model')} ({found[position].get('Id')})"
+
+
+def _v4l2_camera(config: Config) -> str:
+    from device.sources.v4l2 import controls, ioctls, modes, nodes
+    from device.sources.v4l2.holder import holder
+
+    camera = config.camera
+    node = nodes.find(camera.device)
+    try:
+        with ioctls.opened(node.path) as descriptor:
+            mode = modes.choose(modes.listed(descriptor), width=camera.width, height=camera.height, fps=camera.fps)
+            controls.checked(camera.controls, controls.listed(descriptor))
+    except OSError as error:
+        raise SourceError(f"{node.card} ({node.path}): {system_text(error)}") from error
+    if user := holder(node.path):
+        raise SourceError(f"{node.card} ({node.path}) is in use by {user}")
+    lacks = modes.difference(mode, width=camera.width, height=camera.height, fps=camera.fps)
+    rate = f" at {float(mode.rate):g} fps" if mode.rate else ""
+    return f"{node.card} ({node.path}), {mode.fourcc} {mode.width}x{mode.height}{rate}{f' ({lacks})' if lacks else ''}"
 
 
 def _microphone(config: Config) -> str:

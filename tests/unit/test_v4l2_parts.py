@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from device.errors import SourceAbsentError, SourceError
-from device.sources.v4l2.controls import Control, checked, variable_name
+from device.sources.v4l2.controls import Control, Kind, checked, variable_name
 from device.sources.v4l2.demuxer import captured_at_us, failure
 from device.sources.v4l2.modes import Mode, Sizes, choose, difference
 from device.sources.v4l2.nodes import Node, reason_against
@@ -90,7 +90,7 @@ def test_sizes_in_steps_and_any_rate() -> None:
     )
     mode = choose([steps], width=650, height=484, fps=25)
     assert (mode.width, mode.height, mode.rate) == (640, 480, Fraction(25))
-    assert str(steps) == "64x64 to 1920x1080 at 60 to 1 fps"
+    assert str(steps) == "NV12 64x64 to 1920x1080 at 60 to 1 fps"
 
 
 def test_a_camera_without_a_known_format_is_an_error() -> None:
@@ -140,7 +140,9 @@ def test_what_is_no_camera_is_not_offered(driver: str, capabilities: int, has_fo
     assert (why in found) if why else found == ""
 
 
-def control(name: str, kind: int = 1, least: int = 0, most: int = 100, step: int = 1, **other: object) -> Control:
+def control(
+    name: str, kind: Kind = Kind.INTEGER, least: int = 0, most: int = 100, step: int = 1, **other: object
+) -> Control:
     values = {"id": 1, "default": 5, "read_only": False} | other
     return Control(name=name, kind=kind, least=least, most=most, step=step, **values)  # type: ignore[arg-type]
 
@@ -149,8 +151,8 @@ CONTROLS = [
     control("brightness", least=-64, most=64),
     control("gain", step=5),
     control("zoom", read_only=True),
-    control("privacy", kind=2, most=1),
-    control("power_line_frequency", kind=3, most=2, items=((0, "Disabled"), (1, "50 Hz"), (2, "60 Hz"))),
+    control("privacy", kind=Kind.BOOLEAN, most=1),
+    control("power_line_frequency", kind=Kind.MENU, most=2, items=((0, "Disabled"), (1, "50 Hz"), (2, "60 Hz"))),
 ]
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import enum
 import errno
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from device.errors import SourceError, system_text
+from device.errors import system_text
 from device.sources.controls import unsupported
 from device.sources.v4l2 import ioctls
 
@@ -19,12 +21,26 @@ if TYPE_CHECKING:
 
 BITRATE, FORCE_KEY_FRAME = 0x0099_09CF, 0x0099_09E5  # V4L2_CID_MPEG_VIDEO_...
 HFLIP, VFLIP = 0x0098_0914, 0x0098_0915
-_INTEGER, _BOOLEAN, _MENU, _BUTTON, _INTEGER64, _BITMASK, _INTEGER_MENU = 1, 2, 3, 4, 5, 8, 9
-_SETTABLE = (_INTEGER, _BOOLEAN, _MENU, _BUTTON, _INTEGER64, _BITMASK, _INTEGER_MENU)
-_SWITCHES = (_BOOLEAN, _MENU, _INTEGER_MENU)
 _DISABLED, _GRABBED, _READ_ONLY, _INACTIVE, _PAYLOAD = 0x1, 0x2, 0x4, 0x10, 0x100
 _MAX_MENU = 64
 _SUBJECT = "camera.controls does"
+
+
+class Kind(enum.Enum):
+    """Types of controls, as V4L2 numbers them; others have no single value."""
+
+    INTEGER = 1
+    BOOLEAN = 2
+    MENU = 3
+    BUTTON = 4
+    INTEGER64 = 5
+    BITMASK = 8
+    INTEGER_MENU = 9
+
+
+_KINDS = frozenset(each.value for each in Kind)
+_MENUS = (Kind.MENU, Kind.INTEGER_MENU)
+_SWITCHES = (Kind.BOOLEAN, *_MENUS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +49,7 @@ class Control:
 
     name: str
     id: int
-    kind: int
+    kind: Kind
     least: int
     most: int
     step: int
@@ -41,18 +57,20 @@ class Control:
     read_only: bool
     inactive: bool = False
     items: tuple[tuple[int, str], ...] = ()
+    value: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.name} {self.allowed}{' (read-only)' if self.read_only else ''}"
+        now = "" if self.value is None else f", now {self.value}"
+        return f"{self.name}: {self.allowed}{now}{' (read-only)' if self.read_only else ''}"
 
     @property
     def allowed(self) -> str:
         """Return the values that may be set, as text, and the default."""
-        if self.kind in (_MENU, _INTEGER_MENU):
+        if self.kind in _MENUS:
             return f"{', '.join(f'{number}: {text}' for number, text in self.items)} (default {self.default})"
-        if self.kind == _BOOLEAN:
+        if self.kind == Kind.BOOLEAN:
             return f"true, false (default {str(bool(self.default)).lower()})"
-        if self.kind == _BUTTON:
+        if self.kind == Kind.BUTTON:
             return "true"
         step = f" in steps of {self.step}" if self.step > 1 else ""
         return f"{self.least} to {self.most}{step} (default {self.default})"
@@ -64,7 +82,7 @@ def listed(descriptor: int) -> list[Control]:
         Control(
             name=variable_name(bytes(each.name)),
             id=int(each.id),
-            kind=int(each.type),
+            kind=Kind(each.type),
             least=int(each.minimum),
             most=int(each.maximum),
             step=int(each.step),
@@ -74,8 +92,20 @@ def listed(descriptor: int) -> list[Control]:
             items=_items(descriptor, each),
         )
         for each in ioctls.controls(descriptor)
-        if each.type in _SETTABLE and not each.flags & (_DISABLED | _PAYLOAD)
+        if each.type in _KINDS and not each.flags & (_DISABLED | _PAYLOAD)
     ]
+
+
+def with_values(descriptor: int, offered: Iterable[Control]) -> list[Control]:
+    """Return controls with their present values, as far as the camera tells them."""
+    found = []
+    for each in offered:
+        value: int | None = None
+        if each.kind not in (Kind.BUTTON, Kind.INTEGER64):
+            with contextlib.suppress(OSError):
+                value = ioctls.get_control(descriptor, each.id)
+        found.append(replace(each, value=value))
+    return found
 
 
 def variable_name(raw: bytes) -> str:
@@ -113,7 +143,7 @@ def apply(descriptor: int, changes: Iterable[tuple[Control, int]]) -> None:
     """Set controls, in this order. Raises SourceError, which names the one that the camera refuses."""
     for control, value in changes:
         try:
-            ioctls.set_control(descriptor, control.id, value, wide=control.kind == _INTEGER64)
+            ioctls.set_control(descriptor, control.id, value, wide=control.kind == Kind.INTEGER64)
         except OSError as error:
             if error.errno == errno.ENODEV:
                 raise
@@ -125,19 +155,19 @@ def apply(descriptor: int, changes: Iterable[tuple[Control, int]]) -> None:
 
 def _value(key: str, control: Control, value: ControlValue) -> int:
     number: int | None = None
-    if control.kind in (_MENU, _INTEGER_MENU):
+    if control.kind in _MENUS:
         number = _entry(control, value)
     elif isinstance(value, bool):
-        number = int(value) if control.kind in (_BOOLEAN, _BUTTON) else None
+        number = int(value) if control.kind in (Kind.BOOLEAN, Kind.BUTTON) else None
     elif isinstance(value, int | float) and int(value) == value:
         number = int(value)
-    if number is None or (control.kind not in (_MENU, _INTEGER_MENU, _BUTTON) and not _in_range(control, number)):
+    if number is None or (control.kind not in (*_MENUS, Kind.BUTTON) and not _in_range(control, number)):
         raise unsupported(f"camera.controls.{key}: {value!r} is not allowed; allowed: {control.allowed}", _SUBJECT)
     return number
 
 
 def _in_range(control: Control, number: int) -> bool:
-    if control.kind == _BITMASK:
+    if control.kind == Kind.BITMASK:
         return 0 <= number <= control.most & 0xFFFF_FFFF
     on_step = control.step <= 1 or (number - control.least) % control.step == 0
     return control.least <= number <= control.most and on_step
@@ -154,13 +184,13 @@ def _entry(control: Control, value: ControlValue) -> int | None:
 
 
 def _items(descriptor: int, control: QueriedControl) -> tuple[tuple[int, str], ...]:
-    if control.type not in (_MENU, _INTEGER_MENU):
+    if control.type not in [each.value for each in _MENUS]:
         return ()
     found = []
     for index in range(max(0, control.minimum), min(control.maximum, _MAX_MENU) + 1):
         if (raw := ioctls.menu_item(descriptor, control.id, index)) is not None:
             text = raw.split(b"\0")[0].decode(errors="replace")
-            if control.type == _INTEGER_MENU:
+            if control.type == Kind.INTEGER_MENU.value:
                 text = str(int.from_bytes(raw[:8], "little", signed=True))
             found.append((index, "".join(each for each in text if each.isprintable())))
     return tuple(found)
@@ -177,7 +207,9 @@ class AppliedControls:
         """Check all controls, then set them. Raises SourceError, or OSError if the camera is gone."""
         changes = checked(wanted, self._offered)
         names = {control.name for control, _ in changes}
-        left = [(each, each.default) for name, each in self._set.items() if name not in names and each.kind != _BUTTON]
+        left = [
+            (each, each.default) for name, each in self._set.items() if name not in names and each.kind != Kind.BUTTON
+        ]
         apply(descriptor, [*left, *changes])
         self._set = {control.name: control for control, _ in changes}
 
@@ -185,12 +217,3 @@ class AppliedControls:
 def with_id(offered: Iterable[Control], number: int) -> Control | None:
     """Return the control with an id, unless it cannot be set."""
     return next((each for each in offered if each.id == number and not each.read_only), None)
-
-
-def demand_no_conflict(controls: Mapping[str, ControlValue]) -> None:
-    """Raise SourceError for controls that other keys set."""
-    for key in controls:
-        if (instead := {"horizontal_flip": "hflip", "vertical_flip": "vflip"}.get(key.lower())) is not None:
-            raise SourceError(
-                f"camera.controls.{key}: set camera.{instead} instead", for_viewers=f"{_SUBJECT} not fit this camera"
-            )

@@ -45,7 +45,7 @@ class Sizes:
     def __str__(self) -> str:
         least = f"{self.least[0]}x{self.least[1]} to " if self.step != (0, 0) else ""
         rates = (" to " if self.any_rate else ", ").join(f"{float(each):g}" for each in self.rates)
-        return f"{least}{self.width}x{self.height}{f' at {rates} fps' if rates else ''}"
+        return f"{self.fourcc} {least}{self.width}x{self.height}{f' at {rates} fps' if rates else ''}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
