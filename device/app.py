@@ -81,7 +81,8 @@ async def run(
     asyncio.get_running_loop().set_exception_handler(_log_unhandled)
     log.info("daemon.starting", version=device.__version__, model=board_model())
     notifier, state_file = Notifier.of_environment(), StateFile.of_environment()
-    status, deadlines, clock = Status(attributes, notifier, state_file), Deadlines(), ServerClock()
+    labels = {each.name: each.label for each in settings.config.streams}
+    status, deadlines, clock = Status(attributes, notifier, state_file, labels), Deadlines(), ServerClock()
     resolver, epoch_us = Resolver(), monotonic_us()
     if identity_may_collide(settings.token_source):
         log.warning(

@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from device.config.marks import LIVE, PROCESS_RESTART, REJOIN, SECRET, WORKER_RESTART
+from device.config.streams import AnyStream, NamedStream, StreamName, cameras_of, microphones_of, require_consistent
 from device.config.values import Dimension, FilePath, WebSocketUrls  # noqa: TC001 - pydantic reads the annotations
 
 # Copies of constants in modules that are not imported here, to keep loading fast. Tests check that they are equal.
@@ -22,6 +23,8 @@ LONGEST_PAUSE_S = 0.65  # device.encoders.bitrate_budget
 SLOWEST_FPS = 10  # device.tracks.ladder
 _STILL_S = 1.5  # device.sources.video_clip repeats a still each second
 
+CameraSource = Literal["picamera2", "v4l2", "pattern", "file", "off"]
+MicrophoneSource = Literal["pyaudio", "tone", "file", "off"]
 ControlValue = bool | int | float | str | list[int] | list[float]
 
 
@@ -84,7 +87,7 @@ class Credentials(Table):
 class Camera(Table):
     """The picture. Rates in bits a second, size in pixels."""
 
-    source: Annotated[Literal["picamera2", "v4l2", "pattern", "file", "off"], WORKER_RESTART] = "picamera2"
+    source: Annotated[CameraSource, WORKER_RESTART] = "picamera2"
     width: Annotated[Dimension, WORKER_RESTART] = Field(default=1280, ge=160, le=3840)
     height: Annotated[Dimension, WORKER_RESTART] = Field(default=720, ge=120, le=2160)
     fps: Annotated[int, WORKER_RESTART] = Field(default=30, ge=1, le=120)
@@ -121,7 +124,7 @@ class Camera(Table):
 class Microphone(Table):
     """The sound. It is always published at 48 kHz."""
 
-    source: Annotated[Literal["pyaudio", "tone", "file", "off"], WORKER_RESTART] = "pyaudio"
+    source: Annotated[MicrophoneSource, WORKER_RESTART] = "pyaudio"
     device: Annotated[str, WORKER_RESTART] = ""
     path: Annotated[FilePath, WORKER_RESTART] = Field(default="", repr=False)
     channels: Annotated[int, PROCESS_RESTART] = Field(default=1, ge=1, le=2)
@@ -133,6 +136,18 @@ class Microphone(Table):
         if self.source == "file" and not self.path:
             raise ValueError('path is empty; source = "file" needs the path of a file with sound')
         return self
+
+
+class NamedCamera(Camera):
+    """One more camera, [cameras.NAME]."""
+
+    source: Annotated[CameraSource, WORKER_RESTART]
+
+
+class NamedMicrophone(Microphone):
+    """One more microphone, [microphones.NAME]."""
+
+    source: Annotated[MicrophoneSource, WORKER_RESTART]
 
 
 class Watch(Table):
@@ -179,25 +194,42 @@ class Config(Table):
     room: Room
     credentials: Credentials = Credentials()
     camera: Camera = Camera()
+    cameras: Annotated[dict[StreamName, NamedCamera], PROCESS_RESTART] = Field(default_factory=dict)
     microphone: Microphone = Microphone()
+    microphones: Annotated[dict[StreamName, NamedMicrophone], PROCESS_RESTART] = Field(default_factory=dict)
     reconnect: Reconnect = Reconnect()
     watch: Watch = Watch()
     log: Log = Log()
 
+    @property
+    def active_cameras(self) -> list[NamedStream[Camera]]:
+        """The cameras that are not off, in the order in which they are published."""
+        return [each for each in cameras_of(self) if each.table.source != "off"]
+
+    @property
+    def active_microphones(self) -> list[NamedStream[Microphone]]:
+        """The microphones that are not off, in the order in which they are published."""
+        return [each for each in microphones_of(self) if each.table.source != "off"]
+
+    @property
+    def streams(self) -> list[AnyStream]:
+        """What is published, in this order: the cameras and microphones that are not off."""
+        return [*self.active_cameras, *self.active_microphones]
+
     @model_validator(mode="after")
     def _camera_stall_limit(self) -> Self:
         """Refuse a stall limit that a healthy source exceeds. The default is raised to the minimum, not refused."""
-        least_s = least_camera_stall_s(self.camera)
-        named = self.camera.source != "off" and "camera_stall_s" in self.watch.model_fields_set
-        if named and self.watch.camera_stall_s < least_s:
-            raise ValueError(
-                f"watch.camera_stall_s is {self.watch.camera_stall_s:g}, but a healthy camera with these settings "
-                f"may pause for longer; allowed: {least_s:g} or more"
-            )
+        if "camera_stall_s" not in self.watch.model_fields_set:
+            return self
+        for each in self.active_cameras:
+            if self.watch.camera_stall_s < (least_s := least_camera_stall_s(each.table)):
+                raise ValueError(
+                    f"watch.camera_stall_s is {self.watch.camera_stall_s:g}, but a healthy camera with the settings of "
+                    f"[{each.key}] may pause for longer; allowed: {least_s:g} or more"
+                )
         return self
 
     @model_validator(mode="after")
-    def _has_a_source(self) -> Self:
-        if self.camera.source == "off" and self.microphone.source == "off":
-            raise ValueError("camera.source and microphone.source are both off; there would be nothing to publish")
+    def _consistent_streams(self) -> Self:
+        require_consistent(cameras_of(self), microphones_of(self))
         return self

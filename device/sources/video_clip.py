@@ -12,7 +12,8 @@ from device.errors import SourceError
 from device.media.picture import FramePicture
 from device.sources.conversion import PIXEL_FORMAT
 from device.sources.filtering import Converter, Deinterlacer
-from device.sources.loop import UNREADABLE, Loop
+from device.sources.loop import Loop
+from device.sources.opening import UNREADABLE
 from device.sources.pacing import LateFrames, sleep_until_us
 
 if TYPE_CHECKING:
@@ -40,12 +41,11 @@ class VideoClip:
         on_damage: Callable[[str], None] = lambda _path: None,
     ) -> None:
         self._loop = Loop(path, "video", epoch_us, on_damage=on_damage)
-        self._loop.stream.thread_type = "AUTO"  # frame threads as well: with slices alone most files use one processor
         first = self._loop.first_picture()
         self._converter = Converter(first, self._loop.stream, max_width=width, max_height=height)
         self._deinterlacer = Deinterlacer()
         self.width, self.height, self.colour = self._converter.width, self._converter.height, self._converter.colour
-        native = float(self._loop.stream.average_rate or fps)
+        native = self._loop.survey.burst.fps or float(self._loop.stream.average_rate or fps)
         self.fps = max(1, min(fps, round(native)))
         self._period_us = _US // fps
         self.missed = 0
@@ -62,12 +62,11 @@ class VideoClip:
         lateness = LateFrames(period_us=self._period_us)
         last: VideoFrame | None = None
         for start_us in self._loop.starts():
-            end_us = start_us + self._loop.duration_us
             unshown: VideoFrame | None = None
             skipping = shown = False
             for frame, offset_us in self._frames():
                 now_us, due_us = monotonic_us(), start_us + offset_us
-                if shown and now_us >= end_us:
+                if shown and now_us >= start_us + self._loop.duration_us:
                     unshown = None
                     break
                 late = lateness.is_late(due_us, now_us)
@@ -96,6 +95,7 @@ class VideoClip:
                 yield FramePicture(frame=last, number=number, captured_at_us=last_us)
             self._loop.skip_nonreference(on=False)
             self._deinterlacer.bypassed = False
+            end_us = start_us + self._loop.duration_us
             for held in self._held(last, last_us, end_us):
                 number += 1
                 last_us = held.captured_at_us
