@@ -12,7 +12,8 @@ import device.log
 from device.clock import ServerClock, monotonic_us
 from device.config import loading
 from device.errors import DeviceError, ExitCode, NativePanicError
-from device.identity import board_model
+from device.identity import board_model, keep_identity
+from device.ipc.detected import Detected
 from device.lifecycle.deadlines import Deadlines
 from device.lifecycle.enforcer import enforcing
 from device.lifecycle.leave import leave
@@ -51,6 +52,7 @@ def main(config_path: Path | None) -> ExitCode:
 
     Raises ConfigError before anything is started. Else it ends the process itself.
     """
+    keep_identity()
     attributes = first_attributes()
     settings = load(config_path, attributes)
     config, token_source = settings.config, settings.token_source
@@ -95,7 +97,7 @@ async def run(
     with enforced:
         plans = plan_streams(settings.config, epoch_us=epoch_us)
         async with (
-            capturing(plans, observer=status, deadlines=deadlines) as streams,
+            capturing(plans, observer=status, deadlines=deadlines, detected=Detected.of_service(keeps=True)) as streams,
             watching() as routes,
             asyncio.TaskGroup() as tasks,
         ):

@@ -13,6 +13,7 @@ from device.check.report import Report, report_failures
 from device.config import loading as config_file
 from device.config.streams import streams_of
 from device.errors import ConfigError, CredentialError, ExitCode
+from device.identity import keep_identity
 from device.network.resolver import Resolver
 from device.settings import credentials_directory
 from device.telemetry import state_file
@@ -43,6 +44,7 @@ async def run(argument: Path | None, sandbox: Sandbox) -> int:
 
 
 async def _steps(report: Report, path: Path, sandbox: Sandbox) -> None:
+    keep_identity()  # the service would do that at its start
     config = _load(report, path, sandbox)
     if config is None:
         return

@@ -23,8 +23,8 @@ LONGEST_PAUSE_S = 0.65  # device.encoders.bitrate_budget
 SLOWEST_FPS = 10  # device.tracks.ladder
 _STILL_S = 1.5  # device.sources.video_clip repeats a still each second
 
-CameraSource = Literal["picamera2", "v4l2", "pattern", "file", "off"]
-MicrophoneSource = Literal["pyaudio", "tone", "file", "off"]
+CameraSource = Literal["auto", "picamera2", "v4l2", "pattern", "file", "off"]
+MicrophoneSource = Literal["auto", "pyaudio", "tone", "file", "off"]
 ControlValue = bool | int | float | str | list[int] | list[float]
 
 
@@ -87,7 +87,7 @@ class Credentials(Table):
 class Camera(Table):
     """The picture. Rates in bits a second, size in pixels."""
 
-    source: Annotated[CameraSource, WORKER_RESTART] = "picamera2"
+    source: Annotated[CameraSource, WORKER_RESTART] = "auto"
     width: Annotated[Dimension, WORKER_RESTART] = Field(default=1280, ge=160, le=3840)
     height: Annotated[Dimension, WORKER_RESTART] = Field(default=720, ge=120, le=2160)
     fps: Annotated[int, WORKER_RESTART] = Field(default=30, ge=1, le=120)
@@ -124,7 +124,7 @@ class Camera(Table):
 class Microphone(Table):
     """The sound. It is always published at 48 kHz."""
 
-    source: Annotated[MicrophoneSource, WORKER_RESTART] = "pyaudio"
+    source: Annotated[MicrophoneSource, WORKER_RESTART] = "auto"
     device: Annotated[str, WORKER_RESTART] = ""
     path: Annotated[FilePath, WORKER_RESTART] = Field(default="", repr=False)
     channels: Annotated[int, PROCESS_RESTART] = Field(default=1, ge=1, le=2)

@@ -6,13 +6,12 @@ import asyncio
 import enum
 import random
 import time
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from device.errors import SourceAbsentError, SourceError
-from device.ipc import hotplug, untrusted
+from device.errors import NotPresentError, SourceAbsentError, SourceError
+from device.ipc import hotplug, untrusted, worker_log
 from device.ipc.messages import Capturing, Degraded, Done, LogRecord
 from device.ipc.requester import Requester
 from device.ipc.restart_policy import Action, RestartPolicy
@@ -35,8 +34,8 @@ log = structlog.get_logger()
 _PERIODS = 3.0  # a source is silent after three periods of its own rate, if that is slower
 # The deadline while a worker is watched, and over its start and end, which have limits of their own.
 _WATCH_DUE_S, _STEP_DUE_S = 30.0, 60.0
-_SOURCES_FAILURES = frozenset({SourceError.__name__, SourceAbsentError.__name__})
-_LOG_LEVELS = frozenset({"debug", "info", "warning", "error"})
+_ABSENT = frozenset({SourceAbsentError.__name__, NotPresentError.__name__})
+_SOURCES_FAILURES = _ABSENT | {SourceError.__name__}
 
 
 class WorkerState(enum.Enum):
@@ -46,6 +45,7 @@ class WorkerState(enum.Enum):
     LIVE = "live"
     STALLED = "stalled"
     ABSENT = "absent"
+    NOT_PRESENT = "not present"  # never detected on this box, and not required: no fault
 
 
 class Supervisor:
@@ -53,7 +53,8 @@ class Supervisor:
 
     `on_notice` gets how a source that delivers is degraded, empty when it has recovered; these texts are for viewers.
     `on_failure` gets why a worker ended, for operators. `spawned` is a worker that was started ahead. `requests` sends
-    requests to whichever worker runs.
+    requests to whichever worker runs. Unless its source is `known`, it may be missing without being a fault; `on_known`
+    is called each time that it is open.
     """
 
     def __init__(
@@ -66,6 +67,8 @@ class Supervisor:
         on_state: Callable[[WorkerState, str], None],
         on_notice: Callable[[str], None] = lambda _text: None,
         on_failure: Callable[[str], None] = lambda _why: None,
+        known: bool = True,
+        on_known: Callable[[], None] = lambda: None,
         deadlines: Deadlines,
     ) -> None:
         self.plan = plan
@@ -75,6 +78,7 @@ class Supervisor:
         self._on_state = on_state
         self._on_notice = on_notice
         self._on_failure = on_failure
+        self._known, self._on_known = known, on_known
         self._deadlines = deadlines
         self._failure = ""
         self._spawned = spawned
@@ -91,9 +95,9 @@ class Supervisor:
         self._throttle = LogThrottle()
         self._replaced = asyncio.Event()  # the worker that runs has an outdated job
 
-    def replace_plan(self, plan: WorkerPlan, *, restart: bool) -> None:
+    def replace_plan(self, plan: WorkerPlan, *, restart: bool, known: bool = True) -> None:
         """Use another plan for each following start; with `restart` end the present worker and start one at once."""
-        self.plan = plan
+        self.plan, self._known = plan, known
         self._limit_stall()
         if restart:
             self._become(WorkerState.STARTING, "")
@@ -119,10 +123,13 @@ class Supervisor:
             if self._replaced.is_set():
                 log.info("worker.restarting", worker=self.plan.name, why="the configuration changed", delay_s=0.0)
                 continue
-            delay_s = self._restarts.ended(time.monotonic())
+            state = self._failed_state()
+            delay_s = self._restarts.ended(time.monotonic(), not_present=state is WorkerState.NOT_PRESENT)
             self._on_failure(why)
-            self._become(self._failed_state(), for_viewers)
-            if times := self._throttle.count_to_log(why, time.monotonic()):
+            self._become(state, for_viewers)
+            if state is WorkerState.NOT_PRESENT:
+                log.info("worker.not_present", worker=self.plan.name, why=why)
+            elif times := self._throttle.count_to_log(why, time.monotonic()):
                 log.warning("worker.restarting", worker=self.plan.name, why=why, delay_s=round(delay_s, 3), times=times)
 
     async def _wait(self, until: float, devices: frozenset[str] | None) -> None:
@@ -132,11 +139,11 @@ class Supervisor:
         wait = (
             asyncio.sleep(left_s, result=False)
             if devices is None
-            else hotplug.wait_for_device(devices, within_s=left_s)
+            else hotplug.wait_for_device(devices, within_s=left_s, on_look=self._extend_deadline)
         )
         connected = asyncio.create_task(wait, name=f"{self.plan.name}-wait")
         try:
-            if await self._either(connected, within_s=left_s + _WATCH_DUE_S) and connected.result():
+            if await self._either(connected) and connected.result():
                 log.info("worker.device_connected", worker=self.plan.name)
                 self._restarts.device_connected(time.monotonic())
         finally:
@@ -169,14 +176,14 @@ class Supervisor:
             step = self._restarts.next(now)
             if step.action is not Action.WATCH:
                 return self._restarts.stall_text()
-            self._extend_deadline(_WATCH_DUE_S)
+            self._extend_deadline()
             self.requests.give_up_overdue(now)
             if await self._either(child.gone, within_s=step.until - now):
                 return child.gone.result()
             if self._replaced.is_set():
                 return ""
 
-    async def _either(self, future: asyncio.Future[Any], *, within_s: float) -> bool:
+    async def _either(self, future: asyncio.Future[Any], *, within_s: float | None = None) -> bool:
         """Wait for a future, or for a new plan; return whether the future is done."""
         replaced = asyncio.create_task(self._replaced.wait(), name=f"{self.plan.name}-plan")
         try:
@@ -186,9 +193,11 @@ class Supervisor:
         return future.done()
 
     def _failed_state(self) -> WorkerState:
-        return WorkerState.ABSENT if self._failure == SourceAbsentError.__name__ else WorkerState.STALLED
+        if self._failure == NotPresentError.__name__ and not self._known:
+            return WorkerState.NOT_PRESENT
+        return WorkerState.ABSENT if self._failure in _ABSENT else WorkerState.STALLED
 
-    def _extend_deadline(self, within_s: float) -> None:
+    def _extend_deadline(self, within_s: float = _WATCH_DUE_S) -> None:
         self._deadlines.extend(self.plan.name, now=time.monotonic(), within_s=within_s)
 
     def _on_message(self, received: Received) -> None:
@@ -205,28 +214,17 @@ class Supervisor:
             case Degraded(text=text):
                 self._notice(public_text(text))
             case LogRecord() as record:
-                level = record.level if record.level in _LOG_LEVELS else "info"
-                write = getattr(log, level)
-                write(
-                    public_text(record.event) or "worker.log",
-                    worker=self.plan.name,
-                    **untrusted.safe_fields(record.fields),
-                )
+                worker_log.record(self.plan.name, record)
 
     def _on_capturing(self, capturing: Capturing) -> None:
         now = time.monotonic()
+        self._known = True
+        self._on_known()
         self.requests.ready(now)
         self._restarts.capturing(now)
-        # A change of size or rate starts another encoder, which is reported again.
         known, self._capturing = self._capturing, capturing
         self._limit_stall()
-        again = known is not None and (known.source, known.device, known.encoder) == (
-            capturing.source,
-            capturing.device,
-            capturing.encoder,
-        )
-        fields = untrusted.safe_fields({key: value for key, value in asdict(capturing).items() if value})
-        (log.debug if again else log.info)("worker.capturing", worker=self.plan.name, **fields)
+        worker_log.capturing(self.plan.name, capturing, before=known)
 
     def _limit_stall(self) -> None:
         fps = untrusted.checked_fps(self._capturing.fps) if self._capturing else float("inf")
@@ -239,12 +237,12 @@ class Supervisor:
             self._on_notice(text)
 
     def _become(self, state: WorkerState, why: str) -> None:
+        why = "" if state is WorkerState.NOT_PRESENT else why
         if (state, why) == (self.state, self._why):
             return
         self._on_state(state, why)  # if that fails, nothing has changed: the next unit tries again
         old, self.state, self._why = self.state, state, why
         if state is not old:
-            ends_well = WorkerState.LIVE in (state, old)
-            (log.info if ends_well else log.debug)(
+            (log.info if WorkerState.LIVE in (state, old) else log.debug)(
                 "worker.state", worker=self.plan.name, old=old.value, new=state.value, why=why or None
             )

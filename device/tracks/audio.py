@@ -62,6 +62,7 @@ class AudioTrack:
         self.dropped = 0
         self.fed = 0
         self.muted = False  # by the room
+        self.wanted = asyncio.Event()
 
     def process(self, *, enabled: bool) -> None:
         """Suppress noise and control the gain from now on, or not."""

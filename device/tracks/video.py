@@ -58,6 +58,7 @@ class VideoTrack:
         self._log = log.bind(track=name)
         self.fed = 0
         self.muted = False  # by the room
+        self.wanted = asyncio.Event()
         self._waiting: deque[AccessUnit] = deque()
         self._next_at = 0.0
         self._timer: asyncio.TimerHandle | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from device.errors import SourceError, WireError
@@ -36,6 +37,10 @@ def _run(link: WorkerLink) -> None:
     if not isinstance(job, CameraJob):
         raise WireError("a camera worker needs a camera's job")
     # Nothing is closed at the end: a driver may hang in close(), and the end of the process frees the device.
+    if job.source == "auto":
+        from device.sources.automatic import camera_source
+
+        job = replace(job, source=camera_source(job.device))
     with named(job.source, job.path):
         if job.encoder == "copy":
             _pass_through(link, job)
