@@ -10,7 +10,6 @@ import structlog
 
 import device.log
 from device.clock import ServerClock, monotonic_us
-from device.config import loading
 from device.errors import DeviceError, ExitCode, NativePanicError
 from device.identity import board_model, keep_identity
 from device.ipc.detected import Detected
@@ -58,7 +57,7 @@ def main(config_path: Path | None) -> ExitCode:
     config, token_source = settings.config, settings.token_source
     log_context = device.log.configure(level=config.log.level, format=config.log.format)
     device.log.install_hooks()
-    log_warnings(loading.warnings(settings.path, config), token_source)
+    log_warnings(settings.warnings, token_source)
     wanted = token_source.wanted
     log_context.bind(identity=wanted.identity or wanted.derived_identity, room=wanted.room)
 

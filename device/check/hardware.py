@@ -112,20 +112,30 @@ def _camera_source(table: Camera) -> str:
 
 def _v4l2_camera(camera: Camera) -> str:
     from device.sources.v4l2 import controls, ioctls, modes, nodes
+    from device.sources.v4l2.copying import NotCopyableError, copied_mode
     from device.sources.v4l2.holder import holder
 
     node = nodes.find(camera.device)
+    encoder = "x264, in software"
     try:
         with ioctls.opened(node.path) as descriptor:
-            mode = modes.choose(modes.listed(descriptor), width=camera.width, height=camera.height, fps=camera.fps)
-            controls.checked(camera.controls, controls.listed(descriptor))
+            found, offered = modes.listed(descriptor), controls.listed(descriptor)
     except OSError as error:
         raise SourceError(f"{node.card} ({node.path}): {system_text(error)}") from error
+    controls.checked(camera.controls, offered)
+    try:
+        mode = copied_mode(found, offered, camera)
+        encoder = "its own H.264"
+    except NotCopyableError:
+        if camera.encoder == "copy":
+            raise
+        mode = modes.choose(found, width=camera.width, height=camera.height, fps=camera.fps)
     if user := holder(node.path):
         raise SourceError(f"{node.card} ({node.path}) is in use by {user}")
     lacks = modes.difference(mode, width=camera.width, height=camera.height, fps=camera.fps)
     rate = f" at {float(mode.rate):g} fps" if mode.rate else ""
-    return f"{node.card} ({node.path}), {mode.fourcc} {mode.width}x{mode.height}{rate}{f' ({lacks})' if lacks else ''}"
+    shown = f"{mode.fourcc} {mode.width}x{mode.height}{rate}{f' ({lacks})' if lacks else ''}"
+    return f"{node.card} ({node.path}), {shown}; encoder: {encoder}"
 
 
 def _microphone(stream: NamedStream[Microphone]) -> str:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from device.config import loading
 from device.errors import ConfigError, Problem, UnreachableError
 from device.reload.decision import keys_text
 from device.reload.files import Result
@@ -108,7 +107,7 @@ class Reloader:
         except ConfigError as error:
             self._refused(error)
             return
-        log_warnings(loading.warnings(settings.path, settings.config), settings.token_source)
+        log_warnings(settings.warnings, settings.token_source)
         if not decision.changes:
             self._report(Outcome.UNCHANGED, "nothing that is in effect has changed")
         elif decision.end_process:

@@ -49,7 +49,8 @@ class Stream:
             case CameraJob() as job, VideoTrack() as video:
                 video.reconfigure(job)
                 if self.slate is not None:
-                    self.slate.reconfigure(title=plan.title, width=job.width, height=job.height)
+                    width, height = job.published_size
+                    self.slate.reconfigure(title=plan.title, width=width, height=height)
             case MicrophoneJob(), AudioTrack() as audio:
                 audio.process(enabled=plan.processing)
         known = plan.required or self.detected.has(self.name)
@@ -78,7 +79,8 @@ def build_stream(
     track: VideoTrack | AudioTrack
     match plan.worker.job:
         case CameraJob() as job:
-            slate = Slate(name, title=plan.title, width=job.width, height=job.height, deliver=consumers.deliver)
+            width, height = job.published_size
+            slate = Slate(name, title=plan.title, width=width, height=height, deliver=consumers.deliver)
             track = VideoTrack(
                 name,
                 job,

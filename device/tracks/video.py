@@ -53,7 +53,7 @@ class VideoTrack:
         on_viewer: Callable[[], None] = lambda: None,
         on_summary: Callable[[str], None] = lambda _text: None,
     ) -> None:
-        self._source = rtc.EncodedVideoSource(job.width, job.height)
+        self._source = rtc.EncodedVideoSource(*job.published_size)
         self.track = rtc.LocalVideoTrack.create_video_track(name, self._source)
         self._log = log.bind(track=name)
         self.fed = 0
@@ -88,9 +88,10 @@ class VideoTrack:
 
     def _rungs(self) -> tuple[Rung, ...]:
         job = self._job
+        width, height = job.published_size
         steps = rungs(
-            width=job.width,
-            height=job.height,
+            width=width,
+            height=height,
             fps=job.fps,
             floor_bps=job.bitrate_min_bps,
             ceiling_bps=job.bitrate_max_bps,
