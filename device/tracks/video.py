@@ -38,8 +38,8 @@ _LOSSY = 0.02
 class VideoTrack:
     """One track for the life of the process; it is published again in every Room.
 
-    `send` sends a request to the camera's worker. `on_viewer` is called when a viewer joins, `on_summary` gets a
-    text about what is sent, when that changes by much.
+    `send` sends a request to the camera's worker. `cameras` is how many share the link. `on_viewer` is called when a
+    viewer joins, `on_summary` gets a text about what is sent, when that changes by much.
     """
 
     kind = "camera"
@@ -50,6 +50,7 @@ class VideoTrack:
         job: CameraJob,
         *,
         send: Callable[[Request[Done]], object],
+        cameras: int = 1,
         on_viewer: Callable[[], None] = lambda: None,
         on_summary: Callable[[str], None] = lambda _text: None,
     ) -> None:
@@ -71,7 +72,10 @@ class VideoTrack:
         self._send = send
         self._adopt(job)
         self._control = EncoderControl(
-            floor_bps=job.bitrate_min_bps, ceiling_bps=job.bitrate_max_bps, ladder=Ladder(rungs=self._rungs())
+            floor_bps=job.bitrate_min_bps,
+            ceiling_bps=job.bitrate_max_bps,
+            ladder=Ladder(rungs=self._rungs()),
+            cameras=cameras,
         )
 
     def reconfigure(self, job: CameraJob) -> None:
@@ -89,13 +93,8 @@ class VideoTrack:
     def _rungs(self) -> tuple[Rung, ...]:
         job = self._job
         width, height = job.published_size
-        steps = rungs(
-            width=width,
-            height=height,
-            fps=job.fps,
-            floor_bps=job.bitrate_min_bps,
-            ceiling_bps=job.bitrate_max_bps,
-        )
+        bounds = {"floor_bps": job.bitrate_min_bps, "ceiling_bps": job.bitrate_max_bps}
+        steps = rungs(width=width, height=height, fps=job.fps, **bounds)
         return steps[:1] if job.encoder == "copy" else steps  # what is passed through cannot be made smaller
 
     def options(self) -> rtc.TrackPublishOptions:
