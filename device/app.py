@@ -74,7 +74,8 @@ async def run(config: Config, token_source: TokenSource, attributes: Attributes,
     asyncio.get_running_loop().set_exception_handler(_log_unhandled)
     log.info("daemon.starting", version=device.__version__, model=board_model())
     notifier, state_file = Notifier.of_environment(), StateFile.of_environment()
-    status, deadlines, clock = Status(attributes, notifier, state_file), Deadlines(), ServerClock()
+    labels = {each.name: each.label for each in config.streams}
+    status, deadlines, clock = Status(attributes, notifier, state_file, labels), Deadlines(), ServerClock()
     if identity_may_collide(token_source):
         log.warning(
             "room.identity_not_unique",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from device.config.schema import Config
 
-ALLOWED = ("room", "credentials", "camera", "microphone", "reconnect", "watch", "log")
+ALLOWED = ("room", "credentials", "camera", "cameras", "microphone", "microphones", "reconnect", "watch", "log")
 """The tables that are allowed on the boot partition. Other tables may run programs or grant control."""
 REFUSED = ("hooks", "commands", "control", "remote")
 """Tables that are not allowed there; some of them do not exist yet."""
@@ -137,11 +137,20 @@ def _texts(value: object) -> Iterator[str]:
             yield from _texts(each)
 
 
+def _capture_tables(tables: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each table of a camera or microphone with its key."""
+    for kind in ("camera", "microphone"):
+        named = tables.get(f"{kind}s")
+        candidates = {kind: tables.get(kind)}
+        candidates |= {f"{kind}s.{name}": each for name, each in named.items()} if isinstance(named, dict) else {}
+        yield from ((key, each) for key, each in candidates.items() if isinstance(each, dict))
+
+
 def _relative(path: Path, tables: dict[str, Any]) -> list[Problem]:
     """Find relative paths: they are relative to the file, and would have another meaning in /etc."""
     found = []
-    for name in ("camera", "microphone"):
-        value = table.get("path") if isinstance(table := tables.get(name), dict) else None
+    for name, table in _capture_tables(tables):
+        value = table.get("path")
         if isinstance(value, str) and value and "://" not in value and not PurePosixPath(value).is_absolute():
             found.append(
                 Problem(

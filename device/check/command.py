@@ -11,6 +11,7 @@ from device.app import first_attributes
 from device.check import hardware, media, network
 from device.check.report import Report, report_failures
 from device.config import loading as config_file
+from device.config.streams import streams_of
 from device.errors import ConfigError, CredentialError, ExitCode
 from device.network.resolver import Resolver
 from device.settings import credentials_directory
@@ -103,7 +104,7 @@ def _load(report: Report, path: Path, sandbox: Sandbox) -> Config | None:
             report.bad("file" if problem in whole_file else "values", str(problem))
         return None
     report.good("file", f"{path}; {sandbox.note()}")
-    report.good("values", f"camera {config.camera.source}, microphone {config.microphone.source}")
+    report.good("values", ", ".join(f"{each.label} {each.table.source}" for each in streams_of(config)))
     return config
 
 
@@ -152,7 +153,7 @@ async def obtain_token(
     except CredentialError as error:
         report.bad("grants", str(error))
         return None
-    sources = [name for name in ("camera", "microphone") if getattr(config, name).source != "off"]
+    sources = dict.fromkeys(each.kind for each in config.streams)
     if join_token.grants.hidden:
         report.bad(
             "grants", "the token is hidden (video.hidden): viewers would not see this device", hint="get another one"

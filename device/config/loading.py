@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
-from device.config.environment import CONTROLS, Overrides, nearest, unknown_variables
+from device.config.environment import CONTROLS, Overrides, model_of, nearest, unknown_variables
 from device.config.places import DEFAULT_PATH, DELIMITER, PATH_VARIABLE, PREFIX
 from device.config.schema import Config
+from device.config.streams import CONTRADICTION
 from device.errors import ConfigError, Problem
 from device.secret_file import readable_by_others
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _MAX_ROUNDS = 8
+_NAME_OF_TABLE = "[key]"  # pydantic's mark in the place of a dictionary's key
 _TYPOGRAPHIC = "\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb"
 
 
@@ -48,10 +50,13 @@ def validated(path: Path, from_file: dict[str, Any]) -> Config:
             config = Config.model_validate(data)
         except ValidationError as error:
             # Contradictions are found only between values that are valid by themselves. Remove the invalid
-            # values and validate again; a value that is missing then was invalid before.
+            # values and validate again. A value that is missing then was invalid before, and streams that contradict
+            # each other then may do so because of a default.
             errors: list[dict[str, Any]] = [dict(details) for details in error.errors(include_url=False)]
             found = [
-                _problem(path, each, overrides) for each in errors if not round_number or each["type"] != "missing"
+                _problem(path, each, overrides)
+                for each in errors
+                if not round_number or each["type"] not in ("missing", CONTRADICTION)
             ]
             pruned = _without(data, [each["loc"] for each in errors])
             new = [problem for problem in found if problem not in problems]
@@ -140,24 +145,26 @@ def _type_problems(path: Path, from_file: dict[str, Any], overrides: Overrides) 
 
 def _where(details: Mapping[str, Any]) -> tuple[str, ...]:
     # Below the key there are list positions and branches of a union, which do not help the user.
-    depth = 3 if details["loc"][:2] == CONTROLS else 2
-    return tuple(str(part) for part in details["loc"][:depth])
+    place = tuple(str(part) for part in details["loc"] if part != _NAME_OF_TABLE)
+    depth = _depth(place)
+    return place[: depth + 2] if place[depth : depth + 1] == (CONTROLS,) else place[: depth + 1]
+
+
+def _depth(place: tuple[str, ...]) -> int:
+    """Return how many names of tables lead to a key."""
+    return model_of(place[0])[1] if place and place[0] in Config.model_fields else 1
 
 
 def _problem(path: Path, details: dict[str, Any], overrides: Overrides) -> Problem:
     where = _where(details)
     if not where:
         return Problem(str(path), _text(details))
-    model: type[BaseModel] = Config
+    depth = _depth(where)
     if details["type"] == "extra_forbidden":
-        for part in where[:-1]:
-            inner = model.model_fields[part].annotation
-            assert isinstance(inner, type)
-            assert issubclass(inner, BaseModel)
-            model = inner
+        model: type[BaseModel] = Config if len(where) == 1 else model_of(where[0])[0]
         what = "key" if len(where) > 1 else "table"
         return Problem(overrides.place(path, where), f"there is no such {what}{nearest(where[-1], model.model_fields)}")
-    if where[:-1] == CONTROLS:  # a union, whose branches each have an error
+    if len(where) > depth + 1:  # a control: a union, whose branches each have an error
         return Problem(overrides.place(path, where), "must be true, false, a number, a text or a list of numbers")
     if details["type"] == "missing":
         variable = f"{PREFIX}{DELIMITER.join(where).upper()}"
@@ -200,14 +207,21 @@ def _merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _without(data: dict[str, Any], places: list[tuple[int | str, ...]]) -> dict[str, Any]:
+    """Return the data without these keys; a table stays unless it is wrong as a whole, and [room] always does."""
     pruned = _merged(data, {})
-    for table, *rest in (place for place in places if place):
-        inner = pruned.get(str(table))
-        if rest and isinstance(inner, dict):
-            pruned[str(table)] = {key: value for key, value in inner.items() if key != rest[0]}
-        elif table != "room":
-            pruned.pop(str(table), None)
+    for place in places:
+        names = tuple(str(part) for part in place if part != _NAME_OF_TABLE)
+        names = names[: _depth(names) + 1]
+        if names and names != ("room",):
+            pruned = _removed(pruned, names)
     return pruned
+
+
+def _removed(data: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    inner = data.get(names[0])
+    if len(names) > 1 and isinstance(inner, dict):
+        return data | {names[0]: _removed(inner, names[1:])}
+    return {key: value for key, value in data.items() if key != names[0]}
 
 
 def _absolute(config: Config, folder: Path) -> Config:
@@ -223,5 +237,9 @@ def _absolute(config: Config, folder: Path) -> Config:
             ),
             "camera": config.camera.model_copy(update=resolved(config.camera, "path")),
             "microphone": config.microphone.model_copy(update=resolved(config.microphone, "path")),
+            "cameras": {name: each.model_copy(update=resolved(each, "path")) for name, each in config.cameras.items()},
+            "microphones": {
+                name: each.model_copy(update=resolved(each, "path")) for name, each in config.microphones.items()
+            },
         }
     )

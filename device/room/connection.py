@@ -201,7 +201,7 @@ class RoomConnection:
         """Obtain a join token for a server that has just answered."""
         assert self._probed
         join_token = await self._token_source.obtain(self._probed, self._resolver)
-        join_token.grants.require_any(tuple(each.track.name for each in self._tracks))
+        join_token.grants.require_any(tuple(dict.fromkeys(each.kind for each in self._tracks)))
         if join_token.url != self._probed.url:  # a token endpoint may name another server
             self._probed = await self._probe.probe(join_token.url)
             self._routes.set_target(self._probed.address)

@@ -42,11 +42,11 @@ def ask_devices() -> dict[str, Any]:
         if isinstance(found, dict):
             return found
         why = "the devices could not be listed; run `livekit-device devices`"
-    return {"cameras": why, "microphones": why}
+    return {"cameras": why, "v4l2_cameras": why, "microphones": why}
 
 
-def cameras(found: Any, configured: Source | None) -> list[Choice]:
-    """Return the choices; the first is the default."""
+def cameras(found: Any, usb: Any, configured: Source | None) -> list[Choice]:
+    """Return the choices; the first is the default. `found` are libcamera's, `usb` those of V4L2."""
     entries = found if isinstance(found, list) else []
     choices = [
         Choice(
@@ -56,6 +56,7 @@ def cameras(found: Any, configured: Source | None) -> list[Choice]:
         )
         for entry in entries
     ]
+    choices += _v4l2_cameras(usb if isinstance(usb, list) else [])
     if not choices:
         choices.append(
             Choice(label=f"the first camera that is connected (none now: {found})", source=Source(source="picamera2"))
@@ -63,6 +64,23 @@ def cameras(found: Any, configured: Source | None) -> list[Choice]:
     choices.append(Choice(label="a moving test picture", source=Source(source="pattern")))
     choices.append(Choice(label="no camera", source=Source(source="off")))
     return _with_configured(choices, configured)
+
+
+def _v4l2_cameras(entries: list[Any]) -> list[Choice]:
+    """Return the V4L2 cameras by what stays after replugging: the link, else the name if no other has it."""
+    names = [str(each.get("name", "")) for each in entries]
+    return [
+        Choice(
+            label=f"{name} ({entry.get('node')})",
+            source=Source(
+                source="v4l2",
+                device=""
+                if len(entries) == 1
+                else str(entry.get("link") or (name if names.count(name) == 1 else entry.get("node", ""))),
+            ),
+        )
+        for name, entry in zip(names, entries, strict=True)
+    ]
 
 
 def microphones(found: Any, configured: Source | None) -> list[Choice]:

@@ -42,7 +42,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     ):
         add(name, type=Path, metavar="FILE", help=f"{text}; - reads standard input")
     add("--endpoint", metavar="URL", help="a token endpoint")
-    add("--camera", metavar="WHICH", help="first, off, pattern, or a camera's number, model or id (see `devices`)")
+    add(
+        "--camera",
+        metavar="WHICH",
+        help="first, off, pattern, a camera's number, model or id, v4l2:NAME or /dev/videoN (see `devices`)",
+    )
     add("--microphone", metavar="WHICH", help="default, off, tone, or part of a microphone's name (see `devices`)")
     add("--no-check", action="store_true", help="do not test the answers: the server or camera may be available later")
     add("--no-start", action="store_true", help="do not start the service")
@@ -109,6 +113,12 @@ def demand_complete(options: argparse.Namespace, present: Present) -> None:
 
 
 def camera(text: str) -> Source:
+    """Return the camera that `--camera` names; V4L2 cameras have a node, a link, a serial number or a prefix."""
+    kind, colon, name = text.partition(":")
+    if kind.lower() == "v4l2":
+        return Source(source="v4l2", device=name)
+    if text.startswith("/dev/") or (kind.lower() == "serial" and colon):
+        return Source(source="v4l2", device=text)
     return _source(text, library="picamera2", default="first", synthetic="pattern")
 
 

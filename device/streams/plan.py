@@ -12,7 +12,8 @@ from device.ipc.messages import CameraJob, MicrophoneJob
 from device.ipc.supervisor import WorkerPlan
 
 if TYPE_CHECKING:
-    from device.config.schema import Config
+    from device.config.schema import Camera, Config, Microphone
+    from device.config.streams import NamedStream
     from device.ipc.supervisor import WorkerState
 
 
@@ -44,19 +45,30 @@ class StreamObserver(Protocol):
 
 def plan_streams(config: Config) -> list[StreamPlan]:
     """Return a plan for each source that is not off, in the order in which they are started."""
-    plans = []
     epoch_us = monotonic_us()
     identity = config.room.identity or config.room.display_name or derived_identity()
-    if (camera := config.camera).source != "off":
-        job = CameraJob(**camera.model_dump(), identity=identity, epoch_us=epoch_us)
-        stall_s = max(config.watch.camera_stall_s, least_camera_stall_s(camera))
-        worker = WorkerPlan(name="camera", module="device.workers.camera", job=job, stall_s=stall_s)
-        plans.append(StreamPlan(worker=worker, title=config.room.display_name or identity))
-    if (microphone := config.microphone).source != "off":
-        sound = MicrophoneJob(**microphone.model_dump(exclude={"processing"}), epoch_us=epoch_us)
-        stall_s = config.watch.microphone_stall_s
-        worker = WorkerPlan(name="microphone", module="device.workers.microphone", job=sound, stall_s=stall_s)
-        # Noise suppression would remove a steady tone, and a file is published as it was made.
-        processing = microphone.processing and microphone.source == "pyaudio"
-        plans.append(StreamPlan(worker=worker, processing=processing))
-    return plans
+    title = config.room.display_name or identity
+    cameras = [
+        _camera_plan(config, each, title=title, identity=identity, epoch_us=epoch_us) for each in config.active_cameras
+    ]
+    return cameras + [_microphone_plan(config, each, epoch_us=epoch_us) for each in config.active_microphones]
+
+
+def _camera_plan(
+    config: Config, stream: NamedStream[Camera], *, title: str, identity: str, epoch_us: int
+) -> StreamPlan:
+    if stream.name != stream.kind:  # viewers see several pictures, and have to tell them apart
+        title, identity = f"{title}, {stream.name}", f"{identity} {stream.name}"
+    job = CameraJob(**stream.table.model_dump(), identity=identity, epoch_us=epoch_us)
+    stall_s = max(config.watch.camera_stall_s, least_camera_stall_s(stream.table))
+    worker = WorkerPlan(name=stream.name, module="device.workers.camera", job=job, stall_s=stall_s)
+    return StreamPlan(worker=worker, title=title)
+
+
+def _microphone_plan(config: Config, stream: NamedStream[Microphone], *, epoch_us: int) -> StreamPlan:
+    table = stream.table
+    job = MicrophoneJob(**table.model_dump(exclude={"processing"}), epoch_us=epoch_us)
+    stall_s = config.watch.microphone_stall_s
+    worker = WorkerPlan(name=stream.name, module="device.workers.microphone", job=job, stall_s=stall_s)
+    # Noise suppression would remove a steady tone, and a file is published as it was made.
+    return StreamPlan(worker=worker, processing=table.processing and table.source == "pyaudio")

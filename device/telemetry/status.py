@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import structlog
@@ -12,6 +13,8 @@ from device.redaction import public_text
 from device.telemetry.room_state import PublishState, RoomState
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from device.lifecycle.sd_notify import Notifier
     from device.telemetry.attributes import Attributes
     from device.telemetry.state_file import StateFile
@@ -35,12 +38,22 @@ class DeviceState(enum.Enum):
 
 
 class Status:
-    """Collects the states of the parts; the one place where `device.state` changes."""
+    """Collects the states of the parts; the one place where `device.state` changes.
 
-    def __init__(self, attributes: Attributes, notifier: Notifier, state_file: StateFile) -> None:
+    `labels` has the name of a stream in attributes and in the state file, where that is another one than its own.
+    """
+
+    def __init__(
+        self,
+        attributes: Attributes,
+        notifier: Notifier,
+        state_file: StateFile,
+        labels: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._attributes = attributes
         self._notifier = notifier
         self._state_file = state_file
+        self._labels = labels
         self._room = "connecting"
         self._room_state = RoomState.CONNECTING
         self._clock = ""
@@ -103,7 +116,7 @@ class Status:
         if state is not self._state:
             log.info("device.state", old=self._state.value, new=state.value)
             self._state = state
-        texts = {name: self._text(name) for name in self._workers}
+        texts = {self._labels.get(name, name): self._text(name) for name in self._workers}
         self._attributes.set(state=state.value, **texts)
         parts = {"room": self._room, **texts} | ({"clock": self._clock} if self._clock else {})
         self._notifier.status("; ".join(f"{name} {text}" for name, text in parts.items()))

@@ -42,6 +42,8 @@ class AudioTrack:
     `send` sends a request to the microphone's worker.
     """
 
+    kind = "microphone"
+
     def __init__(
         self, name: str, job: MicrophoneJob, *, processing: bool, send: Callable[[Request[Done]], object]
     ) -> None:

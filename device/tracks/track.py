@@ -11,10 +11,12 @@ if TYPE_CHECKING:
 class Track(Protocol):
     """One track of the device; it lives as long as the process, and is published again in every Room.
 
+    `kind` is the source that a token has to allow, "camera" or "microphone".
     `fed` counts the units or blocks that the SDK was given. `muted` lasts as long as the process: what the room has
     muted stays muted in the next session.
     """
 
+    kind: str
     fed: int
     muted: bool
 

@@ -42,6 +42,8 @@ class VideoTrack:
     text about what is sent, when that changes by much.
     """
 
+    kind = "camera"
+
     def __init__(
         self,
         name: str,

@@ -96,6 +96,10 @@ def open_source(job: CameraJob, link: WorkerLink) -> Source:
             from device.sources.picamera2 import Picamera2Source
 
             return Picamera2Source(job)
+        case "v4l2":
+            from device.sources.v4l2.camera import V4l2Source
+
+            return V4l2Source(job, on_difference=lambda text: link.log("warning", "camera.mode_differs", why=text))
     raise SourceError(f"there is no camera source {job.source!r}", for_viewers="the source is unknown")
 
 

@@ -92,7 +92,7 @@ def test_small_clip_is_not_scaled_up(server: Server, room: str, config: Path) ->
         async with watching(server, room) as watcher:
             with daemons.running(config, variables):
                 await watcher.until(lambda: len(watcher.pictures) > 30, within_s=30, what="the small clip")
-                assert (watcher.pictures[-1].width, watcher.pictures[-1].height) == (176, 144)
+                assert (watcher.pictures[-1].width, watcher.pictures[-1].height) == (192, 144)  # square pixels
 
     asyncio.run(scenario())
 

@@ -19,6 +19,7 @@ NOTHING = Permission(can_publish=False, sources=frozenset(), can_update_metadata
 
 
 class FakeTrack:
+    kind = "camera"
     fed = 0
     muted = False
 
