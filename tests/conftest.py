@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.livekit_server import Server, livekit_server
-from tests.support.turns import turn
+from tests.support.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
+
+_TURNS = Turns()
 
 
 def pytest_configure() -> None:
@@ -22,11 +24,24 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that run alone: in a row, the others wait for them once."""
+    items.sort(key=lambda item: not _alone(item))
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Let a test that is marked `alone` run beside no other; waiting for that is outside of the test's time limit."""
-    with turn(alone=item.get_closest_marker("alone") is not None):
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
+    """Let a test that is marked `alone` run beside no other. Waiting for a turn does not count for its time limit."""
+    _TURNS.take(alone=_alone(item))
+    try:
         return (yield)
+    finally:
+        if not (_alone(item) and nextitem and _alone(nextitem)):
+            _TURNS.give()
+
+
+def _alone(item: pytest.Item) -> bool:
+    return item.get_closest_marker("alone") is not None
 
 
 @pytest.fixture(scope="session")
