@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support import children
 from tests.support.livekit_server import Server, livekit_server
 from tests.support.turns import Turns
 
@@ -48,6 +49,8 @@ def _alone(item: pytest.Item) -> bool:
 def server() -> Iterator[Server]:
     """One real livekit-server for all tests that do not change it."""
     with livekit_server(prefer=(0, 0)) as running:
+        assert running.process
+        children.shared.add(running.process.pid)
         yield running
 
 
