@@ -10,9 +10,9 @@ import structlog
 
 import device.log
 from device.clock import ServerClock
-from device.config import loading
 from device.errors import DeviceError, ExitCode, NativePanicError
-from device.identity import board_model
+from device.identity import board_model, keep_identity
+from device.ipc.detected import Detected
 from device.lifecycle.deadlines import Deadlines
 from device.lifecycle.enforcer import enforcing
 from device.lifecycle.leave import leave
@@ -48,12 +48,13 @@ def main(config_path: Path | None) -> ExitCode:
 
     Raises ConfigError before anything is started. Else it ends the process itself.
     """
+    keep_identity()
     attributes = first_attributes()
     settings = load(config_path, attributes)
     config, token_source = settings.config, settings.token_source
     log_context = device.log.configure(level=config.log.level, format=config.log.format)
     device.log.install_hooks()
-    log_warnings(loading.warnings(settings.path, config), token_source)
+    log_warnings(settings.warnings, token_source)
     wanted = token_source.wanted
     log_context.bind(identity=wanted.identity or wanted.derived_identity, room=wanted.room)
 
@@ -86,7 +87,12 @@ async def run(config: Config, token_source: TokenSource, attributes: Attributes,
     enforced: AbstractContextManager[None] = contextlib.nullcontext() if notifier.watched else enforcing(deadlines)
     with enforced:
         async with (
-            capturing(plan_streams(config), observer=status, deadlines=deadlines) as streams,
+            capturing(
+                plan_streams(config),
+                observer=status,
+                deadlines=deadlines,
+                detected=Detected.of_service(keeps=True),
+            ) as streams,
             watching() as routes,
             asyncio.TaskGroup() as tasks,
         ):

@@ -121,6 +121,10 @@ class SourceAbsentError(SourceError):
     public = "the device is not connected"
 
 
+class NotPresentError(SourceAbsentError):
+    """No device of this kind is connected at all, and the configuration names none (`source = "auto"`)."""
+
+
 class EncoderError(DeviceError):
     """Pictures cannot be encoded."""
 

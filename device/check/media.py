@@ -15,6 +15,7 @@ from livekit import rtc
 from device.check.decoding import SAMPLE_RATE, Decoded, decode, subscribe
 from device.check.report import report_failures
 from device.errors import CredentialError, DeviceError, JoinError, leaves
+from device.ipc.detected import Detected
 from device.ipc.supervisor import WorkerState
 from device.lifecycle.deadlines import Deadlines
 from device.lifecycle.sd_notify import Notifier
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 _TTL = datetime.timedelta(minutes=2)  # the check takes half a minute
 _MEASURE_S = 3.0
 _FIRST_S = 15.0
+_LOOK_S = 0.5
 
 
 class _CheckedStatus(Status):
@@ -130,7 +132,12 @@ async def _publishing(
     reasons: dict[str, str] = {}
     status = _CheckedStatus(attributes, {each.name: each.label for each in config.streams}, reasons)
     async with (
-        capturing(plan_streams(config), observer=status, deadlines=Deadlines()) as streams,
+        capturing(
+            plan_streams(config),
+            observer=status,
+            deadlines=Deadlines(),
+            detected=Detected.of_service(keeps=False),
+        ) as streams,
         asyncio.TaskGroup() as tasks,
     ):
         session = Session(join_token, tracks=[each.track for each in streams], attributes=attributes)
@@ -164,11 +171,23 @@ def _is_replaced(state: str) -> bool:
     return state.startswith((WorkerState.STALLED.value, WorkerState.ABSENT.value))
 
 
+def _is_not_present(state: str) -> bool:
+    return state == WorkerState.NOT_PRESENT.value
+
+
 async def _measure(
     report: Report, config: Config, decoded: Mapping[str, Decoded], attributes: Callable[[], Mapping[str, str]]
 ) -> None:
+    async def arrived(stream: AnyStream) -> None:
+        """Wait until something arrives of this stream, or its device is not present."""
+        arrival = decoded[stream.name].arrived
+        while not arrival.is_set() and not _is_not_present(attributes().get(f"device.{stream.label}", "")):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S):  # the attribute may change meanwhile
+                    await arrival.wait()
+
     streams = config.streams
-    waiting = [asyncio.create_task(decoded[each.name].arrived.wait()) for each in streams]
+    waiting = [asyncio.create_task(arrived(each)) for each in streams]
     await asyncio.wait(waiting, timeout=_FIRST_S)
     for task in waiting:
         task.cancel()
@@ -192,7 +211,9 @@ def _report_stream(report: Report, stream: AnyStream, *, state: str, count: int,
         row, instead = "sound", "viewers hear silence in its place"
         text = f"{count / SAMPLE_RATE:.1f} s of sound decoded in {_MEASURE_S:.0f} s"
     row = row if stream.name == stream.kind else f"{row}.{stream.name}"
-    if _is_replaced(state):
+    if _is_not_present(state):
+        report.skipped(row, f"no {stream.kind} is connected, and none was before")
+    elif _is_replaced(state):
         report.bad(row, f"the {stream.kind} is {state}", hint=instead)
     elif count:
         report.good(row, text)

@@ -16,15 +16,15 @@ from pydantic import (
 
 from device.config.marks import LIVE, PROCESS_RESTART, REJOIN, SECRET, WORKER_RESTART
 from device.config.streams import AnyStream, NamedStream, StreamName, cameras_of, microphones_of, require_consistent
-from device.config.values import Dimension, FilePath, WebSocketUrls  # noqa: TC001 - pydantic reads the annotations
+from device.config.values import Degrees, Dimension, FilePath, WebSocketUrls  # noqa: TC001 - pydantic reads the annotations
 
 # Copies of constants in modules that are not imported here, to keep loading fast. Tests check that they are equal.
 LONGEST_PAUSE_S = 0.65  # device.encoders.bitrate_budget
 SLOWEST_FPS = 10  # device.tracks.ladder
 _STILL_S = 1.5  # device.sources.video_clip repeats a still each second
 
-CameraSource = Literal["picamera2", "v4l2", "pattern", "file", "off"]
-MicrophoneSource = Literal["pyaudio", "tone", "file", "off"]
+CameraSource = Literal["auto", "picamera2", "v4l2", "pattern", "file", "off"]
+MicrophoneSource = Literal["auto", "pyaudio", "tone", "file", "off"]
 ControlValue = bool | int | float | str | list[int] | list[float]
 
 
@@ -87,7 +87,7 @@ class Credentials(Table):
 class Camera(Table):
     """The picture. Rates in bits a second, size in pixels."""
 
-    source: Annotated[CameraSource, WORKER_RESTART] = "picamera2"
+    source: Annotated[CameraSource, WORKER_RESTART] = "auto"
     width: Annotated[Dimension, WORKER_RESTART] = Field(default=1280, ge=160, le=3840)
     height: Annotated[Dimension, WORKER_RESTART] = Field(default=720, ge=120, le=2160)
     fps: Annotated[int, WORKER_RESTART] = Field(default=30, ge=1, le=120)
@@ -95,6 +95,7 @@ class Camera(Table):
     path: Annotated[FilePath, WORKER_RESTART] = Field(default="", repr=False)
     hflip: Annotated[bool, WORKER_RESTART] = False
     vflip: Annotated[bool, WORKER_RESTART] = False
+    rotate: Annotated[Degrees, WORKER_RESTART] = 0
     encoder: Annotated[Literal["auto", "v4l2", "x264", "copy"], WORKER_RESTART] = "auto"
     bitrate_max_bps: Annotated[int, LIVE] = Field(default=2_500_000, ge=50_000, le=50_000_000)
     bitrate_min_bps: Annotated[int, LIVE] = Field(default=60_000, ge=30_000, le=50_000_000)
@@ -114,9 +115,20 @@ class Camera(Table):
             raise ValueError(
                 f'encoder = "v4l2" encodes the Pi\'s camera only; with source = "{self.source}" use x264 or auto'
             )
-        if self.encoder == "copy" and self.source != "file":
+        if self.encoder == "copy" and self.source not in ("file", "v4l2"):
             raise ValueError(
-                f'encoder = "copy" passes the H.264 of a file through; with source = "{self.source}" it is not allowed'
+                'encoder = "copy" passes the H.264 of a file or a V4L2 camera through; '
+                f'with source = "{self.source}" it is not allowed'
+            )
+        if self.rotate and self.encoder == "copy":
+            raise ValueError(
+                f'rotate = {self.rotate} and encoder = "copy" exclude each other: what is passed through cannot be '
+                'turned; use encoder = "auto"'
+            )
+        if self.rotate in (90, 270) and self.encoder == "v4l2":
+            raise ValueError(
+                f'rotate = {self.rotate} and encoder = "v4l2" exclude each other: the board\'s encoder turns no '
+                'pictures; use encoder = "auto" or "x264", or rotate = 0 or 180, which the sensor does'
             )
         return self
 
@@ -124,7 +136,7 @@ class Camera(Table):
 class Microphone(Table):
     """The sound. It is always published at 48 kHz."""
 
-    source: Annotated[MicrophoneSource, WORKER_RESTART] = "pyaudio"
+    source: Annotated[MicrophoneSource, WORKER_RESTART] = "auto"
     device: Annotated[str, WORKER_RESTART] = ""
     path: Annotated[FilePath, WORKER_RESTART] = Field(default="", repr=False)
     channels: Annotated[int, REJOIN] = Field(default=1, ge=1, le=2)

@@ -24,8 +24,8 @@ MAX_STREAMS = 8
 """Cameras and microphones of one device. Each has a worker, and each camera an encoder."""
 _MAX_NAME = 32
 _NAME = re.compile(rf"[a-z0-9_-]{{1,{_MAX_NAME}}}")
-# Sources that open a device which no second process can open. Cameras may be found by either library.
-_EXCLUSIVE = {"picamera2": "camera", "v4l2": "camera", "auto": "camera", "pyaudio": "microphone"}
+# Sources that open a device which no second process can open.
+_EXCLUSIVE = frozenset({"picamera2", "v4l2", "pyaudio", "auto"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +101,7 @@ def _claim(stream: AnyStream) -> tuple[str, str] | None:
     source, device = str(stream.table.source), stream.table.device.strip().casefold()
     if source not in _EXCLUSIVE:
         return None
-    return (source if device else _EXCLUSIVE[source], device)
+    return (stream.kind, device)  # two libraries may find the same camera
 
 
 def _named(tables: str, named: Mapping[str, TableT]) -> Iterator[tuple[str, str, TableT]]:

@@ -18,7 +18,10 @@ _START_CODES = (b"\0\0\0\1", b"\0\0\1")
 @message(1, _TO_WORKER, max_payload_bytes=64 << 10)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraJob:
-    """The settings of a camera worker. Sizes in pixels; `epoch_us` is the monotonic time at which files begin."""
+    """The settings of a camera worker. Sizes in pixels; `epoch_us` is the monotonic time at which files begin.
+
+    `rotate` is in degrees clockwise. Width and height are those of the capture, before that.
+    """
 
     source: str
     width: int
@@ -35,6 +38,12 @@ class CameraJob:
     keyframe_interval_s: int
     identity: str
     epoch_us: int
+    rotate: int = 0
+
+    @property
+    def published_size(self) -> tuple[int, int]:
+        """Return width and height of the picture that viewers see."""
+        return (self.height, self.width) if self.rotate in (90, 270) else (self.width, self.height)
 
 
 @message(2, _TO_WORKER, max_payload_bytes=64 << 10)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from device.errors import SourceAbsentError, SourceError
+from device.errors import NotPresentError, SourceAbsentError, SourceError
 from device.ipc import hotplug, untrusted
 from device.ipc.messages import Capturing, Degraded, Done, Job, LogRecord
 from device.ipc.requester import Requester
@@ -35,7 +35,8 @@ log = structlog.get_logger()
 _PERIODS = 3.0  # a source is silent after three periods of its own rate, if that is slower
 # The deadline while a worker is watched, and over its start and end, which have limits of their own.
 _WATCH_DUE_S, _STEP_DUE_S = 30.0, 60.0
-_SOURCES_FAILURES = frozenset({SourceError.__name__, SourceAbsentError.__name__})
+_ABSENT = frozenset({SourceAbsentError.__name__, NotPresentError.__name__})
+_SOURCES_FAILURES = _ABSENT | {SourceError.__name__}
 _LOG_LEVELS = frozenset({"debug", "info", "warning", "error"})
 
 
@@ -46,6 +47,7 @@ class WorkerState(enum.Enum):
     LIVE = "live"
     STALLED = "stalled"
     ABSENT = "absent"
+    NOT_PRESENT = "not present"  # never detected on this box, and not required: no fault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +77,8 @@ class Supervisor:
 
     `on_notice` gets how a source that delivers is degraded, empty when it has recovered; these texts are for viewers.
     `on_failure` gets why a worker ended, for operators. `spawned` is a worker that was started ahead. `requests` sends
-    requests to whichever worker runs.
+    requests to whichever worker runs. Unless its source is `known`, it may be missing without being a fault; `on_known`
+    is called each time that it is open.
     """
 
     def __init__(
@@ -88,6 +91,8 @@ class Supervisor:
         on_state: Callable[[WorkerState, str], None],
         on_notice: Callable[[str], None] = lambda _text: None,
         on_failure: Callable[[str], None] = lambda _why: None,
+        known: bool = True,
+        on_known: Callable[[], None] = lambda: None,
         deadlines: Deadlines,
     ) -> None:
         self.plan = plan
@@ -97,6 +102,7 @@ class Supervisor:
         self._on_state = on_state
         self._on_notice = on_notice
         self._on_failure = on_failure
+        self._known, self._on_known = known, on_known
         self._deadlines = deadlines
         self._failure = ""
         self._spawned = spawned
@@ -127,19 +133,22 @@ class Supervisor:
             except OSError as error:  # no memory or no descriptors left, for a while
                 why = for_viewers = f"it cannot be started: {error.strerror}"
                 self._failure = ""
-            delay_s = self._restarts.ended(time.monotonic())
+            state = self._failed_state()
+            delay_s = self._restarts.ended(time.monotonic(), not_present=state is WorkerState.NOT_PRESENT)
             self._on_failure(why)
-            self._become(self._failed_state(), for_viewers)
-            if times := self._throttle.count_to_log(why, time.monotonic()):
+            self._become(state, for_viewers)
+            if state is WorkerState.NOT_PRESENT:
+                log.info("worker.not_present", worker=self.plan.name, why=why)
+            elif times := self._throttle.count_to_log(why, time.monotonic()):
                 log.warning("worker.restarting", worker=self.plan.name, why=why, delay_s=round(delay_s, 3), times=times)
 
     async def _wait(self, until: float, devices: frozenset[str] | None) -> None:
         """Wait for the next start. After a source failed, a device that is connected ends the wait."""
         left_s = max(0.0, until - time.monotonic())
-        self._extend_deadline(left_s + _WATCH_DUE_S)
         if devices is None:
+            self._extend_deadline(left_s + _WATCH_DUE_S)
             await asyncio.sleep(left_s)
-        elif await hotplug.wait_for_device(devices, within_s=left_s):
+        elif await hotplug.wait_for_device(devices, within_s=left_s, on_look=self._extend_deadline):
             log.info("worker.device_connected", worker=self.plan.name)
             self._restarts.device_connected(time.monotonic())
 
@@ -169,16 +178,18 @@ class Supervisor:
             step = self._restarts.next(now)
             if step.action is not Action.WATCH:
                 return self._restarts.stall_text()
-            self._extend_deadline(_WATCH_DUE_S)
+            self._extend_deadline()
             self.requests.give_up_overdue(now)
             done, _ = await asyncio.wait({child.gone}, timeout=step.until - now)
             if done:
                 return child.gone.result()
 
     def _failed_state(self) -> WorkerState:
-        return WorkerState.ABSENT if self._failure == SourceAbsentError.__name__ else WorkerState.STALLED
+        if self._failure == NotPresentError.__name__ and not self._known:
+            return WorkerState.NOT_PRESENT
+        return WorkerState.ABSENT if self._failure in _ABSENT else WorkerState.STALLED
 
-    def _extend_deadline(self, within_s: float) -> None:
+    def _extend_deadline(self, within_s: float = _WATCH_DUE_S) -> None:
         self._deadlines.extend(self.plan.name, now=time.monotonic(), within_s=within_s)
 
     def _on_message(self, received: Received) -> None:
@@ -205,6 +216,8 @@ class Supervisor:
 
     def _on_capturing(self, capturing: Capturing) -> None:
         now = time.monotonic()
+        self._known = True
+        self._on_known()
         self.requests.ready(now)
         self._restarts.capturing(now)
         self._restarts.stall_s = max(self.plan.stall_s, _PERIODS / untrusted.checked_fps(capturing.fps))
@@ -225,12 +238,12 @@ class Supervisor:
             self._on_notice(text)
 
     def _become(self, state: WorkerState, why: str) -> None:
+        why = "" if state is WorkerState.NOT_PRESENT else why
         if (state, why) == (self.state, self._why):
             return
         self._on_state(state, why)  # if that fails, nothing has changed: the next unit tries again
         old, self.state, self._why = self.state, state, why
         if state is not old:
-            ends_well = WorkerState.LIVE in (state, old)
-            (log.info if ends_well else log.debug)(
+            (log.info if WorkerState.LIVE in (state, old) else log.debug)(
                 "worker.state", worker=self.plan.name, old=old.value, new=state.value, why=why or None
             )

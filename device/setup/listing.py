@@ -52,14 +52,14 @@ def cameras(found: Any, usb: Any, configured: Source | None) -> list[Choice]:
         Choice(
             label=f"{entry.get('name')} ({entry.get('id')})",
             # A single camera is configured without its id, so that another model can replace it.
-            source=Source(source="picamera2", device="" if len(entries) == 1 else str(entry.get("id", ""))),
+            source=Source(source="auto", device="" if len(entries) == 1 else str(entry.get("id", ""))),
         )
         for entry in entries
     ]
     choices += _v4l2_cameras(usb if isinstance(usb, list) else [])
     if not choices:
         choices.append(
-            Choice(label=f"the first camera that is connected (none now: {found})", source=Source(source="picamera2"))
+            Choice(label=f"the first camera that is connected (none now: {found})", source=Source(source="auto"))
         )
     choices.append(Choice(label="a moving test picture", source=Source(source="pattern")))
     choices.append(Choice(label="no camera", source=Source(source="off")))
@@ -87,9 +87,9 @@ def microphones(found: Any, configured: Source | None) -> list[Choice]:
     """Return the choices; the first is the default."""
     entries = found if isinstance(found, list) else []
     why = "" if entries else f" (none now: {found})"
-    choices = [Choice(label=f"the system's default{why}", source=Source(source="pyaudio"))]
+    choices = [Choice(label=f"the system's default{why}", source=Source(source="auto"))]
     names = [str(entry.get("name", "")) for entry in entries]
-    choices += [Choice(label=name, source=Source(source="pyaudio", device=_lasting(name, names))) for name in names]
+    choices += [Choice(label=name, source=Source(source="auto", device=_lasting(name, names))) for name in names]
     choices.append(Choice(label="a quiet test tone", source=Source(source="tone")))
     choices.append(Choice(label="no microphone", source=Source(source="off")))
     return _with_configured(choices, configured)

@@ -7,6 +7,7 @@ import contextlib
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from device.ipc.detected import Detected
 from device.ipc.supervisor import WorkerState, spawn_worker
 
 if TYPE_CHECKING:
@@ -19,13 +20,18 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def capturing(
-    plans: Sequence[StreamPlan], *, observer: StreamObserver, deadlines: Deadlines
+    plans: Sequence[StreamPlan],
+    *,
+    observer: StreamObserver,
+    deadlines: Deadlines,
+    detected: Detected | None = None,
 ) -> AsyncIterator[list[Stream]]:
     """Run a stream for each plan and yield them; on leaving, end their workers within a second.
 
     The workers are started before the SDK is loaded: that takes half a second, and seconds on a small board, in which
-    they open their devices.
+    they open their devices. `detected` are the streams whose absence is a fault.
     """
+    detected = detected or Detected()
     async with contextlib.AsyncExitStack() as stack:
         spawned = []
         for plan in plans:
@@ -36,7 +42,7 @@ async def capturing(
         from device.streams.stream import build_stream
 
         streams = [
-            build_stream(plan, spawned=worker, observer=observer, deadlines=deadlines)
+            build_stream(plan, spawned=worker, observer=observer, detected=detected, deadlines=deadlines)
             for plan, worker in zip(plans, spawned, strict=True)
         ]
         for stream in streams:

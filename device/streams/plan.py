@@ -16,18 +16,33 @@ if TYPE_CHECKING:
     from device.config.streams import NamedStream
     from device.ipc.supervisor import WorkerState
 
+_NO_DEVICES = frozenset({"pattern", "tone", "file", "stream"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamPlan:
-    """A worker (its name is the stream's), the title of the slate, and whether sound is processed by the SDK."""
+    """A worker, whose name is the stream's.
+
+    title: of the slate
+    processing: the SDK processes the sound
+    cameras: how many share the link with this one
+    required: if not, the absence of the device is no fault until it was detected once
+    """
 
     worker: WorkerPlan
+    required: bool = True
     title: str = ""
     processing: bool = False
+    cameras: int = 1
 
     @property
     def name(self) -> str:
         return self.worker.name
+
+    @property
+    def is_device(self) -> bool:
+        """Files, test pictures and tones are no devices."""
+        return self.worker.job.source not in _NO_DEVICES
 
 
 class StreamObserver(Protocol):
@@ -41,6 +56,11 @@ class StreamObserver(Protocol):
 
     def sending(self, name: str, text: str) -> None:
         """Note size, rate and bitrate of a video stream, as text."""
+
+
+def is_required(table: Camera | Microphone) -> bool:
+    """Return whether the configuration names a source or a device, so that its absence is a fault."""
+    return table.source != "auto" or bool(table.device)
 
 
 def plan_streams(config: Config) -> list[StreamPlan]:
@@ -62,7 +82,9 @@ def _camera_plan(
     job = CameraJob(**stream.table.model_dump(), identity=identity, epoch_us=epoch_us)
     stall_s = max(config.watch.camera_stall_s, least_camera_stall_s(stream.table))
     worker = WorkerPlan(name=stream.name, module="device.workers.camera", job=job, stall_s=stall_s)
-    return StreamPlan(worker=worker, title=title)
+    return StreamPlan(
+        worker=worker, required=is_required(stream.table), title=title, cameras=len(config.active_cameras)
+    )
 
 
 def _microphone_plan(config: Config, stream: NamedStream[Microphone], *, epoch_us: int) -> StreamPlan:
@@ -71,4 +93,5 @@ def _microphone_plan(config: Config, stream: NamedStream[Microphone], *, epoch_u
     stall_s = config.watch.microphone_stall_s
     worker = WorkerPlan(name=stream.name, module="device.workers.microphone", job=job, stall_s=stall_s)
     # Noise suppression would remove a steady tone, and a file is published as it was made.
-    return StreamPlan(worker=worker, processing=table.processing and table.source == "pyaudio")
+    processing = table.processing and table.source in ("auto", "pyaudio")
+    return StreamPlan(worker=worker, required=is_required(table), processing=processing)

@@ -15,6 +15,7 @@ from device.tracks.audio import AudioTrack
 from device.tracks.video import VideoTrack
 
 if TYPE_CHECKING:
+    from device.ipc.detected import Detected
     from device.ipc.worker_process import SpawnedWorker
     from device.lifecycle.deadlines import Deadlines
     from device.streams.plan import StreamObserver, StreamPlan
@@ -34,7 +35,11 @@ class Stream:
         """Capture and publish until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.supervisor.run(), name=f"{self.name}-worker")
-            tasks.create_task(self.track.run(), name=f"{self.name}-track")
+            tasks.create_task(self._run_track(), name=f"{self.name}-track")
+
+    async def _run_track(self) -> None:
+        await self.track.wanted.wait()
+        await self.track.run()
 
     async def aclose(self) -> None:
         """Free the slate and the track, after `run` has ended."""
@@ -44,7 +49,12 @@ class Stream:
 
 
 def build_stream(
-    plan: StreamPlan, *, spawned: SpawnedWorker | None, observer: StreamObserver, deadlines: Deadlines
+    plan: StreamPlan,
+    *,
+    spawned: SpawnedWorker | None,
+    observer: StreamObserver,
+    detected: Detected,
+    deadlines: Deadlines,
 ) -> Stream:
     """Return the stream of a plan, around a worker that was started ahead, if any."""
     name, slate = plan.name, None
@@ -52,24 +62,34 @@ def build_stream(
     track: VideoTrack | AudioTrack
     match plan.worker.job:
         case CameraJob() as job:
-            slate = Slate(name, title=plan.title, width=job.width, height=job.height, deliver=consumers.deliver)
+            width, height = job.published_size
+            slate = Slate(name, title=plan.title, width=width, height=height, deliver=consumers.deliver)
             track = VideoTrack(
                 name,
                 job,
                 send=requests.post,
+                cameras=plan.cameras,
                 on_viewer=slate.viewer_joined,
                 on_summary=lambda text: observer.sending(name, text),
             )
         case MicrophoneJob() as job:
             track = AudioTrack(name, job, processing=plan.processing, send=requests.post)
     consumers.add(track, essential=True)
+    known = plan.required or detected.has(name)
+    if known:
+        track.wanted.set()
+
+    def on_known() -> None:
+        track.wanted.set()
+        if plan.is_device:
+            detected.add(name)
 
     def on_state(state: WorkerState, why: str) -> None:
         if state is WorkerState.LIVE:
             if slate is not None:
                 slate.hide()
             consumers.worker_started()
-        elif state is not WorkerState.STARTING and slate is not None:
+        elif state in (WorkerState.STALLED, WorkerState.ABSENT) and slate is not None:
             slate.show(why)
         observer.worker(name, state, why)
 
@@ -81,6 +101,8 @@ def build_stream(
         on_state=on_state,
         on_notice=lambda text: observer.worker(name, WorkerState.LIVE, text),
         on_failure=lambda why: observer.failed(name, why),
+        known=known,
+        on_known=on_known,
         deadlines=deadlines,
     )
     return Stream(name=name, supervisor=supervisor, consumers=consumers, track=track, slate=slate)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _NOT_DELIVERING = frozenset({WorkerState.STALLED, WorkerState.ABSENT})
+_NOTHING_TO_DO = frozenset({WorkerState.LIVE, WorkerState.NOT_PRESENT})
 # Viewers do not receive such a track, whatever the state of its source.
 _HIDDEN = frozenset({PublishState.MUTED, PublishState.FORBIDDEN, PublishState.FAILED})
 
@@ -61,6 +62,7 @@ class Status:
         self._publications: dict[str, PublishState] = {}
         self._worker_texts: dict[str, str] = {}
         self._state = DeviceState.CONNECTING
+        self._nothing_connected = ""
 
     def room(self, state: RoomState, why: str) -> None:
         self._room_state = state
@@ -100,7 +102,7 @@ class Status:
             (PublishState.FORBIDDEN in publications, DeviceState.FORBIDDEN),
             (workers & _NOT_DELIVERING or PublishState.FAILED in publications, DeviceState.RECOVERING),
             (PublishState.MUTED in publications, DeviceState.MUTED),
-            (workers - {WorkerState.LIVE} or PublishState.STARTING in publications, DeviceState.STARTING),
+            (workers - _NOTHING_TO_DO or PublishState.STARTING in publications, DeviceState.STARTING),
         )
         return next((state for holds, state in by_precedence if holds), DeviceState.LIVE)
 
@@ -118,9 +120,27 @@ class Status:
             self._state = state
         texts = {self._labels.get(name, name): self._text(name) for name in self._workers}
         self._attributes.set(state=state.value, **texts)
+        self._update_nothing_connected()
         parts = {"room": self._room, **texts} | ({"clock": self._clock} if self._clock else {})
+        if self._nothing_connected:
+            parts["nothing is published:"] = self._nothing_connected
         self._notifier.status("; ".join(f"{name} {text}" for name, text in parts.items()))
         self._state_file.write({"state": state.value, **parts})
+
+    def _update_nothing_connected(self) -> None:
+        """Note, and log once, that no stream has a device: the device is in the room all the same."""
+        names = self._workers if set(self._workers.values()) == {WorkerState.NOT_PRESENT} else ()
+        text = nothing_connected_text(tuple(self._labels.get(name, name) for name in names))
+        if text and not self._nothing_connected:
+            log.warning("device.nothing_connected", what=text, hint="what is connected is published from then on")
+        self._nothing_connected = text
+
+
+def nothing_connected_text(names: tuple[str, ...]) -> str:
+    """Return that none of these streams has a device, as text; empty for no streams."""
+    if not names:
+        return ""
+    return f"{' and '.join(f'no {name}' for name in names)} {'are' if len(names) > 1 else 'is'} connected"
 
 
 def _with_reason(state: str, why: str) -> str:

@@ -65,6 +65,7 @@ class AudioTrack:
         self.dropped = 0
         self.fed = 0
         self.muted = False  # by the room
+        self.wanted = asyncio.Event()
 
     def options(self) -> rtc.TrackPublishOptions:
         return rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE, stream="device")

@@ -69,7 +69,7 @@ def _bounds(width: int, height: int, fps: int) -> Iterator[tuple[int, int, int]]
         yield width, height, fps
     for part, whole in _SIZES:
         size = (width * part // whole & ~1, height * part // whole & ~1)
-        if size >= _SMALLEST and size[1] >= _SMALLEST[1]:
+        if max(size) >= _SMALLEST[0] and min(size) >= _SMALLEST[1]:
             yield *size, fps
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    import asyncio
+
     from livekit import rtc
 
 
@@ -13,12 +15,13 @@ class Track(Protocol):
 
     `kind` is the source that a token has to allow, "camera" or "microphone".
     `fed` counts the units or blocks that the SDK was given. `muted` lasts as long as the process: what the room has
-    muted stays muted in the next session.
+    muted stays muted in the next session. `wanted` is set as soon as there is something to publish, and stays set.
     """
 
     kind: str
     fed: int
     muted: bool
+    wanted: asyncio.Event
 
     @property
     def track(self) -> rtc.LocalVideoTrack | rtc.LocalAudioTrack: ...

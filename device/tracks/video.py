@@ -38,8 +38,8 @@ _LOSSY = 0.02
 class VideoTrack:
     """One track for the life of the process; it is published again in every Room.
 
-    `send` sends a request to the camera's worker. `on_viewer` is called when a viewer joins, `on_summary` gets a
-    text about what is sent, when that changes by much.
+    `send` sends a request to the camera's worker. `cameras` is how many share the link. `on_viewer` is called when a
+    viewer joins, `on_summary` gets a text about what is sent, when that changes by much.
     """
 
     kind = "camera"
@@ -50,14 +50,16 @@ class VideoTrack:
         job: CameraJob,
         *,
         send: Callable[[Request[Done]], object],
+        cameras: int = 1,
         on_viewer: Callable[[], None] = lambda: None,
         on_summary: Callable[[str], None] = lambda _text: None,
     ) -> None:
-        self._source = rtc.EncodedVideoSource(job.width, job.height)
+        self._source = rtc.EncodedVideoSource(*job.published_size)
         self.track = rtc.LocalVideoTrack.create_video_track(name, self._source)
         self._log = log.bind(track=name)
         self.fed = 0
         self.muted = False  # by the room
+        self.wanted = asyncio.Event()
         self._waiting: deque[AccessUnit] = deque()
         self._next_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -72,10 +74,11 @@ class VideoTrack:
         self._job = job
         self._send = send
         bounds = {"floor_bps": job.bitrate_min_bps, "ceiling_bps": job.bitrate_max_bps}
-        steps = rungs(width=job.width, height=job.height, fps=job.fps, **bounds)
+        width, height = job.published_size
+        steps = rungs(width=width, height=height, fps=job.fps, **bounds)
         if job.encoder == "copy":
             steps = steps[:1]  # what is passed through cannot be made smaller
-        self._control = EncoderControl(**bounds, ladder=Ladder(rungs=steps))
+        self._control = EncoderControl(**bounds, ladder=Ladder(rungs=steps), cameras=cameras)
 
     def options(self) -> rtc.TrackPublishOptions:
         return rtc.TrackPublishOptions(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from device.errors import SourceError, WireError
 from device.ipc.messages import CameraJob, Capturing, SetKeyFramesOnly
 from device.ipc.worker_link import WorkerLink, serve
+from device.sources.orientation import sensor_flips, turns_left
 from device.workers.drops import DropLog
 from device.workers.encoding import Encoding
 from device.workers.named import damage_log, named
@@ -26,8 +28,17 @@ def _run(link: WorkerLink) -> None:
     if not isinstance(job, CameraJob):
         raise WireError("a camera worker needs a camera's job")
     # Nothing is closed at the end: a driver may hang in close(), and the end of the process frees the device.
+    if job.source == "auto":
+        from device.sources.automatic import camera_source
+
+        job = replace(job, source=camera_source(job.device))
     with named(job.source, job.path):
-        if job.encoder == "copy":
+        if job.source == "v4l2" and job.encoder in ("auto", "copy") and not job.rotate:
+            from device.workers.v4l2_copy import pass_through
+
+            pass_through(link, job)  # returns if the pictures have to be encoded here
+            _capture(link, job)
+        elif job.encoder == "copy":
             _pass_through(link, job)
         else:
             _capture(link, job)
@@ -37,6 +48,10 @@ def _capture(link: WorkerLink, job: CameraJob) -> None:
     from device.workers.freeze_detector import FreezeDetector  # imports PyAV; only for decoded pictures
 
     source = open_source(job, link)
+    if turns := turns_left(job, source):
+        from device.sources.turned import TurnedSource
+
+        source = TurnedSource(source, turns)
     encoding = Encoding(link, job, source)
     freeze_detector = FreezeDetector(link)
     drops = DropLog(lambda counts: link.log("info", "camera.frames_dropped", **counts))
@@ -99,7 +114,9 @@ def open_source(job: CameraJob, link: WorkerLink) -> Source:
         case "v4l2":
             from device.sources.v4l2.camera import V4l2Source
 
-            return V4l2Source(job, on_difference=lambda text: link.log("warning", "camera.mode_differs", why=text))
+            hflip, vflip = sensor_flips(job)
+            flipping = replace(job, hflip=hflip, vflip=vflip)
+            return V4l2Source(flipping, on_difference=lambda text: link.log("warning", "camera.mode_differs", why=text))
     raise SourceError(f"there is no camera source {job.source!r}", for_viewers="the source is unknown")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from device.errors import SourceError, WireError
@@ -41,6 +42,10 @@ def _capture(link: WorkerLink) -> None:
     if not isinstance(job, MicrophoneJob):
         raise WireError("a microphone worker needs a microphone's job")
     # Nothing is closed at the end: a driver may hang in close(), and the end of the process frees the device.
+    if job.source == "auto":
+        from device.sources.automatic import microphone_source
+
+        job = replace(job, source=microphone_source(job.device))
     with named(job.source, job.path):
         _deliver(link, job)
 

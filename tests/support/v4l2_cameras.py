@@ -72,7 +72,7 @@ class Camera:
         lines = [f"driver {self.driver}", f"card {self.card}", "bus usb-0000:00:14.0-1"]
         lines += [f"caps {CAPTURE | STREAMING:x}", f"device_caps {self.capabilities:x}", *self.extra]
         lines += [f"mode {each}" for each in self.modes]
-        lines += self.controls
+        lines += sorted(self.controls, key=lambda each: int(each.split()[1], 16))  # as a driver lists them
         return "\n".join(lines) + "\n"
 
 

@@ -16,6 +16,7 @@ from device.sources.controls import checked_controls
 from device.sources.pacing import RateLimit
 from device.sources.planes import packed
 from device.sources.pyaudio import Microphone, choose
+from device.sources.v4l2.nodes import is_usb
 
 _CAMERAS = [
     {"Num": 0, "Model": "imx708_wide", "Id": "/base/soc/i2c0mux/i2c@1/imx708@1a"},
@@ -87,6 +88,13 @@ def test_a_frame_keeps_its_buffer() -> None:
 )
 def test_a_camera_is_found_by_number_model_or_id(wanted: str, number: int) -> None:
     assert picamera2.choose(_CAMERAS, wanted) == number
+
+
+def test_the_first_camera_is_not_one_of_usb_unless_there_is_no_other() -> None:
+    assert picamera2.choose(_CAMERAS[::-1], "") == 1
+    assert picamera2.choose(_CAMERAS[1:], "") == 0
+    assert [is_usb(each["Id"]) for each in _CAMERAS] == [False, True]  # type: ignore[arg-type]
+    assert is_usb(r"\_SB_.PCI0.XHC_.RHUB.HS08-8:1.0-0c45:6710")
 
 
 def test_an_absent_camera_raises_with_a_list_of_cameras() -> None:

@@ -81,4 +81,5 @@ print(json.dumps(found))
 """
     good, bad = tree.run(program)
     assert good.startswith("✓ camera HD Webcam (/dev/video0), MJPG 640x480 at 30 fps (it does not offer 1280x720; ")
+    assert good.endswith("; encoder: x264, in software")
     assert bad.startswith("✗ camera camera.controls.gian: this camera has no such control (did you mean gain?)")

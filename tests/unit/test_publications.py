@@ -25,6 +25,8 @@ class FakeTrack:
 
     def __init__(self, name: str) -> None:
         self.name = self.sid = name
+        self.wanted = asyncio.Event()
+        self.wanted.set()
         self.track = self
 
     def options(self) -> rtc.TrackPublishOptions:

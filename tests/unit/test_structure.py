@@ -33,6 +33,7 @@ ORDER = (
         "transaction",
         "backoff",
         "clock",
+        "state_directory",
         "identity",
         "arguments",
     ),

@@ -310,7 +310,7 @@ def test_secrets_that_every_user_may_read_are_a_warning(open_folder: Path, mode:
     path = tmp_path / "device.toml"
     select(tmp_path, room={"name": "r"}, api_key="k", api_secret=SECRET)
     path.chmod(mode)
-    inline = config_file.warnings(path, config_file.load(path))
+    inline = config_file.loaded(path).warnings
     assert bool(inline) is warned
     assert not [each for each in inline if SECRET in str(each)]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.v4l2_cameras import META, STREAMING, Camera, Tree, marked
+from tests.support.v4l2_cameras import H264_CONTROLS, META, STREAMING, Camera, Tree, marked
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,6 +95,30 @@ def test_controls_are_set_changed_and_given_back_their_defaults(tmp_path: Path) 
     )
     values = tree.values("video0")
     assert values == [(0x980918, 2), (0x980900, 5), (0x980918, 1), (0x980900, 0), (0x980913, 15)]
+
+
+def test_h264_starts_with_a_key_frame_and_has_the_drivers_time(tmp_path: Path) -> None:
+    tree = Tree(tmp_path)
+    content = marked(tmp_path / "content", "H264", size=(320, 240), count=12, gop=5)
+    tree.plug("video0", Camera(modes=(f"H264 320 240 0 30 {content}",), controls=H264_CONTROLS))
+    body = """
+    from device.sources.v4l2.encoded import V4l2Units
+    source = V4l2Units(CameraJob(**(job | {"encoder": "copy"})))
+    for unit in source.units():
+        found.append([unit.key, monotonic_us() - unit.captured_at_us])
+        if len(found) == 4:
+            source.set_bitrate(1234)
+            source.force_key_frame()
+        if len(found) == 8:
+            break
+    """
+    _, found, *shape = tree.run(program(body.strip()))
+    assert shape == ["H264", 320, 240, 30]
+    keys = [key for key, _ in found]
+    assert keys[:4] == [True, False, False, False]
+    assert any(keys[4:6])
+    assert all(0 <= age_us < 500_000 for _, age_us in found)
+    assert tree.values("video0") == [(0x9909CF, 50_000), (0x9909E5, 1)]
 
 
 def test_a_control_that_the_camera_does_not_have_is_an_error(tmp_path: Path) -> None:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import errno
 import re
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import pytest
 
 from device.errors import SourceAbsentError, SourceError
+from device.media.picture import AccessUnit
 from device.sources.v4l2.controls import Control, Kind, checked, variable_name
+from device.sources.v4l2.copying import NotCopyableError, copied_mode
 from device.sources.v4l2.demuxer import captured_at_us, failure
 from device.sources.v4l2.modes import Mode, Sizes, choose, difference
 from device.sources.v4l2.nodes import Node, reason_against
 from device.sources.v4l2.nodes import choose as choose_node
+from device.workers.live_copy import LiveCopy
 
 if TYPE_CHECKING:
     from device.config.schema import ControlValue
@@ -190,6 +194,65 @@ def test_a_wrong_control_is_an_error_that_says_what_is_allowed(key: str, value: 
         return
     with pytest.raises(SourceError, match=f"camera.controls.{key}: .*{re.escape(text)}"):
         checked({key: value}, CONTROLS)  # type: ignore[dict-item]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """The keys of the configuration that decide."""
+
+    encoder: str = "auto"
+    width: int = 1280
+    height: int = 720
+    fps: int = 30
+    hflip: bool = False
+    vflip: bool = False
+
+
+def h264_controls(least_bps: int = 50_000) -> list[Control]:
+    bitrate = control("video_bitrate", least=least_bps, most=8_000_000, id=0x9909CF)
+    return [bitrate, control("force_key_frame", kind=Kind.BUTTON, id=0x9909E5)]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "offered", "why"),
+    (
+        (Wanted(), h264_controls(), ""),
+        (Wanted(), h264_controls()[:1], "its bitrate and its key frames cannot be controlled"),
+        (Wanted(), CONTROLS, "its bitrate and its key frames cannot be controlled"),
+        (Wanted(), h264_controls(least_bps=1_000_000), "its bitrate is 1000000 bit/s at least"),
+        (Wanted(width=640, height=480), h264_controls(), "as H.264 it does not offer 640x480"),
+        (Wanted(vflip=True), h264_controls(), "flipped"),
+        (Wanted(encoder="x264"), h264_controls(), "another encoder"),
+        (Wanted(encoder="copy", width=640, vflip=True), CONTROLS, ""),
+    ),
+)
+def test_h264_of_a_camera_is_used_if_it_can_follow_the_room_or_if_it_is_wanted(
+    wanted: Wanted, offered: list[Control], why: str
+) -> None:
+    if why:
+        with pytest.raises(NotCopyableError, match=why):
+            copied_mode(USB2, offered, wanted)
+    else:
+        assert copied_mode(USB2, offered, wanted).fourcc == "H264"
+
+
+def unit(number: int, *, key: bool = False, payload: bytes = b"") -> AccessUnit:
+    return AccessUnit(
+        payload=payload or bytes((number,)), key=key, width=2, height=2, number=number, captured_at_us=number * 100_000
+    )
+
+
+def test_while_units_may_get_lost_the_last_key_frame_takes_their_place() -> None:
+    copy = LiveCopy()
+    assert copy.take(unit(0)) is None
+    assert copy.take(unit(1, key=True)) == unit(1, key=True)
+    assert copy.take(unit(2)) == unit(2, key=True, payload=b"\1")
+    copy.hold = False
+    later = [copy.take(unit(number)) for number in range(3, 14)]
+    assert [each.number for each in later if each] == [12]  # still a picture each second
+    assert later[9] == unit(12, key=True, payload=b"\1")
+    assert copy.take(unit(14, key=True)) == unit(14, key=True)
+    assert copy.take(unit(15)) == unit(15)
 
 
 def test_names_are_those_of_v4l2_ctl() -> None:

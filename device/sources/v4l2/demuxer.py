@@ -33,11 +33,13 @@ def opened(node: Node, mode: Mode) -> InputContainer:
         "input_format": "h264" if mode.fourcc == H264 else FORMATS[mode.fourcc],
         "video_size": f"{mode.width}x{mode.height}",
         "timestamps": "default",  # those of the driver
+        # What comes is known, and each buffer is one picture: a parser would wait for the next one.
+        "analyzeduration": "0",
+        "probesize": "32",
+        "fflags": "nofillin+noparse",
     }
     if mode.rate:
         options["framerate"] = str(mode.rate)
-    if mode.fourcc != H264:
-        options |= {"analyzeduration": "0", "probesize": "32"}  # what comes is known
     try:
         return av.open(node.path, format="v4l2", options=options)
     except (OSError, ValueError) as error:  # PyAV's errors are both, or one of them

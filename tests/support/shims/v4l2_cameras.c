@@ -203,7 +203,7 @@ static int ext_controls(struct camera *it, struct v4l2_ext_controls *all, int se
         if (!set) { each->value = value(it, c); continue; }
         if (c->flags & V4L2_CTRL_FLAG_READ_ONLY) return fail(EACCES);
         if (c->flags & V4L2_CTRL_FLAG_GRABBED) return fail(EBUSY);
-        if (each->value < c->min || each->value > c->max) return fail(ERANGE);
+        if (c->type != V4L2_CTRL_TYPE_BUTTON && (each->value < c->min || each->value > c->max)) return fail(ERANGE);
         if (c->id == V4L2_CID_MPEG_VIDEO_FORCE_KEY_FRAME)
             for (int fd = 0; fd < MAX_FD; fd++) // of this process: the one that streams
                 if (cameras[fd] && !strcmp(cameras[fd]->state, it->state)) cameras[fd]->force_key = 1;
