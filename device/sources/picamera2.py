@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -116,7 +115,7 @@ def cameras() -> list[dict[str, Any]]:
 def modes(number: int) -> str:
     """Return the sensor's modes as text; for a camera without raw modes, such as a USB camera, its sizes."""
     try:
-        with contextlib.closing(_library()(number)) as camera:
+        with closing(_library()(number)) as camera:
             try:
                 found = {(*mode["size"], f" at {mode['fps']:.0f} fps") for mode in camera.sensor_modes}
             except AttributeError:  # picamera2 assumes that every camera has raw modes

@@ -68,6 +68,7 @@ def build_stream(
                 name,
                 job,
                 send=requests.post,
+                cameras=plan.cameras,
                 on_viewer=slate.viewer_joined,
                 on_summary=lambda text: observer.sending(name, text),
             )

@@ -15,7 +15,7 @@ _MIN_STEP_DOWN = 0.03
 _MIN_STEP_UP = 0.05
 _MIN_RISE_INTERVAL_S = 0.5
 # A policed link lets a burst pass, and for a second the SDK estimates megabits: the bitrate starts at most here and
-# rises at most this fast.
+# rises at most this fast. Several cameras share the start.
 _MAX_STEP_UP, _MAX_FIRST_BPS = 1.25, 500_000
 # An encoder's buffer fits the bitrate of its last key frame. A bitrate far above that gets a new key frame after 2 s.
 # One far below gets it at once: x264 takes 0.2 s to follow by itself, and a target that falls this fast is the first
@@ -38,12 +38,13 @@ class EncoderCommands:
 class EncoderControl:
     """Follows the room's target between floor and ceiling: down at once, up in steps. Limits the rate of key frames.
 
-    `ladder` chooses size and rate of the pictures.
+    `ladder` chooses size and rate of the pictures. `cameras` is how many start at the same time on this link.
     """
 
     floor_bps: int
     ceiling_bps: int
     ladder: Ladder
+    cameras: int = 1
     bitrate_bps: int | None = field(default=None, init=False)
     has_feedback: bool = field(default=False, init=False)
     _key_frame_at: float = field(default=float("-inf"), init=False)
@@ -115,7 +116,7 @@ class EncoderControl:
     def _follow(self, wanted: int, now: float) -> int | None:
         current = self.bitrate_bps
         if current is None:
-            wanted = min(wanted, max(_MAX_FIRST_BPS, self.floor_bps))
+            wanted = min(wanted, max(_MAX_FIRST_BPS // self.cameras, self.floor_bps))
             self._rose_at = now
         elif wanted > current:
             if now - self._rose_at < _MIN_RISE_INTERVAL_S:

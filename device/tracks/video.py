@@ -38,8 +38,8 @@ _LOSSY = 0.02
 class VideoTrack:
     """One track for the life of the process; it is published again in every Room.
 
-    `send` sends a request to the camera's worker. `on_viewer` is called when a viewer joins, `on_summary` gets a
-    text about what is sent, when that changes by much.
+    `send` sends a request to the camera's worker. `cameras` is how many share the link. `on_viewer` is called when a
+    viewer joins, `on_summary` gets a text about what is sent, when that changes by much.
     """
 
     kind = "camera"
@@ -50,6 +50,7 @@ class VideoTrack:
         job: CameraJob,
         *,
         send: Callable[[Request[Done]], object],
+        cameras: int = 1,
         on_viewer: Callable[[], None] = lambda: None,
         on_summary: Callable[[str], None] = lambda _text: None,
     ) -> None:
@@ -77,7 +78,7 @@ class VideoTrack:
         steps = rungs(width=width, height=height, fps=job.fps, **bounds)
         if job.encoder == "copy":
             steps = steps[:1]  # what is passed through cannot be made smaller
-        self._control = EncoderControl(**bounds, ladder=Ladder(rungs=steps))
+        self._control = EncoderControl(**bounds, ladder=Ladder(rungs=steps), cameras=cameras)
 
     def options(self) -> rtc.TrackPublishOptions:
         return rtc.TrackPublishOptions(

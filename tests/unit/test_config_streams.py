@@ -66,6 +66,7 @@ def test_each_stream_has_a_plan_with_its_own_limits_and_title(tmp_path: Path) ->
     assert isinstance(camera.worker.job, CameraJob)
     assert isinstance(garden.worker.job, CameraJob)
     assert (camera.worker.job.fps, garden.worker.job.fps) == (30, 5)
+    assert [each.cameras for each in plans[:3]] == [3, 3, 3]
     assert (camera.worker.job.identity, garden.worker.job.identity) == ("Porch", "Porch garden")
     slow = load(tmp_path, FOUR.replace("fps = 5", "fps = 1"))
     assert [each.worker.stall_s for each in plan_streams(slow)][:3] == [2.0, 3.0, 2.0]

@@ -212,6 +212,7 @@ class Wanted:
     fps: int = 30
     hflip: bool = False
     vflip: bool = False
+    rotate: int = 0
 
 
 def h264_controls(least_bps: int = 50_000) -> list[Control]:
@@ -227,7 +228,8 @@ def h264_controls(least_bps: int = 50_000) -> list[Control]:
         (Wanted(), CONTROLS, "its bitrate and its key frames cannot be controlled"),
         (Wanted(), h264_controls(least_bps=1_000_000), "its bitrate is 1000000 bit/s at least"),
         (Wanted(width=640, height=480), h264_controls(), "as H.264 it does not offer 640x480"),
-        (Wanted(vflip=True), h264_controls(), "flipped"),
+        (Wanted(vflip=True), h264_controls(), "turned"),
+        (Wanted(rotate=90), h264_controls(), "turned"),
         (Wanted(encoder="x264"), h264_controls(), "another encoder"),
         (Wanted(encoder="copy", width=640, vflip=True), CONTROLS, ""),
     ),
