@@ -33,7 +33,7 @@ def _run(link: WorkerLink) -> None:
 
         job = replace(job, source=camera_source(job.device))
     with named(job.source, job.path):
-        if job.source == "v4l2" and job.encoder in ("auto", "copy") and not job.rotate:
+        if job.source == "v4l2" and job.encoder in ("auto", "copy"):
             from device.workers.v4l2_copy import pass_through
 
             pass_through(link, job)  # returns if the pictures have to be encoded here
