@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import enum
 import json
 import os
 import sys
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from device.errors import DeviceError, EncoderError, ExitCode
+from device.errors import DeviceError, EncoderError, ExitCode, system_text
 from device.redaction import redacted
 
 if TYPE_CHECKING:
@@ -22,23 +25,40 @@ def run(*, as_json: bool) -> int:
     with quiet_libraries():
         found = {
             "cameras": _query(_cameras, "libcamera finds no camera"),
+            "v4l2_cameras": _query(_v4l2_cameras, "there is no USB camera or capture card"),
             "microphones": _query(_microphones, "PortAudio lists none (it omits those that another program uses)"),
             "encoders": _query(_encoders, ""),
         }
     if as_json:
-        sys.stdout.write(json.dumps(found, indent=2, default=str) + "\n")
+        sys.stdout.write(json.dumps(found, indent=2, default=_plain) + "\n")
         return ExitCode.OK
     for kind, entries in found.items():
-        sys.stdout.write(f"{kind}\n")
+        sys.stdout.write(f"{kind.replace('v4l2_', 'V4L2 ')}\n")
         if isinstance(entries, str):
             sys.stdout.write(f"  none: {entries}\n")
             continue
         for entry in entries:
-            name, *rest = (f"{value}" if key == "name" else f"{key} {value}" for key, value in entry.items())
-            # Remove control characters: the name comes from the device.
-            text = "".join(each if each.isprintable() else "?" for each in f"{', '.join((name, *rest))}")
-            sys.stdout.write(f"  {text}\n")
+            single = {key: value for key, value in entry.items() if value != "" and not isinstance(value, list)}
+            name, *rest = (f"{value}" if key == "name" else f"{key} {value}" for key, value in single.items())
+            sys.stdout.write(f"  {_printable(', '.join((name, *rest)))}\n")
+            for key, value in entry.items():
+                if isinstance(value, list):
+                    sys.stdout.write(f"    {key}\n" + "".join(f"      {_printable(str(each))}\n" for each in value))
     return ExitCode.OK
+
+
+def _printable(text: str) -> str:
+    """Return a text without control characters: names come from devices."""
+    return "".join(each if each.isprintable() else "?" for each in text)
+
+
+def _plain(value: object) -> object:
+    """Return what JSON has for an object of this package."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    if isinstance(value, enum.Enum):
+        return value.name.lower()
+    return round(float(value), 3) if isinstance(value, Fraction) else str(value)
 
 
 def _query(query: Callable[[], Entries], none: str) -> Entries | str:
@@ -55,6 +75,7 @@ def _query(query: Callable[[], Entries], none: str) -> Entries | str:
 
 def _cameras() -> Entries:
     from device.sources import picamera2
+    from device.sources.v4l2.nodes import is_usb
 
     return [
         {
@@ -64,7 +85,24 @@ def _cameras() -> Entries:
             "modes": picamera2.modes(position),
         }
         for position, each in enumerate(picamera2.cameras())
+        if not is_usb(str(each.get("Id", "")))  # V4L2 has it
     ]
+
+
+def _v4l2_cameras() -> Entries:
+    from device.sources.v4l2 import controls, ioctls, modes, nodes
+
+    entries: Entries = []
+    for node in nodes.cameras()[0]:
+        entry: dict[str, Any] = {"name": node.card, "node": node.path, "serial": node.serial, "link": node.link}
+        try:
+            with ioctls.opened(node.path) as descriptor:
+                entry["formats"] = modes.listed(descriptor)
+                entry["controls"] = controls.with_values(descriptor, controls.listed(descriptor))
+        except OSError as error:
+            entry["problem"] = system_text(error)
+        entries.append(entry)
+    return entries
 
 
 def _microphones() -> Entries:

@@ -14,6 +14,7 @@ class ExitCode(enum.IntEnum):
     OK = 0
     FAILED = 1
     USAGE = 2
+    NOT_RUNNING = 3  # as `systemctl status` has it
     INTERNAL = 70
     TEMPORARY = 75  # the service manager restarts the process
     CONFIG = 78
@@ -108,6 +109,12 @@ class WorkerRequestError(DeviceError):
     public = "the worker does not answer"
 
 
+class RequestRefusedError(WorkerRequestError):
+    """A worker refuses a request. The text is the worker's reason."""
+
+    retry = False
+
+
 class SourceError(DeviceError):
     """A camera, microphone or file cannot be read. The text says what to check."""
 
@@ -119,6 +126,10 @@ class SourceAbsentError(SourceError):
     """There is no such camera or microphone now; it may be connected later."""
 
     public = "the device is not connected"
+
+
+class NotPresentError(SourceAbsentError):
+    """No device of this kind is connected at all, and the configuration names none (`source = "auto"`)."""
 
 
 class EncoderError(DeviceError):

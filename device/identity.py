@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import platform
 import re
+import secrets
 from pathlib import Path
+
+from device import state_directory
 
 # machine-id(5) requires that only a keyed hash of the id is shown.
 _MACHINE_ID_KEY = b"livekit-device"
@@ -21,6 +25,7 @@ _SEQUENCES = ("0123456789abcdef" * 2, "01234567890" * 3, "fedcba9876543210", "98
 _SEPARATORS = re.compile(r"[_.-]")
 _MACHINE_ID = re.compile(r"[0-9a-f]{32}")  # machine-id(5); "uninitialized" does not match
 _MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
+_KEPT, _KEPT_NAME = re.compile(r"device-[0-9a-f]{16}"), "identity"
 _PLACEHOLDER_MACS = frozenset({"00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff"})
 
 
@@ -36,7 +41,7 @@ def derived_identity(root: Path = Path("/")) -> str:
     """Return "device-" and a part that is unique to this board.
 
     The part is the board's serial number, else a hash of the machine id, else a hash of a network interface's permanent
-    address, else the host's name.
+    address, else what `keep_identity` has generated, else the host's name.
     """
     serial = _text(root / "sys/firmware/devicetree/base/serial-number").lstrip("0")
     if _SERIAL.fullmatch(serial) and _is_serial(serial):
@@ -46,12 +51,32 @@ def derived_identity(root: Path = Path("/")) -> str:
         return _hashed(machine_id)
     if address := _permanent_address(root):
         return _hashed(address)
-    return f"device-{platform.node()}"
+    kept = _text(_state_directory(root) / _KEPT_NAME)
+    return kept if _KEPT.fullmatch(kept) else _of_host()
+
+
+def keep_identity(root: Path = Path("/")) -> None:
+    """Generate an identity and keep it in this process's state directory, if only the host's name is left otherwise."""
+    folder = state_directory.own()
+    if folder is None or not identity_may_be_shared(root):
+        return
+    # A disk that fails is no reason not to publish: the host's name is used until the next start.
+    with contextlib.suppress(OSError):
+        if _KEPT.fullmatch(_read(folder / _KEPT_NAME)) is None:
+            state_directory.replace(folder / _KEPT_NAME, f"device-{secrets.token_hex(8)}\n")
 
 
 def identity_may_be_shared(root: Path = Path("/")) -> bool:
     """Return whether the identity is only the host's name, which other devices may have too."""
-    return derived_identity(root) == f"device-{platform.node()}"
+    return derived_identity(root) == _of_host()
+
+
+def _of_host() -> str:
+    return f"device-{platform.node()}"
+
+
+def _state_directory(root: Path) -> Path:
+    return state_directory.own() or root / state_directory.SERVICE_PATH.relative_to("/")
 
 
 def _hashed(text: str) -> str:
@@ -86,7 +111,15 @@ def _permanent_address(root: Path) -> str:
 
 def _text(path: Path) -> str:
     try:
+        return _read(path)
+    except OSError:
+        return ""
+
+
+def _read(path: Path) -> str:
+    """Return the beginning of a file's text; empty if there is no file. Raises OSError."""
+    try:
         # Device tree strings end with a NUL.
         return path.read_bytes()[:256].decode(errors="replace").strip("\0 \t\r\n")[:_MAX_LENGTH]
-    except OSError:
+    except FileNotFoundError:
         return ""

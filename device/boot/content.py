@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from device.boot.toml_text import toml_text
 from device.config.environment import nearest
-from device.config.loading import parsed, validated
+from device.config.loading import validated
+from device.config.toml_file import parsed
+from device.config.toml_text import toml_text
 from device.config.writing import SECRETS
 from device.errors import ConfigError, Problem
 from device.redaction import hide
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from device.config.schema import Config
 
-ALLOWED = ("room", "credentials", "camera", "microphone", "reconnect", "watch", "log")
+ALLOWED = ("room", "credentials", "camera", "cameras", "microphone", "microphones", "reconnect", "watch", "log")
 """The tables that are allowed on the boot partition. Other tables may run programs or grant control."""
 REFUSED = ("hooks", "commands", "control", "remote")
 """Tables that are not allowed there; some of them do not exist yet."""
@@ -50,8 +51,11 @@ class Content:
     secrets: dict[str, str] | None = field(repr=False)
 
 
-def interpreted(path: Path, data: bytes) -> Content:
-    """Return the content of the file. Raises ConfigError with all problems, by `path` and key, without values."""
+def interpreted(path: Path, data: bytes, *, target: Path | None = None) -> Content:
+    """Return the content of the file. Raises ConfigError with all problems, by `path` and key, without values.
+
+    target: the configuration that it replaces; the other layers beside that one stay
+    """
     try:
         tables = parsed(path, data)
     except ConfigError:
@@ -67,7 +71,7 @@ def interpreted(path: Path, data: bytes) -> Content:
         tables["credentials"] = rest
     problems += _relative(path, tables)
     try:
-        config = validated(path, tables)
+        config = validated(path, tables, target=target)
     except ConfigError as error:
         problems += error.problems
     if problems:
@@ -137,11 +141,20 @@ def _texts(value: object) -> Iterator[str]:
             yield from _texts(each)
 
 
+def _capture_tables(tables: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each table of a camera or microphone with its key."""
+    for kind in ("camera", "microphone"):
+        named = tables.get(f"{kind}s")
+        candidates = {kind: tables.get(kind)}
+        candidates |= {f"{kind}s.{name}": each for name, each in named.items()} if isinstance(named, dict) else {}
+        yield from ((key, each) for key, each in candidates.items() if isinstance(each, dict))
+
+
 def _relative(path: Path, tables: dict[str, Any]) -> list[Problem]:
     """Find relative paths: they are relative to the file, and would have another meaning in /etc."""
     found = []
-    for name in ("camera", "microphone"):
-        value = table.get("path") if isinstance(table := tables.get(name), dict) else None
+    for name, table in _capture_tables(tables):
+        value = table.get("path")
         if isinstance(value, str) and value and "://" not in value and not PurePosixPath(value).is_absolute():
             found.append(
                 Problem(

@@ -13,12 +13,11 @@ SAMPLE_RATE = 48_000
 
 @dataclass(slots=True)
 class Decoded:
-    """What came out of the decoders."""
+    """What came out of a track's decoder: `count` pictures, or samples of sound."""
 
-    pictures: int = 0
+    count: int = 0
     width: int = 0
     height: int = 0
-    samples: int = 0
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -36,11 +35,11 @@ async def decode(track: rtc.RemoteTrack, decoded: Decoded) -> None:
     if isinstance(track, rtc.RemoteVideoTrack):
         async with aclosing(rtc.VideoStream(track)) as pictures:
             async for picture in pictures:
-                decoded.pictures += 1
+                decoded.count += 1
                 decoded.width, decoded.height = picture.frame.width, picture.frame.height
                 decoded.arrived.set()
     else:
         async with aclosing(rtc.AudioStream(track, sample_rate=SAMPLE_RATE, num_channels=1)) as blocks:
             async for sound in blocks:
-                decoded.samples += sound.frame.samples_per_channel
+                decoded.count += sound.frame.samples_per_channel
                 decoded.arrived.set()

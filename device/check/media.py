@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import datetime
 import secrets
-import time
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from livekit import rtc
 from device.check.decoding import SAMPLE_RATE, Decoded, decode, subscribe
 from device.check.report import report_failures
 from device.errors import CredentialError, DeviceError, JoinError, leaves
+from device.ipc.detected import Detected
 from device.ipc.supervisor import WorkerState
 from device.lifecycle.deadlines import Deadlines
 from device.lifecycle.sd_notify import Notifier
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from device.check.report import Report
     from device.config.schema import Config
+    from device.config.streams import AnyStream
     from device.network.probe import ProbeResult
     from device.network.resolver import Resolver
     from device.tokens.minting import ApiKey
@@ -42,29 +43,30 @@ if TYPE_CHECKING:
 _TTL = datetime.timedelta(minutes=2)  # the check takes half a minute
 _MEASURE_S = 3.0
 _FIRST_S = 15.0
+_LOOK_S = 0.5
 
 
 class _CheckedStatus(Status):
-    """Keeps why workers ended, for operators."""
+    """Keeps why workers ended, for operators, by the label of the stream."""
 
-    def __init__(self, attributes: Attributes, reasons: dict[str, str]) -> None:
-        super().__init__(attributes, Notifier(), StateFile(None))
-        self._reasons = reasons
+    def __init__(self, attributes: Attributes, labels: Mapping[str, str], reasons: dict[str, str]) -> None:
+        super().__init__(attributes, Notifier(), StateFile(None), labels)
+        self._own_labels, self._reasons = labels, reasons
 
     def failed(self, name: str, why: str) -> None:
-        self._reasons[name] = why
+        self._reasons[self._own_labels[name]] = why
 
 
 async def check(report: Report, config: Config, api_key: ApiKey, at: ProbeResult, resolver: Resolver) -> None:
     """Decode the running device's tracks; if it is not in the room, publish under a temporary identity."""
     room = rtc.Room()
     decoders: list[asyncio.Task[None]] = []
-    decoded = Decoded()
+    decoded = {each.name: Decoded() for each in config.streams}
     subscribed_identity = ""
 
     def on_track(track: rtc.RemoteTrack, _publication: object, who: rtc.RemoteParticipant) -> None:
-        if who.identity == subscribed_identity:
-            decoders.append(asyncio.create_task(decode(track, decoded)))
+        if who.identity == subscribed_identity and track.name in decoded:
+            decoders.append(asyncio.create_task(decode(track, decoded[track.name])))
 
     room.on("track_subscribed", on_track)
     identity = api_key.wanted.identity or api_key.wanted.derived_identity
@@ -128,9 +130,14 @@ async def _publishing(
     join_token = JoinToken(url=at.url, token=token, grants=read_grants(token))
     attributes = Attributes()
     reasons: dict[str, str] = {}
-    status = _CheckedStatus(attributes, reasons)
+    status = _CheckedStatus(attributes, {each.name: each.label for each in config.streams}, reasons)
     async with (
-        capturing(plan_streams(config), observer=status, deadlines=Deadlines()) as streams,
+        capturing(
+            plan_streams(config),
+            observer=status,
+            deadlines=Deadlines(),
+            detected=Detected.of_service(keeps=False),
+        ) as streams,
         asyncio.TaskGroup() as tasks,
     ):
         session = Session(join_token, tracks=[each.track for each in streams], attributes=attributes)
@@ -164,51 +171,52 @@ def _is_replaced(state: str) -> bool:
     return state.startswith((WorkerState.STALLED.value, WorkerState.ABSENT.value))
 
 
+def _is_not_present(state: str) -> bool:
+    return state == WorkerState.NOT_PRESENT.value
+
+
 async def _measure(
-    report: Report, config: Config, decoded: Decoded, attributes: Callable[[], Mapping[str, str]]
+    report: Report, config: Config, decoded: Mapping[str, Decoded], attributes: Callable[[], Mapping[str, str]]
 ) -> None:
-    wants_picture, wants_sound = config.camera.source != "off", config.microphone.source != "off"
-    deadline = time.monotonic() + _FIRST_S
-    while (wants_picture and not decoded.pictures) or (wants_sound and not decoded.samples):
-        decoded.arrived.clear()
-        try:
-            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
-                await decoded.arrived.wait()
-        except TimeoutError:
-            break
-        if time.monotonic() > deadline:
-            break
-    pictures, samples = decoded.pictures, decoded.samples
+    async def arrived(stream: AnyStream) -> None:
+        """Wait until something arrives of this stream, or its device is not present."""
+        arrival = decoded[stream.name].arrived
+        while not arrival.is_set() and not _is_not_present(attributes().get(f"device.{stream.label}", "")):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S):  # the attribute may change meanwhile
+                    await arrival.wait()
+
+    streams = config.streams
+    waiting = [asyncio.create_task(arrived(each)) for each in streams]
+    await asyncio.wait(waiting, timeout=_FIRST_S)
+    for task in waiting:
+        task.cancel()
+    before = {each.name: decoded[each.name].count for each in streams}
     await asyncio.sleep(_MEASURE_S)
-    pictures, samples = decoded.pictures - pictures, decoded.samples - samples
-    _report_medium(
-        report,
-        "picture",
-        "camera",
-        off=not wants_picture,
-        state=attributes().get("device.camera", ""),
-        found=f"{decoded.width}x{decoded.height}, {pictures / _MEASURE_S:.1f} frames/s decoded" if pictures else "",
-        instead="viewers see a still picture in its place",
-    )
-    _report_medium(
-        report,
-        "sound",
-        "microphone",
-        off=not wants_sound,
-        state=attributes().get("device.microphone", ""),
-        found=f"{samples / SAMPLE_RATE:.1f} s of sound decoded in {_MEASURE_S:.0f} s" if samples else "",
-        instead="viewers hear silence in its place",
-    )
+    for kind, row in (("camera", "picture"), ("microphone", "sound")):
+        if not any(each.kind == kind for each in streams):
+            report.skipped(row, f"{kind}.source is off")
+    for each in streams:
+        found = decoded[each.name]
+        count = found.count - before[each.name]
+        _report_stream(report, each, state=attributes().get(f"device.{each.label}", ""), count=count, decoded=found)
 
 
-def _report_medium(report: Report, row: str, source: str, *, off: bool, state: str, found: str, instead: str) -> None:
-    """Report one medium: the state of its source, and what was decoded."""
-    if off:
-        report.skipped(row, f"{source}.source is off")
+def _report_stream(report: Report, stream: AnyStream, *, state: str, count: int, decoded: Decoded) -> None:
+    """Report one stream: the state of its source, and what was decoded: pictures or samples."""
+    if stream.kind == "camera":
+        row, instead = "picture", "viewers see a still picture in its place"
+        text = f"{decoded.width}x{decoded.height}, {count / _MEASURE_S:.1f} frames/s decoded"
+    else:
+        row, instead = "sound", "viewers hear silence in its place"
+        text = f"{count / SAMPLE_RATE:.1f} s of sound decoded in {_MEASURE_S:.0f} s"
+    row = row if stream.name == stream.kind else f"{row}.{stream.name}"
+    if _is_not_present(state):
+        report.skipped(row, f"no {stream.kind} is connected, and none was before")
     elif _is_replaced(state):
-        report.bad(row, f"the {source} is {state}", hint=instead)
-    elif found:
-        report.good(row, found)
+        report.bad(row, f"the {stream.kind} is {state}", hint=instead)
+    elif count:
+        report.good(row, text)
     else:
         report.bad(
             row,

@@ -64,9 +64,7 @@ class Sandbox:
             "credentials.token_file": config.credentials.token_file,
             "credentials.endpoint_headers_file": config.credentials.endpoint_headers_file,
             "credentials.api_secret_file": config.credentials.api_secret_file,
-            "camera.path": config.camera.path if config.camera.source == "file" else "",
-            "microphone.path": config.microphone.path if config.microphone.source == "file" else "",
-        }
+        } | {f"{each.key}.path": each.table.path for each in config.streams if each.table.source == "file"}
         return [f"{key}: {text}" for key, path in paths.items() if path and (text := self.hidden(path))]
 
 

@@ -1,4 +1,4 @@
-"""Configuration overrides from the environment: DEVICE_<TABLE>__<KEY>, from shells and Docker's env files."""
+"""The configuration's layer from the environment: DEVICE_<TABLE>__<KEY>, from shells and Docker's env files."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
+from device.config.diff import table_of, tables_of
 from device.config.places import DELIMITER, PATH_VARIABLE, PREFIX
 from device.config.schema import Config, Table
 from device.errors import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
-CONTROLS = ("camera", "controls")
+CONTROLS = "controls"
 _QUOTES = ('"', "'")
 
 
@@ -29,15 +29,15 @@ class _EnvironmentConfig(BaseSettings, Config):
 
 
 @dataclass(frozen=True, slots=True)
-class Overrides:
-    """The values from the environment as nested data, and the variable of each (table, key)."""
+class Variables:
+    """The values from the environment as nested data, and the variable of each key by the names that lead to it."""
 
     data: dict[str, Any]
     variables: dict[tuple[str, ...], str]
     problems: list[Problem]
 
     @classmethod
-    def of_environment(cls, environment: Mapping[str, str] = os.environ) -> Overrides:
+    def of_environment(cls, environment: Mapping[str, str] = os.environ) -> Variables:
         """Read the variables. An empty variable counts as not set; quotes around a value are removed."""
         values = {
             name: value
@@ -51,7 +51,7 @@ class Overrides:
         }
         refused = {name: why for where, name in variables.items() if (why := _refusal(where, values[name]))}
         refused |= {
-            f"{PREFIX}{table.upper()}": f"sets a whole table; set single keys, {PREFIX}{table.upper()}__<KEY>"
+            f"{PREFIX}{table.upper()}": f"sets a whole table; set single keys, {_pattern(table)}<KEY>"
             for table in Config.model_fields
             if f"{PREFIX}{table}".lower() in {name.lower() for name in values}
         }
@@ -60,11 +60,6 @@ class Overrides:
         source.env_vars = {name.lower(): value for name, value in values.items() if name.lower() not in hidden}
         problems = [Problem(f"environment: {name}", why) for name, why in refused.items()]
         return cls(data=source(), variables=variables, problems=problems)
-
-    def place(self, path: Path, where: tuple[str, ...]) -> str:
-        """Return where a value was set, for error texts."""
-        variable = self.variables.get(tuple(part.lower() for part in where))
-        return f"environment: {variable}" if variable else f"{path}: {'.'.join(where)}"
 
 
 def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[Problem]:
@@ -77,10 +72,28 @@ def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[Probl
             continue
         if DELIMITER in name[len(PREFIX) :]:  # `Overrides.problems` has it, as an error
             continue
-        close = difflib.get_close_matches(name.lower().replace(DELIMITER, "_"), _spellings(known), n=1, cutoff=0.6)
-        nearest = f"; did you mean {known[_spellings(known)[close[0]]]}?" if close else ""
-        found.append(Problem(f"environment: {name}", f"is not a variable of livekit-device and is ignored{nearest}"))
+        found.append(
+            Problem(f"environment: {name}", f"is not a variable of livekit-device and is ignored{_meant(name, known)}")
+        )
     return found
+
+
+def _meant(name: str, known: Mapping[str, str]) -> str:
+    for table in Config.model_fields:
+        if model_of(table)[1] > 1 and name.upper().startswith(f"{PREFIX}{table}_".upper()):
+            return f"; did you mean {_pattern(table)}<KEY>?"
+    close = difflib.get_close_matches(name.lower().replace(DELIMITER, "_"), _spellings(known), n=1, cutoff=0.6)
+    return f"; did you mean {known[_spellings(known)[close[0]]]}?" if close else ""
+
+
+def model_of(table: str) -> tuple[type[Table], int]:
+    """Return the model of a table, and how many names lead to its keys: 1, or 2 for tables such as [cameras.NAME]."""
+    field = Config.model_fields[table]
+    if inner := tables_of(field):
+        return inner, 2
+    model = table_of(field)
+    assert model is not None
+    return model, 1
 
 
 def nearest(name: str, known: Mapping[str, object]) -> str:
@@ -96,12 +109,17 @@ def _spellings(known: Mapping[str, str]) -> dict[str, str]:
 
 def _known_variables() -> list[str]:
     names = [PATH_VARIABLE]
-    for table, field in Config.model_fields.items():
-        model = field.annotation
-        assert isinstance(model, type)
-        assert issubclass(model, Table)
-        names += [f"{PREFIX}{table}{DELIMITER}{key}".upper() for key in model.model_fields]
+    for table in Config.model_fields:
+        model, _ = model_of(table)
+        names += [f"{_pattern(table)}{key}".upper() for key in model.model_fields]
     return names
+
+
+def _pattern(table: str) -> str:
+    """Return the name of a variable up to its key."""
+    _, depth = model_of(table)
+    named = f"{PREFIX}{table.upper()}{DELIMITER}"
+    return named if depth == 1 else f"{named}<NAME>{DELIMITER}"
 
 
 def _unquoted(text: str) -> str:
@@ -117,9 +135,14 @@ def _refusal(where: tuple[str, ...], value: str) -> str:
     """Return why a variable cannot override this key; empty if it can."""
     if where[0] not in Config.model_fields:
         return f"there is no table [{where[0]}]{nearest(where[0], Config.model_fields)}"
-    if len(where) > 2:  # table and key  # noqa: PLR2004
-        return 'has no variable of its own; set the table as JSON, such as DEVICE_CAMERA__CONTROLS={"AeEnable": true}'
-    if where == CONTROLS:
+    model, depth = model_of(where[0])
+    if len(where) <= depth:
+        name = f"{PREFIX}{DELIMITER.join(where)}".upper()
+        return f"sets a whole table; set single keys, {name}{DELIMITER}<KEY>"
+    if len(where) > depth + 1:
+        name = f"{PREFIX}{DELIMITER.join(where[:-1])}".upper()
+        return f'has no variable of its own; set the table as JSON, such as {name}={{"AeEnable": true}}'
+    if where[-1] == CONTROLS and CONTROLS in model.model_fields:
         try:
             json.loads(value)
         except ValueError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -14,13 +14,13 @@ from pydantic import (
     model_validator,
 )
 
-from device.config.values import Dimension, FilePath, StreamUrl, WebSocketUrls  # noqa: TC001 - pydantic reads the annotations
+from device.config.capture_rules import check_camera, check_microphone, least_camera_stall_s
+from device.config.marks import LIVE, PROCESS_RESTART, REJOIN, SECRET, WORKER_RESTART
+from device.config.streams import AnyStream, NamedStream, StreamName, cameras_of, microphones_of, require_consistent
+from device.config.values import Degrees, Dimension, FilePath, StreamUrl, WebSocketUrls  # noqa: TC001 - pydantic reads the annotations
 
-# Copies of constants in modules that are not imported here, to keep loading fast. Tests check that they are equal.
-LONGEST_PAUSE_S = 0.65  # device.encoders.bitrate_budget
-SLOWEST_FPS = 10  # device.tracks.ladder
-_STILL_S = 1.5  # device.sources.video_clip repeats a still each second
-
+CameraSource = Literal["auto", "picamera2", "v4l2", "stream", "pattern", "file", "off"]
+MicrophoneSource = Literal["auto", "pyaudio", "stream", "tone", "file", "off"]
 ControlValue = bool | int | float | str | list[int] | list[float]
 
 
@@ -31,21 +31,21 @@ class Table(BaseModel):
 class Room(Table):
     """The room, and the device's identity in it."""
 
-    url: WebSocketUrls  # tried in this order
-    name: str = Field(default="", max_length=256)
-    identity: str = Field(default="", max_length=256)
-    display_name: str = Field(default="", max_length=256)
+    url: Annotated[WebSocketUrls, REJOIN]  # tried in this order
+    name: Annotated[str, REJOIN] = Field(default="", max_length=256)
+    identity: Annotated[str, REJOIN] = Field(default="", max_length=256)
+    display_name: Annotated[str, REJOIN] = Field(default="", max_length=256)
 
 
 class Credentials(Table):
     """The token source; `device.tokens.selection` creates it from these keys."""
 
-    token_file: FilePath = ""
-    endpoint: str = Field(default="", repr=False)  # its query may hold a key
-    endpoint_headers_file: FilePath = ""
-    api_key: str = ""
-    api_secret: SecretStr = SecretStr("")
-    api_secret_file: FilePath = ""
+    token_file: Annotated[FilePath, REJOIN] = ""
+    endpoint: Annotated[str, REJOIN, SECRET] = Field(default="", repr=False)  # its query may hold a key
+    endpoint_headers_file: Annotated[FilePath, REJOIN] = ""
+    api_key: Annotated[str, REJOIN] = ""
+    api_secret: Annotated[SecretStr, REJOIN] = SecretStr("")
+    api_secret_file: Annotated[FilePath, REJOIN] = ""
 
     @field_validator("endpoint")
     @classmethod
@@ -83,110 +83,83 @@ class Credentials(Table):
 class Camera(Table):
     """The picture. Rates in bits a second, size in pixels."""
 
-    source: Literal["picamera2", "pattern", "file", "stream", "off"] = "picamera2"
-    width: Dimension = Field(default=1280, ge=160, le=3840)
-    height: Dimension = Field(default=720, ge=120, le=2160)
-    fps: int = Field(default=30, ge=1, le=120)
-    device: str = ""
-    path: FilePath = Field(default="", repr=False)
-    url: StreamUrl = SecretStr("")
-    url_file: FilePath = ""
-    rtsp_transport: Literal["tcp", "udp"] = "tcp"
-    hflip: bool = False
-    vflip: bool = False
-    encoder: Literal["auto", "v4l2", "x264", "copy"] = "auto"
-    bitrate_max_bps: int = Field(default=2_500_000, ge=50_000, le=50_000_000)
-    bitrate_min_bps: int = Field(default=60_000, ge=30_000, le=50_000_000)
-    keyframe_interval_s: int = Field(default=10, ge=1, le=3600)
-    controls: dict[str, ControlValue] = Field(default_factory=dict)
+    source: Annotated[CameraSource, WORKER_RESTART] = "auto"
+    width: Annotated[Dimension, WORKER_RESTART] = Field(default=1280, ge=160, le=3840)
+    height: Annotated[Dimension, WORKER_RESTART] = Field(default=720, ge=120, le=2160)
+    fps: Annotated[int, WORKER_RESTART] = Field(default=30, ge=1, le=120)
+    device: Annotated[str, WORKER_RESTART] = ""
+    path: Annotated[FilePath, WORKER_RESTART] = Field(default="", repr=False)
+    url: Annotated[StreamUrl, WORKER_RESTART] = SecretStr("")
+    url_file: Annotated[FilePath, WORKER_RESTART] = ""
+    rtsp_transport: Annotated[Literal["tcp", "udp"], WORKER_RESTART] = "tcp"
+    hflip: Annotated[bool, WORKER_RESTART] = False
+    vflip: Annotated[bool, WORKER_RESTART] = False
+    rotate: Annotated[Degrees, WORKER_RESTART] = 0
+    encoder: Annotated[Literal["auto", "v4l2", "x264", "copy"], WORKER_RESTART] = "auto"
+    bitrate_max_bps: Annotated[int, LIVE] = Field(default=2_500_000, ge=50_000, le=50_000_000)
+    bitrate_min_bps: Annotated[int, LIVE] = Field(default=60_000, ge=30_000, le=50_000_000)
+    keyframe_interval_s: Annotated[int, WORKER_RESTART] = Field(default=10, ge=1, le=3600)
+    controls: Annotated[dict[str, ControlValue], LIVE] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.source == "file" and not self.path:
-            raise ValueError('path is empty; source = "file" needs the path of a video file')
-        if self.bitrate_min_bps > self.bitrate_max_bps:
-            raise ValueError(
-                f"bitrate_min_bps ({self.bitrate_min_bps}) is above bitrate_max_bps ({self.bitrate_max_bps}); "
-                "allowed is at most that"
-            )
-        _check_url_keys(self)
-        if self.encoder == "v4l2" and self.source in ("pattern", "file", "stream"):
-            raise ValueError(
-                f'encoder = "v4l2" encodes the Pi\'s camera only; with source = "{self.source}" use x264 or auto'
-            )
-        if self.encoder == "copy" and self.source not in ("file", "stream"):
-            raise ValueError(
-                f'encoder = "copy" passes the H.264 of a file or stream through; with source = "{self.source}" it is not allowed'
-            )
+        check_camera(self)
         return self
 
 
 class Microphone(Table):
     """The sound. It is always published at 48 kHz."""
 
-    source: Literal["pyaudio", "tone", "file", "stream", "off"] = "pyaudio"
-    device: str = ""
-    path: FilePath = Field(default="", repr=False)
-    url: StreamUrl = SecretStr("")
-    url_file: FilePath = ""
-    rtsp_transport: Literal["tcp", "udp"] = "tcp"
-    channels: int = Field(default=1, ge=1, le=2)
-    gain_db: float = Field(default=0.0, ge=-60, le=60)
-    processing: bool = True
+    source: Annotated[MicrophoneSource, WORKER_RESTART] = "auto"
+    device: Annotated[str, WORKER_RESTART] = ""
+    path: Annotated[FilePath, WORKER_RESTART] = Field(default="", repr=False)
+    url: Annotated[StreamUrl, WORKER_RESTART] = SecretStr("")
+    url_file: Annotated[FilePath, WORKER_RESTART] = ""
+    rtsp_transport: Annotated[Literal["tcp", "udp"], WORKER_RESTART] = "tcp"
+    channels: Annotated[int, PROCESS_RESTART] = Field(default=1, ge=1, le=2)
+    gain_db: Annotated[float, LIVE] = Field(default=0.0, ge=-60, le=60)
+    processing: Annotated[bool, LIVE] = True
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.source == "file" and not self.path:
-            raise ValueError('path is empty; source = "file" needs the path of a file with sound')
-        _check_url_keys(self)
+        check_microphone(self)
         return self
 
 
-def _check_url_keys(table: Camera | Microphone) -> None:
-    """Raise ValueError for a stream's URL that is given twice, or with another source."""
-    given = [key for key in ("url", "url_file") if getattr(table, key)]
-    if len(given) > 1:
-        raise ValueError("url and url_file are both set; allowed is exactly one of them")
-    if given and table.source not in ("stream", "off"):
-        raise ValueError(f'{given[0]} is set, but source = "{table.source}" does not use it; set source = "stream"')
+class NamedCamera(Camera):
+    """One more camera, [cameras.NAME]."""
+
+    source: Annotated[CameraSource, WORKER_RESTART]
+
+
+class NamedMicrophone(Microphone):
+    """One more microphone, [microphones.NAME]."""
+
+    source: Annotated[MicrophoneSource, WORKER_RESTART]
 
 
 class Watch(Table):
     """The seconds without data after which a source, or the connection to the room, is restarted."""
 
-    camera_stall_s: float = Field(default=2.0, ge=0.5, le=60)
-    microphone_stall_s: float = Field(default=1.0, ge=0.2, le=60)
+    camera_stall_s: Annotated[float, LIVE] = Field(default=2.0, ge=0.5, le=60)
+    microphone_stall_s: Annotated[float, LIVE] = Field(default=1.0, ge=0.2, le=60)
     # A healthy connection's STUN responses are up to 2.3 s old (measured).
-    delivery_stall_s: float = Field(default=4.0, ge=3, le=60)
+    delivery_stall_s: Annotated[float, LIVE] = Field(default=4.0, ge=3, le=60)
 
 
 class Reconnect(Table):
     """The timing of reconnections, in seconds."""
 
-    probe_s: float = Field(default=2.0, ge=0.5, le=60)
-    spread_s: float = Field(default=1.0, ge=0, le=3600)
-    max_s: float = Field(default=30.0, ge=1, le=3600)
+    probe_s: Annotated[float, LIVE] = Field(default=2.0, ge=0.5, le=60)
+    spread_s: Annotated[float, LIVE] = Field(default=1.0, ge=0, le=3600)
+    max_s: Annotated[float, LIVE] = Field(default=30.0, ge=1, le=3600)
 
 
 class Log(Table):
     """The log."""
 
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["auto", "console", "json"] = "auto"
-
-
-def least_camera_stall_s(camera: Camera) -> float:
-    """Return the minimum time without a picture, in seconds, after which the camera's worker may be restarted.
-
-    It is at least three frame periods of the source, and at least the longest pause of the bitrate budget plus two
-    periods of the ladder's lowest frame rate. A file may repeat a still picture, which is sent once a second.
-    """
-    least_s = 3 / camera.fps
-    if camera.encoder != "copy":
-        least_s = max(least_s, LONGEST_PAUSE_S + 2 / min(camera.fps, SLOWEST_FPS))
-    if camera.source == "file":
-        least_s = max(least_s, _STILL_S)
-    return round(least_s, 2)
+    level: Annotated[Literal["debug", "info", "warning", "error"], LIVE] = "info"
+    format: Annotated[Literal["auto", "console", "json"], PROCESS_RESTART] = "auto"
 
 
 class Config(Table):
@@ -195,25 +168,42 @@ class Config(Table):
     room: Room
     credentials: Credentials = Credentials()
     camera: Camera = Camera()
+    cameras: Annotated[dict[StreamName, NamedCamera], PROCESS_RESTART] = Field(default_factory=dict)
     microphone: Microphone = Microphone()
+    microphones: Annotated[dict[StreamName, NamedMicrophone], PROCESS_RESTART] = Field(default_factory=dict)
     reconnect: Reconnect = Reconnect()
     watch: Watch = Watch()
     log: Log = Log()
 
+    @property
+    def active_cameras(self) -> list[NamedStream[Camera]]:
+        """The cameras that are not off, in the order in which they are published."""
+        return [each for each in cameras_of(self) if each.table.source != "off"]
+
+    @property
+    def active_microphones(self) -> list[NamedStream[Microphone]]:
+        """The microphones that are not off, in the order in which they are published."""
+        return [each for each in microphones_of(self) if each.table.source != "off"]
+
+    @property
+    def streams(self) -> list[AnyStream]:
+        """What is published, in this order: the cameras and microphones that are not off."""
+        return [*self.active_cameras, *self.active_microphones]
+
     @model_validator(mode="after")
     def _camera_stall_limit(self) -> Self:
         """Refuse a stall limit that a healthy source exceeds. The default is raised to the minimum, not refused."""
-        least_s = least_camera_stall_s(self.camera)
-        named = self.camera.source != "off" and "camera_stall_s" in self.watch.model_fields_set
-        if named and self.watch.camera_stall_s < least_s:
-            raise ValueError(
-                f"watch.camera_stall_s is {self.watch.camera_stall_s:g}, but a healthy camera with these settings "
-                f"may pause for longer; allowed: {least_s:g} or more"
-            )
+        if "camera_stall_s" not in self.watch.model_fields_set:
+            return self
+        for each in self.active_cameras:
+            if self.watch.camera_stall_s < (least_s := least_camera_stall_s(each.table)):
+                raise ValueError(
+                    f"watch.camera_stall_s is {self.watch.camera_stall_s:g}, but a healthy camera with the settings of "
+                    f"[{each.key}] may pause for longer; allowed: {least_s:g} or more"
+                )
         return self
 
     @model_validator(mode="after")
-    def _has_a_source(self) -> Self:
-        if self.camera.source == "off" and self.microphone.source == "off":
-            raise ValueError("camera.source and microphone.source are both off; there would be nothing to publish")
+    def _consistent_streams(self) -> Self:
+        require_consistent(cameras_of(self), microphones_of(self))
         return self

@@ -1,4 +1,4 @@
-"""Detects newly connected cameras and sound cards, by their names in /dev and /sys. Polls only while one is absent."""
+"""Detects newly connected cameras and sound cards, by their names in /dev and /sys. Looks only while one is absent."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import asyncio
 import contextlib
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 POLL_INTERVAL_S = 0.5
 _NODES = ("video", "media")
@@ -34,10 +38,20 @@ def _port(card: Path) -> str:
         return ""
 
 
-async def wait_for_device(before: frozenset[str], *, within_s: float, root: Path = Path("/")) -> bool:
-    """Wait for a device that is not in `before`, or that is connected again. Return False if there is none in time."""
+async def wait_for_device(
+    before: frozenset[str],
+    *,
+    within_s: float,
+    root: Path = Path("/"),
+    on_look: Callable[[], None] = lambda: None,
+) -> bool:
+    """Wait for a device that is not in `before`, or that is connected again. Return False if there is none in time.
+
+    `on_look` is called before each look.
+    """
     deadline = asyncio.get_running_loop().time() + within_s
     while (left_s := deadline - asyncio.get_running_loop().time()) > 0:
+        on_look()
         connected = present(root)
         if connected - before:
             return True

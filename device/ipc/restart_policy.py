@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _CHECKS_PER_STALL = 4
 # Full jitter may return almost 0 several times in a row, and a start takes a second on a small board.
 _MIN_DELAY_S = 0.05
+# A device that was connected becomes usable later than its name appears: drivers and permissions follow.
+_TRIES_PER_DEVICE = 4
 
 
 class Action(enum.Enum):
@@ -54,6 +56,7 @@ class RestartPolicy:
     _last_at: float = field(default=0.0, init=False)
     _capturing: bool = field(default=False, init=False)
     _wait_until: float = field(default=float("-inf"), init=False)
+    _tries: int = field(default=1, init=False)  # the starts that are left before only a new device causes another
 
     def __post_init__(self) -> None:
         self._backoff = Backoff(base_s=self.base_s, cap_s=self.cap_s, reset_after_s=self.reset_s, uniform=self.uniform)
@@ -90,10 +93,17 @@ class RestartPolicy:
         """Return why the worker is ended, as text."""
         return f"nothing came for {self._timeout_s:g} s"
 
-    def ended(self, now: float) -> float:
-        """Record that no worker runs; return the delay before the next start."""
+    def ended(self, now: float, *, not_present: bool = False) -> float:
+        """Record that no worker runs; return the delay before the next start.
+
+        With `not_present` there was nothing to capture, and that is no fault: after the tries that a new device gets,
+        the delay is infinite, and only `device_connected` ends it.
+        """
         delivered_for_s = 0.0 if self._first_at is None else self._last_at - self._first_at
         delay_s = max(_MIN_DELAY_S, self._backoff.next_delay_s(went_well_for_s=delivered_for_s))
+        self._tries = max(0, self._tries - 1)
+        if not_present and not self._tries:
+            delay_s = float("inf")
         self._first_at, self._due_at, self._wait_until = None, None, now + delay_s
         return delay_s
 
@@ -101,6 +111,12 @@ class RestartPolicy:
         """Record that a device was connected: the next worker starts at once."""
         self._backoff.failures = 0
         self._wait_until = now
+        self._tries = _TRIES_PER_DEVICE
+
+    def replaced(self) -> None:
+        """Record that the worker was ended for a new job: the next one starts at once."""
+        self._backoff.failures = 0
+        self._first_at, self._due_at, self._wait_until = None, None, float("-inf")
 
     def _expect(self, within_s: float, now: float) -> None:
         self._timeout_s, self._due_at = within_s, now + within_s

@@ -82,8 +82,9 @@ class Publications:
 
     async def publish_all(self, room: rtc.Room, ended: asyncio.Future[Reason]) -> None:
         """Publish what is allowed, one after the other. Raises JoinError if all of that failed."""
-        wanted = [each for each in self._entries if self.permission.allows(each.track)]
-        for each in self._entries:
+        entries = [each for each in self._entries if each.track.wanted.is_set()]
+        wanted = [each for each in entries if self.permission.allows(each.track)]
+        for each in entries:
             if each not in wanted:
                 self._become(each, PublishState.FORBIDDEN)
         failures: list[JoinError] = []
@@ -138,6 +139,7 @@ class Publications:
         backoff = Backoff(
             base_s=_RETRY_FIRST_S, cap_s=_RETRY_MOST_S, reset_after_s=float("inf"), uniform=random.uniform
         )
+        await entry.track.wanted.wait()
         while True:
             allowed = self.permission.allows(entry.track)
             if entry.publication is not None and not allowed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from device.errors import SourceError
+from device.errors import NotPresentError, SourceError
 from device.ipc import worker_process
 from device.ipc.messages import Capturing
 from device.media.block import Block
@@ -20,7 +20,7 @@ _FIRST_S = 20.0
 
 
 async def first_media(name: str, config: Config) -> str:
-    """Return a text about what the stream of this name delivers. Raises SourceError."""
+    """Return a text about what the stream of this name delivers. Raises SourceError, also NotPresentError."""
     [worker] = [plan.worker for plan in plan_streams(config) if plan.name == name]
     arrived: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     opened: list[Capturing] = []
@@ -43,7 +43,8 @@ async def first_media(name: str, config: Config) -> str:
     if arrived.done():
         return _words(opened[-1]) if opened else "it delivers data"
     if ended:
-        raise SourceError(child.gone.result() or child.last_words or "its worker ended")
+        failure = NotPresentError if child.failure == NotPresentError.__name__ else SourceError
+        raise failure(child.gone.result() or child.last_words or "its worker ended")
     raise SourceError(f"it delivers no data within {_FIRST_S:.0f} s; check its cable")
 
 

@@ -42,36 +42,54 @@ def ask_devices() -> dict[str, Any]:
         if isinstance(found, dict):
             return found
         why = "the devices could not be listed; run `livekit-device devices`"
-    return {"cameras": why, "microphones": why}
+    return {"cameras": why, "v4l2_cameras": why, "microphones": why}
 
 
-def cameras(found: Any, configured: Source | None) -> list[Choice]:
-    """Return the choices; the first is the default."""
+def cameras(found: Any, usb: Any, configured: Source | None) -> list[Choice]:
+    """Return the choices; the first is the default. `found` are libcamera's, `usb` those of V4L2."""
     entries = found if isinstance(found, list) else []
     choices = [
         Choice(
             label=f"{entry.get('name')} ({entry.get('id')})",
             # A single camera is configured without its id, so that another model can replace it.
-            source=Source(source="picamera2", device="" if len(entries) == 1 else str(entry.get("id", ""))),
+            source=Source(source="auto", device="" if len(entries) == 1 else str(entry.get("id", ""))),
         )
         for entry in entries
     ]
+    choices += _v4l2_cameras(usb if isinstance(usb, list) else [])
     if not choices:
         choices.append(
-            Choice(label=f"the first camera that is connected (none now: {found})", source=Source(source="picamera2"))
+            Choice(label=f"the first camera that is connected (none now: {found})", source=Source(source="auto"))
         )
     choices.append(Choice(label="a moving test picture", source=Source(source="pattern")))
     choices.append(Choice(label="no camera", source=Source(source="off")))
     return _with_configured(choices, configured)
 
 
+def _v4l2_cameras(entries: list[Any]) -> list[Choice]:
+    """Return the V4L2 cameras by what stays after replugging: the link, else the name if no other has it."""
+    names = [str(each.get("name", "")) for each in entries]
+    return [
+        Choice(
+            label=f"{name} ({entry.get('node')})",
+            source=Source(
+                source="v4l2",
+                device=""
+                if len(entries) == 1
+                else str(entry.get("link") or (name if names.count(name) == 1 else entry.get("node", ""))),
+            ),
+        )
+        for name, entry in zip(names, entries, strict=True)
+    ]
+
+
 def microphones(found: Any, configured: Source | None) -> list[Choice]:
     """Return the choices; the first is the default."""
     entries = found if isinstance(found, list) else []
     why = "" if entries else f" (none now: {found})"
-    choices = [Choice(label=f"the system's default{why}", source=Source(source="pyaudio"))]
+    choices = [Choice(label=f"the system's default{why}", source=Source(source="auto"))]
     names = [str(entry.get("name", "")) for entry in entries]
-    choices += [Choice(label=name, source=Source(source="pyaudio", device=_lasting(name, names))) for name in names]
+    choices += [Choice(label=name, source=Source(source="auto", device=_lasting(name, names))) for name in names]
     choices.append(Choice(label="a quiet test tone", source=Source(source="tone")))
     choices.append(Choice(label="no microphone", source=Source(source="off")))
     return _with_configured(choices, configured)

@@ -42,8 +42,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     ):
         add(name, type=Path, metavar="FILE", help=f"{text}; - reads standard input")
     add("--endpoint", metavar="URL", help="a token endpoint")
-    add("--camera", metavar="WHICH", help="first, off, pattern, or a camera's number, model or id (see `devices`)")
-    add("--microphone", metavar="WHICH", help="default, off, tone, or part of a microphone's name (see `devices`)")
+    add(
+        "--camera",
+        metavar="WHICH",
+        help="auto, off, pattern, a camera's number, model or id, v4l2:NAME or /dev/videoN (see `devices`)",
+    )
+    add("--microphone", metavar="WHICH", help="auto, off, tone, or part of a microphone's name (see `devices`)")
     add("--no-check", action="store_true", help="do not test the answers: the server or camera may be available later")
     add("--no-start", action="store_true", help="do not start the service")
     add("--yes", action="store_true", help="ask nothing; values without an option stay unchanged")
@@ -109,23 +113,29 @@ def demand_complete(options: argparse.Namespace, present: Present) -> None:
 
 
 def camera(text: str) -> Source:
-    return _source(text, library="picamera2", default="first", synthetic="pattern")
+    """Return the camera that `--camera` names; V4L2 cameras have a node, a link, a serial number or a prefix."""
+    kind, colon, name = text.partition(":")
+    if kind.lower() == "v4l2":
+        return Source(source="v4l2", device=name)
+    if text.startswith("/dev/") or (kind.lower() == "serial" and colon):
+        return Source(source="v4l2", device=text)
+    return _source(text, default="first", synthetic="pattern")
 
 
 def microphone(text: str) -> Source:
-    return _source(text, library="pyaudio", default="default", synthetic="tone")
+    return _source(text, default="default", synthetic="tone")
 
 
-def _source(text: str, *, library: str, default: str, synthetic: str) -> Source:
+def _source(text: str, *, default: str, synthetic: str) -> Source:
     """Return the source that an option names: the default device, a synthetic one, none, or a device by its name."""
     match text.lower():
-        case word if word in ("", default):
-            return Source(source=library)
+        case word if word in ("", "auto", default):
+            return Source(source="auto")
         case word if word == synthetic:
             return Source(source=synthetic)
         case word if word in _NONE:
             return Source(source="off")
-    return Source(source=library, device=text)
+    return Source(source="auto", device=text)
 
 
 def _content(path: Path, name: str) -> str:

@@ -59,7 +59,7 @@ class Questions:
         answers = self._token(answers)
         answers = self._names(answers)
         devices = listing.ask_devices() if self._asks_about_devices() else {}
-        answers = replace(answers, camera=self._camera(answers, devices.get("cameras")))
+        answers = replace(answers, camera=self._camera(answers, devices))
         return replace(answers, microphone=self._microphone(answers, devices.get("microphones")))
 
     def _url(self) -> str | None:
@@ -133,12 +133,13 @@ class Questions:
     def _asks_about_devices(self) -> bool:
         return self._terminal is not None and (self._given.camera is None or self._given.microphone is None)
 
-    def _camera(self, answers: Answers, found: object) -> Source | None:
+    def _camera(self, answers: Answers, devices: dict[str, object]) -> Source | None:
         def holds(chosen: Source | None) -> bool:
             draft = self.draft(replace(answers, camera=chosen))
             return self._tries.camera(draft.config, self._present.effective("camera"))
 
-        return self._device("camera", self._given.camera, listing.cameras(found, self._present.source("camera")), holds)
+        choices = listing.cameras(devices.get("cameras"), devices.get("v4l2_cameras"), self._present.source("camera"))
+        return self._device("camera", self._given.camera, choices, holds)
 
     def _microphone(self, answers: Answers, found: object) -> Source | None:
         def holds(chosen: Source | None) -> bool:

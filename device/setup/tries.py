@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from device.check import network
 from device.check.command import obtain_token
 from device.check.report import Report
-from device.errors import DeviceError, UnreachableError
+from device.errors import DeviceError, NotPresentError, UnreachableError
 from device.network.probe import Probe
 from device.network.resolver import Resolver
 from device.setup import capture_try
@@ -81,6 +81,9 @@ class Tries:
         try:
             with self.report.busy(name, "opening it"):
                 found = asyncio.run(capture_try.first_media(name, config))
+        except NotPresentError as error:
+            self.report.skipped(name, f"not present now ({error}); it is published as soon as it is connected")
+            return True
         except DeviceError as error:
             self.report.bad(name, str(error) or error.for_viewers)
             return False

@@ -11,6 +11,7 @@ from device.clock import monotonic_us
 from device.errors import SourceError
 from device.media.picture import AccessUnit
 from device.sources.annexb import IDR, PPS, SPS, is_annexb, nal_types
+from device.sources.filtering import decoded_of
 from device.sources.loop import Loop
 from device.sources.pacing import sleep_until_us
 
@@ -46,8 +47,11 @@ class EncodedClip:
             raise self._refused(f"has pictures in {context.pix_fmt}; allowed: 8 bits a sample, 4:2:0 (yuv420p)")
         if context.has_b_frames:
             raise self._reordered()
-        self.width, self.height = int(context.width), int(context.height)
-        self.fps = max(1, round(float(self._loop.stream.average_rate or 1)))
+        decoded = decoded_of(self._loop.first_picture(), self._loop.stream)
+        if decoded.obstacles:
+            raise self._refused(" and it ".join(decoded.obstacles))
+        self.width, self.height = decoded.width, decoded.height
+        self.fps = max(1, round(self._loop.survey.burst.fps or float(self._loop.stream.average_rate or 1)))
         self.hold = False
         # MP4 and Matroska store the parameter sets separately; the filter puts them before each IDR. Other formats may
         # have none before later IDRs.
@@ -69,7 +73,7 @@ class EncodedClip:
         number, decodable, shown_at_us, held_at_us = 0, False, 0, -_PROBED_US
         key: tuple[bytes, int] | None = None
         for start_us in self._loop.starts():
-            end_us, shift_us, still_since_us = start_us + self._loop.duration_us, 0, 0
+            shift_us, still_since_us = 0, 0
             file = self._loop.remaining_or_all(self._remaining_units, empty=self._refused("has no picture"))
             while (stored := next(file, None)) is not None:
                 payload, is_key, offset_us = stored
@@ -78,7 +82,7 @@ class EncodedClip:
                     decodable = False
                     continue
                 now_us, due_us = monotonic_us(), start_us + offset_us + shift_us
-                if shift_us and due_us >= end_us:
+                if shift_us and due_us >= start_us + self._loop.duration_us:
                     break
                 overdue = due_us < now_us - _MAX_LATE_US
                 key = (payload, offset_us) if is_key else key
@@ -106,6 +110,7 @@ class EncodedClip:
             # The sound is longer, or the file is truncated: repeat the picture, or the source would count as stalled.
             if key is None:
                 continue
+            end_us = start_us + self._loop.duration_us
             for at_us in range(shown_at_us + _STILL_US, end_us, _STILL_US):
                 number, decodable = number + 1, False
                 sleep_until_us(at_us)
@@ -119,7 +124,7 @@ class EncodedClip:
         annexb = BitStreamFilterContext("h264_mp4toannexb", self._loop.stream)
         before_us = -1
         for packet, offset_us in self._loop.packets():
-            if offset_us <= before_us or packet.dts not in (None, packet.pts):
+            if offset_us <= before_us or (None not in (packet.pts, packet.dts) and packet.dts != packet.pts):
                 raise self._reordered()
             if before_us >= 0 and offset_us - before_us > _US:
                 raise self._refused(f"has no picture for {(offset_us - before_us) / _US:.1f} s; allowed: 1 s at most")

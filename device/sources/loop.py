@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import av
 from av.audio.frame import AudioFrame
-from av.stream import Disposition
 from av.video.frame import VideoFrame
 
 from device.clock import monotonic_us
-from device.errors import SourceError, system_text
+from device.errors import SourceError
+from device.sources.opening import UNREADABLE, Kind, error_text, opened
+from device.sources.packet_times import StoredTimes, period_us
+from device.sources.survey import Survey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,51 +24,93 @@ Item = TypeVar("Item")
 
 _US = 1_000_000
 _MIN_DURATION_US = 100_000
-UNREADABLE = "the file cannot be read"
+# A file that ends this much before the time that it declares is truncated.
+_TRUNCATED_US = 1_000_000
+# Most files are read completely in this time, so that nothing about them has to be believed.
+_SURVEY_S, _SURVEY_FOR_START_S = 0.2, 4.0
+_UNKNOWN_US = 1 << 60
 
 
 class Loop:
-    """An open file and its timing on the monotonic clock: loop n begins at epoch + n * duration."""
+    """An open file and its timing on the monotonic clock: loop n begins at epoch + n * duration.
+
+    Picture and sound of one file are played by two processes. Both derive the same duration from the file alone, so
+    they stay in step. A file that declares no duration, or a wrong one because it is truncated, is read to its end. If
+    that takes long, it goes on while the file already plays, and the duration is `_UNKNOWN_US` until then.
+    """
 
     def __init__(
         self,
         path: str,
-        kind: Literal["video", "audio"],
+        kind: Kind,
         epoch_us: int,
         *,
         on_damage: Callable[[str], None] = lambda _path: None,
     ) -> None:
         self.path, self._kind = path, kind
         self._on_damage, self._damage_reported = on_damage, False
+        self._epoch_us = epoch_us
+        self._skip_until_us = 0
         self._open()
-        duration_us = self._container.duration
-        if duration_us is None or duration_us < _MIN_DURATION_US:
+        self._origin_us: int = self._container.start_time or 0
+        self._declared_us: int = self._container.duration or 0
+        self.survey = Survey(path, kind, self._container, self.stream)
+        self._determine_duration()
+        self._seek(0)
+
+    @property
+    def duration_us(self) -> int:
+        """Return the length of one loop, or a very long time as long as it is not known."""
+        if self._trusted:
+            return self._declared_us
+        if not self.survey.complete.is_set():
+            return _UNKNOWN_US
+        end_us = self.survey.end_us
+        return self._declared_us if end_us > self._declared_us - _TRUNCATED_US and self._declared_us else end_us
+
+    def _determine_duration(self) -> None:
+        self._trusted = not _is_regular(self.path)
+        if not self._trusted:
+            self.survey.read(_SURVEY_S)
+            if self._declared_us and not self.survey.complete.is_set():
+                self._trusted = self._reaches_its_end()
+                self._open()
+                burst = self.survey.burst
+                self.survey = Survey(self.path, self._kind, self._container, self.stream)
+                self.survey.burst = burst
+        if not (self._trusted or self.survey.complete.is_set()):
+            if self.survey.end_us < monotonic_us() - self._epoch_us:
+                self.survey.read(_SURVEY_FOR_START_S)
+            if not self.survey.complete.is_set():
+                self.survey.finish_in_background()
+        if self.duration_us < _MIN_DURATION_US:
             raise SourceError(
-                f"{path}: has no known duration of at least 0.1 s, so it cannot be looped",
+                f"{self.path}: has no known duration of at least 0.1 s, so it cannot be looped",
                 for_viewers="the file cannot be looped",
             )
-        self.duration_us: int = duration_us
-        self._origin_us: int = self._container.start_time or 0
-        self._epoch_us = epoch_us
+        if not self._trusted and self.duration_us < self._declared_us - _TRUNCATED_US:
+            self.report_damage()
+
+    def _reaches_its_end(self) -> bool:
+        """Return whether there is data shortly before the declared end."""
+        try:
+            self._container.seek(self._origin_us + self._declared_us - _TRUNCATED_US, any_frame=True)
+            latest_us = 0
+            times = StoredTimes(origin_us=self._origin_us, period_us=0)
+            for packet in self._container.demux():
+                if packet.size:
+                    latest_us = max(latest_us, times.of(packet))
+                    if latest_us > self._declared_us - 2 * _TRUNCATED_US:
+                        return True
+        except av.error.FFmpegError:
+            pass
+        return False
 
     def _open(self) -> None:
-        try:
-            self._container = av.open(self.path)
-        except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise SourceError(
-                f"{self.path}: cannot be opened: {error_text(error)}", for_viewers="the file cannot be opened"
-            ) from None
-        streams: Any = getattr(self._container.streams, self._kind)
-        # Cover art of a music file is a video stream too.
-        self.stream: Any = next((each for each in streams if not each.disposition & Disposition.attached_pic), None)
-        if self.stream is None:
-            raise SourceError(f"{self.path}: has no {self._kind}", for_viewers=f"the file has no {self._kind}")
-        if self.stream.codec_context is None:
-            raise SourceError(
-                f"{self.path}: has {self._kind} that cannot be decoded: the file is incomplete, or its codec is not "
-                "known",
-                for_viewers=UNREADABLE,
-            )
+        self._container, self.stream = opened(self.path, self._kind)
+        if self._kind == "video":
+            # Frame threads as well: with slices alone most files are decoded by one processor.
+            self.stream.thread_type = "AUTO"
 
     def starts(self) -> Iterator[int]:
         """Seek the file and yield the monotonic start time of each loop; the first is the current loop.
@@ -72,6 +118,11 @@ class Loop:
         Loops that have ended already are skipped, for example after decoding that was slower than real time.
         """
         number, inside_us = self._running()
+        if self.duration_us == _UNKNOWN_US and inside_us > self.survey.end_us:
+            # A long file that was started long ago: out of step until it ends, rather than no picture.
+            self._seek(0)
+            yield monotonic_us()
+            number, inside_us = self._running()
         while True:
             self._seek(inside_us)
             yield self._epoch_us + number * self.duration_us
@@ -82,11 +133,27 @@ class Loop:
         return divmod(max(0, monotonic_us() - self._epoch_us), self.duration_us)
 
     def _seek(self, inside_us: int) -> None:
+        self._skip_until_us = 0
         try:
             self._container.seek(self._origin_us + inside_us)
-        except av.error.FFmpegError:  # a file that cannot seek can still be played from its beginning
+        except av.error.FFmpegError:  # a file that cannot seek is read from its beginning
             self._container.close()
             self._open()
+            self._skip_until_us = self.survey.key_before_us(inside_us)
+        period = period_us(self.stream)
+        self._packet_times = StoredTimes(origin_us=self._origin_us, period_us=period)
+        self._frame_times: StoredTimes | None = None
+
+    def first_picture(self) -> VideoFrame:
+        """Decode one picture, because what a file declares about its pictures may be incomplete or wrong."""
+        return next(
+            self.remaining_or_all(
+                lambda: (frame for frame, _ in self.frames(VideoFrame)),
+                empty=SourceError(
+                    f"{self.path}: has no picture that can be decoded; it may be incomplete", for_viewers=UNREADABLE
+                ),
+            )
+        )
 
     def remaining_or_all(self, read: Callable[[], Iterator[Item]], *, empty: SourceError) -> Iterator[Item]:
         """Yield the items that `read` finds in the rest of the file; if there are none, those of the whole file.
@@ -117,18 +184,23 @@ class Loop:
 
         Damaged frames, for example at the end of a truncated file, are left out.
         """
-        for packet in self._packets():
+        for packet, at_us in self._packets():
+            if packet.is_corrupt:
+                self.report_damage()
+            if self._frame_times is None:
+                self._frame_times = StoredTimes(
+                    origin_us=self._origin_us, period_us=self._packet_times.period_us, next_us=at_us
+                )
             try:
                 decoded = packet.decode()
-            except av.error.InvalidDataError:
+            except (av.error.InvalidDataError, av.error.EOFError):
                 self.report_damage()
                 continue
             except av.error.FFmpegError as error:
                 raise self._unreadable(error) from None
             for frame in decoded:
-                if not isinstance(frame, kind):
-                    raise self._untimed()
-                yield frame, self._since_start_us(frame)
+                if isinstance(frame, kind):
+                    yield frame, self._frame_times.of(frame, duration_us=_length_us(frame))
 
     def report_damage(self) -> None:
         """Report once that a part of the file cannot be read."""
@@ -138,30 +210,32 @@ class Loop:
 
     def packets(self) -> Iterator[tuple[av.Packet[Any], int]]:
         """Yield the remaining packets of the file, each with its time as `frames` does."""
-        for packet in self._packets():
+        for packet, at_us in self._packets():
             if packet.size:  # the last packet is empty: it flushes a decoder
-                yield packet, self._since_start_us(packet)
+                yield packet, at_us
 
-    def _packets(self) -> Iterator[av.Packet[Any]]:
+    def _packets(self) -> Iterator[tuple[av.Packet[Any], int]]:
         try:
-            yield from self._container.demux(self.stream)
+            for packet in self._container.demux(self.stream):
+                at_us = self._packet_times.of(packet) if packet.size else self._packet_times.next_us
+                if at_us >= self._skip_until_us or not packet.size:
+                    yield packet, at_us
         except av.error.FFmpegError as error:
             raise self._unreadable(error) from None
+        if not self._trusted:
+            self.survey.complete.wait()  # now the duration is needed
 
     def _unreadable(self, error: av.error.FFmpegError) -> SourceError:
         return SourceError(f"{self.path}: cannot be read: {error_text(error)}", for_viewers=UNREADABLE)
 
-    def _since_start_us(self, stored: VideoFrame | AudioFrame | av.Packet[Any]) -> int:
-        if stored.pts is None or stored.time_base is None:
-            raise self._untimed()
-        return int(stored.pts * stored.time_base * _US) - self._origin_us
 
-    def _untimed(self) -> SourceError:
-        return SourceError(f"{self.path}: has frames without a timestamp", for_viewers=UNREADABLE)
+def _is_regular(path: str) -> bool:
+    """Return whether a path is a file, as opposed to a pipe, which can be read only once."""
+    try:
+        return stat.S_ISREG(Path(path).stat().st_mode)
+    except OSError:
+        return False
 
 
-def error_text(error: Exception) -> str:
-    """Return FFmpeg's or the system's fixed text for an error; the error's own text may contain secrets."""
-    if isinstance(error, av.error.FFmpegError) and error.strerror:
-        return str(error.strerror)
-    return system_text(error)
+def _length_us(frame: VideoFrame | AudioFrame) -> int:
+    return frame.samples * _US // frame.sample_rate if isinstance(frame, AudioFrame) else 0

@@ -17,7 +17,7 @@ from device.clock import monotonic_us
 from device.errors import CredentialError, SourceError
 from device.secret_file import read_text
 from device.sources.arrival_clock import ArrivalClock, PlayoutClock
-from device.sources.loop import error_text
+from device.sources.opening import error_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,8 +43,11 @@ _PROTOCOLS = {
     "tcp": "tcp",
 }
 # Demuxers that read nothing but the stream itself, and HLS. Others may open further files.
-_FORMATS = (
-    "rtsp,rtp,flv,live_flv,kux,mpegts,mpjpeg,mjpeg,h264,hevc,hls,mov,mp4,matroska,webm,mpeg,avi,ogg,wav,mp3,aac,flac,nut"
+_FORMATS = ",".join(
+    (
+        *("rtsp", "rtp", "flv", "live_flv", "kux", "mpegts", "mpjpeg", "mjpeg", "h264", "hevc", "hls", "mov", "mp4"),
+        *("matroska", "webm", "mpeg", "avi", "ogg", "wav", "mp3", "aac", "flac", "nut"),
+    )
 )
 # These arrive in pieces of some seconds, or as fast as the network allows.
 _MAX_FPS = 120

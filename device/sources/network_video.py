@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import av
@@ -9,8 +10,10 @@ from av.video.frame import VideoFrame
 
 from device.clock import monotonic_us
 from device.media.picture import FramePicture
+from device.sources.conversion import PIXEL_FORMAT
+from device.sources.filtering import Converter, Deinterlacer
+from device.sources.opening import error_text
 from device.sources.pacing import RateLimit, sleep_until_us
-from device.sources.video_clip import colour_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,39 +29,42 @@ class NetworkVideo:
     """Pictures as they arrive, at most `fps` a second. The first one is decoded when the object is created."""
 
     name = "stream"
-    pixel_format = "yuv420p"
+    pixel_format = PIXEL_FORMAT
 
     def __init__(self, source: NetworkInput, *, width: int, height: int, fps: int) -> None:
         self._source = source
-        self._frames = self._decoded()
+        self._deinterlacer = Deinterlacer()
+        self._frames = self._deinterlacer.pictures(self._decoded())
         self._first = next(self._frames)
-        context = source.stream.codec_context
-        self._limits = (width, height)
-        self._fit(self._first)
+        self._converter = Converter(self._first[0], source.stream, max_width=width, max_height=height)
+        self.width, self.height, self.colour = self._converter.width, self._converter.height, self._converter.colour
         self.fps = max(1, min(fps, round(source.rate or fps)))
-        self.colour = colour_of(context, self.height)
         self.missed = 0
 
     def pictures(self) -> Iterator[FramePicture]:
         """Yield pictures without end; late ones are left out. Raises SourceError when the stream ends."""
         limit = RateLimit(fps=self.fps)
-        number, before_us, shown_at_us = 0, -1, 0
-        frame: VideoFrame | None = self._first
-        while frame is not None:
-            captured_at_us, now_us = self._source.captured_at_us(frame), monotonic_us()
+        before_us, shown_at_us = -1, 0
+        for number, (frame, captured_at_us) in enumerate(chain((self._first,), self._frames), start=1):
+            now_us = monotonic_us()
             late = now_us - captured_at_us > _LATE_US
             self._source.stream.codec_context.skip_frame = "NONREF" if late else "DEFAULT"
-            number += 1
+            self._deinterlacer.bypassed = late
             if late and now_us - shown_at_us < _LATE_INTERVAL_US:
                 self.missed += 1
             elif limit.admits(captured_at_us):
                 before_us, shown_at_us = max(before_us + 1, captured_at_us), now_us
                 if self._source.paced:
                     sleep_until_us(before_us)
-                yield FramePicture(frame=self._fitting(frame), number=number, captured_at_us=before_us)
-            frame = next(self._frames, None)
+                yield FramePicture(frame=self._converted(frame), number=number, captured_at_us=before_us)
 
-    def _decoded(self) -> Iterator[VideoFrame]:
+    def _converted(self, frame: VideoFrame) -> VideoFrame:
+        try:
+            return self._converter.converted(frame)
+        except (av.error.FFmpegError, ValueError) as error:
+            raise self._source.refused(f"its pictures cannot be converted ({error_text(error)})") from None
+
+    def _decoded(self) -> Iterator[tuple[VideoFrame, int]]:
         whole = False
         for packet, _ in self._source.packets():
             try:
@@ -66,21 +72,9 @@ class NetworkVideo:
             except av.error.InvalidDataError:  # before the first key frame, or after a lost packet
                 continue
             except av.error.FFmpegError as error:
-                raise self._source.refused(f"cannot be decoded: {error.strerror}") from None
+                raise self._source.refused(f"cannot be decoded: {error_text(error)}") from None
             for frame in frames:
                 if isinstance(frame, VideoFrame):
                     whole = whole or not frame.is_corrupt
                     if whole:
-                        yield frame
-
-    def _fit(self, frame: VideoFrame) -> None:
-        self._own_size = frame.width, frame.height
-        scale = min(1.0, self._limits[0] / frame.width, self._limits[1] / frame.height)
-        self.width = max(2, int(frame.width * scale) & ~1)
-        self.height = max(2, int(frame.height * scale) & ~1)
-
-    def _fitting(self, frame: VideoFrame) -> VideoFrame:
-        if (frame.width, frame.height) != self._own_size:
-            raise self._source.refused(f"its size has changed to {frame.width}x{frame.height}; it is opened again")
-        return frame.reformat(width=self.width, height=self.height, format=self.pixel_format)
-
+                        yield frame, self._source.captured_at_us(frame)

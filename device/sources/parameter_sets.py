@@ -14,7 +14,7 @@ class ParameterSets:
         self._newest = stored if is_annexb(stored) else b""
 
     def completed(self, payload: bytes) -> tuple[bytes, bool] | None:
-        """Return a unit in Annex B, with parameter sets before an IDR, and whether it is an IDR; None if there are none."""
+        """Return a unit with parameter sets before an IDR, and whether it is an IDR; None if there are none."""
         found = nal_types(payload)
         if found >= _PARAMETER_SETS:
             self._newest = parameter_sets_in(payload)

@@ -54,6 +54,15 @@ def packed(buffer: npt.NDArray[np.uint8], layout: Layout) -> av.VideoFrame:
     return frame
 
 
+def flipped(frame: av.VideoFrame, *, horizontally: bool, vertically: bool) -> av.VideoFrame:
+    """Return a mirrored copy of a yuv420p frame."""
+    turned = av.VideoFrame(frame.width, frame.height, frame.format.name)
+    rows, columns = slice(None, None, -1 if vertically else None), slice(None, None, -1 if horizontally else None)
+    for target, source in zip(writable(turned), writable(frame), strict=True):
+        target[:] = source[rows, columns]
+    return turned
+
+
 def writable(frame: av.VideoFrame) -> list[npt.NDArray[np.uint8]]:
     """Return a view of each plane of an 8-bit frame, of shape (lines, bytes a line), without the padding."""
     views = []

@@ -11,7 +11,8 @@ from av.audio.resampler import AudioResampler
 from device.clock import monotonic_us
 from device.errors import SourceError
 from device.media.block import BLOCK_MS, BLOCK_SAMPLES, SAMPLE_RATE, Block
-from device.sources.loop import UNREADABLE, Loop
+from device.sources.loop import Loop
+from device.sources.opening import UNREADABLE
 from device.sources.pacing import sleep_until_us
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class SoundClip:
     ) -> None:
         self._loop = Loop(path, "audio", epoch_us, on_damage=on_damage)
         self._channels = channels
+        self._shape: object = None
+        self._resampler: AudioResampler | None = None
 
     def blocks(self) -> Iterator[Block]:
         """Yield blocks of 20 ms without end, each when its first sample is due, like pictures."""
@@ -61,9 +64,7 @@ class SoundClip:
         """Yield interleaved samples without gaps, each piece with the position of its first sample on the clock."""
         position, played_once = -1, False
         for start_us in self._loop.starts():
-            layout = "mono" if self._channels == 1 else "stereo"
-            resampler = AudioResampler(format="s16", layout=layout, rate=SAMPLE_RATE)
-            end = (start_us + self._loop.duration_us) * SAMPLE_RATE // _US
+            self._shape = self._resampler = None  # what is left in it belongs to the previous loop
             found = False
             for frame, offset_us in self._loop.frames(AudioFrame):
                 found = True
@@ -74,11 +75,10 @@ class SoundClip:
                     count = min(due - position, SAMPLE_RATE)
                     yield position, self._silence(count)
                     position += count
-                for piece in resampler.resample(frame):
-                    left = max(0, end - position) * self._channels
-                    samples = piece.to_ndarray().reshape(-1)[:left].astype(np.int16, copy=False)
-                    yield position, samples
-                    position += len(samples) // self._channels
+                for samples in self._resampled(frame):
+                    left = max(0, self._end(start_us) - position) * self._channels
+                    yield position, samples[:left]
+                    position += len(samples[:left]) // self._channels
             if not found and played_once:
                 raise SourceError(
                     f"{self._loop.path}: has no sound that can be decoded; it may be incomplete",
@@ -87,10 +87,27 @@ class SoundClip:
             played_once = True
             if position < 0:  # the start is after the last sound
                 position = monotonic_us() * SAMPLE_RATE // _US
-            while position < end:
-                count = min(end - position, SAMPLE_RATE)
+            while (missing := self._end(start_us) - position) > 0:
+                count = min(missing, SAMPLE_RATE)
                 yield position, self._silence(count)
                 position += count
+
+    def _end(self, start_us: int) -> int:
+        """Return the position at which a loop ends."""
+        return (start_us + self._loop.duration_us) * SAMPLE_RATE // _US
+
+    def _resampled(self, frame: AudioFrame) -> Iterator[Samples]:
+        """Yield a frame's samples as published. A file may change its rate and its channels at any frame."""
+        shape = (frame.format.name, frame.layout.name, frame.sample_rate)
+        pieces = []
+        if shape != self._shape:
+            if self._resampler is not None:
+                pieces += self._resampler.resample(None)
+            layout = "mono" if self._channels == 1 else "stereo"
+            self._shape, self._resampler = shape, AudioResampler(format="s16", layout=layout, rate=SAMPLE_RATE)
+        assert self._resampler
+        for piece in (*pieces, *self._resampler.resample(frame)):
+            yield piece.to_ndarray().reshape(-1).astype(np.int16, copy=False)
 
     def _silence(self, count: int) -> Samples:
         return np.zeros(count * self._channels, np.int16)

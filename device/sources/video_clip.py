@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from av.video.frame import VideoFrame
 
 from device.clock import monotonic_us
 from device.errors import SourceError
-from device.media.colour import Colour, default_colour
 from device.media.picture import FramePicture
-from device.sources.loop import UNREADABLE, Loop
+from device.sources.conversion import PIXEL_FORMAT
+from device.sources.filtering import Converter, Deinterlacer
+from device.sources.loop import Loop
+from device.sources.opening import UNREADABLE
 from device.sources.pacing import LateFrames, sleep_until_us
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _US = 1_000_000
-_UNSPECIFIED = 2  # ITU-T H.273
 # When decoding is more than this behind, pictures that no other picture references are not decoded.
 _SKIP_BEHIND_US = 500_000
 
@@ -27,7 +28,7 @@ class VideoClip:
     """The pictures of a file, scaled down to fit but never up, at most `fps` a second."""
 
     name = "file"
-    pixel_format = "yuv420p"
+    pixel_format = PIXEL_FORMAT
 
     def __init__(
         self,
@@ -40,17 +41,12 @@ class VideoClip:
         on_damage: Callable[[str], None] = lambda _path: None,
     ) -> None:
         self._loop = Loop(path, "video", epoch_us, on_damage=on_damage)
-        context = self._loop.stream.codec_context
-        if not (context.width and context.height and context.pix_fmt):
-            raise SourceError(
-                f"{path}: has pictures of unknown size or format; it may be incomplete", for_viewers=UNREADABLE
-            )
-        scale = min(1.0, width / context.width, height / context.height)
-        self.width = max(2, int(context.width * scale) & ~1)
-        self.height = max(2, int(context.height * scale) & ~1)
-        native = float(self._loop.stream.average_rate or fps)
+        first = self._loop.first_picture()
+        self._converter = Converter(first, self._loop.stream, max_width=width, max_height=height)
+        self._deinterlacer = Deinterlacer()
+        self.width, self.height, self.colour = self._converter.width, self._converter.height, self._converter.colour
+        native = self._loop.survey.burst.fps or float(self._loop.stream.average_rate or fps)
         self.fps = max(1, min(fps, round(native)))
-        self.colour = colour_of(context, self.height)
         self._period_us = _US // fps
         self.missed = 0
 
@@ -66,12 +62,11 @@ class VideoClip:
         lateness = LateFrames(period_us=self._period_us)
         last: VideoFrame | None = None
         for start_us in self._loop.starts():
-            end_us = start_us + self._loop.duration_us
             unshown: VideoFrame | None = None
             skipping = shown = False
             for frame, offset_us in self._frames():
                 now_us, due_us = monotonic_us(), start_us + offset_us
-                if shown and now_us >= end_us:
+                if shown and now_us >= start_us + self._loop.duration_us:
                     unshown = None
                     break
                 late = lateness.is_late(due_us, now_us)
@@ -83,6 +78,7 @@ class VideoClip:
                 if skipping != (late and (skipping or due_us < now_us - _SKIP_BEHIND_US)):
                     skipping = not skipping
                     self._loop.skip_nonreference(on=skipping)
+                    self._deinterlacer.bypassed = skipping
                 if not lateness.admits(due_us, now_us):
                     self.missed += 1
                     unshown = frame
@@ -91,13 +87,15 @@ class VideoClip:
                     number += 1
                     yield replace(held, number=number)
                 unshown, shown = None, True
-                last, last_us = self._fitting(frame), captured_at_us
+                last, last_us = self._converter.converted(frame), captured_at_us
                 sleep_until_us(captured_at_us)
                 yield FramePicture(frame=last, number=number, captured_at_us=last_us)
             if unshown is not None:  # show the last picture although it is late: the sound may be longer
-                last, last_us = self._fitting(unshown), monotonic_us()
+                last, last_us = self._converter.converted(unshown), monotonic_us()
                 yield FramePicture(frame=last, number=number, captured_at_us=last_us)
             self._loop.skip_nonreference(on=False)
+            self._deinterlacer.bypassed = False
+            end_us = start_us + self._loop.duration_us
             for held in self._held(last, last_us, end_us):
                 number += 1
                 last_us = held.captured_at_us
@@ -106,14 +104,11 @@ class VideoClip:
 
     def _frames(self) -> Iterator[tuple[VideoFrame, int]]:
         return self._loop.remaining_or_all(
-            lambda: self._loop.frames(VideoFrame),
+            lambda: self._deinterlacer.pictures(self._loop.frames(VideoFrame)),
             empty=SourceError(
                 f"{self._loop.path}: has no picture that can be decoded; it may be incomplete", for_viewers=UNREADABLE
             ),
         )
-
-    def _fitting(self, frame: VideoFrame) -> VideoFrame:
-        return frame.reformat(width=self.width, height=self.height, format=self.pixel_format)
 
     def _held(self, frame: VideoFrame | None, since_us: int, until_us: int) -> Iterator[FramePicture]:
         """Repeat a picture every second while the file has no other, so that the source does not count as stalled."""
@@ -122,20 +117,3 @@ class VideoClip:
         for due_us in range(since_us + _US, until_us, _US):
             sleep_until_us(due_us)
             yield FramePicture(frame=frame, number=0, captured_at_us=due_us)
-
-
-def colour_of(context: Any, height: int) -> Colour:
-    """Return the colour that a decoder's context declares; undeclared parts have their default for this height."""
-    default = default_colour(height)
-
-    def declared(name: str, fallback: int) -> int:
-        value = getattr(context, name, None)
-        return fallback if value in (None, 0, _UNSPECIFIED) else int(value)
-
-    return Colour(
-        primaries=declared("color_primaries", default.primaries),
-        transfer=declared("color_trc", default.transfer),
-        matrix=declared("colorspace", default.matrix),
-        # FFmpeg's numbers: 0 is unspecified, 1 limited, 2 full.
-        range=int(getattr(context, "color_range", 0) or default.range),
-    )

@@ -7,11 +7,15 @@ import contextlib
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from device.ipc.supervisor import WorkerState, spawn_worker
+from device.ipc.detected import Detected
+from device.ipc.supervisor import WorkerState
+from device.ipc.worker_process import spawn
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from device.ipc.worker_plan import WorkerPlan
+    from device.ipc.worker_process import SpawnedWorker
     from device.lifecycle.deadlines import Deadlines
     from device.streams.plan import StreamObserver, StreamPlan
     from device.streams.stream import Stream
@@ -19,24 +23,29 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def capturing(
-    plans: Sequence[StreamPlan], *, observer: StreamObserver, deadlines: Deadlines
+    plans: Sequence[StreamPlan],
+    *,
+    observer: StreamObserver,
+    deadlines: Deadlines,
+    detected: Detected | None = None,
 ) -> AsyncIterator[list[Stream]]:
     """Run a stream for each plan and yield them; on leaving, end their workers within a second.
 
     The workers are started before the SDK is loaded: that takes half a second, and seconds on a small board, in which
-    they open their devices.
+    they open their devices. `detected` are the streams whose absence is a fault.
     """
+    detected = detected or Detected()
     async with contextlib.AsyncExitStack() as stack:
         spawned = []
         for plan in plans:
             observer.worker(plan.name, WorkerState.STARTING, "")
-            if (worker := await spawn_worker(plan.worker)) is not None:
+            if (worker := await _spawned(plan.worker)) is not None:
                 stack.push_async_callback(worker.aclose)
             spawned.append(worker)
         from device.streams.stream import build_stream
 
         streams = [
-            build_stream(plan, spawned=worker, observer=observer, deadlines=deadlines)
+            build_stream(plan, spawned=worker, observer=observer, detected=detected, deadlines=deadlines)
             for plan, worker in zip(plans, spawned, strict=True)
         ]
         for stream in streams:
@@ -48,3 +57,10 @@ async def capturing(
             finally:
                 for task in running:
                     task.cancel()
+
+
+async def _spawned(plan: WorkerPlan) -> SpawnedWorker | None:
+    """Start a worker ahead of its supervisor; None if it cannot be started now, which the supervisor repeats."""
+    with contextlib.suppress(OSError):
+        return await spawn(name=plan.name, module=plan.module, job=plan.job)
+    return None

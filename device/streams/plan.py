@@ -6,27 +6,43 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from device.clock import monotonic_us
-from device.config.schema import least_camera_stall_s
+from device.config.capture_rules import least_camera_stall_s
 from device.identity import derived_identity
 from device.ipc.messages import CameraJob, MicrophoneJob
-from device.ipc.supervisor import WorkerPlan
+from device.ipc.worker_plan import WorkerPlan
 
 if TYPE_CHECKING:
-    from device.config.schema import Config
+    from device.config.schema import Camera, Config, Microphone
+    from device.config.streams import NamedStream
     from device.ipc.supervisor import WorkerState
+
+_NO_DEVICES = frozenset({"pattern", "tone", "file", "stream"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamPlan:
-    """A worker (its name is the stream's), the title of the slate, and whether sound is processed by the SDK."""
+    """A worker, whose name is the stream's.
+
+    title: of the slate
+    processing: the SDK processes the sound
+    cameras: how many share the link with this one
+    required: if not, the absence of the device is no fault until it was detected once
+    """
 
     worker: WorkerPlan
+    required: bool = True
     title: str = ""
     processing: bool = False
+    cameras: int = 1
 
     @property
     def name(self) -> str:
         return self.worker.name
+
+    @property
+    def is_device(self) -> bool:
+        """Files, test pictures and tones are no devices."""
+        return self.worker.job.source not in _NO_DEVICES
 
 
 class StreamObserver(Protocol):
@@ -42,21 +58,45 @@ class StreamObserver(Protocol):
         """Note size, rate and bitrate of a video stream, as text."""
 
 
-def plan_streams(config: Config) -> list[StreamPlan]:
-    """Return a plan for each source that is not off, in the order in which they are started."""
-    plans = []
-    epoch_us = monotonic_us()
+def is_required(table: Camera | Microphone) -> bool:
+    """Return whether the configuration names a source or a device, so that its absence is a fault."""
+    return table.source != "auto" or bool(table.device)
+
+
+def plan_streams(config: Config, *, epoch_us: int | None = None) -> list[StreamPlan]:
+    """Return a plan for each source that is not off, in the order in which they are started.
+
+    `epoch_us` is when files begin, on the monotonic clock, so that picture and sound stay in sync; by default now.
+    """
+    epoch_us = monotonic_us() if epoch_us is None else epoch_us
     identity = config.room.identity or config.room.display_name or derived_identity()
-    if (camera := config.camera).source != "off":
-        job = CameraJob(**camera.model_dump(), identity=identity, epoch_us=epoch_us)
-        stall_s = max(config.watch.camera_stall_s, least_camera_stall_s(camera))
-        worker = WorkerPlan(name="camera", module="device.workers.camera", job=job, stall_s=stall_s)
-        plans.append(StreamPlan(worker=worker, title=config.room.display_name or identity))
-    if (microphone := config.microphone).source != "off":
-        sound = MicrophoneJob(**microphone.model_dump(exclude={"processing"}), epoch_us=epoch_us)
-        stall_s = config.watch.microphone_stall_s
-        worker = WorkerPlan(name="microphone", module="device.workers.microphone", job=sound, stall_s=stall_s)
-        # Noise suppression would remove a steady tone, and a file is published as it was made.
-        processing = microphone.processing and microphone.source == "pyaudio"
-        plans.append(StreamPlan(worker=worker, processing=processing))
-    return plans
+    title = config.room.display_name or identity
+    cameras = [
+        _camera_plan(config, each, title=title, identity=identity, epoch_us=epoch_us) for each in config.active_cameras
+    ]
+    return cameras + [_microphone_plan(config, each, epoch_us=epoch_us) for each in config.active_microphones]
+
+
+def _camera_plan(
+    config: Config, stream: NamedStream[Camera], *, title: str, identity: str, epoch_us: int
+) -> StreamPlan:
+    if stream.name != stream.kind:  # viewers see several pictures, and have to tell them apart
+        title, identity = f"{title}, {stream.name}", f"{identity} {stream.name}"
+    settings = stream.table.model_dump() | {"url": stream.table.url.get_secret_value()}
+    job = CameraJob(**settings, identity=identity, epoch_us=epoch_us)
+    stall_s = max(config.watch.camera_stall_s, least_camera_stall_s(stream.table))
+    worker = WorkerPlan(name=stream.name, module="device.workers.camera", job=job, stall_s=stall_s)
+    return StreamPlan(
+        worker=worker, required=is_required(stream.table), title=title, cameras=len(config.active_cameras)
+    )
+
+
+def _microphone_plan(config: Config, stream: NamedStream[Microphone], *, epoch_us: int) -> StreamPlan:
+    table = stream.table
+    settings = table.model_dump(exclude={"processing"}) | {"url": table.url.get_secret_value()}
+    job = MicrophoneJob(**settings, epoch_us=epoch_us)
+    stall_s = config.watch.microphone_stall_s
+    worker = WorkerPlan(name=stream.name, module="device.workers.microphone", job=job, stall_s=stall_s)
+    # Noise suppression would remove a steady tone, and a file is published as it was made.
+    processing = table.processing and table.source in ("auto", "pyaudio")
+    return StreamPlan(worker=worker, required=is_required(table), processing=processing)

@@ -10,14 +10,16 @@ from device.ipc.messages import CameraJob, MicrophoneJob
 from device.ipc.requester import Requester
 from device.ipc.supervisor import Supervisor, WorkerState
 from device.streams.fanout import Fanout
+from device.streams.plan import StreamPlan
 from device.streams.slate import Slate
 from device.tracks.audio import AudioTrack
 from device.tracks.video import VideoTrack
 
 if TYPE_CHECKING:
+    from device.ipc.detected import Detected
     from device.ipc.worker_process import SpawnedWorker
     from device.lifecycle.deadlines import Deadlines
-    from device.streams.plan import StreamObserver, StreamPlan
+    from device.streams.plan import StreamObserver
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,13 +30,33 @@ class Stream:
     supervisor: Supervisor
     consumers: Fanout[Any]
     track: VideoTrack | AudioTrack
+    detected: Detected
     slate: Slate | None = None
 
     async def run(self) -> None:
         """Capture and publish until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.supervisor.run(), name=f"{self.name}-worker")
-            tasks.create_task(self.track.run(), name=f"{self.name}-track")
+            tasks.create_task(self._run_track(), name=f"{self.name}-track")
+
+    async def _run_track(self) -> None:
+        await self.track.wanted.wait()
+        await self.track.run()
+
+    def replan(self, plan: StreamPlan, *, restart: bool) -> None:
+        """Use another plan; with `restart` the worker is restarted. The track stays published."""
+        match plan.worker.job, self.track:
+            case CameraJob() as job, VideoTrack() as video:
+                video.reconfigure(job)
+                if self.slate is not None:
+                    width, height = job.published_size
+                    self.slate.reconfigure(title=plan.title, width=width, height=height)
+            case MicrophoneJob(), AudioTrack() as audio:
+                audio.process(enabled=plan.processing)
+        known = plan.required or self.detected.has(self.name)
+        if known:
+            self.track.wanted.set()
+        self.supervisor.replace_plan(plan.worker, restart=restart, known=known)
 
     async def aclose(self) -> None:
         """Free the slate and the track, after `run` has ended."""
@@ -44,7 +66,12 @@ class Stream:
 
 
 def build_stream(
-    plan: StreamPlan, *, spawned: SpawnedWorker | None, observer: StreamObserver, deadlines: Deadlines
+    plan: StreamPlan,
+    *,
+    spawned: SpawnedWorker | None,
+    observer: StreamObserver,
+    detected: Detected,
+    deadlines: Deadlines,
 ) -> Stream:
     """Return the stream of a plan, around a worker that was started ahead, if any."""
     name, slate = plan.name, None
@@ -52,24 +79,34 @@ def build_stream(
     track: VideoTrack | AudioTrack
     match plan.worker.job:
         case CameraJob() as job:
-            slate = Slate(name, title=plan.title, width=job.width, height=job.height, deliver=consumers.deliver)
+            width, height = job.published_size
+            slate = Slate(name, title=plan.title, width=width, height=height, deliver=consumers.deliver)
             track = VideoTrack(
                 name,
                 job,
                 send=requests.post,
+                cameras=plan.cameras,
                 on_viewer=slate.viewer_joined,
                 on_summary=lambda text: observer.sending(name, text),
             )
         case MicrophoneJob() as job:
             track = AudioTrack(name, job, processing=plan.processing, send=requests.post)
     consumers.add(track, essential=True)
+    known = plan.required or detected.has(name)
+    if known:
+        track.wanted.set()
+
+    def on_known() -> None:
+        track.wanted.set()
+        if StreamPlan(worker=supervisor.plan).is_device:  # not the first plan's
+            detected.add(name)
 
     def on_state(state: WorkerState, why: str) -> None:
         if state is WorkerState.LIVE:
             if slate is not None:
                 slate.hide()
             consumers.worker_started()
-        elif state is not WorkerState.STARTING and slate is not None:
+        elif state in (WorkerState.STALLED, WorkerState.ABSENT) and slate is not None:
             slate.show(why)
         observer.worker(name, state, why)
 
@@ -81,6 +118,8 @@ def build_stream(
         on_state=on_state,
         on_notice=lambda text: observer.worker(name, WorkerState.LIVE, text),
         on_failure=lambda why: observer.failed(name, why),
+        known=known,
+        on_known=on_known,
         deadlines=deadlines,
     )
-    return Stream(name=name, supervisor=supervisor, consumers=consumers, track=track, slate=slate)
+    return Stream(name=name, supervisor=supervisor, consumers=consumers, track=track, detected=detected, slate=slate)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import enum
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import structlog
 
 from device.ipc.supervisor import WorkerState
-from device.redaction import public_text
+from device.redaction import public_text, redacted
 from device.telemetry.room_state import PublishState, RoomState
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from device.lifecycle.sd_notify import Notifier
     from device.telemetry.attributes import Attributes
     from device.telemetry.state_file import StateFile
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _NOT_DELIVERING = frozenset({WorkerState.STALLED, WorkerState.ABSENT})
+_NOTHING_TO_DO = frozenset({WorkerState.LIVE, WorkerState.NOT_PRESENT})
 # Viewers do not receive such a track, whatever the state of its source.
 _HIDDEN = frozenset({PublishState.MUTED, PublishState.FORBIDDEN, PublishState.FAILED})
 
@@ -35,19 +39,40 @@ class DeviceState(enum.Enum):
 
 
 class Status:
-    """Collects the states of the parts; the one place where `device.state` changes."""
+    """Collects the states of the parts; the one place where `device.state` changes.
 
-    def __init__(self, attributes: Attributes, notifier: Notifier, state_file: StateFile) -> None:
+    `labels` has the name of a stream in attributes and in the state file, where that is another one than its own.
+    """
+
+    def __init__(
+        self,
+        attributes: Attributes,
+        notifier: Notifier,
+        state_file: StateFile,
+        labels: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._attributes = attributes
         self._notifier = notifier
         self._state_file = state_file
+        self._labels = labels
         self._room = "connecting"
         self._room_state = RoomState.CONNECTING
-        self._clock = ""
+        self._clock = self._configuration = ""
         self._workers: dict[str, WorkerState] = {}
         self._publications: dict[str, PublishState] = {}
         self._worker_texts: dict[str, str] = {}
         self._state = DeviceState.CONNECTING
+        self._nothing_connected = ""
+
+    @property
+    def live(self) -> bool:
+        """Whether everything is published in the room."""
+        return self._state is DeviceState.LIVE
+
+    def configuration(self, text: str) -> None:
+        """Note what became of the last reload; it may contain paths, and is not for viewers."""
+        self._configuration = text
+        self._update()
 
     def room(self, state: RoomState, why: str) -> None:
         self._room_state = state
@@ -87,7 +112,7 @@ class Status:
             (PublishState.FORBIDDEN in publications, DeviceState.FORBIDDEN),
             (workers & _NOT_DELIVERING or PublishState.FAILED in publications, DeviceState.RECOVERING),
             (PublishState.MUTED in publications, DeviceState.MUTED),
-            (workers - {WorkerState.LIVE} or PublishState.STARTING in publications, DeviceState.STARTING),
+            (workers - _NOTHING_TO_DO or PublishState.STARTING in publications, DeviceState.STARTING),
         )
         return next((state for holds, state in by_precedence if holds), DeviceState.LIVE)
 
@@ -103,11 +128,32 @@ class Status:
         if state is not self._state:
             log.info("device.state", old=self._state.value, new=state.value)
             self._state = state
-        texts = {name: self._text(name) for name in self._workers}
+        texts = {self._labels.get(name, name): self._text(name) for name in self._workers}
         self._attributes.set(state=state.value, **texts)
-        parts = {"room": self._room, **texts} | ({"clock": self._clock} if self._clock else {})
+        self._update_nothing_connected()
+        more = {
+            "clock": self._clock,
+            "nothing is published:": self._nothing_connected,
+            "configuration": redacted(self._configuration),
+        }
+        parts = {"room": self._room, **texts} | {name: text for name, text in more.items() if text}
         self._notifier.status("; ".join(f"{name} {text}" for name, text in parts.items()))
         self._state_file.write({"state": state.value, **parts})
+
+    def _update_nothing_connected(self) -> None:
+        """Note, and log once, that no stream has a device: the device is in the room all the same."""
+        names = self._workers if set(self._workers.values()) == {WorkerState.NOT_PRESENT} else ()
+        text = nothing_connected_text(tuple(self._labels.get(name, name) for name in names))
+        if text and not self._nothing_connected:
+            log.warning("device.nothing_connected", what=text, hint="what is connected is published from then on")
+        self._nothing_connected = text
+
+
+def nothing_connected_text(names: tuple[str, ...]) -> str:
+    """Return that none of these streams has a device, as text; empty for no streams."""
+    if not names:
+        return ""
+    return f"{' and '.join(f'no {name}' for name in names)} {'are' if len(names) > 1 else 'is'} connected"
 
 
 def _with_reason(state: str, why: str) -> str:

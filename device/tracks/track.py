@@ -5,18 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    import asyncio
+
     from livekit import rtc
 
 
 class Track(Protocol):
     """One track of the device; it lives as long as the process, and is published again in every Room.
 
+    `kind` is the source that a token has to allow, "camera" or "microphone".
     `fed` counts the units or blocks that the SDK was given. `muted` lasts as long as the process: what the room has
-    muted stays muted in the next session.
+    muted stays muted in the next session. `wanted` is set as soon as there is something to publish, and stays set.
     """
 
+    kind: str
     fed: int
     muted: bool
+    wanted: asyncio.Event
 
     @property
     def track(self) -> rtc.LocalVideoTrack | rtc.LocalAudioTrack: ...

@@ -16,7 +16,7 @@ from device.encoders.catching_up import LazyDecoder
 from device.encoders.x264 import X264Encoder
 from device.ipc.messages import ForceKeyFrame, SetBitrate, SetKeyFramesOnly
 from device.media.picture import FramePicture
-from device.sources.video_clip import colour_of
+from device.sources.filtering import colour_of
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from device.errors import SourceError, WireError
-from device.ipc.messages import CameraJob, Capturing, SetKeyFramesOnly
+from device.ipc.messages import CameraJob, Capturing, SetControls, SetKeyFramesOnly
 from device.ipc.worker_link import WorkerLink, serve
+from device.sources.orientation import sensor_flips, turns_left
 from device.workers.drops import DropLog
 from device.workers.encoding import Encoding
 from device.workers.named import damage_log, named
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from device.workers.encoding import Source
+
+
+@runtime_checkable
+class Adjustable(Protocol):
+    """A source with controls that can be set while it captures."""
+
+    def set_controls(self, wanted: Mapping[str, Any]) -> None:
+        """Set these controls. Raises SourceError if one is unknown or has a wrong value."""
 
 
 def main() -> int:
@@ -26,8 +38,17 @@ def _run(link: WorkerLink) -> None:
     if not isinstance(job, CameraJob):
         raise WireError("a camera worker needs a camera's job")
     # Nothing is closed at the end: a driver may hang in close(), and the end of the process frees the device.
+    if job.source == "auto":
+        from device.sources.automatic import camera_source
+
+        job = replace(job, source=camera_source(job.device))
     with named(job.source, job.path):
-        if job.encoder == "copy" and job.source == "file":
+        if job.source == "v4l2" and job.encoder in ("auto", "copy"):
+            from device.workers.v4l2_copy import pass_through
+
+            pass_through(link, job)  # returns if the pictures have to be encoded here
+            _capture(link, job)
+        elif job.encoder == "copy" and job.source == "file":
             _pass_through(link, job)
         else:
             _capture(link, job)
@@ -37,12 +58,16 @@ def _capture(link: WorkerLink, job: CameraJob) -> None:
     from device.workers.freeze_detector import FreezeDetector  # imports PyAV; only for decoded pictures
 
     source = open_source(job, link)
+    if turns := turns_left(job, source):
+        from device.sources.turned import TurnedSource
+
+        source = TurnedSource(source, turns)
     encoding = Encoding(link, job, source)
     freeze_detector = FreezeDetector(link)
     drops = DropLog(lambda counts: link.log("info", "camera.frames_dropped", **counts))
     for picture in source.pictures():
         for request in link.requests():
-            link.reply(request, encoding.carry_out(request.message))
+            link.reply(request, _carry_out(request.message, source, encoding))
         encoding.encode(picture)
         freeze_detector.check(picture)
         drops.update(
@@ -52,6 +77,18 @@ def _capture(link: WorkerLink, job: CameraJob) -> None:
             bitrate_budget=encoding.over_budget,
             encoder_busy=encoding.busy,
         )
+
+
+def _carry_out(request: object, source: Source, encoding: Encoding) -> str:
+    """Carry out one request; return what is wrong with it, or an empty text."""
+    if not isinstance(request, SetControls):
+        return encoding.carry_out(request)
+    if isinstance(source, Adjustable):  # other sources have no controls, and ignore them at their start as well
+        try:
+            source.set_controls(request.controls)
+        except SourceError as error:
+            return str(error)
+    return ""
 
 
 def _pass_through(link: WorkerLink, job: CameraJob) -> None:
@@ -100,6 +137,12 @@ def open_source(job: CameraJob, link: WorkerLink) -> Source:
             from device.sources.picamera2 import Picamera2Source
 
             return Picamera2Source(job)
+        case "v4l2":
+            from device.sources.v4l2.camera import V4l2Source
+
+            hflip, vflip = sensor_flips(job)
+            flipping = replace(job, hflip=hflip, vflip=vflip)
+            return V4l2Source(flipping, on_difference=lambda text: link.log("warning", "camera.mode_differs", why=text))
     raise SourceError(f"there is no camera source {job.source!r}", for_viewers="the source is unknown")
 
 

@@ -53,9 +53,7 @@ def _pass_through(link: WorkerLink, job: CameraJob, source: NetworkInput) -> Non
         if copy is None:
             fps = max(1, min(_MAX_FPS, round(source.rate or job.fps)))
             copy = BridgedCopy(job, fps=fps, sink=link.unit)
-            link.capturing(
-                Capturing(source="stream", encoder="copy", width=unit.width, height=unit.height, fps=fps)
-            )
+            link.capturing(Capturing(source="stream", encoder="copy", width=unit.width, height=unit.height, fps=fps))
         for request in link.requests():
             error = copy.carry_out(request.message)
             if error and not logged:

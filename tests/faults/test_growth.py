@@ -1,7 +1,7 @@
 """Growth of memory, threads or descriptors with the number of reconnections.
 
-Each is a new Room: the server is forced down, which ends the old Room with SERVER_SHUTDOWN, and started again. A
-program on the bare SDK does the same, which measures the SDK's own growth.
+The server is forced down, which ends most Rooms with SERVER_SHUTDOWN, and started again; each of these is followed by a
+new Room. A program on the bare SDK does the same, which measures the SDK's own growth.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.faults.device import SILENT, device
+from tests.faults.device import BEGINNING, SILENT, device
 from tests.faults.footprint import Footprint
-from tests.faults.recovery import first_picture, picture_after
+from tests.faults.recovery import first_picture, picture_after, until_logged
 from tests.faults.servers import node
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ async def _growth(ground: Ground, folder: Path) -> None:
         async with device(ground.network, [server], folder, **(SILENT | _QUICK)) as one:
             one.start()
             await first_picture(one)
+            assert await until_logged(one, BEGINNING, "room.state", new="live")
             with _bare(server, one.room, folder / "joins") as bare:
                 await _record(ground, server, one, bare.pid, folder / "joins")
 
@@ -72,17 +73,20 @@ async def _record(ground: Ground, server: Node, one: Device, bare: int, joins: P
     slope, slope_bare = (
         (after.rss_kb - before.rss_kb) / count for before, after in ((early, late), (early_bare, late_bare))
     )
+    connections = len(one.since(mark, "room.sdk_state", state="connected"))
     rooms = len(one.since(mark, "room.state", new="live"))
     rooms_bare = _lines(joins)
     ground.table.record(
         f"{_RECONNECTIONS} reconnections, {took_s / count:.1f} s apart",
         {
-            "times": rooms,
-            "events seen": f"after {_FIRST}: {early}; after {_RECONNECTIONS}: {late}; RSS {slope:+.0f} KB each, "
-            f"the bare SDK {slope_bare:+.0f} KB each ({early_bare}; {late_bare}; {rooms_bare} joins)",
+            "times": connections,
+            "events seen": f"{rooms} new Rooms; after {_FIRST}: {early}; after {_RECONNECTIONS}: {late}; "
+            f"RSS {slope:+.0f} KB each, the bare SDK {slope_bare:+.0f} KB each ({early_bare}; {late_bare}; "
+            f"{rooms_bare} joins)",
         },
         must=f"RSS no more than {_SLACK_KB} KB each above the bare SDK; threads and descriptors + 4 at most",
-        ok=rooms >= 0.9 * _RECONNECTIONS  # measured: 118 of 120; the reason for the other two is not known
+        ok=connections >= _RECONNECTIONS
+        and rooms >= _RECONNECTIONS // 2
         and slope <= max(0, slope_bare) + _SLACK_KB
         and late.threads <= early.threads + 4
         and late.descriptors <= early.descriptors + 4,
@@ -95,10 +99,12 @@ def _lines(file: Path) -> int:
 
 async def _reconnect(server: Node, one: Device, times: int) -> None:
     for _ in range(times):
-        began = time.monotonic()
+        began, mark = time.monotonic(), one.mark()
         await server.force_down()
         back: Moment = await server.back()
         assert await picture_after(one, back, within_s=60) < 60
+        # Sometimes the server closes without a word; then the SDK reconnects the same Room, in 0.4 s.
+        assert await until_logged(one, mark, "room.sdk_state", state="connected")
         await asyncio.sleep(max(0.0, began + _SPACING_S - time.monotonic()))
 
 

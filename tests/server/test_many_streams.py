@@ -1,20 +1,24 @@
-"""Two cameras and two microphones through one session: one of each fails, the others are unaffected."""
+"""Several cameras and microphones: one fails, the others are unaffected; and the real daemon by configuration."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from collections import Counter
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from livekit import rtc
 from structlog.testing import capture_logs
 
-from device.ipc.supervisor import WorkerPlan, WorkerState
+from device.ipc.supervisor import WorkerState
+from device.ipc.worker_plan import WorkerPlan
 from device.lifecycle.deadlines import Deadlines
 from device.room.session import Session
 from device.streams.capture import capturing
@@ -23,17 +27,19 @@ from device.telemetry.attributes import Attributes
 from device.telemetry.room_state import PublishState
 from device.tokens.grants import read_grants
 from device.tokens.join_token import JoinToken
+from tests.support import daemon as daemons
 from tests.support.tokens import token
 from tests.unit.workers.watched import CAMERA, MICROPHONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping, Sequence
+    from pathlib import Path
 
     from device.ipc.messages import Job
     from device.telemetry.sampler import Sample
     from tests.support.livekit_server import Server
 
-LIMIT_S = 60.0
+LIMIT_S = 30.0
 STALL_S = 2.0
 SLATE = (480, 360)
 JOBS: dict[str, Job] = {
@@ -95,6 +101,7 @@ async def until(holds: Callable[[], object]) -> None:
         await asyncio.sleep(0.01)
 
 
+@pytest.mark.alone
 def test_one_camera_and_one_microphone_fail_alone(server: Server, room: str) -> None:
     with capture_logs() as lines:
         asyncio.run(scenario(server, room, lines))
@@ -156,6 +163,88 @@ async def scenario(server: Server, room: str, lines: Sequence[MutableMapping[str
             await until(lambda: received.sizes["back"][640, 480] > seen + 30)
             assert observer.texts["front"].startswith("640x360 at ")
             running.cancel()
+    finally:
+        for task in received.tasks:
+            task.cancel()
+        await subscriber.disconnect()
+
+
+CONFIG = """
+[camera]
+width = 320
+height = 240
+[cameras.garden]
+source = "pattern"
+width = 640
+height = 360
+fps = 15
+[cameras.yard]
+source = "file"
+path = "there-is-none.mp4"
+[microphones.hall]
+source = "tone"
+"""
+NAMES = {"camera", "garden", "yard", "microphone", "hall"}
+
+
+def test_the_daemon_publishes_each_table_of_its_configuration(server: Server, room: str, config: Path) -> None:
+    config.write_text(CONFIG)
+    variables = daemons.environment(server, room, DEVICE_LOG__LEVEL="debug")
+    with daemons.running(config, variables) as daemon:
+        asyncio.run(_one_of_many_stalls(server, room, daemon))
+        done = subprocess.run(
+            [sys.executable, "-m", "device", "check", "--config", config],
+            env=variables,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    rows = {line.split()[1]: line for line in done.stdout.splitlines()}
+    assert "camera pattern, camera.garden pattern, camera.yard file, microphone tone" in rows["values"]
+    assert {name: line[0] for name, line in rows.items() if name.startswith(("picture", "sound"))} == {
+        "picture": "✓",
+        "picture.garden": "✓",
+        "picture.yard": "✗",
+        "sound": "✓",
+        "sound.hall": "✓",
+    }
+    assert "320x240" in rows["picture"]
+    assert "640x360" in rows["picture.garden"]
+
+
+async def _one_of_many_stalls(server: Server, room: str, daemon: daemons.Daemon) -> None:
+    received, subscriber = Received(), rtc.Room()
+    subscriber.on("track_subscribed", received.on_track)
+    await subscriber.connect(server.url, token(server, room), rtc.RoomOptions(auto_subscribe=True))
+
+    def states() -> dict[str, str]:
+        device = subscriber.remote_participants.get("device")
+        named = device.attributes.items() if device else ()
+        return {key.removeprefix("device."): value.partition(":")[0] for key, value in named}
+
+    def names() -> set[str]:
+        return {each.name for each in subscriber.remote_participants["device"].track_publications.values()}
+
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            live = {"camera": "live", "camera.garden": "live", "microphone": "live", "microphone.hall": "live"}
+            await until(lambda: (live | {"camera.yard": "stalled", "state": "recovering"}).items() <= states().items())
+            await until(lambda: names() == NAMES)
+            await until(lambda: received.sizes.get("camera", Counter())[320, 240] > 30)
+            await until(lambda: received.sizes.get("yard", Counter())[640, 360] > 0)
+            await until(lambda: received.blocks["microphone"] > 30 and received.blocks["hall"] > 30)
+            await until(lambda: {"video", "video.garden", "video.yard"} <= states().keys())
+            os.kill(daemon.event("worker.spawned", worker="garden")["pid"], signal.SIGSTOP)
+            await until(lambda: states()["camera.garden"] == "stalled")
+            seen = received.sizes["camera"][320, 240]
+            await until(lambda: states()["camera.garden"] == "live")
+            assert received.sizes["camera"][320, 240] > seen
+            # The others never left their state.
+            changed = Counter(line["worker"] for line in daemon.lines if line.get("event") == "worker.state")
+            assert [changed[name] for name in ("camera", "microphone", "hall")] == [1, 1, 1]
+    except TimeoutError:
+        raise AssertionError(f"{states()}, {received.sizes}, {received.blocks}") from None
     finally:
         for task in received.tasks:
             task.cancel()

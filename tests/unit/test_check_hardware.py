@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import io
+from typing import TYPE_CHECKING
 
 import pytest
 
 from device.check import hardware
 from device.check.report import Report
 from device.config.schema import Config
+from tests.support.v4l2_cameras import Camera, Tree
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CONFIG = Config.model_validate(
     {
@@ -55,3 +60,26 @@ def test_the_encoder_is_queried_if_the_service_has_no_camera() -> None:
     found, _ = rows(pid=7, microphone="live")
     assert "held" in found["microphone"]
     assert not any("running service" in found[name] for name in ("camera", "encoder"))
+
+
+def test_a_v4l2_camera_is_named_with_what_it_delivers(tmp_path: Path) -> None:
+    tree = Tree(tmp_path)
+    tree.plug("video0", Camera(modes=("MJPG 640 480 0 30",)))
+    program = """
+import io, json
+from device.check import hardware
+from device.check.report import Report
+from device.config.schema import Config
+found = []
+for controls in ({}, {"gian": 1}):
+    report = Report(stream=io.StringIO())
+    camera = {"source": "v4l2", "device": "webcam", "controls": controls}
+    room = {"url": "ws://127.0.0.1:7880", "name": "lab"}
+    hardware.check(report, Config.model_validate(dict(room=room, camera=camera, microphone={"source": "off"})), {})
+    found.append(" ".join(report.stream.getvalue().split()))
+print(json.dumps(found))
+"""
+    good, bad = tree.run(program)
+    assert good.startswith("✓ camera HD Webcam (/dev/video0), MJPG 640x480 at 30 fps (it does not offer 1280x720; ")
+    assert good.endswith("; encoder: x264, in software")
+    assert bad.startswith("✗ camera camera.controls.gian: this camera has no such control (did you mean gain?)")

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from device.config import capture_rules
 from device.config import loading as config_file
-from device.config import schema as config_module
-from device.config.schema import Config, Credentials, least_camera_stall_s
+from device.config.capture_rules import least_camera_stall_s
+from device.config.schema import Config, Credentials
 from device.encoders import bitrate_budget as budget
 from device.errors import ConfigError, ExitCode
 from device.tracks import ladder
@@ -132,8 +133,8 @@ def test_an_unknown_name_gets_the_nearest_known_one(tmp_path: Path, text: str, p
         ("microphone", "processing = 0", "must be true or false"),
         ("credentials", "api_secret = 5", "must be text in quotes"),
         ("credentials", "token_file = false", "must be text in quotes"),
-        ("camera", "source = 'webcam'", "allowed: 'picamera2', 'pattern', 'file' or 'off'"),
-        ("camera", "source = 1", "allowed: 'picamera2', 'pattern', 'file' or 'off'"),
+        ("camera", "source = 'webcam'", "allowed: 'auto', 'picamera2', 'v4l2', 'pattern', 'file' or 'off'"),
+        ("camera", "source = 1", "allowed: 'auto', 'picamera2', 'v4l2', 'pattern', 'file' or 'off'"),
         ("camera", "encoder = 'nvenc'", "allowed: 'auto', 'v4l2', 'x264' or 'copy'"),
         ("log", "level = 'INFO'", "allowed: 'debug', 'info', 'warning' or 'error'"),
         ("camera", "width = 641", "must be even"),
@@ -364,7 +365,7 @@ def test_an_unknown_variable_is_a_warning(
     monkeypatch.setenv(name, "5")
     path = write(tmp_path, GOOD)
     path.chmod(0o600)
-    [warning] = config_file.warnings(path, config_file.load(path))
+    [warning] = config_file.loaded(path).warnings
     assert str(warning) == f"environment: {name}: is not a variable of livekit-device and is ignored{suggestion}"
 
 
@@ -373,7 +374,7 @@ def test_known_variables_are_no_warnings(tmp_path: Path, monkeypatch: pytest.Mon
     path.chmod(0o600)
     monkeypatch.setenv("DEVICE_CONFIG", str(path))
     monkeypatch.setenv("DEVICE_CAMERA__FPS", "5")
-    assert config_file.warnings(path, config_file.load(path)) == []
+    assert config_file.loaded(path).warnings == ()
 
 
 def test_a_byte_order_mark_is_ignored(tmp_path: Path) -> None:
@@ -449,8 +450,8 @@ def test_a_stall_limit_that_a_healthy_camera_exceeds_is_refused_with_the_minimum
 
 
 def test_the_constants_of_the_minimum_are_equal_to_those_of_their_modules() -> None:
-    assert pytest.approx(budget.LONGEST_PAUSE_S) == config_module.LONGEST_PAUSE_S
-    assert config_module.SLOWEST_FPS == ladder.SLOWEST_FPS
+    assert pytest.approx(budget.LONGEST_PAUSE_S) == capture_rules.LONGEST_PAUSE_S
+    assert capture_rules.SLOWEST_FPS == ladder.SLOWEST_FPS
 
 
 def test_a_wrong_value_in_the_environment_is_named_by_its_variable(

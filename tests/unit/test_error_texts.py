@@ -11,7 +11,7 @@ import pytest
 
 import device
 from device.errors import system_text
-from device.sources.loop import error_text
+from device.sources.opening import error_text
 from device.sources.picamera2 import _cause
 from device.sources.pyaudio import _error_text
 
@@ -81,7 +81,7 @@ def test_texts_for_viewers_are_fixed(where: str) -> None:
         if isinstance(part, ast.Constant):
             assert "/" not in str(part.value)
         if isinstance(part, ast.FormattedValue):
-            assert ast.unparse(part.value) in ("self._kind", "what")
+            assert ast.unparse(part.value) in ("kind", "what")
 
 
 @pytest.mark.parametrize("in_words", (system_text, _error_text, _cause, error_text))

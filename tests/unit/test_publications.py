@@ -19,11 +19,14 @@ NOTHING = Permission(can_publish=False, sources=frozenset(), can_update_metadata
 
 
 class FakeTrack:
+    kind = "camera"
     fed = 0
     muted = False
 
     def __init__(self, name: str) -> None:
         self.name = self.sid = name
+        self.wanted = asyncio.Event()
+        self.wanted.set()
         self.track = self
 
     def options(self) -> rtc.TrackPublishOptions:

@@ -93,28 +93,42 @@ def test_a_present_file_is_read_with_its_mistakes_if_they_are_asked_about(tmp_pa
 def test_a_device_that_is_named_without_its_source_is_offered_again() -> None:
     text = '[camera]\ndevice = "imx219"\n'
     here = Present(text=text, data=tomllib.loads(text))
-    assert here.source("camera") == Source(source="picamera2", device="imx219")
+    assert here.source("camera") == Source(source="auto", device="imx219")
     assert here.source("microphone") is None
-    assert here.effective("microphone") == Source(source="pyaudio")
-    first = listing.cameras([CAMERA], here.source("camera"))[0]
+    assert here.effective("microphone") == Source(source="auto")
+    first = listing.cameras([CAMERA], "none", here.source("camera"))[0]
     assert first.source == here.source("camera")
-    assert changes(Answers(camera=first.source), here.data) == {("camera", "source"): "picamera2"}
+    assert changes(Answers(camera=first.source), here.data) == {("camera", "source"): "auto"}
 
 
 CAMERA = {"name": "imx708", "id": "/base/soc/imx708@1a", "number": 0}
 
 
 def test_the_only_camera_is_not_named() -> None:
-    assert listing.cameras([CAMERA], None)[0].source == Source(source="picamera2")
-    two = listing.cameras([CAMERA, CAMERA | {"id": "usb"}], None)
+    assert listing.cameras([CAMERA], "none", None)[0].source == Source(source="auto")
+    two = listing.cameras([CAMERA, CAMERA | {"id": "usb"}], [], None)
     assert [each.source.device for each in two[:2]] == ["/base/soc/imx708@1a", "usb"]
 
 
 def test_without_a_camera_the_first_that_comes_is_offered_and_why_there_is_none() -> None:
-    first, *rest = listing.cameras("libcamera finds no camera", None)
+    first, *rest = listing.cameras("libcamera finds no camera", "none", None)
     assert "libcamera finds no camera" in first.label
-    assert first.source == Source(source="picamera2")
+    assert first.source == Source(source="auto")
     assert [each.source.source for each in rest] == ["pattern", "off"]
+
+
+def test_usb_cameras_come_after_the_boards_own_and_are_named_by_what_replugging_does_not_change() -> None:
+    usb = [
+        {"name": "C920", "node": "/dev/video0", "link": "/dev/v4l/by-id/usb-C920-video-index0"},
+        {"name": "Twin", "node": "/dev/video2", "link": ""},
+        {"name": "Twin", "node": "/dev/video4", "link": ""},
+        {"name": "Card", "node": "/dev/video6", "link": ""},
+    ]
+    own, *rest = listing.cameras([CAMERA], usb, None)
+    assert own.source == Source(source="auto")
+    assert [each.source.device for each in rest[:4]] == [usb[0]["link"], "/dev/video2", "/dev/video4", "Card"]
+    first = listing.cameras("libcamera finds no camera", usb[:1], None)[0]
+    assert (first.label, first.source) == ("C920 (/dev/video0)", Source(source="v4l2"))
 
 
 def test_a_microphone_is_named_by_what_a_reboot_does_not_change() -> None:
@@ -124,17 +138,21 @@ def test_a_microphone_is_named_by_what_a_reboot_does_not_change() -> None:
 
 
 def test_what_is_configured_comes_first() -> None:
-    assert listing.cameras([CAMERA], Source(source="off"))[0].source == Source(source="off")
-    film = listing.cameras([CAMERA], Source(source="file"))[0]
+    assert listing.cameras([CAMERA], "none", Source(source="off"))[0].source == Source(source="off")
+    film = listing.cameras([CAMERA], "none", Source(source="file"))[0]
     assert (film.label, film.source) == ("unchanged: file", Source(source="file"))
 
 
 @pytest.mark.parametrize(
     ("text", "source"),
     (
+        ("v4l2", Source(source="v4l2")),
+        ("v4l2:C920", Source(source="v4l2", device="C920")),
+        ("/dev/video2", Source(source="v4l2", device="/dev/video2")),
+        ("serial:8F2A", Source(source="v4l2", device="serial:8F2A")),
         ("off", Source(source="off")),
-        ("first", Source(source="picamera2")),
-        ("1", Source(source="picamera2", device="1")),
+        ("first", Source(source="auto")),
+        ("1", Source(source="auto", device="1")),
     ),
 )
 def test_a_camera_as_an_option(text: str, source: Source) -> None:

@@ -19,6 +19,8 @@ SHIPPED = Path(__file__).parents[2] / "config/device.toml"
 TABLES: dict[str, type[BaseModel]] = {
     name: field.annotation for name, field in Config.model_fields.items() if isinstance(field.annotation, type)
 }
+# [cameras.NAME] and [microphones.NAME] have the keys of [camera] and [microphone]; the file has examples of them.
+assert set(Config.model_fields) - set(TABLES) == {"cameras", "microphones"}
 
 
 def tables() -> dict[str, dict[str, Any]]:
@@ -78,3 +80,13 @@ def test_the_other_files_load_too(name: str, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("DEVICE_CREDENTIALS__API_SECRET", "s")
     config = config_file.load(SHIPPED.parent / name)
     assert {config.camera.source, config.microphone.source} <= {"pattern", "tone", "file"}
+
+
+def test_the_examples_of_more_streams_load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """They are commented out, each with the keys of its table below it."""
+    found = re.findall(r"(?m)^#   \[(?:cameras|microphones)\..*\n(?:#   \w+ = .*\n)+", SHIPPED.read_text())
+    path = tmp_path / "device.toml"
+    path.write_text(SHIPPED.read_text() + "".join(re.sub(r"(?m)^#   ", "", each) for each in found))
+    monkeypatch.setenv("DEVICE_ROOM__URL", "wss://room.example")
+    config = config_file.load(path)
+    assert [each.key for each in config.streams] == ["camera", "cameras.garden", "microphone", "microphones.hall"]

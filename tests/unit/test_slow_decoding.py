@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from device.media.picture import FramePicture
 
+pytestmark = pytest.mark.alone
+
 _US = 1_000_000
 _FPS = 30
 
@@ -141,6 +143,7 @@ def test_unreferenced_pictures_are_not_decoded_while_decoding_is_behind(
     decoded_us = slow(monkeypatch, 2 / films.FPS)
     path = films.film(tmp_path / "film.mp4", bframes=2, gop=300, times=range(4 * films.FPS))
     source = VideoClip(path=path, width=192, height=108, fps=films.FPS, epoch_us=monotonic_us())
+    decoded_us.clear()  # the first picture is decoded to learn its size
     pictures = source.pictures()
     before = len(decoded_us)
     for _ in islice(pictures, 60):

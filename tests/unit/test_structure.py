@@ -10,7 +10,7 @@ from statistics import median
 import pytest
 
 import device
-from device.config import schema
+from device.config import capture_rules, schema
 from device.encoders import bitrate_budget, x264
 from device.ipc import process, worker_process
 from device.lifecycle import enforcer, signals
@@ -33,12 +33,14 @@ ORDER = (
         "transaction",
         "backoff",
         "clock",
+        "state_directory",
         "identity",
+        "stream_url",
         "arguments",
     ),
     *("media", "config", "lifecycle", "network", "ipc", "encoders", "sources", "workers"),
-    *("telemetry", "tokens", "settings", "tracks", "room", "streams"),
-    *("privileges", "devices", "app", "check", "boot", "viewer", "setup", "report", "cli"),
+    *("telemetry", "tokens", "settings", "tracks", "room", "streams", "reload"),
+    *("privileges", "devices", "show_config", "app", "check", "boot", "viewer", "setup", "report", "cli"),
 )
 UNIT = ROOT.parent / "systemd" / "livekit-device.service"
 
@@ -104,12 +106,12 @@ def test_the_process_and_the_units_watchdog_give_a_hang_the_same_time() -> None:
 
 
 def test_the_longest_pause_of_an_encoder_is_no_stall_of_the_camera() -> None:
-    assert bitrate_budget.LONGEST_PAUSE_S <= schema.LONGEST_PAUSE_S
-    assert schema.SLOWEST_FPS == ladder.SLOWEST_FPS
+    assert bitrate_budget.LONGEST_PAUSE_S <= capture_rules.LONGEST_PAUSE_S
+    assert capture_rules.SLOWEST_FPS == ladder.SLOWEST_FPS
     for fps in (1, 5, 10, 30, 120):
         camera = schema.Camera(fps=fps)
         slowest_fps = min(fps, ladder.SLOWEST_FPS)
-        assert schema.least_camera_stall_s(camera) > bitrate_budget.LONGEST_PAUSE_S + 1 / slowest_fps
+        assert capture_rules.least_camera_stall_s(camera) > bitrate_budget.LONGEST_PAUSE_S + 1 / slowest_fps
 
 
 def test_an_encoder_gets_a_new_buffer_before_the_bitrate_is_far_from_it() -> None:

@@ -20,6 +20,7 @@ from tests.support.children import living_descendants
 from tests.unit.workers.watched import LIMIT_S, Watcher, supervised
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 pytestmark = pytest.mark.usefixtures("no_orphans")
@@ -61,6 +62,46 @@ def test_a_device_that_is_plugged_in_is_begun_with_at_once(tmp_path: Path, monke
     with capture_logs() as lines:
         supervised(lambda: _patient(Watcher("absent")), act)
     assert [line["worker"] for line in lines if line["event"] == "worker.device_connected"] == ["rogue"]
+
+
+def test_a_device_that_was_never_detected_starts_no_second_worker_until_one_is_connected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dev").mkdir()
+    camera = tmp_path / "camera"
+    _root(tmp_path, monkeypatch)
+
+    async def act(watcher: Watcher) -> None:
+        await watcher.until(lambda: watcher.states)
+        await asyncio.sleep(3 * hotplug.POLL_INTERVAL_S)
+        assert watcher.states == [(WorkerState.NOT_PRESENT, "")]
+        assert len(watcher.failures) == 1
+        assert watcher.deadlines.missed(time.monotonic() + 25) == []
+        (tmp_path / "dev/video0").touch()  # the name appears before the device can be used
+        await watcher.until_failures(2)
+        camera.touch()
+        await watcher.until(lambda: watcher.times_known)
+        await watcher.until(lambda: watcher.states[-1][0] is WorkerState.LIVE)
+        camera.unlink()  # detected once, its absence is a fault, and it is retried
+        await watcher.until(lambda: watcher.reasons)
+        assert watcher.states[-1] == (WorkerState.ABSENT, "the device is not connected")
+        camera.touch()
+        await watcher.until(lambda: watcher.states[-1][0] is WorkerState.LIVE)
+
+    with capture_logs() as lines:
+        supervised(
+            lambda: Watcher("not-present-then-live", first=False, device=str(camera), known=False, stall_s=LIMIT_S), act
+        )
+    reported = [line["why"] for line in lines if line["event"] == "worker.not_present"]
+    assert set(reported) == {"libcamera finds no camera"}
+
+
+def test_a_known_device_is_absent_where_an_unknown_one_is_not_present() -> None:
+    async def act(watcher: Watcher) -> None:
+        await watcher.until_failures(3)
+
+    watcher = supervised(lambda: Watcher("not-present", first=False), act)
+    assert watcher.states == [(WorkerState.ABSENT, "the device is not connected")]
 
 
 def test_what_is_plugged_in_while_a_worker_fails_is_not_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,7 +250,7 @@ def _root(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     present, appearance = hotplug.present, hotplug.wait_for_device
     monkeypatch.setattr(hotplug, "present", lambda _root=None: present(root))
 
-    async def appeared(before: frozenset[str], *, within_s: float) -> bool:
-        return await appearance(before, within_s=within_s, root=root)
+    async def appeared(before: frozenset[str], *, within_s: float, on_look: Callable[[], None]) -> bool:
+        return await appearance(before, within_s=within_s, root=root, on_look=on_look)
 
     monkeypatch.setattr(hotplug, "wait_for_device", appeared)

@@ -15,7 +15,7 @@ import threading
 import time
 from pathlib import Path
 
-from device.errors import SourceAbsentError, SourceError
+from device.errors import NotPresentError, SourceAbsentError, SourceError
 from device.ipc.framing import HEADER_BYTES, encode
 from device.ipc.messages import Capturing, Degraded, Done, Failed, LogRecord, SetPace
 from device.ipc.worker_link import WorkerLink, serve
@@ -126,6 +126,16 @@ def capture(link: WorkerLink) -> None:  # noqa: C901, PLR0912, PLR0915
             hoard.append(bytes(1 << 20))
         case "absent":
             raise SourceAbsentError("no camera is plugged in")
+        case "not-present":
+            raise NotPresentError("libcamera finds no camera")
+        case "not-present-then-live":
+            if not Path(link.job.device).exists():
+                raise NotPresentError("libcamera finds no camera")
+            link.capturing(Capturing(source="rogue", fps=30))
+            while Path(link.job.device).exists():
+                link.block(identity, captured_at_us=2)
+                time.sleep(0.02)
+            raise NotPresentError("libcamera finds no camera")
         case "noticing":
             for text in ("nothing but zeros for 10 s", "", "x" * 1000):
                 link.degraded(text)

@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from device.ipc.messages import CameraJob, Job, MicrophoneJob
-from device.ipc.supervisor import Supervisor, WorkerPlan, WorkerState
+from device.ipc.supervisor import Supervisor, WorkerState
+from device.ipc.worker_plan import WorkerPlan
 from device.ipc.worker_process import WorkerProcess, running, spawn
 from device.lifecycle.deadlines import Deadlines
 from device.media.block import Block
@@ -64,18 +65,27 @@ class Watcher:
     """A supervisor of the faulty worker, and all that it reports."""
 
     def __init__(
-        self, mode: str, *, module: str = ROGUE, stall_s: float = 0.4, startup_s: float = LIMIT_S, first: bool = True
+        self,
+        mode: str,
+        *,
+        module: str = ROGUE,
+        stall_s: float = 0.4,
+        startup_s: float = LIMIT_S,
+        first: bool = True,
+        device: str = "",
+        known: bool = True,
     ) -> None:
         self.media: list[Block | AccessUnit] = []
         self.states: list[tuple[WorkerState, str]] = []
         self.notices: list[str] = []
         self.failures: list[str] = []
+        self.times_known = 0
         self.deadlines = Deadlines()
         self.supervisor = Supervisor(
             WorkerPlan(
                 name="rogue",
                 module=module,
-                job=rogue_job(mode, first=first),
+                job=replace(rogue_job(mode, first=first), device=device),
                 stall_s=stall_s,
                 startup_s=startup_s,
                 backoff_base_s=0.01,
@@ -84,7 +94,9 @@ class Watcher:
             on_media=self._on_media,
             on_state=self._on_state,
             on_notice=self._on_notice,
-            on_failure=self.failures.append,
+            on_failure=self._on_failure,
+            known=known,
+            on_known=self._on_known,
             deadlines=self.deadlines,
         )
         self._tick = asyncio.Event()
@@ -113,6 +125,16 @@ class Watcher:
     def _on_state(self, state: WorkerState, why: str) -> None:
         self.states.append((state, why))
         self._tick.set()
+
+    def _on_failure(self, why: str) -> None:
+        self.failures.append(why)
+        self._tick.set()
+
+    async def until_failures(self, count: int) -> None:
+        await self.until(lambda: len(self.failures) >= count)
+
+    def _on_known(self) -> None:
+        self.times_known += 1
 
     def _on_notice(self, text: str) -> None:
         self.notices.append(text)

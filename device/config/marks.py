@@ -1,0 +1,31 @@
+"""What the schema says about a key beside its type: what a change of it needs, and whether its value is secret.
+
+A mark stands in the key's annotation: `fps: Annotated[int, WORKER_RESTART]`. Each key has exactly one change class.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final
+
+
+class ChangeClass(Enum):
+    """What a running daemon has to do for a new value of a key, from the least to the most."""
+
+    LIVE = "live"
+    WORKER_RESTART = "worker restart"
+    REJOIN = "rejoin"
+    PROCESS_RESTART = "process restart"
+
+
+class Secrecy(Enum):
+    """Whether a text may contain a secret. `SecretStr` is always one."""
+
+    SECRET = "secret"  # noqa: S105 - a mark
+
+
+LIVE: Final = ChangeClass.LIVE
+WORKER_RESTART: Final = ChangeClass.WORKER_RESTART
+REJOIN: Final = ChangeClass.REJOIN
+PROCESS_RESTART: Final = ChangeClass.PROCESS_RESTART
+SECRET: Final = Secrecy.SECRET

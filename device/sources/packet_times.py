@@ -1,0 +1,59 @@
+"""The times of packets and frames in a file, also if the file stores none. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+_US = 1_000_000
+_BURST = 5  # intervals; fewer would take the rounding of times for a rate
+_SAMPLED = 5000
+
+
+@dataclass(slots=True, kw_only=True)
+class StoredTimes:
+    """Times since the file's beginning, in microseconds.
+
+    Elementary streams store no times, and AVI stores only those of decoding. Where all are missing, each packet or
+    frame begins when the previous one ends.
+    """
+
+    origin_us: int
+    period_us: int
+    next_us: int = 0
+
+    def of(self, stored: Any, *, duration_us: int = 0) -> int:
+        """Return the time of a packet or frame; it lasts for this long if it does not say so itself."""
+        ticks = stored.dts if stored.pts is None else stored.pts
+        at_us = self.next_us if ticks is None else int(ticks * stored.time_base * _US) - self.origin_us
+        own_us = int((stored.duration or 0) * stored.time_base * _US) if stored.time_base else 0
+        self.next_us = at_us + (own_us or duration_us or self.period_us)
+        return at_us
+
+
+def period_us(stream: Any) -> int:
+    """Return how long a picture is shown if the file does not say so."""
+    rate: Fraction | None = getattr(stream, "guessed_rate", None) or getattr(stream, "average_rate", None)
+    return int(_US / rate) if rate else _US // 25
+
+
+@dataclass(slots=True)
+class BurstRate:
+    """The highest rate of pictures in a file of variable frame rate."""
+
+    _times_us: list[int] = field(default_factory=list, init=False)
+
+    def add(self, at_us: int) -> None:
+        """Take the time of one picture."""
+        if len(self._times_us) < _SAMPLED:
+            self._times_us.append(at_us)
+
+    @property
+    def fps(self) -> float | None:
+        """Return pictures a second; None if there are too few."""
+        times = sorted(set(self._times_us))  # packets come in the order of decoding
+        spans = [later - sooner for sooner, later in zip(times, times[_BURST:], strict=False)]
+        return _BURST * _US / min(spans) if spans else None

@@ -1,0 +1,130 @@
+"""IP cameras: a real RTSP server, the real daemon, and a subscriber that decodes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support import daemon as daemons
+from tests.support.films import FPS, film
+from tests.support.rtsp import PASSWORD, RtspSite, h264_of, rtsp_site
+from tests.support.watcher import Watcher, watching
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.support.livekit_server import Server
+
+GOP_S = 8
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RtspSite]:
+    folder = tmp_path_factory.mktemp("films")
+    long = film(folder / "long.mp4", size=(320, 180), gop=GOP_S * FPS, times=range(120 * FPS))
+    bframes = film(folder / "bframes.mp4", size=(320, 180), bframes=2, gop=FPS, times=range(60 * FPS))
+    jpeg = (
+        "videotestsrc is-live=true ! video/x-raw,width=320,height=240,framerate=15/1 ! jpegenc ! rtpjpegpay name=pay0"
+    )
+    streams = {"long": h264_of(long), "bframes": h264_of(bframes), "jpeg": jpeg}
+    with rtsp_site(streams, protected=True) as site:
+        yield site
+
+
+def variables(server: Server, room: str, url: str, **others: str) -> dict[str, str]:
+    stream = {"DEVICE_CAMERA__SOURCE": "stream", "DEVICE_CAMERA__URL": url, "DEVICE_MICROPHONE__SOURCE": "off"}
+    return daemons.environment(server, room, **(stream | others))
+
+
+def assert_no_secret(daemon: daemons.Daemon, watcher: Watcher) -> None:
+    seen = "\n".join(daemon.text) + str(watcher.attributes("device"))
+    assert PASSWORD not in seen
+    assert "/long" not in seen  # the path may be a secret too
+
+
+@pytest.mark.alone
+def test_h264_is_passed_through_and_a_late_viewer_has_a_picture_within_a_second(
+    server: Server, room: str, config: Path, site: RtspSite
+) -> None:
+    async def scenario() -> None:
+        async with watching(server, room) as first:
+            with daemons.running(config, variables(server, room, site.url("long"))) as daemon:
+                line = await asyncio.to_thread(daemon.event, "worker.capturing")
+                assert (line["source"], line["encoder"]) == ("stream", "copy")
+                await first.until(lambda: numbers(first) > FPS, within_s=15, what="a second of pictures")
+                waits = []
+                for number in range(3):  # in the middle of a group of pictures of 8 s
+                    began = time.monotonic()
+                    async with watching(server, room, identity=f"late-{number}") as late:
+                        await late.until(lambda: numbers(late) > 0, within_s=GOP_S, what="a picture")
+                        waits.append(time.monotonic() - began)
+                assert sorted(waits)[1] < 1.5, waits  # with joining and subscribing, half a second
+                assert_no_secret(daemon, first)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize(("name", "why"), (("bframes", "it has B-frames"), ("jpeg", "it is mjpeg")))
+def test_what_cannot_be_passed_through_is_encoded(  # noqa: PLR0917 - fixtures
+    server: Server, room: str, config: Path, site: RtspSite, name: str, why: str
+) -> None:
+    async def scenario() -> None:
+        async with watching(server, room) as watcher:
+            with daemons.running(config, variables(server, room, site.url(name))) as daemon:
+                line = await asyncio.to_thread(daemon.event, "camera.not_passed_through")
+                assert why in line["why"]
+                line = await asyncio.to_thread(daemon.event, "worker.capturing")
+                assert (line["source"], line["encoder"]) == ("stream", "x264")
+                await watcher.until(lambda: len(watcher.pictures) > FPS, within_s=15, what="a second of pictures")
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.alone
+def test_a_camera_that_is_frozen_or_gone_is_a_slate_until_it_is_back(
+    server: Server, room: str, config: Path, site: RtspSite
+) -> None:
+    async def scenario() -> None:
+        async with watching(server, room) as watcher:
+            with daemons.running(config, variables(server, room, site.url("long"))) as daemon:
+                await watcher.until(lambda: numbers(watcher) > FPS, within_s=20, what="pictures")
+                site.freeze(on=True)
+                await watcher.until(lambda: state(watcher).startswith("stalled"), within_s=15, what="stalled")
+                site.freeze(on=False)
+                await watcher.until(lambda: state(watcher) == "live", within_s=20, what="live")
+                site.kill()
+                await watcher.until(lambda: state(watcher).startswith("stalled"), within_s=15, what="stalled")
+                site.start()
+                await watcher.until(lambda: state(watcher) == "live", within_s=20, what="live")
+                assert_no_secret(daemon, watcher)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("name", "password", "why"),
+    (("long", "wrong-zq", "the user or the password in the URL is wrong"), ("none", PASSWORD, "404 Not Found")),
+)
+def test_a_refusal_is_named_without_the_url(  # noqa: PLR0917 - fixtures
+    server: Server, room: str, config: Path, site: RtspSite, name: str, password: str, why: str
+) -> None:
+    file = config.parent / "url"
+    file.write_text(site.url(name, password=password) + "\n")
+    given = {"DEVICE_CAMERA__URL": "", "DEVICE_CAMERA__URL_FILE": str(file), "DEVICE_CAMERA__ENCODER": "x264"}
+    with daemons.running(config, variables(server, room, "", **given)) as daemon:
+        line = daemon.until(lambda line: line.get("event") == "worker.restarting", within_s=15)
+        assert why in line["why"]
+        assert "zq" not in "\n".join(daemon.text)
+
+
+def numbers(watcher: Watcher) -> int:
+    return sum(each.reading is not None for each in watcher.pictures)
+
+
+def state(watcher: Watcher) -> str:
+    return watcher.attributes("device").get("device.camera", "")
