@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
-from device.config.environment import CONTROLS, Overrides, model_of, nearest, unknown_variables
+from device.config.environment import INNER, Overrides, model_of, nearest, unknown_variables
 from device.config.places import DEFAULT_PATH, DELIMITER, PATH_VARIABLE, PREFIX
 from device.config.schema import Config
 from device.config.streams import CONTRADICTION
@@ -147,7 +147,7 @@ def _where(details: Mapping[str, Any]) -> tuple[str, ...]:
     # Below the key there are list positions and branches of a union, which do not help the user.
     place = tuple(str(part) for part in details["loc"] if part != _NAME_OF_TABLE)
     depth = _depth(place)
-    return place[: depth + 2] if place[depth : depth + 1] == (CONTROLS,) else place[: depth + 1]
+    return place[: depth + 2] if place[depth : depth + 1] in [(each,) for each in INNER] else place[: depth + 1]
 
 
 def _depth(place: tuple[str, ...]) -> int:

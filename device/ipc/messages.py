@@ -35,6 +35,7 @@ class CameraJob:
     keyframe_interval_s: int
     identity: str
     epoch_us: int
+    night: dict[str, Any] = field(default_factory=dict)
 
 
 @message(2, _TO_WORKER, max_payload_bytes=64 << 10)
@@ -130,9 +131,13 @@ class LogRecord:
 @message(11, _TO_DAEMON, max_payload_bytes=4 << 10)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Degraded:
-    """A source delivers data, but is degraded. An empty text means that it has recovered."""
+    """A source delivers data, but is degraded. An empty text means that it has recovered.
+
+    Without `fault` the text is how it works now, such as at night, and nothing is wrong.
+    """
 
     text: str
+    fault: bool = True
 
 
 @message(12, _TO_DAEMON, max_payload_bytes=16 << 10)

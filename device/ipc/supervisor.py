@@ -203,8 +203,8 @@ class Supervisor:
                 self.requests.replied(received.request_id, reply)
             case Capturing() as capturing:
                 self._on_capturing(capturing)
-            case Degraded(text=text):
-                self._notice(public_text(text))
+            case Degraded(text=text, fault=fault):
+                self._notice(public_text(text), fault=fault)
             case LogRecord() as record:
                 level = record.level if record.level in _LOG_LEVELS else "info"
                 write = getattr(log, level)
@@ -231,10 +231,11 @@ class Supervisor:
         fields = untrusted.safe_fields({key: value for key, value in asdict(capturing).items() if value})
         (log.debug if again else log.info)("worker.capturing", worker=self.plan.name, **fields)
 
-    def _notice(self, text: str) -> None:
-        """Log and report that a source is degraded; nothing is done about it."""
+    def _notice(self, text: str, *, fault: bool) -> None:
+        """Log and report that a source is degraded, or report its mode; nothing is done about it."""
         if self.state is WorkerState.LIVE:
-            log.warning("worker.degraded", worker=self.plan.name, what=text or "it has recovered")
+            if fault:
+                log.warning("worker.degraded", worker=self.plan.name, what=text or "it has recovered")
             self._on_notice(text)
 
     def _become(self, state: WorkerState, why: str) -> None:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 from device.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
+# libcamera: 0 leaves these to the automatic exposure; their listed default would be a fixed value.
+_AUTOMATIC = {"ExposureTime": 0, "AnalogueGain": 0.0}
 _RATE_CONTROLS = frozenset({"framerate", "framedurationlimits"})
 
 
@@ -36,6 +38,27 @@ def checked_controls(wanted: Mapping[str, Any], offered: Mapping[str, tuple[Any,
             )
         result[name] = tuple(value) if isinstance(value, list) else value
     return result
+
+
+def frame_duration(fps: int, offered: Mapping[str, tuple[Any, Any, Any]]) -> dict[str, Any]:
+    """Return the control that sets the frame rate; empty if the camera has none. Raises SourceError for a high rate."""
+    if "FrameDurationLimits" not in offered:
+        return {}
+    period_us = 1_000_000 // fps
+    shortest, longest, _ = offered["FrameDurationLimits"]
+    if period_us < shortest:
+        raise unsupported(
+            f"camera.fps: {fps} is too fast for this camera; allowed: {1_000_000 // shortest} or less",
+            "camera.fps does",
+        )
+    period_us = min(period_us, longest)
+    return {"FrameDurationLimits": (period_us, period_us)} if period_us >= shortest else {}
+
+
+def defaults(names: Iterable[str], offered: Mapping[str, tuple[Any, Any, Any]]) -> dict[str, Any]:
+    """Return the defaults of controls that are no longer set; a control without one stays as it is."""
+    found = {name: _AUTOMATIC.get(name, offered[name][2]) for name in names}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def unsupported(message: str, what: str) -> SourceError:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from device.clock import monotonic_of_boottime_us, monotonic_us
 from device.errors import SourceAbsentError, SourceError, system_text
 from device.media.colour import of_libcamera
-from device.sources.controls import checked_controls, unsupported
+from device.sources.controls import checked_controls, defaults, frame_duration, unsupported
 from device.sources.pacing import RateLimit
 from device.sources.planes import packed
 
@@ -67,6 +67,9 @@ class Picamera2Source:
         self.width, self.height, self.fps = self.layout.width, self.layout.height, job.fps
         self.pixel_format = self.layout.pixel_format
         self.missed = 0
+        self.lux: float | None = None
+        self._limit = RateLimit(fps=self.fps)
+        self._set = frozenset(job.controls)
         # Not from camera_configuration(): picamera2 replaces a matrix and range that it does not expect.
         self.colour = of_libcamera(self._camera.libcamera_config.at(0).color_space, height=self.height)
 
@@ -79,7 +82,6 @@ class Picamera2Source:
                 f"the camera cannot be started ({_cause(error)}); look at `dmesg`",
                 for_viewers="the camera cannot be started",
             ) from error
-        limit = RateLimit(fps=self.fps)
         number, before_us = 0, 0
         while True:
             try:
@@ -95,13 +97,26 @@ class Picamera2Source:
                 captured_at_us = _captured_at_us(metadata)
                 self.missed += _missed(captured_at_us - before_us, metadata) if before_us else 0
                 before_us = captured_at_us
-                if limit.admits(captured_at_us):
+                self.lux = metadata.get("Lux")
+                if self._limit.admits(captured_at_us):
                     yield CameraPicture(
                         request=request, layout=self.layout, number=number, captured_at_us=captured_at_us
                     )
                     number += 1
             finally:
                 request.release()
+
+    def set_mode(self, wanted: Mapping[str, Any], *, fps: int) -> None:
+        """Set controls and the frame rate while capturing; what was set before gets its default. Raises SourceError."""
+        offered = self._camera.camera_controls
+        controls = checked_controls(wanted, offered)
+        left = [name for name in checked_controls(dict.fromkeys(self._set, None), offered) if name not in controls]
+        self._set = frozenset(controls)
+        try:
+            self._camera.set_controls(defaults(left, offered) | controls | frame_duration(fps, offered))
+        except (RuntimeError, ValueError, TypeError, KeyError, OSError) as error:
+            raise unsupported(f"the camera refuses the controls ({_cause(error)})", "the controls do") from error
+        self.fps, self._limit = fps, RateLimit(fps=fps)
 
 
 def cameras() -> list[dict[str, Any]]:
@@ -183,17 +198,7 @@ def _open(device: str) -> Any:
 def _configured(camera: Any, job: CameraJob) -> Layout:
     from libcamera import ColorSpace, Transform
 
-    period_us = 1_000_000 // job.fps
-    controls = checked_controls(job.controls, camera.camera_controls)
-    if "FrameDurationLimits" in camera.camera_controls:
-        shortest, longest, _ = camera.camera_controls["FrameDurationLimits"]
-        if period_us < shortest:
-            raise unsupported(
-                f"camera.fps: {job.fps} is too fast for this camera; allowed: {1_000_000 // shortest} or less",
-                "camera.fps does",
-            )
-        if period_us <= longest:
-            controls["FrameDurationLimits"] = (period_us, period_us)
+    controls = checked_controls(job.controls, camera.camera_controls) | frame_duration(job.fps, camera.camera_controls)
     try:
         camera.configure(
             camera.create_video_configuration(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from device.errors import SourceError, WireError
 from device.ipc.messages import CameraJob, Capturing, SetKeyFramesOnly
@@ -16,6 +16,7 @@ from device.workers.named import damage_log, named
 
 if TYPE_CHECKING:
     from device.workers.encoding import Source
+    from device.workers.night import Night, NightSource
 
 
 def main() -> int:
@@ -49,12 +50,15 @@ def _capture(link: WorkerLink, job: CameraJob) -> None:
     source = open_source(job, link)
     encoding = Encoding(link, job, source)
     freeze_detector = FreezeDetector(link)
+    night = _night(link, job, source, encoding)
     drops = DropLog(lambda counts: link.log("info", "camera.frames_dropped", **counts))
     for picture in source.pictures():
         for request in link.requests():
             link.reply(request, encoding.carry_out(request.message))
         encoding.encode(picture)
         freeze_detector.check(picture)
+        if night is not None:
+            night.check(picture)
         drops.update(
             time.monotonic(),
             late=source.missed,
@@ -62,6 +66,17 @@ def _capture(link: WorkerLink, job: CameraJob) -> None:
             bitrate_budget=encoding.over_budget,
             encoder_busy=encoding.busy,
         )
+
+
+def _night(link: WorkerLink, job: CameraJob, source: Source, encoding: Encoding) -> Night | None:
+    if not job.night.get("enabled"):
+        return None
+    from device.workers.night import Night
+
+    if not hasattr(source, "set_mode"):
+        link.log("warning", "camera.night_unusable", why=f"source {source.name} cannot change while it captures")
+        return None
+    return Night(link, job, cast("NightSource", source), encoding)
 
 
 def _pass_through(link: WorkerLink, job: CameraJob) -> None:
