@@ -75,6 +75,7 @@ def _query(query: Callable[[], Entries], none: str) -> Entries | str:
 
 def _cameras() -> Entries:
     from device.sources import picamera2
+    from device.sources.v4l2.nodes import is_usb
 
     return [
         {
@@ -84,6 +85,7 @@ def _cameras() -> Entries:
             "modes": picamera2.modes(position),
         }
         for position, each in enumerate(picamera2.cameras())
+        if not is_usb(str(each.get("Id", "")))  # V4L2 has it
     ]
 
 

@@ -23,10 +23,11 @@ SERVICE_CREDENTIALS = Path("/etc/livekit-device/credentials")  # LoadCredential=
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """A valid configuration, the file that it is from, and the token source that it names."""
+    """A valid configuration, its main file, what is odd about it, and the token source that it names."""
 
     path: Path
     config: Config
+    warnings: tuple[Problem, ...]
     token_source: TokenFile | Endpoint | ApiKey
 
 
@@ -36,10 +37,10 @@ def load(argument: Path | None, attributes: Attributes) -> Settings:
     The token source puts `attributes` into the tokens that it mints. Raises ConfigError with every problem.
     """
     path = loading.find(argument)
-    config = loading.load(path)
+    found = loading.loaded(path)
     given = os.environ.get("CREDENTIALS_DIRECTORY")
-    token_source = select_token_source(path, config, attributes, Path(given) if given else None)
-    return Settings(path=path, config=config, token_source=token_source)
+    token_source = select_token_source(path, found.config, attributes, Path(given) if given else None)
+    return Settings(path=path, config=found.config, warnings=found.warnings, token_source=token_source)
 
 
 def select_token_source(

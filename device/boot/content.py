@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from device.boot.toml_text import toml_text
 from device.config.environment import nearest
-from device.config.loading import parsed, validated
+from device.config.loading import validated
+from device.config.toml_file import parsed
 from device.config.writing import SECRETS
 from device.errors import ConfigError, Problem
 from device.redaction import hide
@@ -50,8 +51,11 @@ class Content:
     secrets: dict[str, str] | None = field(repr=False)
 
 
-def interpreted(path: Path, data: bytes) -> Content:
-    """Return the content of the file. Raises ConfigError with all problems, by `path` and key, without values."""
+def interpreted(path: Path, data: bytes, *, target: Path | None = None) -> Content:
+    """Return the content of the file. Raises ConfigError with all problems, by `path` and key, without values.
+
+    target: the configuration that it replaces; the other layers beside that one stay
+    """
     try:
         tables = parsed(path, data)
     except ConfigError:
@@ -67,7 +71,7 @@ def interpreted(path: Path, data: bytes) -> Content:
         tables["credentials"] = rest
     problems += _relative(path, tables)
     try:
-        config = validated(path, tables)
+        config = validated(path, tables, target=target)
     except ConfigError as error:
         problems += error.problems
     if problems:

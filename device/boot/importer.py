@@ -73,7 +73,7 @@ def _import(path: Path, places: Places) -> int:
         data = source.read(path)
         if source.is_remains(data):
             return _clear(path, [_remains(path)])
-        content = interpreted(Path(path.name), data)
+        content = interpreted(Path(path.name), data, target=places.configuration)
         demand_usable(Path(path.name), content, credentials=places.credentials)
         secrets = {} if content.secrets is None else dict.fromkeys(writing.SECRETS) | content.secrets
         writing.write(places.configuration, content.config_text, secrets=secrets)

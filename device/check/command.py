@@ -23,10 +23,13 @@ from device.tokens.expiry import EXPIRED, notice_of
 from device.tokens.selection import ApiKey, Endpoint, TokenFile
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from device.check.sandbox import Sandbox
+    from device.config.loading import Loaded
     from device.config.schema import Config
+    from device.errors import Problem
     from device.network.probe import ProbeResult
     from device.tokens.join_token import JoinToken
 
@@ -45,9 +48,9 @@ async def run(argument: Path | None, sandbox: Sandbox) -> int:
 
 async def _steps(report: Report, path: Path, sandbox: Sandbox) -> None:
     keep_identity()  # the service would do that at its start
-    config = _load(report, path, sandbox)
-    if config is None:
+    if (found := _load(report, path, sandbox)) is None:
         return
+    config = found.config
     hidden = sandbox.hidden_files(config)
     for each in hidden:
         (report.bad if sandbox.inside else report.warn)("sandbox", each)
@@ -56,7 +59,7 @@ async def _steps(report: Report, path: Path, sandbox: Sandbox) -> None:
     token_source = _select(report, config, path)
     if token_source is None:
         return
-    _warn(report, path, config, token_source)
+    _warn(report, found.warnings, token_source)
     service = state_file.read()
     _report_service(report, service)
     with report.busy("devices", "querying the libraries"):
@@ -92,12 +95,12 @@ async def _steps(report: Report, path: Path, sandbox: Sandbox) -> None:
         )
 
 
-def _load(report: Report, path: Path, sandbox: Sandbox) -> Config | None:
+def _load(report: Report, path: Path, sandbox: Sandbox) -> Loaded | None:
     if sandbox.inside and (text := sandbox.hidden(path)):
         report.bad("file", f"{path}: {text}, or leave the sandbox with --no-sandbox")
         return None
     try:
-        config = config_file.load(path)
+        found = config_file.loaded(path)
     except ConfigError as error:
         whole_file = [problem for problem in error.problems if problem.place == str(path)]
         if not whole_file:
@@ -105,9 +108,10 @@ def _load(report: Report, path: Path, sandbox: Sandbox) -> Config | None:
         for problem in error.problems:
             report.bad("file" if problem in whole_file else "values", str(problem))
         return None
-    report.good("file", f"{path}; {sandbox.note()}")
-    report.good("values", ", ".join(f"{each.label} {each.table.source}" for each in streams_of(config)))
-    return config
+    files = ", ".join(str(layer.path) for layer in found.layers if layer.path)
+    report.good("file", f"{files}; {sandbox.note()}")
+    report.good("values", ", ".join(f"{each.label} {each.table.source}" for each in streams_of(found.config)))
+    return found
 
 
 def _select(report: Report, config: Config, path: Path) -> TokenFile | Endpoint | ApiKey | None:
@@ -121,8 +125,8 @@ def _select(report: Report, config: Config, path: Path) -> TokenFile | Endpoint 
     return token_source
 
 
-def _warn(report: Report, path: Path, config: Config, token_source: TokenFile | Endpoint | ApiKey) -> None:
-    for problem in (*config_file.warnings(path, config), *credentials.warnings(token_source)):
+def _warn(report: Report, problems: Sequence[Problem], token_source: TokenFile | Endpoint | ApiKey) -> None:
+    for problem in (*problems, *credentials.warnings(token_source)):
         report.warn("values", str(problem))
     if credentials.identity_may_collide(token_source):
         report.warn(

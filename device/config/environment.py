@@ -1,4 +1,4 @@
-"""Configuration overrides from the environment: DEVICE_<TABLE>__<KEY>, from shells and Docker's env files."""
+"""The configuration's layer from the environment: DEVICE_<TABLE>__<KEY>, from shells and Docker's env files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from device.errors import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from device.config.table import Table
 
@@ -33,15 +32,15 @@ class _EnvironmentConfig(BaseSettings, Config):
 
 
 @dataclass(frozen=True, slots=True)
-class Overrides:
-    """The values from the environment as nested data, and the variable of each (table, key)."""
+class Variables:
+    """The values from the environment as nested data, and the variable of each key by the names that lead to it."""
 
     data: dict[str, Any]
     variables: dict[tuple[str, ...], str]
     problems: list[Problem]
 
     @classmethod
-    def of_environment(cls, environment: Mapping[str, str] = os.environ) -> Overrides:
+    def of_environment(cls, environment: Mapping[str, str] = os.environ) -> Variables:
         """Read the variables. An empty variable counts as not set; quotes around a value are removed."""
         values = {
             name: value
@@ -64,11 +63,6 @@ class Overrides:
         source.env_vars = {name.lower(): value for name, value in values.items() if name.lower() not in hidden}
         problems = [Problem(f"environment: {name}", why) for name, why in refused.items()]
         return cls(data=source(), variables=variables, problems=problems)
-
-    def place(self, path: Path, where: tuple[str, ...]) -> str:
-        """Return where a value was set, for error texts."""
-        variable = self.variables.get(tuple(part.lower() for part in where))
-        return f"environment: {variable}" if variable else f"{path}: {'.'.join(where)}"
 
 
 def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[Problem]:

@@ -16,7 +16,7 @@ from device.config.marks import LIVE, PROCESS_RESTART, REJOIN, SECRET, WORKER_RE
 from device.config.night import Night
 from device.config.streams import AnyStream, NamedStream, StreamName, cameras_of, microphones_of, require_consistent
 from device.config.table import ControlValue, Table
-from device.config.values import Dimension, FilePath, WebSocketUrls  # noqa: TC001 - pydantic reads the annotations
+from device.config.values import Degrees, Dimension, FilePath, WebSocketUrls  # noqa: TC001 - pydantic reads the annotations
 
 # Copies of constants in modules that are not imported here, to keep loading fast. Tests check that they are equal.
 LONGEST_PAUSE_S = 0.65  # device.encoders.bitrate_budget
@@ -90,6 +90,7 @@ class Camera(Table):
     path: Annotated[FilePath, WORKER_RESTART] = Field(default="", repr=False)
     hflip: Annotated[bool, WORKER_RESTART] = False
     vflip: Annotated[bool, WORKER_RESTART] = False
+    rotate: Annotated[Degrees, WORKER_RESTART] = 0
     encoder: Annotated[Literal["auto", "v4l2", "x264", "copy"], WORKER_RESTART] = "auto"
     bitrate_max_bps: Annotated[int, LIVE] = Field(default=2_500_000, ge=50_000, le=50_000_000)
     bitrate_min_bps: Annotated[int, LIVE] = Field(default=60_000, ge=30_000, le=50_000_000)
@@ -112,12 +113,24 @@ class Camera(Table):
             )
         if self.night.enabled and self.source not in ("auto", "picamera2", "v4l2"):
             raise ValueError(f'night is enabled; with source = "{self.source}" there is nothing to change')
+        if self.night.enabled and self.encoder == "copy":
+            raise ValueError('night is enabled; with encoder = "copy" the brightness is not known')
         if self.night.fps > self.fps:
             raise ValueError(f"night.fps ({self.night.fps}) is above fps ({self.fps}); allowed is at most that")
         if self.encoder == "copy" and self.source not in ("file", "v4l2"):
             raise ValueError(
                 'encoder = "copy" passes the H.264 of a file or a V4L2 camera through; '
                 f'with source = "{self.source}" it is not allowed'
+            )
+        if self.rotate and self.encoder == "copy":
+            raise ValueError(
+                f'rotate = {self.rotate} and encoder = "copy" exclude each other: what is passed through cannot be '
+                'turned; use encoder = "auto"'
+            )
+        if self.rotate in (90, 270) and self.encoder == "v4l2":
+            raise ValueError(
+                f'rotate = {self.rotate} and encoder = "v4l2" exclude each other: the board\'s encoder turns no '
+                'pictures; use encoder = "auto" or "x264", or rotate = 0 or 180, which the sensor does'
             )
         return self
 
@@ -128,9 +141,9 @@ class Microphone(Table):
     source: Annotated[MicrophoneSource, WORKER_RESTART] = "auto"
     device: Annotated[str, WORKER_RESTART] = ""
     path: Annotated[FilePath, WORKER_RESTART] = Field(default="", repr=False)
-    channels: Annotated[int, REJOIN] = Field(default=1, ge=1, le=2)
+    channels: Annotated[int, PROCESS_RESTART] = Field(default=1, ge=1, le=2)
     gain_db: Annotated[float, LIVE] = Field(default=0.0, ge=-60, le=60)
-    processing: Annotated[bool, REJOIN] = True
+    processing: Annotated[bool, LIVE] = True
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

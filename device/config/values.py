@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator
 from pydantic_settings import NoDecode
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
 
 _MAX_URLS = 8
 _SCHEMES = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
@@ -60,6 +63,15 @@ WebSocketUrls = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_urls)]
 Dimension = Annotated[int, AfterValidator(_even)]
 
 
+def _right_angle(value: int) -> int:
+    if value not in (0, 90, 180, 270):
+        raise ValueError("must be 0, 90, 180 or 270 (degrees clockwise)")
+    return value
+
+
+Degrees = Annotated[int, AfterValidator(_right_angle)]
+
+
 def _file_path(value: str) -> str:
     """Raise ValueError for a URL, without the value, which may contain a password."""
     if "://" in value or value.lower().startswith("file:"):
@@ -68,3 +80,8 @@ def _file_path(value: str) -> str:
 
 
 FilePath = Annotated[str, AfterValidator(_file_path)]
+
+
+def is_file_path(field: FieldInfo) -> bool:
+    """Return whether a key of the schema is the path of a file."""
+    return any(isinstance(each, AfterValidator) and each.func is _file_path for each in field.metadata)

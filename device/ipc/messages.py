@@ -18,7 +18,10 @@ _START_CODES = (b"\0\0\0\1", b"\0\0\1")
 @message(1, _TO_WORKER, max_payload_bytes=64 << 10)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraJob:
-    """The settings of a camera worker. Sizes in pixels; `epoch_us` is the monotonic time at which files begin."""
+    """The settings of a camera worker. Sizes in pixels; `epoch_us` is the monotonic time at which files begin.
+
+    `rotate` is in degrees clockwise. Width and height are those of the capture, before that.
+    """
 
     source: str
     width: int
@@ -35,7 +38,13 @@ class CameraJob:
     keyframe_interval_s: int
     identity: str
     epoch_us: int
+    rotate: int = 0
     night: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def published_size(self) -> tuple[int, int]:
+        """Return width and height of the picture that viewers see."""
+        return (self.height, self.width) if self.rotate in (90, 270) else (self.width, self.height)
 
 
 @message(2, _TO_WORKER, max_payload_bytes=64 << 10)
@@ -148,6 +157,22 @@ class Failed:
     error: str
     message: str
     for_viewers: str
+
+
+@message(15, _TO_WORKER, max_payload_bytes=64 << 10)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetControls(Request[Done]):
+    """Set these controls of the camera, by libcamera's names; the others stay. Refused if one is unknown or wrong."""
+
+    controls: dict[str, Any]
+
+
+@message(16, _TO_WORKER, max_payload_bytes=4 << 10)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetGain(Request[Done]):
+    """Amplify sound by this many decibels from now on."""
+
+    gain_db: float
 
 
 def _encode_unit(unit: AccessUnit) -> Wire:

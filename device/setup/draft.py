@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from device.config import loading, writing
+from device.config import loading, toml_file, writing
 from device.config.places import DEFAULT_PATH
 from device.config.writing import CREDENTIALS
 from device.errors import ConfigError, DeviceError, Problem, system_text
@@ -96,7 +96,7 @@ def draft(folder: Path, target: Path, state: State) -> Loaded:
             if content is not None:
                 _write(folder / name, content)
     path = target / DEFAULT_PATH.name
-    config = loading.validated(path, loading.parsed(path, state.text.encode()))
+    config = loading.validated(path, toml_file.parsed(path, state.text.encode()))
     return Loaded(config=config, token_source=_token_source(config, folder if state.secrets else None, target))
 
 

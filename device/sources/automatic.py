@@ -56,8 +56,14 @@ def _first(choices: tuple[tuple[str, Callable[[str], None]], ...], device: str, 
 def _has_libcamera(device: str) -> None:
     """Raise SourceError if libcamera does not have the camera."""
     from device.sources import picamera2
+    from device.sources.v4l2.nodes import is_usb
 
-    picamera2.choose(picamera2.cameras(), device)
+    found = picamera2.cameras()
+    chosen = found[picamera2.choose(found, device)]
+    if is_usb(str(chosen.get("Id", ""))):
+        raise SourceAbsentError(
+            f"{chosen.get('Model')} is a USB camera: V4L2 has it", for_viewers="this camera is not connected"
+        )
 
 
 def _has_v4l2(device: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from device.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 # libcamera: 0 leaves these to the automatic exposure; their listed default would be a fixed value.
 _AUTOMATIC = {"ExposureTime": 0, "AnalogueGain": 0.0}
@@ -55,10 +55,14 @@ def frame_duration(fps: int, offered: Mapping[str, tuple[Any, Any, Any]]) -> dic
     return {"FrameDurationLimits": (period_us, period_us)} if period_us >= shortest else {}
 
 
-def defaults(names: Iterable[str], offered: Mapping[str, tuple[Any, Any, Any]]) -> dict[str, Any]:
-    """Return the defaults of controls that are no longer set; a control without one stays as it is."""
-    found = {name: _AUTOMATIC.get(name, offered[name][2]) for name in names}
-    return {name: value for name, value in found.items() if value is not None}
+def changed_controls(
+    before: Mapping[str, Any], wanted: Mapping[str, Any], offered: Mapping[str, tuple[Any, Any, Any]]
+) -> dict[str, Any]:
+    """Return what is to be set: what is wanted, and the defaults of what was set before, if the camera names them."""
+    controls = checked_controls(wanted, offered)
+    left = checked_controls(before, offered).keys() - controls.keys()
+    found = {name: _AUTOMATIC.get(name, offered[name][2]) for name in left}
+    return {name: value for name, value in found.items() if value is not None} | controls
 
 
 def unsupported(message: str, what: str) -> SourceError:

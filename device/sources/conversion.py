@@ -52,6 +52,13 @@ def turn_of_degrees(degrees: int) -> Turn:
     return {0: Turn.NONE, 90: Turn.CLOCKWISE, 180: Turn.HALF, 270: Turn.COUNTERCLOCKWISE}[degrees]
 
 
+def turn_of_flips(*, horizontally: bool, vertically: bool) -> Turn:
+    """Return the turn that two flips make."""
+    if horizontally:
+        return Turn.HALF if vertically else Turn.HFLIP
+    return Turn.VFLIP if vertically else Turn.NONE
+
+
 def turn_of_matrix(matrix: bytes) -> Turn:
     """Return the turn of a display matrix (ISO/IEC 14496-12, 8.2.2): nine 32-bit numbers, as FFmpeg stores them.
 
@@ -61,9 +68,7 @@ def turn_of_matrix(matrix: bytes) -> Turn:
         return Turn.NONE
     a, b, _, c, d, *_ = struct.unpack("=9i", matrix[:_MATRIX_BYTES])
     if a and d and not (b or c):
-        return {(False, False): Turn.NONE, (True, False): Turn.HFLIP, (False, True): Turn.VFLIP}.get(
-            (a < 0, d < 0), Turn.HALF
-        )
+        return turn_of_flips(horizontally=a < 0, vertically=d < 0)
     if b and c and not (a or d):
         return {
             (True, False): Turn.CLOCKWISE,

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from device.clock import monotonic_of_boottime_us, monotonic_us
 from device.errors import SourceAbsentError, SourceError, system_text
 from device.media.colour import of_libcamera
-from device.sources.controls import checked_controls, defaults, frame_duration, unsupported
-from device.sources.pacing import RateLimit
+from device.sources.controls import changed_controls, checked_controls, frame_duration, unsupported
+from device.sources.orientation import flips_left, sensor_flips
+from device.sources.pacing import RateLimit, missed_frames
 from device.sources.planes import packed
+from device.sources.v4l2.nodes import is_usb
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -66,10 +67,12 @@ class Picamera2Source:
             raise
         self.width, self.height, self.fps = self.layout.width, self.layout.height, job.fps
         self.pixel_format = self.layout.pixel_format
+        # libcamera changes a transform that the sensor cannot do without an error.
+        self.turn_left = flips_left(job, self._camera.camera_configuration().get("transform"))
         self.missed = 0
         self.lux: float | None = None
         self._limit = RateLimit(fps=self.fps)
-        self._set = frozenset(job.controls)
+        self._set: Mapping[str, Any] = job.controls
         # Not from camera_configuration(): picamera2 replaces a matrix and range that it does not expect.
         self.colour = of_libcamera(self._camera.libcamera_config.at(0).color_space, height=self.height)
 
@@ -95,7 +98,7 @@ class Picamera2Source:
             try:
                 metadata = request.get_metadata()
                 captured_at_us = _captured_at_us(metadata)
-                self.missed += _missed(captured_at_us - before_us, metadata) if before_us else 0
+                self.missed += missed_frames(captured_at_us - before_us, metadata) if before_us else 0
                 before_us = captured_at_us
                 self.lux = metadata.get("Lux")
                 if self._limit.admits(captured_at_us):
@@ -106,17 +109,15 @@ class Picamera2Source:
             finally:
                 request.release()
 
+    def set_controls(self, wanted: Mapping[str, Any]) -> None:
+        """Set controls from the next pictures on. Raises SourceError, and sets none, if one does not fit the camera."""
+        self._camera.set_controls(checked_controls(wanted, self._camera.camera_controls))
+
     def set_mode(self, wanted: Mapping[str, Any], *, fps: int) -> None:
-        """Set controls and the frame rate while capturing; what was set before gets its default. Raises SourceError."""
+        """Set controls, defaults in place of those before, and the frame rate. Raises SourceError as `set_controls`."""
         offered = self._camera.camera_controls
-        controls = checked_controls(wanted, offered)
-        left = [name for name in checked_controls(dict.fromkeys(self._set, None), offered) if name not in controls]
-        self._set = frozenset(controls)
-        try:
-            self._camera.set_controls(defaults(left, offered) | controls | frame_duration(fps, offered))
-        except (RuntimeError, ValueError, TypeError, KeyError, OSError) as error:
-            raise unsupported(f"the camera refuses the controls ({_cause(error)})", "the controls do") from error
-        self.fps, self._limit = fps, RateLimit(fps=fps)
+        self._camera.set_controls(changed_controls(self._set, wanted, offered) | frame_duration(fps, offered))
+        self._set, self.fps, self._limit = dict(wanted), fps, RateLimit(fps=fps)
 
 
 def cameras() -> list[dict[str, Any]]:
@@ -127,7 +128,7 @@ def cameras() -> list[dict[str, Any]]:
 def modes(number: int) -> str:
     """Return the sensor's modes as text; for a camera without raw modes, such as a USB camera, its sizes."""
     try:
-        with contextlib.closing(_library()(number)) as camera:
+        with closing(_library()(number)) as camera:
             try:
                 found = {(*mode["size"], f" at {mode['fps']:.0f} fps") for mode in camera.sensor_modes}
             except AttributeError:  # picamera2 assumes that every camera has raw modes
@@ -145,8 +146,9 @@ def _video_sizes(camera: Any) -> list[tuple[int, int]]:
 
 
 def choose(found: list[dict[str, Any]], wanted: str) -> int:
-    """Return the number of the camera with this number, or with `wanted` in its model or id; empty means the first.
+    """Return the number of the camera with this number, or with `wanted` in its model or id.
 
+    Empty means the first, but a USB camera (`device.sources.v4l2`) only if there is no other.
     Raises SourceAbsentError, which lists the cameras.
     """
     if not found:
@@ -155,7 +157,7 @@ def choose(found: list[dict[str, Any]], wanted: str) -> int:
             for_viewers="no camera is connected",
         )
     if not wanted:
-        return 0
+        return next((position for position, each in enumerate(found) if not is_usb(str(each.get("Id", "")))), 0)
     if wanted.isdecimal():
         if int(wanted) < len(found):
             return int(wanted)
@@ -198,12 +200,13 @@ def _open(device: str) -> Any:
 def _configured(camera: Any, job: CameraJob) -> Layout:
     from libcamera import ColorSpace, Transform
 
+    hflip, vflip = sensor_flips(job)
     controls = checked_controls(job.controls, camera.camera_controls) | frame_duration(job.fps, camera.camera_controls)
     try:
         camera.configure(
             camera.create_video_configuration(
                 main={"size": (job.width, job.height), "format": "YUV420"},
-                transform=Transform(hflip=job.hflip, vflip=job.vflip),
+                transform=Transform(hflip=hflip, vflip=vflip),
                 # At any size: the hardware encoder writes no colour description, and browsers then assume BT.601.
                 colour_space=ColorSpace.Smpte170m(),
                 controls=controls,
@@ -219,7 +222,8 @@ def _configured(camera: Any, job: CameraJob) -> Layout:
     main = camera.camera_configuration()["main"]
     if main["format"] not in _PIXEL_FORMATS:
         raise SourceError(
-            f"the camera's pixel format is {main['format']}; supported: {' and '.join(_PIXEL_FORMATS)}",
+            f"the camera's pixel format is {main['format']}; supported: {' and '.join(_PIXEL_FORMATS)}; "
+            'a USB camera needs source = "v4l2"',
             for_viewers="the camera's pixel format is not supported",
         )
     width, height = main["size"]
@@ -235,12 +239,6 @@ def _configured(camera: Any, job: CameraJob) -> Layout:
 def _cause(error: BaseException) -> str:
     """Return why picamera2 failed: its RuntimeError may hide an error of the system."""
     return system_text(error.__cause__ or error)
-
-
-def _missed(since_us: int, metadata: Mapping[str, Any]) -> int:
-    """Return how many frames were lost since the previous one: picamera2 drops frames that are not fetched."""
-    period_us = int(metadata.get("FrameDuration") or 0)
-    return max(0, round(since_us / period_us) - 1) if period_us > 0 else 0
 
 
 def _captured_at_us(metadata: Mapping[str, Any]) -> int:

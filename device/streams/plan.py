@@ -9,7 +9,7 @@ from device.clock import monotonic_us
 from device.config.schema import least_camera_stall_s
 from device.identity import derived_identity
 from device.ipc.messages import CameraJob, MicrophoneJob
-from device.ipc.supervisor import WorkerPlan
+from device.ipc.worker_plan import WorkerPlan
 
 if TYPE_CHECKING:
     from device.config.schema import Camera, Config, Microphone
@@ -21,16 +21,19 @@ _NO_DEVICES = frozenset({"pattern", "tone", "file", "stream"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamPlan:
-    """A worker (its name is the stream's), the title of the slate, and whether sound is processed by the SDK.
+    """A worker, whose name is the stream's.
 
-    If the device is not `required`, its absence is no fault until it was detected once. Files, test pictures and tones
-    are no devices.
+    title: of the slate
+    processing: the SDK processes the sound
+    cameras: how many share the link with this one
+    required: if not, the absence of the device is no fault until it was detected once
     """
 
     worker: WorkerPlan
     required: bool = True
     title: str = ""
     processing: bool = False
+    cameras: int = 1
 
     @property
     def name(self) -> str:
@@ -38,6 +41,7 @@ class StreamPlan:
 
     @property
     def is_device(self) -> bool:
+        """Files, test pictures and tones are no devices."""
         return self.worker.job.source not in _NO_DEVICES
 
 
@@ -59,9 +63,12 @@ def is_required(table: Camera | Microphone) -> bool:
     return table.source != "auto" or bool(table.device)
 
 
-def plan_streams(config: Config) -> list[StreamPlan]:
-    """Return a plan for each source that is not off, in the order in which they are started."""
-    epoch_us = monotonic_us()
+def plan_streams(config: Config, *, epoch_us: int | None = None) -> list[StreamPlan]:
+    """Return a plan for each source that is not off, in the order in which they are started.
+
+    `epoch_us` is when files begin, on the monotonic clock, so that picture and sound stay in sync; by default now.
+    """
+    epoch_us = monotonic_us() if epoch_us is None else epoch_us
     identity = config.room.identity or config.room.display_name or derived_identity()
     title = config.room.display_name or identity
     cameras = [
@@ -78,7 +85,9 @@ def _camera_plan(
     job = CameraJob(**stream.table.model_dump(), identity=identity, epoch_us=epoch_us)
     stall_s = max(config.watch.camera_stall_s, least_camera_stall_s(stream.table))
     worker = WorkerPlan(name=stream.name, module="device.workers.camera", job=job, stall_s=stall_s)
-    return StreamPlan(worker=worker, required=is_required(stream.table), title=title)
+    return StreamPlan(
+        worker=worker, required=is_required(stream.table), title=title, cameras=len(config.active_cameras)
+    )
 
 
 def _microphone_plan(config: Config, stream: NamedStream[Microphone], *, epoch_us: int) -> StreamPlan:

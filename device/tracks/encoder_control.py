@@ -15,7 +15,7 @@ _MIN_STEP_DOWN = 0.03
 _MIN_STEP_UP = 0.05
 _MIN_RISE_INTERVAL_S = 0.5
 # A policed link lets a burst pass, and for a second the SDK estimates megabits: the bitrate starts at most here and
-# rises at most this fast.
+# rises at most this fast. Several cameras share the start.
 _MAX_STEP_UP, _MAX_FIRST_BPS = 1.25, 500_000
 # An encoder's buffer fits the bitrate of its last key frame. A bitrate far above that gets a new key frame after 2 s.
 # One far below gets it at once: x264 takes 0.2 s to follow by itself, and a target that falls this fast is the first
@@ -38,12 +38,13 @@ class EncoderCommands:
 class EncoderControl:
     """Follows the room's target between floor and ceiling: down at once, up in steps. Limits the rate of key frames.
 
-    `ladder` chooses size and rate of the pictures.
+    `ladder` chooses size and rate of the pictures. `cameras` is how many start at the same time on this link.
     """
 
     floor_bps: int
     ceiling_bps: int
     ladder: Ladder
+    cameras: int = 1
     bitrate_bps: int | None = field(default=None, init=False)
     has_feedback: bool = field(default=False, init=False)
     _key_frame_at: float = field(default=float("-inf"), init=False)
@@ -63,6 +64,20 @@ class EncoderControl:
         """Return all settings, for an encoder that has just started."""
         rung = self.ladder.rung if self.ladder.rung is not self.ladder.rungs[0] else None
         return EncoderCommands(all_key_frames=not self.has_feedback, bitrate_bps=self.bitrate_bps, rung=rung)
+
+    def limit(self, *, floor_bps: int, ceiling_bps: int, steps: tuple[Rung, ...]) -> EncoderCommands:
+        """Use other bounds of the bitrate and another ladder from now on; return the requests for an encoder that runs.
+
+        The last target is limited by the new bounds at the next feedback.
+        """
+        self.floor_bps, self.ceiling_bps = floor_bps, ceiling_bps
+        rung = self.ladder.replace(steps)
+        bitrate_bps = None
+        if self.bitrate_bps is not None and not floor_bps <= self.bitrate_bps <= ceiling_bps:
+            self.bitrate_bps = bitrate_bps = min(max(self.bitrate_bps, floor_bps), ceiling_bps)
+        if self._wanted_bps is not None:
+            self._wanted_bps = min(max(self._wanted_bps, floor_bps), ceiling_bps)
+        return EncoderCommands(bitrate_bps=bitrate_bps, rung=rung, key_frame=rung is not None)
 
     def feedback(self, *, key_frame_requested: bool, target_bps: int | None, now: float) -> EncoderCommands:
         """Take feedback; without a target the last one stays valid."""
@@ -115,7 +130,7 @@ class EncoderControl:
     def _follow(self, wanted: int, now: float) -> int | None:
         current = self.bitrate_bps
         if current is None:
-            wanted = min(wanted, max(_MAX_FIRST_BPS, self.floor_bps))
+            wanted = min(wanted, max(_MAX_FIRST_BPS // self.cameras, self.floor_bps))
             self._rose_at = now
         elif wanted > current:
             if now - self._rose_at < _MIN_RISE_INTERVAL_S:

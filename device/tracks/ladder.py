@@ -69,8 +69,12 @@ def _bounds(width: int, height: int, fps: int) -> Iterator[tuple[int, int, int]]
         yield width, height, fps
     for part, whole in _SIZES:
         size = (width * part // whole & ~1, height * part // whole & ~1)
-        if size >= _SMALLEST and size[1] >= _SMALLEST[1]:
+        if max(size) >= _SMALLEST[0] and min(size) >= _SMALLEST[1]:
             yield *size, fps
+
+
+def _bounds_of(rung: Rung) -> tuple[int, int, int]:
+    return rung.width, rung.height, rung.fps
 
 
 @dataclass(slots=True, kw_only=True)
@@ -85,6 +89,13 @@ class Ladder:
 
     def __post_init__(self) -> None:
         self.rung = self.rungs[0]
+
+    def replace(self, steps: tuple[Rung, ...]) -> Rung | None:
+        """Use other rungs; return the one to change to, if the present one is none of them."""
+        same = [each for each in steps if _bounds_of(each) == _bounds_of(self.rung)]
+        self.rungs, self.rung = steps, same[0] if same else steps[0]
+        self.reset()
+        return None if same else self.rung
 
     def reset(self) -> None:
         """Forget all targets, as after a change of the rung, or in a new connection."""

@@ -5,18 +5,29 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from device.errors import SourceError, WireError
-from device.ipc.messages import CameraJob, Capturing, SetKeyFramesOnly
+from device.ipc.messages import CameraJob, Capturing, SetControls, SetKeyFramesOnly
 from device.ipc.worker_link import WorkerLink, serve
+from device.sources.orientation import sensor_flips, turns_left
 from device.workers.drops import DropLog
 from device.workers.encoding import Encoding
 from device.workers.named import damage_log, named
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from device.workers.encoding import Source
     from device.workers.night import Night, NightSource
+
+
+@runtime_checkable
+class Adjustable(Protocol):
+    """A source with controls that can be set while it captures."""
+
+    def set_controls(self, wanted: Mapping[str, Any]) -> None:
+        """Set these controls. Raises SourceError if one is unknown or has a wrong value."""
 
 
 def main() -> int:
@@ -33,7 +44,7 @@ def _run(link: WorkerLink) -> None:
 
         job = replace(job, source=camera_source(job.device))
     with named(job.source, job.path):
-        if job.source == "v4l2" and job.encoder in ("auto", "copy"):
+        if job.source == "v4l2" and job.encoder in ("auto", "copy") and not job.night.get("enabled"):
             from device.workers.v4l2_copy import pass_through
 
             pass_through(link, job)  # returns if the pictures have to be encoded here
@@ -47,14 +58,18 @@ def _run(link: WorkerLink) -> None:
 def _capture(link: WorkerLink, job: CameraJob) -> None:
     from device.workers.freeze_detector import FreezeDetector  # imports PyAV; only for decoded pictures
 
-    source = open_source(job, link)
+    source = camera = open_source(job, link)
+    if turns := turns_left(job, source):
+        from device.sources.turned import TurnedSource
+
+        source = TurnedSource(source, turns)
     encoding = Encoding(link, job, source)
     freeze_detector = FreezeDetector(link)
-    night = _night(link, job, source, encoding)
+    night = _night(link, job, camera, encoding)
     drops = DropLog(lambda counts: link.log("info", "camera.frames_dropped", **counts))
     for picture in source.pictures():
         for request in link.requests():
-            link.reply(request, encoding.carry_out(request.message))
+            link.reply(request, _carry_out(request.message, source, encoding, night))
         encoding.encode(picture)
         freeze_detector.check(picture)
         if night is not None:
@@ -68,15 +83,29 @@ def _capture(link: WorkerLink, job: CameraJob) -> None:
         )
 
 
-def _night(link: WorkerLink, job: CameraJob, source: Source, encoding: Encoding) -> Night | None:
+def _night(link: WorkerLink, job: CameraJob, camera: Source, encoding: Encoding) -> Night | None:
     if not job.night.get("enabled"):
         return None
     from device.workers.night import Night
 
-    if not hasattr(source, "set_mode"):
-        link.log("warning", "camera.night_unusable", why=f"source {source.name} cannot change while it captures")
+    if not hasattr(camera, "set_mode"):
+        link.log("warning", "camera.night_unusable", why=f"source {camera.name} cannot change while it captures")
         return None
-    return Night(link, job, cast("NightSource", source), encoding)
+    return Night(link, job, cast("NightSource", camera), encoding)
+
+
+def _carry_out(request: object, source: Source, encoding: Encoding, night: Night | None) -> str:
+    """Carry out one request; return what is wrong with it, or an empty text."""
+    if not isinstance(request, SetControls):
+        return encoding.carry_out(request)
+    try:
+        if night is not None:
+            night.set_controls(request.controls)
+        elif isinstance(source, Adjustable):  # other sources have no controls, and ignore them at their start as well
+            source.set_controls(request.controls)
+    except SourceError as error:
+        return str(error)
+    return ""
 
 
 def _pass_through(link: WorkerLink, job: CameraJob) -> None:
@@ -124,7 +153,9 @@ def open_source(job: CameraJob, link: WorkerLink) -> Source:
         case "v4l2":
             from device.sources.v4l2.camera import V4l2Source
 
-            return V4l2Source(job, on_difference=lambda text: link.log("warning", "camera.mode_differs", why=text))
+            hflip, vflip = sensor_flips(job)
+            flipping = replace(job, hflip=hflip, vflip=vflip)
+            return V4l2Source(flipping, on_difference=lambda text: link.log("warning", "camera.mode_differs", why=text))
     raise SourceError(f"there is no camera source {job.source!r}", for_viewers="the source is unknown")
 
 

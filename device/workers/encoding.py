@@ -28,12 +28,16 @@ class Source(Protocol):
     """A source of pictures; see `device.sources`."""
 
     name: str
-    missed: int  # pictures that were too late to be sent
     pixel_format: str
     width: int
     height: int
     fps: int
     colour: Colour
+
+    @property
+    def missed(self) -> int:
+        """Return the number of pictures that were too late to be sent."""
+        ...
 
     def pictures(self) -> Iterator[Picture]: ...
 
@@ -129,14 +133,19 @@ class Encoding:
             self._size_kept_logged = True
             self._link.log("info", "camera.size_kept", why="the board's encoder cannot scale pictures")
 
-    def follow_source(self) -> None:
-        """Encode at the source's present frame rate, which has changed."""
+    def follow_source(self, fps: int) -> None:
+        """Encode at another frame rate, which the source has now."""
+        self._source.fps = fps
         self._set_limits(*self._limits)
         if self._encoder.name != "x264":
             self._report_capturing(self._encoder)
 
     def _open(self) -> Encoder:
         if self._job.encoder == "x264" or (self._job.encoder == "auto" and self._job.source != "picamera2"):
+            return self._software()
+        if self._job.encoder == "auto" and self._is_turned:
+            why = "the board's encoder cannot turn pictures (camera.rotate, or flips that the sensor does not do)"
+            self._link.log("info", "camera.encoder_unusable", why=why, instead="x264")
             return self._software()
         try:
             return self._hardware()
@@ -145,6 +154,10 @@ class Encoding:
                 raise
             self._link.log("warning", "camera.encoder_unusable", why=str(error), instead="x264")
             return self._software()
+
+    @property
+    def _is_turned(self) -> bool:
+        return getattr(self._source, "turned", False)
 
     def _hardware(self) -> Encoder:
         from device.encoders.v4l2 import V4l2Encoder, board_encoder
@@ -158,6 +171,11 @@ class Encoding:
                 for_viewers="this board has no H.264 encoder",
             )
         source = self._source
+        if self._is_turned:
+            raise EncoderError(
+                "neither this sensor nor the board's encoder turns pictures; use camera.encoder = x264 or auto",
+                for_viewers="the picture cannot be turned",
+            )
         if not isinstance(source, Picamera2Source):
             raise EncoderError(f"the board's encoder does not take pictures of source {source.name!r}")
         encoder = V4l2Encoder(

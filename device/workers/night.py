@@ -36,6 +36,7 @@ class Night:
     def __init__(self, link: WorkerLink, job: CameraJob, source: NightSource, encoding: Encoding) -> None:
         self._link, self._job, self._source, self._encoding = link, job, source, encoding
         night = job.night
+        self._controls: Mapping[str, Any] = job.controls
         self._lux = Thresholds(below=night["below_lux"], above=night["above_lux"])
         self._luma = Thresholds(below=night["below_luma"], above=night["above_luma"])
         self._policy = NightPolicy(hold_s=night["hold_s"], min_s=night["min_s"])
@@ -52,28 +53,30 @@ class Night:
         if self._policy.update(now, brightness, self._luma if lux is None else self._lux):
             self._apply(brightness, "mean luma" if lux is None else "lux")
 
+    def set_controls(self, controls: Mapping[str, Any]) -> None:
+        """Replace the controls of the day, which night adds to. Raises SourceError, and keeps them, if one is wrong."""
+        self._set_mode(controls)
+        self._controls = controls
+
+    def _set_mode(self, controls: Mapping[str, Any]) -> None:
+        night, fps = self._job.night, self._job.fps
+        if self._policy.night:
+            controls, fps = {**controls, **night["controls"]}, night["fps"] or fps
+        self._source.set_mode(controls, fps=fps)
+
     def _apply(self, brightness: float, unit: str) -> None:
-        night, fps = self._policy.night, self._job.fps
-        controls = dict(self._job.controls)
-        if night:
-            fps = self._job.night["fps"] or fps
-            controls |= self._job.night["controls"]
+        night = self._policy.night
         try:
-            self._source.set_mode(controls, fps=fps)
+            self._set_mode(self._controls)
         except SourceError as error:  # a picture with other settings is better than none
             self._link.log("warning", "camera.night_refused", night=night, why=str(error))
             self._link.mode("camera.night does not fit this camera")
             return
-        self._encoding.follow_source()
-        self._link.log(
-            "info",
-            "camera.night" if night else "camera.day",
-            brightness=round(brightness, 1),
-            unit=unit,
-            fps=self._source.fps,
-            controls=controls,
-        )
-        self._link.mode(f"night, {self._source.fps} fps" if night else "")
+        fps = self._source.fps
+        self._encoding.follow_source(fps)
+        event = "camera.night" if night else "camera.day"
+        self._link.log("info", event, brightness=round(brightness, 1), unit=unit, fps=fps)
+        self._link.mode(f"night, {fps} fps" if night else "")
 
 
 def mean_luma(picture: Picture) -> float:

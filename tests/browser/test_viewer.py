@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -188,3 +189,61 @@ def test_page_goes_on_when_the_server_returns(room: str, config: Path) -> None:
             _until(page, "viewer.state !== 'live'")
             own.start()
             _until(page, "viewer.state === 'live'")
+
+
+CAMERAS = """
+[cameras.garden]
+source = "pattern"
+width = 640
+height = 480
+fps = 10
+[cameras.yard]
+source = "file"
+path = "there-is-none.mp4"
+[microphones.hall]
+source = "tone"
+"""
+
+
+def test_page_shows_every_camera(server: Server, room: str, config: Path) -> None:
+    config.write_text(CAMERAS)
+    small = {"DEVICE_CAMERA__WIDTH": "640", "DEVICE_CAMERA__HEIGHT": "360", "DEVICE_CAMERA__FPS": "15"}
+    variables = daemons.environment(
+        server, room, DEVICE_ROOM__DISPLAY_NAME="Front door", DEVICE_LOG__LEVEL="debug", **small
+    )
+    with daemons.running(config, variables) as daemon, _viewer(config, variables) as url, _page(url) as page:
+        _until(page, "viewer.cameras.length === 3 && viewer.cameras.every((each) => each.live && each.width)")
+        found = {each["name"]: each for each in page.evaluate("viewer.cameras")}
+        assert list(found) == ["camera", "garden", "yard"]
+        sizes = {name: (each["width"], each["height"]) for name, each in found.items()}
+        assert sizes == {"camera": (640, 360), "garden": (640, 480), "yard": (640, 360)}
+        assert found["garden"]["caption"].startswith("garden 640 \N{MULTIPLICATION SIGN} 480, ")
+        _until(page, "viewer.stats.audio_level > 0.005")
+        assert page.evaluate("document.querySelectorAll('audio').length") == 2
+        page.click("#sound")
+        assert page.evaluate("[...document.querySelectorAll('audio')].every((each) => each.muted)")
+        assert page.evaluate(_OVERLAPS) == []
+        _shoot(page, "cameras")
+        page.set_viewport_size(_PHONE)  # type: ignore[arg-type]
+        assert page.evaluate("document.documentElement.scrollWidth") <= _PHONE["width"]
+        assert page.evaluate(_OVERLAPS) == []
+        _until(page, "viewer.cameras.every((each) => each.live)")
+        _shoot(page, "cameras-phone")
+        # A worker that is stopped for good: its slate follows, and the others go on.
+        frames = page.evaluate("viewer.cameras[0].frames")
+        os.kill(daemon.event("worker.spawned", worker="garden")["pid"], signal.SIGKILL)
+        daemon.event("worker.state", worker="garden", old="live")
+        _until(page, f"viewer.cameras[0].frames > {frames} + 30 && viewer.state === 'live'")
+        daemon.event("worker.state", worker="garden", new="live", since=len(daemon.lines) - 200)
+        assert page.evaluate("viewer.cameras.length") == 3
+
+
+# Pairs of pictures that cover each other, and pictures without a visible area.
+_OVERLAPS = """() => {
+  const boxes = [...document.querySelectorAll('figure')].map((each) => each.getBoundingClientRect());
+  return boxes.flatMap((one, index) => [
+    ...(one.width < 100 || one.height < 100 ? [[index, one.width, one.height]] : []),
+    ...boxes.slice(index + 1).filter((other) => one.left < other.right && other.left < one.right
+      && one.top < other.bottom && other.top < one.bottom),
+  ]);
+}"""

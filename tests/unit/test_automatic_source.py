@@ -81,6 +81,16 @@ def test_a_v4l2_camera_is_the_second_choice(
     assert automatic.camera_source("", tmp_path) == "v4l2"
 
 
+def test_a_usb_camera_that_libcamera_lists_too_is_left_to_v4l2(libraries: dict[str, list[Any]], tmp_path: Path) -> None:
+    usb = {"Model": "C920", "Id": "/base/scb/pcie@7d500000/pci@0,0/usb@0,0-1.2:1.0-046d:082d"}
+    libraries["usb"] = [nodes.Node(path="/dev/video9", card="HD Pro Webcam C920", driver="uvcvideo", bus="usb-1")]
+    libraries["cameras"] = [usb]
+    assert automatic.camera_source("", tmp_path) == automatic.camera_source("C920", tmp_path) == "v4l2"
+    libraries["cameras"] = [usb, CAMERA]
+    assert automatic.camera_source("", tmp_path) == "picamera2"
+    assert automatic.camera_source("C920", tmp_path) == "v4l2"
+
+
 @pytest.mark.parametrize("wanted", ("1", "garden", "serial:7", "/dev/v4l/by-id/usb-1"))
 def test_a_named_camera_that_is_away_is_absent_with_and_without_libcamera(wanted: str, tmp_path: Path) -> None:
     with pytest.raises(SourceAbsentError, match=r"cannot be imported.*; ") as raised:

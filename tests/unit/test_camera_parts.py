@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from device.errors import SourceAbsentError, SourceError
 from device.sources import picamera2
 from device.sources.controls import checked_controls
-from device.sources.pacing import RateLimit
+from device.sources.pacing import RateLimit, missed_frames
 from device.sources.planes import packed
 from device.sources.pyaudio import Microphone, choose
+from device.sources.v4l2.nodes import is_usb
 
 _CAMERAS = [
     {"Num": 0, "Model": "imx708_wide", "Id": "/base/soc/i2c0mux/i2c@1/imx708@1a"},
@@ -89,6 +90,13 @@ def test_a_camera_is_found_by_number_model_or_id(wanted: str, number: int) -> No
     assert picamera2.choose(_CAMERAS, wanted) == number
 
 
+def test_the_first_camera_is_not_one_of_usb_unless_there_is_no_other() -> None:
+    assert picamera2.choose(_CAMERAS[::-1], "") == 1
+    assert picamera2.choose(_CAMERAS[1:], "") == 0
+    assert [is_usb(each["Id"]) for each in _CAMERAS] == [False, True]  # type: ignore[arg-type]
+    assert is_usb(r"\_SB_.PCI0.XHC_.RHUB.HS08-8:1.0-0c45:6710")
+
+
 def test_an_absent_camera_raises_with_a_list_of_cameras() -> None:
     with pytest.raises(SourceError, match=r"'ov5647'; there are: 0: imx708_wide .*, 1: C920"):
         picamera2.choose(_CAMERAS, "ov5647")
@@ -137,10 +145,10 @@ def test_controls_are_checked_against_the_camera() -> None:
 
 
 def test_frames_that_were_not_fetched_are_counted() -> None:
-    assert picamera2._missed(33_400, {"FrameDuration": 33_333}) == 0
-    assert picamera2._missed(100_100, {"FrameDuration": 33_333}) == 2
-    assert picamera2._missed(500_000, {"FrameDuration": 500_000}) == 0  # a long exposure
-    assert picamera2._missed(500_000, {}) == 0
+    assert missed_frames(33_400, {"FrameDuration": 33_333}) == 0
+    assert missed_frames(100_100, {"FrameDuration": 33_333}) == 2
+    assert missed_frames(500_000, {"FrameDuration": 500_000}) == 0  # a long exposure
+    assert missed_frames(500_000, {}) == 0
 
 
 def _microphone(index: int, name: str, *, default: bool = False) -> Microphone:

@@ -364,7 +364,7 @@ def test_an_unknown_variable_is_a_warning(
     monkeypatch.setenv(name, "5")
     path = write(tmp_path, GOOD)
     path.chmod(0o600)
-    [warning] = config_file.warnings(path, config_file.load(path))
+    [warning] = config_file.loaded(path).warnings
     assert str(warning) == f"environment: {name}: is not a variable of livekit-device and is ignored{suggestion}"
 
 
@@ -373,7 +373,7 @@ def test_known_variables_are_no_warnings(tmp_path: Path, monkeypatch: pytest.Mon
     path.chmod(0o600)
     monkeypatch.setenv("DEVICE_CONFIG", str(path))
     monkeypatch.setenv("DEVICE_CAMERA__FPS", "5")
-    assert config_file.warnings(path, config_file.load(path)) == []
+    assert config_file.loaded(path).warnings == ()
 
 
 def test_a_byte_order_mark_is_ignored(tmp_path: Path) -> None:

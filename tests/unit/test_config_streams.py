@@ -8,8 +8,8 @@ import pytest
 
 from device.boot.content import interpreted
 from device.check.sandbox import Sandbox
-from device.config import loading
-from device.config.environment import Overrides, unknown_variables
+from device.config import loading, toml_file
+from device.config.environment import Variables, unknown_variables
 from device.config.streams import MAX_STREAMS
 from device.errors import ConfigError
 from device.ipc.messages import CameraJob
@@ -66,6 +66,7 @@ def test_each_stream_has_a_plan_with_its_own_limits_and_title(tmp_path: Path) ->
     assert isinstance(camera.worker.job, CameraJob)
     assert isinstance(garden.worker.job, CameraJob)
     assert (camera.worker.job.fps, garden.worker.job.fps) == (30, 5)
+    assert [each.cameras for each in plans[:3]] == [3, 3, 3]
     assert (camera.worker.job.identity, garden.worker.job.identity) == ("Porch", "Porch garden")
     slow = load(tmp_path, FOUR.replace("fps = 5", "fps = 1"))
     assert [each.worker.stall_s for each in plan_streams(slow)][:3] == [2.0, 3.0, 2.0]
@@ -199,7 +200,7 @@ def test_the_environment_sets_keys_and_whole_tables(tmp_path: Path, monkeypatch:
     ),
 )
 def test_a_wrong_variable_is_an_error(name: str, value: str, said: str) -> None:
-    [problem] = Overrides.of_environment({name: value}).problems
+    [problem] = Variables.of_environment({name: value}).problems
     assert problem.place == f"environment: {name}"
     assert said in problem.message
 
@@ -219,7 +220,7 @@ def test_the_boot_partition_may_have_more_cameras_with_absolute_paths(tmp_path: 
     good = FOUR.replace("yard.mp4", "/var/lib/livekit-device/yard.mp4")
     content = interpreted(path, (ROOM + good).encode())
     assert [each.name for each in content.config.active_cameras] == ["camera", "garden", "0_back-yard"]
-    assert loading.parsed(path, content.config_text.encode())["cameras"]["garden"] == {"source": "pattern", "fps": 5}
+    assert toml_file.parsed(path, content.config_text.encode())["cameras"]["garden"] == {"source": "pattern", "fps": 5}
     with pytest.raises(ConfigError) as caught:
         interpreted(path, (ROOM + FOUR).encode())
     assert [each.place for each in caught.value.problems] == [f"{path}: cameras.0_back-yard.path"]

@@ -230,3 +230,15 @@ def test_a_steady_target_is_reached(first: int, then: int) -> None:
     wanted = min(max(then, FLOOR), CEILING)
     assert policy.bitrate_bps is not None
     assert abs(policy.bitrate_bps - wanted) <= 0.05 * wanted
+
+
+def test_several_cameras_share_the_first_bitrate() -> None:
+    """Together they start like one camera: the SDK's first targets are far above a slow link."""
+    ladder = Ladder(rungs=rungs(width=640, height=360, fps=15, floor_bps=60_000, ceiling_bps=2_000_000))
+    first = [
+        EncoderControl(floor_bps=60_000, ceiling_bps=2_000_000, ladder=ladder, cameras=cameras)
+        .feedback(key_frame_requested=False, target_bps=1_600_000, now=0.0)
+        .bitrate_bps
+        for cameras in (1, 2, 5, 8)
+    ]
+    assert first == [500_000, 250_000, 100_000, 62_500]

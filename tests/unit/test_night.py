@@ -13,13 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from device.config import loading
 from device.config.schema import Config
-from device.errors import SourceError
+from device.errors import ConfigError, SourceError
 from device.ipc.messages import Capturing, Degraded, LogRecord, SetPictureLimits
 from device.ipc.worker_link import WorkerLink
 from device.media.colour import BT601
 from device.media.picture import FramePicture
-from device.sources.controls import defaults, frame_duration
+from device.sources.controls import changed_controls, frame_duration
 from device.streams.plan import plan_streams
 from device.workers.encoding import Encoding
 from device.workers.night import Night, mean_luma
@@ -28,6 +29,7 @@ from tests.unit.workers.watched import CAMERA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 LUX = Thresholds(below=5, above=20)
 
@@ -170,6 +172,19 @@ def test_the_worker_changes_controls_and_rate_at_night_and_back_by_day() -> None
     assert logged == [("camera.night", "lux"), ("camera.day", "lux")]
 
 
+def test_controls_that_are_set_meanwhile_are_those_of_the_day() -> None:
+    scene = Scene(FakeCamera(lux=0.5))
+    scene.play(20)
+    scene.night.set_controls({"brightness": 7})
+    assert scene.camera.modes[-1] == ({"brightness": 7, "gain": 9}, 10)
+    scene.camera.lux = 300.0
+    scene.play(100)
+    assert scene.camera.modes[-1] == ({"brightness": 7}, 30)
+    scene.camera.refuses = True
+    with pytest.raises(SourceError):
+        scene.night.set_controls({"brightness": 8})
+
+
 def test_without_lux_the_pictures_luma_decides() -> None:
     scene = Scene(FakeCamera(lux=None))
     scene.play(20, luma=60)
@@ -206,7 +221,9 @@ def test_a_rate_that_the_sensor_does_not_have_is_its_slowest() -> None:
     assert frame_duration(10, {}) == {}
     with pytest.raises(SourceError, match="too fast"):
         frame_duration(120, offered)
-    assert defaults(["ExposureTime", "Contrast"], offered) == {"ExposureTime": 0}
+    before = {"exposuretime": 9, "Contrast": 1}
+    assert changed_controls(before, {}, offered) == {"ExposureTime": 0}
+    assert changed_controls(before, {"ExposureTime": 7}, offered) == {"ExposureTime": 7}
 
 
 @pytest.mark.parametrize(
@@ -222,3 +239,31 @@ def test_a_rate_that_the_sensor_does_not_have_is_its_slowest() -> None:
 def test_contradictions_are_refused(night: dict[str, Any], source: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         Config.model_validate({"room": {"url": "ws://h"}, "camera": {"source": source, "night": night}})
+
+
+@pytest.mark.parametrize(
+    ("line", "where", "why"),
+    (
+        ("fps = 500", "camera.night.fps", "too large"),
+        ("fsp = 5", "camera.night.fsp", "did you mean fps"),
+        ("hold_s = '5'", "camera.night.hold_s", "must be a number"),
+        ("controls = {Gain = {a = 1}}", "camera.night.controls.Gain", "must be true, false"),
+    ),
+)
+def test_a_mistake_names_its_key(tmp_path: Path, line: str, where: str, why: str) -> None:
+    path = tmp_path / "device.toml"
+    path.write_text(f'[room]\nurl = "ws://h"\n[camera.night]\n{line}\n')
+    with pytest.raises(ConfigError) as raised:
+        loading.load(path)
+    assert [each for each in raised.value.problems if f"{where}: " in str(each) and why in str(each)], raised.value
+
+
+def test_one_variable_sets_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "device.toml"
+    path.write_text('[room]\nurl = "ws://h"\n[camera.night]\nbelow_lux = 1.0\n')
+    monkeypatch.setenv("DEVICE_CAMERA__NIGHT", '{"enabled": true, "fps": 10}')
+    night = loading.load(path).camera.night
+    assert (night.enabled, night.fps, night.below_lux) == (True, 10, 1.0)
+    monkeypatch.setenv("DEVICE_CAMERA__NIGHT", "yes")
+    with pytest.raises(ConfigError, match='is not JSON; it must look like {"enabled": true, "fps": 10}'):
+        loading.load(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import tempfile
 import time
 from pathlib import Path
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SECRET = "zq-a-secret-of-thirty-two-characters"
+_FOLDER = re.compile(r"/\S*/pytest-\d+(/popen-gw\d+)?")  # pytest's own, of any length
 
 
 def token(**claims: Any) -> str:
@@ -181,7 +183,7 @@ def failure(token_source: TokenFile | Endpoint | ApiKey) -> str:
         asyncio.run(token_source.obtain())
     assert caught.value.retry
     assert SECRET not in str(caught.value)
-    assert len(str(caught.value)) < 300
+    assert len(_FOLDER.sub("/tmp", str(caught.value))) < 300
     return str(caught.value)
 
 
@@ -308,7 +310,7 @@ def test_secrets_that_every_user_may_read_are_a_warning(open_folder: Path, mode:
     path = tmp_path / "device.toml"
     select(tmp_path, room={"name": "r"}, api_key="k", api_secret=SECRET)
     path.chmod(mode)
-    inline = config_file.warnings(path, config_file.load(path))
+    inline = config_file.loaded(path).warnings
     assert bool(inline) is warned
     assert not [each for each in inline if SECRET in str(each)]
 

@@ -24,6 +24,8 @@ _PARTS = (
     *("rkisp", "rkvdec", "hantro", "imx-media", "sun6i-csi-isp", "mtk-vcodec", "qcom-venus", "coda"),
 )
 _NODE = re.compile(r"video\d{1,4}")
+# libcamera's id of a UVC camera ends with its USB port, interface, vendor and product.
+_LIBCAMERA_USB = re.compile(r"-[\d.]+:\d+\.\d+-[0-9a-f]{4}:[0-9a-f]{4}$", re.IGNORECASE)
 _LINKS = "dev/v4l/by-id"
 _SERIAL = "serial:"
 _MAX_SERIAL = 128
@@ -80,6 +82,14 @@ def reason_against(driver: str, capabilities: int, *, has_formats: bool) -> str:
     if not capabilities & _STREAMING:
         return "does not stream"
     return "" if has_formats else "offers no picture format now (a loopback without a program that feeds it)"
+
+
+def is_usb(libcamera_id: str) -> bool:
+    """Return whether a camera of libcamera's list is a USB camera, which this source handles. Pure.
+
+    libcamera passes such a camera's YUYV or JPEG on, and picamera2 encodes neither.
+    """
+    return _LIBCAMERA_USB.search(libcamera_id) is not None
 
 
 def choose(found: list[Node], others: dict[str, str], wanted: str, *, resolved: str = "") -> Node:

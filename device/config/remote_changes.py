@@ -1,0 +1,65 @@
+"""Persisted changes from remote callers: overrides.toml in the state directory, written by the daemon alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from device.config.layers import Layer
+from device.config.places import DEFAULT_PATH
+from device.config.toml_file import parsed, read
+from device.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+NAME = "overrides.toml"
+SERVICE_FOLDER = Path("/var/lib/livekit-device")  # StateDirectory= of the unit
+KEYS = {
+    "camera": ("width", "height", "fps", "bitrate_max_bps", "bitrate_min_bps", "controls", "night"),
+    "microphone": ("gain_db",),
+}
+"""What may be changed remotely: never the room, credentials, sources, paths or programs."""
+_TABLES = {"cameras": "camera", "microphones": "microphone"}
+_MAX_BYTES = 64 << 10
+
+
+def find(path: Path, environment: Mapping[str, str]) -> Path | None:
+    """Return the file for a configuration; the default one has the service's, others only what systemd names."""
+    if folder := environment.get("STATE_DIRECTORY", "").partition(":")[0]:
+        return Path(folder) / NAME
+    return SERVICE_FOLDER / NAME if path == DEFAULT_PATH else None
+
+
+def layer(path: Path, environment: Mapping[str, str]) -> Layer | None:
+    """Return the layer of remote changes; None without any. Raises ConfigError for a file that cannot be used."""
+    file = find(path, environment)
+    try:
+        if file is None or not (size := file.stat().st_size):
+            return None
+    except OSError:  # there is none, or the service's folder is closed to this user
+        return None
+    if size > _MAX_BYTES:
+        raise ConfigError(Problem(str(file), f"has {size} bytes; allowed: {_MAX_BYTES} at most"))
+    data = parsed(file, read(file))
+    if problems := [Problem(f"{file}: {key}", "cannot be changed remotely") for key in _forbidden(data)]:
+        raise ConfigError(*problems)
+    return Layer(path=file, data=data)
+
+
+def _forbidden(data: Mapping[str, object]) -> Iterator[str]:
+    for name, table in data.items():
+        if name in KEYS:
+            yield from _forbidden_keys(name, table, KEYS[name])
+        elif name in _TABLES and isinstance(table, dict):
+            for each, inner in table.items():
+                yield from _forbidden_keys(f"{name}.{each}", inner, KEYS[_TABLES[name]])
+        else:
+            yield name
+
+
+def _forbidden_keys(name: str, table: object, allowed: tuple[str, ...]) -> Iterator[str]:
+    if not isinstance(table, dict):
+        yield name
+    else:
+        yield from (f"{name}.{key}" for key in table if key not in allowed)
