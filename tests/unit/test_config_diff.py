@@ -39,6 +39,7 @@ OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
     "camera.path": ("/a.mp4", {}),
     "camera.hflip": (True, {}),
     "camera.vflip": (True, {}),
+    "camera.rotate": (90, {}),
     "camera.encoder": ("x264", {}),
     "camera.bitrate_max_bps": (1_000_000, {}),
     "camera.bitrate_min_bps": (50_000, {}),

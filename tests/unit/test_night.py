@@ -265,5 +265,5 @@ def test_one_variable_sets_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyP
     night = loading.load(path).camera.night
     assert (night.enabled, night.fps, night.below_lux) == (True, 10, 1.0)
     monkeypatch.setenv("DEVICE_CAMERA__NIGHT", "yes")
-    with pytest.raises(ConfigError, match='is not JSON; it must look like {"enabled": true, "fps": 10}'):
+    with pytest.raises(ConfigError, match=r'is not JSON; it must look like \{"enabled": true'):
         loading.load(path)
