@@ -112,7 +112,7 @@ def _run(options: argparse.Namespace) -> int:
     if not is_set_up(options.config):
         from device.lifecycle import not_set_up
 
-        not_set_up.main()
+        not_set_up.main(options.config)
     from device import app
 
     return app.main(options.config)

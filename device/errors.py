@@ -108,6 +108,12 @@ class WorkerRequestError(DeviceError):
     public = "the worker does not answer"
 
 
+class RequestRefusedError(WorkerRequestError):
+    """A worker refuses a request. The text is the worker's reason."""
+
+    retry = False
+
+
 class SourceError(DeviceError):
     """A camera, microphone or file cannot be read. The text says what to check."""
 

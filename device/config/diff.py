@@ -110,6 +110,9 @@ def _entry(key: str, field: FieldInfo, old: object, new: object) -> Iterator[Cha
         needs = _class(field) or ChangeClass.PROCESS_RESTART
         if key.endswith(".source") and _OFF in (old, new):
             needs = ChangeClass.PROCESS_RESTART
+        # The SDK's estimate of the link never exceeds the maximum of the publication (livekit 1.2.1, measured).
+        if key.endswith(".bitrate_max_bps") and isinstance(old, int) and isinstance(new, int) and new > old:
+            needs = ChangeClass.REJOIN
         yield Change(key=key, needs=needs, old=_masked(field, old), new=_masked(field, new))
 
 

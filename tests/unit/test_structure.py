@@ -38,7 +38,7 @@ ORDER = (
         "arguments",
     ),
     *("media", "config", "lifecycle", "network", "ipc", "encoders", "sources", "workers"),
-    *("telemetry", "tokens", "settings", "tracks", "room", "streams"),
+    *("telemetry", "tokens", "settings", "tracks", "room", "streams", "reload"),
     *("privileges", "devices", "app", "check", "boot", "viewer", "setup", "report", "cli"),
 )
 UNIT = ROOT.parent / "systemd" / "livekit-device.service"
