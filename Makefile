@@ -2,6 +2,8 @@
 PYTHON ?= python3
 CONFIG ?= config/demo.toml
 READY := .venv/.ready
+# Most tests wait rather than compute: three keep two cores busy for four fifths of the time. 0 runs them in one process.
+TEST_PROCESSES ?= 3
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -28,7 +30,7 @@ run: $(READY)  ## server, daemon and viewer page on this machine (CONFIG=file fo
 test: $(READY)  ## all tests, against a real livekit-server and a real Chromium (ARGS=... go to pytest)
 	@tests/prepare.sh
 	@.venv/bin/python -m tests.support.livekit_server
-	@.venv/bin/pytest $(ARGS)
+	@.venv/bin/pytest --numprocesses $(TEST_PROCESSES) --dist worksteal $(ARGS)
 
 lint: $(READY)  ## ruff and mypy
 	@.venv/bin/ruff check

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 import device.log
-from device.clock import ServerClock
+from device.clock import ServerClock, monotonic_us
 from device.errors import DeviceError, ExitCode, NativePanicError
 from device.identity import board_model, keep_identity
 from device.ipc.detected import Detected
@@ -18,23 +18,27 @@ from device.lifecycle.enforcer import enforcing
 from device.lifecycle.leave import leave
 from device.lifecycle.sd_notify import Notifier
 from device.lifecycle.signals import until_signalled
+from device.network.probe import Probe
 from device.network.resolver import Resolver
 from device.network.route import watching
-from device.settings import load
+from device.reload.files import ReloadFiles
+from device.settings import Settings, load
 from device.streams.capture import capturing
 from device.streams.plan import plan_streams
 from device.telemetry.attributes import Attributes
+from device.telemetry.running_config import RunningConfig
 from device.telemetry.state_file import StateFile
 from device.telemetry.status import DeviceState, Status
-from device.tokens.selection import TokenFile, announce_expiry, identity_may_collide, log_warnings
+from device.tokens.selection import identity_may_collide, log_warnings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from device.config.schema import Config
     from device.log import LogContext
-    from device.tokens.join_token import TokenSource
+    from device.reload.reloader import Reloader
+    from device.room.connection import RoomConnection
 
 log = structlog.get_logger()
 
@@ -59,8 +63,7 @@ def main(config_path: Path | None) -> ExitCode:
     log_context.bind(identity=wanted.identity or wanted.derived_identity, room=wanted.room)
 
     async def run_and_leave() -> None:
-        await run(config, token_source, attributes, log_context)
-        leave(ExitCode.OK)
+        leave(await run(settings, attributes, log_context, reload=lambda: load(config_path, attributes)))
 
     try:
         asyncio.run(run_and_leave())
@@ -70,65 +73,102 @@ def main(config_path: Path | None) -> ExitCode:
     return ExitCode.OK
 
 
-async def run(config: Config, token_source: TokenSource, attributes: Attributes, log_context: LogContext) -> None:
-    """Publish until SIGTERM or SIGINT, then leave the room and end the workers, in this order."""
+async def run(
+    settings: Settings, attributes: Attributes, log_context: LogContext, *, reload: Callable[[], Settings]
+) -> ExitCode:
+    """Publish until a signal or a reload ends the process, then leave the room and end the workers, in this order.
+
+    `reload` loads the configuration again. Returns the exit code.
+    """
     asyncio.get_running_loop().set_exception_handler(_log_unhandled)
     log.info("daemon.starting", version=device.__version__, model=board_model())
     notifier, state_file = Notifier.of_environment(), StateFile.of_environment()
-    labels = {each.name: each.label for each in config.streams}
+    running_config = RunningConfig.of_environment()
+    labels = {each.name: each.label for each in settings.config.streams}
     status, deadlines, clock = Status(attributes, notifier, state_file, labels), Deadlines(), ServerClock()
-    if identity_may_collide(token_source):
+    resolver, epoch_us = Resolver(), monotonic_us()
+    if identity_may_collide(settings.token_source):
         log.warning(
             "room.identity_not_unique",
-            identity=token_source.wanted.derived_identity,
+            identity=settings.token_source.wanted.derived_identity,
             hint="only the host's name distinguishes this device from others: set room.identity",
         )
     # A hang ends the process: the service manager's watchdog does that, or this process itself.
     enforced: AbstractContextManager[None] = contextlib.nullcontext() if notifier.watched else enforcing(deadlines)
     with enforced:
+        plans = plan_streams(settings.config, epoch_us=epoch_us)
         async with (
-            capturing(
-                plan_streams(config),
-                observer=status,
-                deadlines=deadlines,
-                detected=Detected.of_service(keeps=True),
-            ) as streams,
+            capturing(plans, observer=status, deadlines=deadlines, detected=Detected.of_service(keeps=True)) as streams,
             watching() as routes,
             asyncio.TaskGroup() as tasks,
         ):
-            from device.room.connection import RoomConnection, RoomDependencies  # the SDK is loaded by now
+            from device.reload.reloader import Reloader
+            from device.reload.running import RunningDevice
+            from device.room.connection import RoomConnection  # the SDK is loaded by now
+            from device.room.dependencies import RoomDependencies
 
-            connection = RoomConnection(
-                RoomDependencies(urls=config.room.url, token_source=token_source, resolver=Resolver(), routes=routes),
-                reconnect=config.reconnect,
-                stall_s=config.watch.delivery_stall_s,
-                tracks=[each.track for each in streams],
-                attributes=attributes,
-                log_context=log_context,
-                on_state=status.room,
-                on_publication=status.publication,
+            def connect(settings: Settings, why: str) -> RoomConnection:
+                urls, token_source = settings.config.room.url, settings.token_source
+                return RoomConnection(
+                    RoomDependencies(urls=urls, token_source=token_source, resolver=resolver, routes=routes),
+                    reconnect=settings.config.reconnect,
+                    stall_s=settings.config.watch.delivery_stall_s,
+                    tracks=[each.track for each in streams],
+                    attributes=attributes,
+                    log_context=log_context,
+                    on_state=status.room,
+                    on_publication=status.publication,
+                    clock=clock,
+                    on_clock=status.clock,
+                    deadlines=deadlines,
+                    rejoins_because=why,
+                )
+
+            running = RunningDevice(
+                settings,
+                streams,
+                tasks=tasks,
+                connect=connect,
                 clock=clock,
-                on_clock=status.clock,
-                deadlines=deadlines,
+                epoch_us=epoch_us,
+                in_effect=running_config.write,
             )
-            running = [
-                tasks.create_task(connection.run(), name="room"),
+            files, probe = ReloadFiles.of_environment(), Probe(resolver)
+            reloader = Reloader(running, load=reload, status=status, notifier=notifier, files=files, probe=probe)
+            others = [
+                tasks.create_task(reloader.run(), name="reload"),
                 tasks.create_task(notifier.keep_alive(deadlines), name="watchdog"),
             ]
-            if isinstance(token_source, TokenFile):
-                running.append(tasks.create_task(announce_expiry(token_source, clock), name="token-expiry"))
             # Without devices or a network the device recovers; its start has not failed.
             notifier.ready()
-            panicked = await until_signalled()
-            if panicked:
-                # The library's state cannot be trusted, so it is not asked to leave the room.
-                raise NativePanicError("the SDK's native library has ended this process (SIGTERM by itself)")
+            exit_code = await _until_ended(notifier, reloader)
             log.info("daemon.stopping")
             notifier.stopping()
-            for task in running:
+            for task in others:
                 task.cancel()
+            await running.leave()
+    running_config.remove()
     state_file.remove()
     log.info("daemon.stopped")
+    return exit_code
+
+
+async def _until_ended(notifier: Notifier, reloader: Reloader) -> ExitCode:
+    """Wait for a signal or a restart; return the exit code. Raises NativePanicError if the SDK sent the signal."""
+    # Without a service manager SIGHUP ends the process, as of a closed terminal.
+    signalled = asyncio.create_task(until_signalled(reloader.request if notifier.managed else None), name="signals")
+    restarts = asyncio.create_task(reloader.end_process.wait(), name="restart")
+    try:
+        await asyncio.wait({signalled, restarts}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        signalled.cancel()
+        restarts.cancel()
+    if not signalled.done():
+        return ExitCode.TEMPORARY
+    if signalled.result():
+        # The library's state cannot be trusted, so it is not asked to leave the room.
+        raise NativePanicError("the SDK's native library has ended this process (SIGTERM by itself)")
+    return ExitCode.OK
 
 
 def _exit_code(error: BaseException) -> ExitCode:

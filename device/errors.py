@@ -14,6 +14,7 @@ class ExitCode(enum.IntEnum):
     OK = 0
     FAILED = 1
     USAGE = 2
+    NOT_RUNNING = 3  # as `systemctl status` has it
     INTERNAL = 70
     TEMPORARY = 75  # the service manager restarts the process
     CONFIG = 78
@@ -106,6 +107,12 @@ class WorkerRequestError(DeviceError):
 
     retry = True
     public = "the worker does not answer"
+
+
+class RequestRefusedError(WorkerRequestError):
+    """A worker refuses a request. The text is the worker's reason."""
+
+    retry = False
 
 
 class SourceError(DeviceError):

@@ -73,11 +73,9 @@ def configure(
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(level.upper())
     # asyncio logs slow callbacks as warnings; its debug lines do not help an operator.
     logging.getLogger("asyncio").setLevel(logging.WARNING)
-    # The SDK logs every signalling step at info, and a warning for each attempt within one join.
-    logging.getLogger("livekit").setLevel(logging.DEBUG if level == "debug" else logging.ERROR)
+    set_level(level)
     logging.captureWarnings(capture=True)
     structlog.configure(
         processors=[
@@ -90,6 +88,13 @@ def configure(
         cache_logger_on_first_use=False,
     )
     return context
+
+
+def set_level(level: str) -> None:
+    """Log lines of this level and above: "debug", "info", "warning" or "error"."""
+    logging.getLogger().setLevel(level.upper())
+    # The SDK logs every signalling step at info, and a warning for each attempt within one join.
+    logging.getLogger("livekit").setLevel(logging.DEBUG if level == "debug" else logging.ERROR)
 
 
 class _Handler(logging.StreamHandler[TextIO]):

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support import children
 from tests.support.livekit_server import Server, livekit_server
+from tests.support.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
+
+_TURNS = Turns()
 
 
 def pytest_configure() -> None:
@@ -21,10 +25,32 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that run alone: in a row, the others wait for them once."""
+    items.sort(key=lambda item: not _alone(item))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
+    """Let a test that is marked `alone` run beside no other. Waiting for a turn does not count for its time limit."""
+    _TURNS.take(alone=_alone(item))
+    try:
+        return (yield)
+    finally:
+        if not (_alone(item) and nextitem and _alone(nextitem)):
+            _TURNS.give()
+
+
+def _alone(item: pytest.Item) -> bool:
+    return item.get_closest_marker("alone") is not None
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
     """One real livekit-server for all tests that do not change it."""
     with livekit_server(prefer=(0, 0)) as running:
+        assert running.process
+        children.shared.add(running.process.pid)
         yield running
 
 

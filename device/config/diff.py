@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _OFF = "off"  # a stream is added to the plan, or removed: the plan is made at the start
 
-__all__ = ["Change", "ChangeClass", "class_of", "diff", "keys", "table_of", "tables_of"]
+__all__ = ["Change", "ChangeClass", "class_of", "diff", "entries", "is_secret", "keys", "table_of", "tables_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +71,28 @@ def keys(model: type[Table] = Config, table: str = "") -> Iterator[tuple[str, Fi
             yield f"{table}{name}", field
 
 
+def entries(config: Config) -> Iterator[tuple[str, FieldInfo, object]]:
+    """Yield each key of a configuration with its value, such as "cameras.garden.fps"."""
+    yield from _entries("", config)
+
+
+def is_secret(field: FieldInfo, value: object) -> bool:
+    """Return whether a value may be a secret."""
+    return isinstance(value, SecretStr) or SECRET in field.metadata
+
+
+def _entries(table: str, model: Table) -> Iterator[tuple[str, FieldInfo, object]]:
+    for name, field in type(model).model_fields.items():
+        key, value = f"{table}{name}", getattr(model, name)
+        if isinstance(value, Table):
+            yield from _entries(f"{key}.", value)
+        elif tables_of(field):
+            for each, inner in value.items():
+                yield from _entries(f"{key}.{each}.", inner)
+        else:
+            yield key, field, value
+
+
 def table_of(field: FieldInfo) -> type[Table] | None:
     """Return the model of a field that is a table."""
     for each in (field.annotation, *get_args(field.annotation)):
@@ -110,6 +132,9 @@ def _entry(key: str, field: FieldInfo, old: object, new: object) -> Iterator[Cha
         needs = _class(field) or ChangeClass.PROCESS_RESTART
         if key.endswith(".source") and _OFF in (old, new):
             needs = ChangeClass.PROCESS_RESTART
+        # The SDK's estimate of the link never exceeds the maximum of the publication (livekit 1.2.1, measured).
+        if key.endswith(".bitrate_max_bps") and isinstance(old, int) and isinstance(new, int) and new > old:
+            needs = ChangeClass.REJOIN
         yield Change(key=key, needs=needs, old=_masked(field, old), new=_masked(field, new))
 
 

@@ -139,9 +139,9 @@ class Microphone(Table):
     source: Annotated[MicrophoneSource, WORKER_RESTART] = "auto"
     device: Annotated[str, WORKER_RESTART] = ""
     path: Annotated[FilePath, WORKER_RESTART] = Field(default="", repr=False)
-    channels: Annotated[int, REJOIN] = Field(default=1, ge=1, le=2)
+    channels: Annotated[int, PROCESS_RESTART] = Field(default=1, ge=1, le=2)
     gain_db: Annotated[float, LIVE] = Field(default=0.0, ge=-60, le=60)
-    processing: Annotated[bool, REJOIN] = True
+    processing: Annotated[bool, LIVE] = True
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

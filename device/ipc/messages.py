@@ -154,6 +154,22 @@ class Failed:
     for_viewers: str
 
 
+@message(15, _TO_WORKER, max_payload_bytes=64 << 10)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetControls(Request[Done]):
+    """Set these controls of the camera, by libcamera's names; the others stay. Refused if one is unknown or wrong."""
+
+    controls: dict[str, Any]
+
+
+@message(16, _TO_WORKER, max_payload_bytes=4 << 10)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetGain(Request[Done]):
+    """Amplify sound by this many decibels from now on."""
+
+    gain_db: float
+
+
 def _encode_unit(unit: AccessUnit) -> Wire:
     return Wire(
         unit.payload,

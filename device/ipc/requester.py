@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from device.errors import WorkerRequestError
+from device.errors import RequestRefusedError, WorkerRequestError
 from device.ipc.requests import PendingRequests
 from device.redaction import redacted
 
@@ -41,7 +41,7 @@ class Requester:
         self._worker = None
         self._pending.clear()
         for request_id in tuple(self._replies):
-            self._fail(request_id, f"the {self._name} worker has ended")
+            self._fail(request_id, WorkerRequestError(f"the {self._name} worker has ended"))
 
     def post(self, request: Request[Any]) -> int:
         """Send a request without waiting for its reply, and return its id. A missing reply is logged.
@@ -57,7 +57,10 @@ class Requester:
         return request_id
 
     async def request(self, request: Request[ReplyT]) -> ReplyT:
-        """Send a request and return its reply. Raises WorkerRequestError if there is none, or if the worker refuses."""
+        """Send a request and return its reply.
+
+        Raises WorkerRequestError if there is none, and RequestRefusedError if the worker refuses.
+        """
         if not (request_id := self.post(request)):
             raise WorkerRequestError(f"the {self._name} worker cannot take a request now ({type(request).__name__})")
         reply: asyncio.Future[ReplyT] = asyncio.get_running_loop().create_future()
@@ -77,7 +80,7 @@ class Requester:
         if reply.error:
             error = redacted(reply.error)[:_MAX_ERROR]
             log.warning("worker.request_failed", worker=self._name, request=name, error=error)
-            self._fail(request_id, f"the {self._name} worker refuses {name}")
+            self._fail(request_id, RequestRefusedError(error))
         elif (future := self._replies.get(request_id)) is not None and not future.done():
             future.set_result(reply)
 
@@ -85,9 +88,9 @@ class Requester:
         """Log the requests that were not answered in time, and fail those whose reply is awaited."""
         for request_id, name in self._pending.overdue(now).items():
             log.warning("worker.request_unanswered", worker=self._name, request=name)
-            self._fail(request_id, f"the {self._name} worker has not answered {name}")
+            self._fail(request_id, WorkerRequestError(f"the {self._name} worker has not answered {name}"))
 
-    def _fail(self, request_id: int, why: str) -> None:
+    def _fail(self, request_id: int, error: WorkerRequestError) -> None:
         reply = self._replies.get(request_id)
         if reply is not None and not reply.done():
-            reply.set_exception(WorkerRequestError(why))
+            reply.set_exception(error)

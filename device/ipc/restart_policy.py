@@ -113,5 +113,10 @@ class RestartPolicy:
         self._wait_until = now
         self._tries = _TRIES_PER_DEVICE
 
+    def replaced(self) -> None:
+        """Record that the worker was ended for a new job: the next one starts at once."""
+        self._backoff.failures = 0
+        self._first_at, self._due_at, self._wait_until = None, None, float("-inf")
+
     def _expect(self, within_s: float, now: float) -> None:
         self._timeout_s, self._due_at = within_s, now + within_s

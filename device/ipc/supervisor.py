@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import enum
 import random
 import time
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from device.errors import NotPresentError, SourceAbsentError, SourceError
-from device.ipc import hotplug, untrusted
-from device.ipc.messages import Capturing, Degraded, Done, Job, LogRecord
+from device.ipc import hotplug, untrusted, worker_log
+from device.ipc.messages import Capturing, Degraded, Done, LogRecord
 from device.ipc.requester import Requester
 from device.ipc.restart_policy import Action, RestartPolicy
 from device.ipc.worker_process import running, spawn
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from device.ipc.framing import Received
+    from device.ipc.worker_plan import WorkerPlan
     from device.ipc.worker_process import SpawnedWorker, WorkerProcess
     from device.lifecycle.deadlines import Deadlines
 
@@ -37,7 +36,6 @@ _PERIODS = 3.0  # a source is silent after three periods of its own rate, if tha
 _WATCH_DUE_S, _STEP_DUE_S = 30.0, 60.0
 _ABSENT = frozenset({SourceAbsentError.__name__, NotPresentError.__name__})
 _SOURCES_FAILURES = _ABSENT | {SourceError.__name__}
-_LOG_LEVELS = frozenset({"debug", "info", "warning", "error"})
 
 
 class WorkerState(enum.Enum):
@@ -48,28 +46,6 @@ class WorkerState(enum.Enum):
     STALLED = "stalled"
     ABSENT = "absent"
     NOT_PRESENT = "not present"  # never detected on this box, and not required: no fault
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerPlan:
-    """What to run, and when to give up on one run of it. Times in seconds."""
-
-    name: str
-    module: str
-    job: Job
-    stall_s: float
-    startup_s: float = 30.0  # to the worker's hello: a small board imports for seconds
-    first_s: float = 10.0  # from there to the first unit or block
-    backoff_base_s: float = 0.25
-    backoff_cap_s: float = 15.0
-    backoff_reset_s: float = 30.0
-
-
-async def spawn_worker(plan: WorkerPlan) -> SpawnedWorker | None:
-    """Start the worker ahead of its supervisor; None if it cannot be started now, which the supervisor repeats."""
-    with contextlib.suppress(OSError):
-        return await spawn(name=plan.name, module=plan.module, job=plan.job)
-    return None
 
 
 class Supervisor:
@@ -117,11 +93,22 @@ class Supervisor:
             uniform=random.uniform,
         )
         self._throttle = LogThrottle()
+        self._replaced = asyncio.Event()  # the worker that runs has an outdated job
+
+    def replace_plan(self, plan: WorkerPlan, *, restart: bool, known: bool = True) -> None:
+        """Use another plan for each following start; with `restart` end the present worker and start one at once."""
+        self.plan, self._known = plan, known
+        self._limit_stall()
+        if restart:
+            self._become(WorkerState.STARTING, "")
+            self._replaced.set()
 
     async def run(self) -> None:
         """Run the worker until cancelled."""
         devices = hotplug.present()
         while True:
+            if self._replaced.is_set():
+                self._restarts.replaced()
             step = self._restarts.next(time.monotonic())
             if step.action is Action.WAIT:
                 await self._wait(step.until, devices if self._failure in _SOURCES_FAILURES else None)
@@ -133,6 +120,9 @@ class Supervisor:
             except OSError as error:  # no memory or no descriptors left, for a while
                 why = for_viewers = f"it cannot be started: {error.strerror}"
                 self._failure = ""
+            if self._replaced.is_set():
+                log.info("worker.restarting", worker=self.plan.name, why="the configuration changed", delay_s=0.0)
+                continue
             state = self._failed_state()
             delay_s = self._restarts.ended(time.monotonic(), not_present=state is WorkerState.NOT_PRESENT)
             self._on_failure(why)
@@ -143,14 +133,21 @@ class Supervisor:
                 log.warning("worker.restarting", worker=self.plan.name, why=why, delay_s=round(delay_s, 3), times=times)
 
     async def _wait(self, until: float, devices: frozenset[str] | None) -> None:
-        """Wait for the next start. After a source failed, a device that is connected ends the wait."""
+        """Wait for the next start. A new plan ends the wait; so does a connected device, after a source failed."""
         left_s = max(0.0, until - time.monotonic())
-        if devices is None:
-            self._extend_deadline(left_s + _WATCH_DUE_S)
-            await asyncio.sleep(left_s)
-        elif await hotplug.wait_for_device(devices, within_s=left_s, on_look=self._extend_deadline):
-            log.info("worker.device_connected", worker=self.plan.name)
-            self._restarts.device_connected(time.monotonic())
+        self._extend_deadline(left_s + _WATCH_DUE_S)
+        wait = (
+            asyncio.sleep(left_s, result=False)
+            if devices is None
+            else hotplug.wait_for_device(devices, within_s=left_s, on_look=self._extend_deadline)
+        )
+        connected = asyncio.create_task(wait, name=f"{self.plan.name}-wait")
+        try:
+            if await self._either(connected) and connected.result():
+                log.info("worker.device_connected", worker=self.plan.name)
+                self._restarts.device_connected(time.monotonic())
+        finally:
+            connected.cancel()
 
     async def _run_once(self) -> tuple[str, str]:
         """Run one worker to its end; return why it ended, for operators and for viewers."""
@@ -158,6 +155,7 @@ class Supervisor:
         self._restarts.spawned(time.monotonic())
         spawned, self._spawned = self._spawned, None
         if spawned is None:
+            self._replaced.clear()
             spawned = await spawn(name=self.plan.name, module=self.plan.module, job=self.plan.job)
         async with running(spawned, on_message=self._on_message) as child:
             self.requests.begin(child)
@@ -180,9 +178,19 @@ class Supervisor:
                 return self._restarts.stall_text()
             self._extend_deadline()
             self.requests.give_up_overdue(now)
-            done, _ = await asyncio.wait({child.gone}, timeout=step.until - now)
-            if done:
+            if await self._either(child.gone, within_s=step.until - now):
                 return child.gone.result()
+            if self._replaced.is_set():
+                return ""
+
+    async def _either(self, future: asyncio.Future[Any], *, within_s: float | None = None) -> bool:
+        """Wait for a future, or for a new plan; return whether the future is done."""
+        replaced = asyncio.create_task(self._replaced.wait(), name=f"{self.plan.name}-plan")
+        try:
+            await asyncio.wait({future, replaced}, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            replaced.cancel()
+        return future.done()
 
     def _failed_state(self) -> WorkerState:
         if self._failure == NotPresentError.__name__ and not self._known:
@@ -206,13 +214,7 @@ class Supervisor:
             case Degraded(text=text):
                 self._notice(public_text(text))
             case LogRecord() as record:
-                level = record.level if record.level in _LOG_LEVELS else "info"
-                write = getattr(log, level)
-                write(
-                    public_text(record.event) or "worker.log",
-                    worker=self.plan.name,
-                    **untrusted.safe_fields(record.fields),
-                )
+                worker_log.record(self.plan.name, record)
 
     def _on_capturing(self, capturing: Capturing) -> None:
         now = time.monotonic()
@@ -220,16 +222,13 @@ class Supervisor:
         self._on_known()
         self.requests.ready(now)
         self._restarts.capturing(now)
-        self._restarts.stall_s = max(self.plan.stall_s, _PERIODS / untrusted.checked_fps(capturing.fps))
-        # A change of size or rate starts another encoder, which is reported again.
         known, self._capturing = self._capturing, capturing
-        again = known is not None and (known.source, known.device, known.encoder) == (
-            capturing.source,
-            capturing.device,
-            capturing.encoder,
-        )
-        fields = untrusted.safe_fields({key: value for key, value in asdict(capturing).items() if value})
-        (log.debug if again else log.info)("worker.capturing", worker=self.plan.name, **fields)
+        self._limit_stall()
+        worker_log.capturing(self.plan.name, capturing, before=known)
+
+    def _limit_stall(self) -> None:
+        fps = untrusted.checked_fps(self._capturing.fps) if self._capturing else float("inf")
+        self._restarts.stall_s = max(self.plan.stall_s, _PERIODS / fps)
 
     def _notice(self, text: str) -> None:
         """Log and report that a source is degraded; nothing is done about it."""

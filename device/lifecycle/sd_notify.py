@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Self
 
 import structlog
 
+from device.clock import monotonic_us
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -42,12 +44,21 @@ class Notifier:
         return cls(address=environment.get("NOTIFY_SOCKET", ""), watchdog_s=watchdog_s)
 
     @property
+    def managed(self) -> bool:
+        """Whether there is a service manager. SIGHUP is a request to reload then."""
+        return bool(self._address)
+
+    @property
     def watched(self) -> bool:
         """Whether the service manager ends this process if it hangs."""
         return self._watchdog_s > 0 and bool(self._address)
 
     def ready(self) -> None:
         self._send("READY=1")
+
+    def reloading(self) -> None:
+        """Report that a reload begins; `ready` reports its end. systemd requires the time in the same message."""
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={monotonic_us()}")
 
     def stopping(self) -> None:
         self._send("STOPPING=1")

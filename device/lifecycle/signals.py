@@ -1,4 +1,7 @@
-"""Waits for signals that end this process, and checks their sender: the SDK's library sends SIGTERM to itself."""
+"""Waits for signals that end this process, and checks their sender: the SDK's library sends SIGTERM to itself.
+
+SIGHUP ends it as well, or requests a reload under a service manager.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,14 @@ import os
 import signal
 import threading
 import time
+from typing import TYPE_CHECKING
 
 import structlog
 
 from device.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 log = structlog.get_logger()
 
@@ -24,13 +31,21 @@ def block() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
 
 
-async def until_signalled() -> bool:
-    """Wait for a signal; return whether this process sent it to itself, which the SDK's library does in a panic."""
+async def until_signalled(on_reload: Callable[[], None] | None = None) -> bool:
+    """Wait for a signal that ends this process; return whether it is from itself, as in a panic of the SDK's library.
+
+    With `on_reload`, SIGHUP does not end it; the function is called in the event loop instead.
+    """
     signalled: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     loop = asyncio.get_running_loop()
 
     def wait() -> None:
-        sender = signal.sigwaitinfo(ENDING).si_pid
+        received = signal.sigwaitinfo(ENDING)
+        while received.si_signo == signal.SIGHUP and on_reload is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has been closed
+                loop.call_soon_threadsafe(on_reload)
+            received = signal.sigwaitinfo(ENDING)
+        sender = received.si_pid
         with contextlib.suppress(RuntimeError):  # the loop has been closed
             loop.call_soon_threadsafe(signalled.set_result, sender)
         if sender == os.getpid():

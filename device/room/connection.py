@@ -7,7 +7,6 @@ import contextlib
 import os
 import random
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
@@ -34,26 +33,15 @@ if TYPE_CHECKING:
     from device.lifecycle.deadlines import Deadlines
     from device.log import LogContext
     from device.network.probe import ProbeResult
-    from device.network.resolver import Resolver
-    from device.network.route import Routes
+    from device.room.dependencies import RoomDependencies
     from device.telemetry.attributes import Attributes
-    from device.tokens.join_token import JoinToken, TokenSource
+    from device.tokens.join_token import JoinToken
     from device.tracks.track import Track
 
 log = structlog.get_logger()
 
 # Each step has limits of its own. The longest one is three requests to a token endpoint, 10 s each.
 _LONGEST_WAIT_S, _STEP_DUE_S, _MONITOR_DUE_S = 60.0, 90.0, 15.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RoomDependencies:
-    """What a connection depends on; `urls` are tried in this order."""
-
-    urls: tuple[str, ...]
-    token_source: TokenSource
-    resolver: Resolver
-    routes: Routes
 
 
 class RoomConnection:
@@ -73,8 +61,10 @@ class RoomConnection:
         clock: ServerClock,
         on_clock: Callable[[float], None],
         deadlines: Deadlines,
+        rejoins_because: str = "",
     ) -> None:
-        self.state, self._why = RoomState.CONNECTING, ""
+        """`rejoins_because`: why another connection was left for this one; empty at the start."""
+        self.state, self._why = RoomState.CONNECTING, rejoins_because
         self._urls = dependencies.urls
         self._token_source = dependencies.token_source
         self._resolver = dependencies.resolver
@@ -98,10 +88,23 @@ class RoomConnection:
         self._claim = IdentityClaim()
         self._probed: ProbeResult | None = None
         self._throttle = LogThrottle()
-        self._away_since: float | None = None
+        self._away_since: float | None = time.monotonic() if rejoins_because else None
+
+    def retime(self, reconnect: Reconnect, *, stall_s: float) -> None:
+        """Use other times from now on, without leaving the room."""
+        self._joining.retime(probe_s=reconnect.probe_s, spread_s=reconnect.spread_s, max_s=reconnect.max_s)
+        self._monitor.probe_s, self._monitor.stall_s = reconnect.probe_s, stall_s
 
     async def run(self) -> None:
         """Join, and join again after each session, until cancelled; then leave the room in order."""
+        if self._why:
+            self._on_state(self.state, self._why)
+        try:
+            await self._keep_joined()
+        finally:
+            self._claim.release()
+
+    async def _keep_joined(self) -> None:
         self._route_by_name()
         while True:
             self._joining.route(up=self._routes.local_route is not None, now=time.monotonic())

@@ -75,6 +75,11 @@ class Joining:
         # A failed join backs off; a session that ended does not.
         self._backoff = Backoff(base_s=_BACKOFF_BASE_S, cap_s=self.max_s, reset_after_s=_FOREVER, uniform=self.uniform)
 
+    def retime(self, *, probe_s: float, spread_s: float, max_s: float) -> None:
+        """Use other times for all that is decided from now on."""
+        self.probe_s, self.spread_s, self.max_s = probe_s, spread_s, max_s
+        self._backoff.cap_s = max_s
+
     def next(self, now: float) -> Step:
         """Return what to do now."""
         if not self.has_route or self._joining:

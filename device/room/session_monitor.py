@@ -27,11 +27,11 @@ log = structlog.get_logger()
 _STUCK_S = 20.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class SessionMonitor:
     """Watches a session from its join to its end.
 
-    `urls`: the configured servers, in order; `stall_s` and `probe_s` as in the configuration.
+    `urls`: the configured servers, in order; `stall_s` and `probe_s` as in the configuration: they may change.
     """
 
     probe: Probe
@@ -76,6 +76,7 @@ class SessionMonitor:
         sampler.listeners.append(lambda sample: liveness.update(sample.stats, sample.fed, sample.at))
         while True:
             self.on_step()
+            liveness.limit(self.stall_s)
             on_permitted(session.permitted)
             liveness.update_sdk(reconnecting=session.reconnecting, now=time.monotonic())
             liveness.update_address(self.routes.local_route.address if self.routes.local_route else None)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _US = 1_000_000
 _SAME_RATE = 0.97  # of a frame period
@@ -93,3 +97,9 @@ class RateLimit:
         self._next_us = max(self._next_us, captured_at_us - period_us / 4) + period_us
         self._next_us = min(self._next_us, captured_at_us + period_us * 5 / 4)
         return True
+
+
+def missed_frames(since_us: int, metadata: Mapping[str, Any]) -> int:
+    """Return how many frames were lost since the previous one: picamera2 drops frames that are not fetched."""
+    period_us = int(metadata.get("FrameDuration") or 0)
+    return max(0, round(since_us / period_us) - 1) if period_us > 0 else 0

@@ -11,7 +11,7 @@ from device.errors import SourceAbsentError, SourceError, system_text
 from device.media.colour import of_libcamera
 from device.sources.controls import checked_controls, unsupported
 from device.sources.orientation import flips_left, sensor_flips
-from device.sources.pacing import RateLimit
+from device.sources.pacing import RateLimit, missed_frames
 from device.sources.planes import packed
 from device.sources.v4l2.nodes import is_usb
 
@@ -96,7 +96,7 @@ class Picamera2Source:
             try:
                 metadata = request.get_metadata()
                 captured_at_us = _captured_at_us(metadata)
-                self.missed += _missed(captured_at_us - before_us, metadata) if before_us else 0
+                self.missed += missed_frames(captured_at_us - before_us, metadata) if before_us else 0
                 before_us = captured_at_us
                 if limit.admits(captured_at_us):
                     yield CameraPicture(
@@ -105,6 +105,10 @@ class Picamera2Source:
                     number += 1
             finally:
                 request.release()
+
+    def set_controls(self, wanted: Mapping[str, Any]) -> None:
+        """Set controls from the next pictures on. Raises SourceError, and sets none, if one does not fit the camera."""
+        self._camera.set_controls(checked_controls(wanted, self._camera.camera_controls))
 
 
 def cameras() -> list[dict[str, Any]]:
@@ -236,12 +240,6 @@ def _configured(camera: Any, job: CameraJob) -> Layout:
 def _cause(error: BaseException) -> str:
     """Return why picamera2 failed: its RuntimeError may hide an error of the system."""
     return system_text(error.__cause__ or error)
-
-
-def _missed(since_us: int, metadata: Mapping[str, Any]) -> int:
-    """Return how many frames were lost since the previous one: picamera2 drops frames that are not fetched."""
-    period_us = int(metadata.get("FrameDuration") or 0)
-    return max(0, round(since_us / period_us) - 1) if period_us > 0 else 0
 
 
 def _captured_at_us(metadata: Mapping[str, Any]) -> int:

@@ -8,11 +8,14 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from device.ipc.detected import Detected
-from device.ipc.supervisor import WorkerState, spawn_worker
+from device.ipc.supervisor import WorkerState
+from device.ipc.worker_process import spawn
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from device.ipc.worker_plan import WorkerPlan
+    from device.ipc.worker_process import SpawnedWorker
     from device.lifecycle.deadlines import Deadlines
     from device.streams.plan import StreamObserver, StreamPlan
     from device.streams.stream import Stream
@@ -36,7 +39,7 @@ async def capturing(
         spawned = []
         for plan in plans:
             observer.worker(plan.name, WorkerState.STARTING, "")
-            if (worker := await spawn_worker(plan.worker)) is not None:
+            if (worker := await _spawned(plan.worker)) is not None:
                 stack.push_async_callback(worker.aclose)
             spawned.append(worker)
         from device.streams.stream import build_stream
@@ -54,3 +57,10 @@ async def capturing(
             finally:
                 for task in running:
                     task.cancel()
+
+
+async def _spawned(plan: WorkerPlan) -> SpawnedWorker | None:
+    """Start a worker ahead of its supervisor; None if it cannot be started now, which the supervisor repeats."""
+    with contextlib.suppress(OSError):
+        return await spawn(name=plan.name, module=plan.module, job=plan.job)
+    return None

@@ -9,7 +9,7 @@ from device.clock import monotonic_us
 from device.config.schema import least_camera_stall_s
 from device.identity import derived_identity
 from device.ipc.messages import CameraJob, MicrophoneJob
-from device.ipc.supervisor import WorkerPlan
+from device.ipc.worker_plan import WorkerPlan
 
 if TYPE_CHECKING:
     from device.config.schema import Camera, Config, Microphone
@@ -63,9 +63,12 @@ def is_required(table: Camera | Microphone) -> bool:
     return table.source != "auto" or bool(table.device)
 
 
-def plan_streams(config: Config) -> list[StreamPlan]:
-    """Return a plan for each source that is not off, in the order in which they are started."""
-    epoch_us = monotonic_us()
+def plan_streams(config: Config, *, epoch_us: int | None = None) -> list[StreamPlan]:
+    """Return a plan for each source that is not off, in the order in which they are started.
+
+    `epoch_us` is when files begin, on the monotonic clock, so that picture and sound stay in sync; by default now.
+    """
+    epoch_us = monotonic_us() if epoch_us is None else epoch_us
     identity = config.room.identity or config.room.display_name or derived_identity()
     title = config.room.display_name or identity
     cameras = [

@@ -42,17 +42,23 @@ class Slate:
     def __init__(
         self, name: str, *, title: str, width: int, height: int, deliver: Callable[[AccessUnit], None]
     ) -> None:
-        scale = min(1.0, _MAX_SIZE[0] / width, _MAX_SIZE[1] / height)
         self._log = log.bind(stream=name)
-        self._title = public_text(title)
-        self._width, self._height = int(width * scale) & ~1, int(height * scale) & ~1
+        self._title, self._width, self._height = "", 0, 0
+        self._generic, self._preparing = b"", False
+        self.reconfigure(title=title, width=width, height=height)
         self._deliver = deliver
         self._showing: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._generic = b""
-        self._preparing = False
         self._viewer_joined = asyncio.Event()
         self._units_sent = 0
+
+    def reconfigure(self, *, title: str, width: int, height: int) -> None:
+        """Use this title and the camera's size for each slate that is drawn from now on."""
+        scale = min(1.0, _MAX_SIZE[0] / width, _MAX_SIZE[1] / height)
+        size = int(width * scale) & ~1, int(height * scale) & ~1
+        if (public_text(title), *size) != (self._title, self._width, self._height):
+            self._title, (self._width, self._height) = public_text(title), size
+            self._generic, self._preparing = b"", False
 
     def show(self, why: str) -> None:
         """Show that there is no picture since now, and why. A slate that is shown already stays."""

@@ -10,6 +10,7 @@ from device.ipc.messages import CameraJob, MicrophoneJob
 from device.ipc.requester import Requester
 from device.ipc.supervisor import Supervisor, WorkerState
 from device.streams.fanout import Fanout
+from device.streams.plan import StreamPlan
 from device.streams.slate import Slate
 from device.tracks.audio import AudioTrack
 from device.tracks.video import VideoTrack
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from device.ipc.detected import Detected
     from device.ipc.worker_process import SpawnedWorker
     from device.lifecycle.deadlines import Deadlines
-    from device.streams.plan import StreamObserver, StreamPlan
+    from device.streams.plan import StreamObserver
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,7 @@ class Stream:
     supervisor: Supervisor
     consumers: Fanout[Any]
     track: VideoTrack | AudioTrack
+    detected: Detected
     slate: Slate | None = None
 
     async def run(self) -> None:
@@ -40,6 +42,21 @@ class Stream:
     async def _run_track(self) -> None:
         await self.track.wanted.wait()
         await self.track.run()
+
+    def replan(self, plan: StreamPlan, *, restart: bool) -> None:
+        """Use another plan; with `restart` the worker is restarted. The track stays published."""
+        match plan.worker.job, self.track:
+            case CameraJob() as job, VideoTrack() as video:
+                video.reconfigure(job)
+                if self.slate is not None:
+                    width, height = job.published_size
+                    self.slate.reconfigure(title=plan.title, width=width, height=height)
+            case MicrophoneJob(), AudioTrack() as audio:
+                audio.process(enabled=plan.processing)
+        known = plan.required or self.detected.has(self.name)
+        if known:
+            self.track.wanted.set()
+        self.supervisor.replace_plan(plan.worker, restart=restart, known=known)
 
     async def aclose(self) -> None:
         """Free the slate and the track, after `run` has ended."""
@@ -81,7 +98,7 @@ def build_stream(
 
     def on_known() -> None:
         track.wanted.set()
-        if plan.is_device:
+        if StreamPlan(worker=supervisor.plan).is_device:  # not the first plan's
             detected.add(name)
 
     def on_state(state: WorkerState, why: str) -> None:
@@ -105,4 +122,4 @@ def build_stream(
         on_known=on_known,
         deadlines=deadlines,
     )
-    return Stream(name=name, supervisor=supervisor, consumers=consumers, track=track, slate=slate)
+    return Stream(name=name, supervisor=supervisor, consumers=consumers, track=track, detected=detected, slate=slate)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from device.ipc.supervisor import WorkerState
-from device.redaction import public_text
+from device.redaction import public_text, redacted
 from device.telemetry.room_state import PublishState, RoomState
 
 if TYPE_CHECKING:
@@ -57,12 +57,22 @@ class Status:
         self._labels = labels
         self._room = "connecting"
         self._room_state = RoomState.CONNECTING
-        self._clock = ""
+        self._clock = self._configuration = ""
         self._workers: dict[str, WorkerState] = {}
         self._publications: dict[str, PublishState] = {}
         self._worker_texts: dict[str, str] = {}
         self._state = DeviceState.CONNECTING
         self._nothing_connected = ""
+
+    @property
+    def live(self) -> bool:
+        """Whether everything is published in the room."""
+        return self._state is DeviceState.LIVE
+
+    def configuration(self, text: str) -> None:
+        """Note what became of the last reload; it may contain paths, and is not for viewers."""
+        self._configuration = text
+        self._update()
 
     def room(self, state: RoomState, why: str) -> None:
         self._room_state = state
@@ -121,9 +131,12 @@ class Status:
         texts = {self._labels.get(name, name): self._text(name) for name in self._workers}
         self._attributes.set(state=state.value, **texts)
         self._update_nothing_connected()
-        parts = {"room": self._room, **texts} | ({"clock": self._clock} if self._clock else {})
-        if self._nothing_connected:
-            parts["nothing is published:"] = self._nothing_connected
+        more = {
+            "clock": self._clock,
+            "nothing is published:": self._nothing_connected,
+            "configuration": redacted(self._configuration),
+        }
+        parts = {"room": self._room, **texts} | {name: text for name, text in more.items() if text}
         self._notifier.status("; ".join(f"{name} {text}" for name, text in parts.items()))
         self._state_file.write({"state": state.value, **parts})
 

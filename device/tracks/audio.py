@@ -55,17 +55,23 @@ class AudioTrack:
         self._log_drops_at = 0.0
         self._settled_at = 0.0
         self._pending: asyncio.Queue[Block] = asyncio.Queue(_PENDING_BLOCKS)
-        self._processor = (
-            rtc.AudioProcessingModule(noise_suppression=True, high_pass_filter=True, auto_gain_control=True)
-            if processing
-            else None
-        )
+        self._processor: rtc.AudioProcessingModule | None = None
+        self.process(enabled=processing)
         self._depth = DepthControl()
         self._send = send
         self.dropped = 0
         self.fed = 0
         self.muted = False  # by the room
         self.wanted = asyncio.Event()
+
+    def process(self, *, enabled: bool) -> None:
+        """Suppress noise and control the gain from now on, or not."""
+        if enabled != (self._processor is not None):
+            self._processor = (
+                rtc.AudioProcessingModule(noise_suppression=True, high_pass_filter=True, auto_gain_control=True)
+                if enabled
+                else None
+            )
 
     def options(self) -> rtc.TrackPublishOptions:
         return rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE, stream="device")

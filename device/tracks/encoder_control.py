@@ -65,6 +65,20 @@ class EncoderControl:
         rung = self.ladder.rung if self.ladder.rung is not self.ladder.rungs[0] else None
         return EncoderCommands(all_key_frames=not self.has_feedback, bitrate_bps=self.bitrate_bps, rung=rung)
 
+    def limit(self, *, floor_bps: int, ceiling_bps: int, steps: tuple[Rung, ...]) -> EncoderCommands:
+        """Use other bounds of the bitrate and another ladder from now on; return the requests for an encoder that runs.
+
+        The last target is limited by the new bounds at the next feedback.
+        """
+        self.floor_bps, self.ceiling_bps = floor_bps, ceiling_bps
+        rung = self.ladder.replace(steps)
+        bitrate_bps = None
+        if self.bitrate_bps is not None and not floor_bps <= self.bitrate_bps <= ceiling_bps:
+            self.bitrate_bps = bitrate_bps = min(max(self.bitrate_bps, floor_bps), ceiling_bps)
+        if self._wanted_bps is not None:
+            self._wanted_bps = min(max(self._wanted_bps, floor_bps), ceiling_bps)
+        return EncoderCommands(bitrate_bps=bitrate_bps, rung=rung, key_frame=rung is not None)
+
     def feedback(self, *, key_frame_requested: bool, target_bps: int | None, now: float) -> EncoderCommands:
         """Take feedback; without a target the last one stays valid."""
         first = not self.has_feedback and (key_frame_requested or target_bps is not None)

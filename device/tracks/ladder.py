@@ -73,6 +73,10 @@ def _bounds(width: int, height: int, fps: int) -> Iterator[tuple[int, int, int]]
             yield *size, fps
 
 
+def _bounds_of(rung: Rung) -> tuple[int, int, int]:
+    return rung.width, rung.height, rung.fps
+
+
 @dataclass(slots=True, kw_only=True)
 class Ladder:
     """Chooses one of the rungs by the room's targets."""
@@ -85,6 +89,13 @@ class Ladder:
 
     def __post_init__(self) -> None:
         self.rung = self.rungs[0]
+
+    def replace(self, steps: tuple[Rung, ...]) -> Rung | None:
+        """Use other rungs; return the one to change to, if the present one is none of them."""
+        same = [each for each in steps if _bounds_of(each) == _bounds_of(self.rung)]
+        self.rungs, self.rung = steps, same[0] if same else steps[0]
+        self.reset()
+        return None if same else self.rung
 
     def reset(self) -> None:
         """Forget all targets, as after a change of the rung, or in a new connection."""

@@ -13,7 +13,7 @@ from livekit import rtc
 from device.clock import epoch_of_us
 from device.ipc.messages import Done, ForceKeyFrame, SetBitrate, SetKeyFramesOnly, SetPictureLimits
 from device.tracks.encoder_control import EncoderCommands, EncoderControl, MissingUnits
-from device.tracks.ladder import Ladder, rungs
+from device.tracks.ladder import Ladder, Rung, rungs
 from device.tracks.send_stats import SendMeter, SendSummary
 
 if TYPE_CHECKING:
@@ -63,22 +63,39 @@ class VideoTrack:
         self._waiting: deque[AccessUnit] = deque()
         self._next_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        # Half a period, or a burst at 120 fps would never end.
-        self._spacing_s = min(_SPACING_S, 0.5 / job.fps)
         self._dropped, self._log_drops_at = 0, 0.0
         self._missing, self._fed_before = MissingUnits(), 0
         self._key_wanted_at: float | None = None
         self._on_viewer, self._on_summary = on_viewer, on_summary
         self._meter, self._summary = SendMeter(), SendSummary()
         self._target_bps = 0
-        self._job = job
         self._send = send
-        bounds = {"floor_bps": job.bitrate_min_bps, "ceiling_bps": job.bitrate_max_bps}
+        self._adopt(job)
+        self._control = EncoderControl(
+            floor_bps=job.bitrate_min_bps,
+            ceiling_bps=job.bitrate_max_bps,
+            ladder=Ladder(rungs=self._rungs()),
+            cameras=cameras,
+        )
+
+    def reconfigure(self, job: CameraJob) -> None:
+        """Use another job's bitrates, size and rate; its publication stays. The worker gets the job by itself."""
+        self._adopt(job)
+        self._apply(
+            self._control.limit(floor_bps=job.bitrate_min_bps, ceiling_bps=job.bitrate_max_bps, steps=self._rungs())
+        )
+
+    def _adopt(self, job: CameraJob) -> None:
+        self._job = job
+        # Half a period, or a burst at 120 fps would never end.
+        self._spacing_s = min(_SPACING_S, 0.5 / job.fps)
+
+    def _rungs(self) -> tuple[Rung, ...]:
+        job = self._job
         width, height = job.published_size
+        bounds = {"floor_bps": job.bitrate_min_bps, "ceiling_bps": job.bitrate_max_bps}
         steps = rungs(width=width, height=height, fps=job.fps, **bounds)
-        if job.encoder == "copy":
-            steps = steps[:1]  # what is passed through cannot be made smaller
-        self._control = EncoderControl(**bounds, ladder=Ladder(rungs=steps), cameras=cameras)
+        return steps[:1] if job.encoder == "copy" else steps  # what is passed through cannot be made smaller
 
     def options(self) -> rtc.TrackPublishOptions:
         return rtc.TrackPublishOptions(

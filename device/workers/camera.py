@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from device.errors import SourceError, WireError
-from device.ipc.messages import CameraJob, Capturing, SetKeyFramesOnly
+from device.ipc.messages import CameraJob, Capturing, SetControls, SetKeyFramesOnly
 from device.ipc.worker_link import WorkerLink, serve
 from device.sources.orientation import sensor_flips, turns_left
 from device.workers.drops import DropLog
@@ -16,7 +16,17 @@ from device.workers.encoding import Encoding
 from device.workers.named import damage_log, named
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from device.workers.encoding import Source
+
+
+@runtime_checkable
+class Adjustable(Protocol):
+    """A source with controls that can be set while it captures."""
+
+    def set_controls(self, wanted: Mapping[str, Any]) -> None:
+        """Set these controls. Raises SourceError if one is unknown or has a wrong value."""
 
 
 def main() -> int:
@@ -33,7 +43,7 @@ def _run(link: WorkerLink) -> None:
 
         job = replace(job, source=camera_source(job.device))
     with named(job.source, job.path):
-        if job.source == "v4l2" and job.encoder in ("auto", "copy") and not job.rotate:
+        if job.source == "v4l2" and job.encoder in ("auto", "copy"):
             from device.workers.v4l2_copy import pass_through
 
             pass_through(link, job)  # returns if the pictures have to be encoded here
@@ -57,7 +67,7 @@ def _capture(link: WorkerLink, job: CameraJob) -> None:
     drops = DropLog(lambda counts: link.log("info", "camera.frames_dropped", **counts))
     for picture in source.pictures():
         for request in link.requests():
-            link.reply(request, encoding.carry_out(request.message))
+            link.reply(request, _carry_out(request.message, source, encoding))
         encoding.encode(picture)
         freeze_detector.check(picture)
         drops.update(
@@ -67,6 +77,18 @@ def _capture(link: WorkerLink, job: CameraJob) -> None:
             bitrate_budget=encoding.over_budget,
             encoder_busy=encoding.busy,
         )
+
+
+def _carry_out(request: object, source: Source, encoding: Encoding) -> str:
+    """Carry out one request; return what is wrong with it, or an empty text."""
+    if not isinstance(request, SetControls):
+        return encoding.carry_out(request)
+    if isinstance(source, Adjustable):  # other sources have no controls, and ignore them at their start as well
+        try:
+            source.set_controls(request.controls)
+        except SourceError as error:
+            return str(error)
+    return ""
 
 
 def _pass_through(link: WorkerLink, job: CameraJob) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from device.errors import SourceError, WireError
-from device.ipc.messages import Capturing, MicrophoneJob, SetPace
+from device.ipc.messages import Capturing, MicrophoneJob, SetGain, SetPace
 from device.ipc.worker_link import WorkerLink, serve
 from device.workers.named import damage_log, named
 from device.workers.unchanged import UnchangedDetector
@@ -52,23 +52,26 @@ def _capture(link: WorkerLink) -> None:
 
 def _deliver(link: WorkerLink, job: MicrophoneJob) -> None:
     source = open_source(job, link)
-    amplify = _amplifier(job.gain_db)
+    gain = Gain(job.gain_db)
     silence = UnchangedDetector(limit_s=_SILENT_S)
     for block in source.blocks():
         for request in link.requests():
-            link.reply(request, _carry_out(source, request.message))
+            link.reply(request, _carry_out(source, gain, request.message))
         # A working microphone has noise: only zeros mean that it is muted or broken.
         silent = silence.update(time.monotonic(), same=not any(block.samples))
         if silent is not None:
             link.degraded(f"nothing but zeros for {_SILENT_S:.0f} s" if silent else "")
-        link.block(amplify(block.samples), captured_at_us=block.captured_at_us)
+        link.block(gain.amplified(block.samples), captured_at_us=block.captured_at_us)
 
 
-def _carry_out(source: Source, request: object) -> str:
+def _carry_out(source: Source, gain: Gain, request: object) -> str:
     """Carry out one request; return what is wrong with it, or an empty text."""
     match request:
         case SetPace(ppm=ppm):
             source.pace(ppm)
+            return ""
+        case SetGain(gain_db=gain_db):
+            gain.set(gain_db)
             return ""
     return "a microphone does not support this request"
 
@@ -133,18 +136,23 @@ def _overflow_log(link: WorkerLink) -> Callable[[int], None]:
     return on_overflow
 
 
-def _amplifier(gain_db: float) -> Callable[[bytes], bytes]:
-    if not gain_db:
-        return lambda samples: samples
-    import numpy as np  # without gain a microphone needs no numpy
+class Gain:
+    """Amplifies samples of 16 bits by a gain in decibels, which may change."""
 
-    factor = 10 ** (gain_db / 20)
+    def __init__(self, gain_db: float) -> None:
+        self._factor = 1.0
+        self.set(gain_db)
 
-    def amplify(samples: bytes) -> bytes:
-        amplified = np.frombuffer(samples, np.int16) * factor
+    def set(self, gain_db: float) -> None:
+        self._factor = 10 ** (gain_db / 20)
+
+    def amplified(self, samples: bytes) -> bytes:
+        if self._factor == 1:
+            return samples
+        import numpy as np  # without gain a microphone needs no numpy
+
+        amplified = np.frombuffer(samples, np.int16) * self._factor
         return bytes(np.clip(amplified, -32768, 32767).astype(np.int16))
-
-    return amplify
 
 
 if __name__ == "__main__":

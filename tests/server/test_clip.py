@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import av
 import numpy as np
+import pytest
 
 from tests.support import daemon as daemons
 from tests.support.clips import clip
@@ -46,6 +47,7 @@ def _distance(film: npt.NDArray[np.float64], luma: npt.NDArray[np.uint8]) -> flo
     return float(np.abs(film - _thumbnail(luma)).mean(axis=(1, 2)).min())
 
 
+@pytest.mark.alone
 def test_clip_is_recognised(server: Server, room: str, config: Path) -> None:
     path = clip("bigbuckbunny.mp4")
     original, other = _pictures(path), _pictures(clip("bikes.mp4"))

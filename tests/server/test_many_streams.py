@@ -12,10 +12,12 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from livekit import rtc
 from structlog.testing import capture_logs
 
-from device.ipc.supervisor import WorkerPlan, WorkerState
+from device.ipc.supervisor import WorkerState
+from device.ipc.worker_plan import WorkerPlan
 from device.lifecycle.deadlines import Deadlines
 from device.room.session import Session
 from device.streams.capture import capturing
@@ -77,6 +79,7 @@ async def until(holds: Callable[[], object]) -> None:
         await asyncio.sleep(0.01)
 
 
+@pytest.mark.alone
 def test_one_camera_and_one_microphone_fail_alone(server: Server, room: str) -> None:
     with capture_logs() as lines:
         asyncio.run(scenario(server, room, lines))

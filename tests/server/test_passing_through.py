@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _FRAMES = 2 * FPS
 
 
+@pytest.mark.alone
 def test_pictures_continue_across_loops(server: Server, room: str, config: Path) -> None:
     path = film(config.parent / "film.mp4", size=(640, 360), gop=FPS // 2, times=range(_FRAMES))
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 from livekit import rtc
 
 import device
@@ -33,6 +34,7 @@ def _gapless_run(numbers: list[int]) -> int:
     return run
 
 
+@pytest.mark.alone
 def test_pictures_are_correct_and_without_gaps(server: Server, room: str, config: Path) -> None:
     async def scenario() -> None:
         async with watching(server, room) as watcher:
@@ -64,6 +66,7 @@ def _assert_bars(seen: Seen) -> None:
     assert found == levels
 
 
+@pytest.mark.alone
 def test_tone_is_heard_and_beeps_with_the_flash(server: Server, room: str, config: Path) -> None:
     async def scenario() -> None:
         async with watching(server, room) as watcher:

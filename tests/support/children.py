@@ -11,6 +11,9 @@ from pathlib import Path
 _END_S = 1.5
 _PR_SET_PDEATHSIG = 1
 
+# What serves all tests of this process, so that none of them takes it for its own.
+shared: set[int] = set()
+
 
 def die_with_parent() -> None:
     """Run in the child before exec, so that the child ends when its parent is killed."""
@@ -29,7 +32,7 @@ def end(child: subprocess.Popen[bytes] | subprocess.Popen[str], *, within_s: flo
 
 
 def living_descendants(pid: int) -> set[int]:
-    """Return the living descendants of a process; zombies do not count."""
+    """Return the living descendants of a process, without the shared ones; zombies do not count."""
     parents: dict[int, int] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
@@ -40,7 +43,7 @@ def living_descendants(pid: int) -> set[int]:
     found = {pid}
     while more := {child for child, parent in parents.items() if parent in found} - found:
         found |= more
-    return found - {pid}
+    return found - {pid} - shared
 
 
 def alive(pid: int) -> bool:

@@ -37,8 +37,8 @@ def film(
 ) -> str:
     """Make a file with a picture at each of these times, in frames; return its path, whose suffix is the container.
 
-    `live` Matroska has no duration and no index, `rotation` is in degrees counterclockwise. `tone` adds sound: 1 kHz,
-    loud for the first 0.2 s of each second.
+    `live` Matroska has no duration and no index, `rotation` is in degrees counterclockwise. `tone` adds sound: 1 kHz
+    for the first 0.2 s, then silence.
     """
     times = list(times)
     options = {"libx264": {"preset": "ultrafast", "x264-params": f"bframes={bframes}:scenecut=0:b-adapt=0"}}
@@ -74,7 +74,7 @@ def film(
 
 def _add_tone(container: OutputContainer, sound: av.AudioStream, length_s: float) -> None:
     time_s = np.arange(int(length_s * 48_000)) / 48_000
-    samples = np.where(time_s % 1 < 0.2, 20_000 * np.sign(np.sin(2 * np.pi * 1000 * time_s)), 0).astype(np.int16)
+    samples = np.where(time_s < 0.2, 20_000 * np.sign(np.sin(2 * np.pi * 1000 * time_s)), 0).astype(np.int16)
     frame = av.AudioFrame.from_ndarray(samples[np.newaxis], format="s16", layout="mono")
     frame.sample_rate = 48_000
     container.mux(sound.encode(frame))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from device.errors import SourceAbsentError, SourceError
 from device.sources import picamera2
 from device.sources.controls import checked_controls
-from device.sources.pacing import RateLimit
+from device.sources.pacing import RateLimit, missed_frames
 from device.sources.planes import packed
 from device.sources.pyaudio import Microphone, choose
 from device.sources.v4l2.nodes import is_usb
@@ -145,10 +145,10 @@ def test_controls_are_checked_against_the_camera() -> None:
 
 
 def test_frames_that_were_not_fetched_are_counted() -> None:
-    assert picamera2._missed(33_400, {"FrameDuration": 33_333}) == 0
-    assert picamera2._missed(100_100, {"FrameDuration": 33_333}) == 2
-    assert picamera2._missed(500_000, {"FrameDuration": 500_000}) == 0  # a long exposure
-    assert picamera2._missed(500_000, {}) == 0
+    assert missed_frames(33_400, {"FrameDuration": 33_333}) == 0
+    assert missed_frames(100_100, {"FrameDuration": 33_333}) == 2
+    assert missed_frames(500_000, {"FrameDuration": 500_000}) == 0  # a long exposure
+    assert missed_frames(500_000, {}) == 0
 
 
 def _microphone(index: int, name: str, *, default: bool = False) -> Microphone:

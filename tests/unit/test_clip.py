@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from device.media.block import Block
 
+pytestmark = pytest.mark.alone
+
 US = 1_000_000
 RATE = 48_000
 

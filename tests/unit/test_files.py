@@ -47,6 +47,7 @@ def number(picture: FramePicture) -> int:
     return reading.number
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("name", UNTIMED)
 @pytest.mark.parametrize("ago_us", (0, 700_000))
 def test_a_film_without_duration_plays_to_its_end_and_then_again(tmp_path: Path, name: str, ago_us: int) -> None:
@@ -62,6 +63,7 @@ def test_a_film_without_duration_plays_to_its_end_and_then_again(tmp_path: Path,
     assert number(pictures[0]) == pytest.approx(ago_us / period_us, abs=6)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("name", ("film.h264", "live.mkv"))
 @pytest.mark.parametrize("ago_us", (0, 700_000))
 def test_a_film_without_duration_is_passed_through(tmp_path: Path, name: str, ago_us: int) -> None:
@@ -74,6 +76,7 @@ def test_a_film_without_duration_is_passed_through(tmp_path: Path, name: str, ag
     assert units[-1].captured_at_us - units[0].captured_at_us > US
 
 
+@pytest.mark.alone
 def test_sound_of_a_film_without_duration_is_in_step_with_its_pictures(tmp_path: Path) -> None:
     path = film(tmp_path / "recorded.webm", times=range(2 * FPS), tone=True, **_VP8)
     pictures = list(islice(clip(path, ago_us=1_700_000).pictures(), 15))
@@ -87,6 +90,7 @@ def test_sound_of_a_film_without_duration_is_in_step_with_its_pictures(tmp_path:
     assert 0 in [number(each) for each in pictures]
 
 
+@pytest.mark.alone
 def test_a_large_film_without_duration_plays_at_once_and_is_read_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,6 +134,7 @@ def test_what_only_decoding_can_mend_is_mended_and_refused_by_copy(
     assert strip.read(np.ascontiguousarray(upright))
 
 
+@pytest.mark.alone
 def test_a_burst_in_a_film_of_variable_rate_keeps_its_rate(tmp_path: Path) -> None:
     times = [*range(0, 30, 6), *range(30, 50), *range(50, 80, 6)]
     source = clip(film(tmp_path / "film.mkv", times=times))

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from device.media.picture import FramePicture
 
+pytestmark = pytest.mark.alone
+
 _US = 1_000_000
 _FPS = 30
 

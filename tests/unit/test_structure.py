@@ -38,8 +38,8 @@ ORDER = (
         "arguments",
     ),
     *("media", "config", "lifecycle", "network", "ipc", "encoders", "sources", "workers"),
-    *("telemetry", "tokens", "settings", "tracks", "room", "streams"),
-    *("privileges", "devices", "app", "check", "boot", "viewer", "setup", "report", "cli"),
+    *("telemetry", "tokens", "settings", "tracks", "room", "streams", "reload"),
+    *("privileges", "devices", "show_config", "app", "check", "boot", "viewer", "setup", "report", "cli"),
 )
 UNIT = ROOT.parent / "systemd" / "livekit-device.service"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import tempfile
 import time
 from pathlib import Path
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SECRET = "zq-a-secret-of-thirty-two-characters"
+_FOLDER = re.compile(r"/\S*/pytest-\d+(/popen-gw\d+)?")  # pytest's own, of any length
 
 
 def token(**claims: Any) -> str:
@@ -181,7 +183,7 @@ def failure(token_source: TokenFile | Endpoint | ApiKey) -> str:
         asyncio.run(token_source.obtain())
     assert caught.value.retry
     assert SECRET not in str(caught.value)
-    assert len(str(caught.value)) < 300
+    assert len(_FOLDER.sub("/tmp", str(caught.value))) < 300
     return str(caught.value)
 
 

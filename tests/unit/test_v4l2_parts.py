@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import re
+import threading
+import time
+from collections import deque
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -15,12 +18,15 @@ from device.media.picture import AccessUnit
 from device.sources.v4l2.controls import Control, Kind, checked, variable_name
 from device.sources.v4l2.copying import NotCopyableError, copied_mode
 from device.sources.v4l2.demuxer import captured_at_us, failure
+from device.sources.v4l2.latest import Latest
 from device.sources.v4l2.modes import Mode, Sizes, choose, difference
 from device.sources.v4l2.nodes import Node, reason_against
 from device.sources.v4l2.nodes import choose as choose_node
 from device.workers.live_copy import LiveCopy
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from device.config.schema import ControlValue
 
 _CAPTURE, _META, _OUTPUT, _M2M, _STREAMING = 0x1, 0x0080_0000, 0x2, 0x8000, 0x0400_0000
@@ -206,6 +212,7 @@ class Wanted:
     fps: int = 30
     hflip: bool = False
     vflip: bool = False
+    rotate: int = 0
 
 
 def h264_controls(least_bps: int = 50_000) -> list[Control]:
@@ -221,7 +228,8 @@ def h264_controls(least_bps: int = 50_000) -> list[Control]:
         (Wanted(), CONTROLS, "its bitrate and its key frames cannot be controlled"),
         (Wanted(), h264_controls(least_bps=1_000_000), "its bitrate is 1000000 bit/s at least"),
         (Wanted(width=640, height=480), h264_controls(), "as H.264 it does not offer 640x480"),
-        (Wanted(vflip=True), h264_controls(), "flipped"),
+        (Wanted(vflip=True), h264_controls(), "turned"),
+        (Wanted(rotate=90), h264_controls(), "turned"),
         (Wanted(encoder="x264"), h264_controls(), "another encoder"),
         (Wanted(encoder="copy", width=640, vflip=True), CONTROLS, ""),
     ),
@@ -285,3 +293,32 @@ def test_errors_of_the_system_say_what_to_do(number: int, absent: bool, text: st
     assert text in str(error)
     assert "Cam (/dev/video9)" in str(error)
     assert "secret" not in str(error)
+
+
+def test_a_slow_consumer_gets_the_latest_item_and_the_others_are_counted() -> None:
+    wanted = threading.Semaphore(0)
+
+    def items() -> Iterator[int]:
+        for number in range(9):
+            wanted.acquire()
+            yield number
+        raise SourceError("gone")
+
+    latest = Latest(items(), name="test-reader")
+    taken = iter(latest)
+
+    def deliver(count: int) -> None:
+        """Let the thread yield, and wait until it wants the next permission, so that the items have arrived."""
+        wanted.release(count)
+        while wanted._value:
+            time.sleep(0.001)
+
+    wanted.release()
+    assert next(taken) == 0
+    deliver(4)
+    assert next(taken) in (3, 4)
+    assert latest.dropped == 0  # they were there at the start
+    deliver(4)
+    with pytest.raises(SourceError, match="gone"):
+        deque(taken, maxlen=0)
+    assert latest.dropped >= 2

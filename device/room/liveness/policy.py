@@ -46,6 +46,10 @@ class LivenessPolicy:
         """Whether the SDK reconnects; probes decide then."""
         return self._reconnect.reconnecting
 
+    def limit(self, stall_s: float) -> None:
+        """Use this limit from now on."""
+        self._silence.stall_s = self._send_stall.stall_s = stall_s
+
     def update(self, stats: TransportStats, fed: Mapping[str, int], now: float) -> None:
         """Take one sample of the SDK's statistics, and how many units and blocks each stream was fed with."""
         was_in_doubt = self.in_doubt(now)

@@ -38,6 +38,8 @@ class Wanted(Protocol):
     def hflip(self) -> bool: ...
     @property
     def vflip(self) -> bool: ...
+    @property
+    def rotate(self) -> int: ...
 
 
 class NotCopyableError(SourceError):
@@ -83,8 +85,8 @@ def copied_mode(found: Sequence[Sizes], offered: Sequence[Control], job: Wanted)
     if job.encoder == "auto":
         if lacks := encoder_controls(offered).lacks():
             raise NotCopyableError(lacks, for_viewers=NOT_COPYABLE)
-        if job.hflip or job.vflip:
-            raise NotCopyableError("its pictures are flipped here", for_viewers=NOT_COPYABLE)
+        if job.hflip or job.vflip or job.rotate:
+            raise NotCopyableError("its pictures are turned here", for_viewers=NOT_COPYABLE)
         if lacks := modes.difference(mode, **wanted):
             raise NotCopyableError(f"as H.264 {lacks}", for_viewers=NOT_COPYABLE)
     return mode

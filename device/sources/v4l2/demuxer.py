@@ -49,10 +49,12 @@ def opened(node: Node, mode: Mode) -> InputContainer:
 def packets(container: InputContainer, node: Node) -> Iterator[tuple[Packet[Any], int]]:
     """Yield each packet and its capture time in microseconds. Raises SourceError when the camera fails or is gone."""
     stream = container.streams.video[0]
+    before_us = 0
     try:
         for packet in container.demux(stream):
             if packet.size:  # a damaged one is empty
-                yield packet, captured_at_us(packet.pts, monotonic_us())
+                before_us = max(before_us + 1, captured_at_us(packet.pts, monotonic_us()))
+                yield packet, before_us
     except (OSError, ValueError) as error:
         raise failure(error, node, "") from error
     raise SourceError(f"{node.card} ({node.path}) has ended", for_viewers="the camera delivers no picture")

@@ -14,7 +14,8 @@ T = TypeVar("T")
 class Latest(Generic[T]):
     """Iterates over what an iterator yields in a thread; an item that nobody took before the next is dropped.
 
-    The iterator's exception is raised in the consumer's thread. `dropped` counts.
+    The iterator's exception is raised in the consumer's thread. `dropped` counts, without those that have waited since
+    before the start: the consumer finds them when it has its first item.
     """
 
     def __init__(self, items: Iterator[T], *, name: str) -> None:
@@ -23,6 +24,7 @@ class Latest(Generic[T]):
         self._item: T | None = None
         self._failure: BaseException | None = None
         self._closed = False
+        self._taken = 0
         self.dropped = 0
         # A daemon thread: a driver may never return from a read, and the end of the process ends that.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -34,6 +36,7 @@ class Latest(Generic[T]):
                 while self._item is None and self._failure is None:
                     self._changed.wait()
                 item, self._item = self._item, None
+                self._taken += 1
             if item is None:
                 assert self._failure is not None
                 raise self._failure
@@ -47,7 +50,7 @@ class Latest(Generic[T]):
         try:
             for item in self._items:
                 with self._changed:
-                    self.dropped += self._item is not None
+                    self.dropped += self._item is not None and self._taken > 1
                     self._item = item
                     self._changed.notify()
                 if self._closed:

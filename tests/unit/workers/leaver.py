@@ -10,7 +10,8 @@ import gc
 import os
 
 from device import log
-from device.ipc.supervisor import Supervisor, WorkerPlan
+from device.ipc.supervisor import Supervisor
+from device.ipc.worker_plan import WorkerPlan
 from device.lifecycle.deadlines import Deadlines
 from tests.support.children import living_descendants
 from tests.unit.workers.watched import rogue_job

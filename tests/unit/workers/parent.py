@@ -9,7 +9,8 @@ import sys
 import time
 
 from device import log
-from device.ipc.supervisor import Supervisor, WorkerPlan
+from device.ipc.supervisor import Supervisor
+from device.ipc.worker_plan import WorkerPlan
 from device.lifecycle.deadlines import Deadlines
 from tests.unit.workers.watched import LIMIT_S, REAL, rogue_job
 

@@ -1,0 +1,134 @@
+"""What runs: the streams and the connection to the room. The start and each reload carry out their plans here."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+import device.log
+from device.config.diff import diff
+from device.errors import ConfigError, Problem, RequestRefusedError, WorkerRequestError
+from device.ipc.messages import CameraJob, MicrophoneJob, SetControls, SetGain
+from device.reload.decision import Decision, decide
+from device.streams.plan import plan_streams
+from device.tokens.selection import TokenFile, announce_expiry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from device.clock import ServerClock
+    from device.config.schema import Config
+    from device.ipc.registry import Request
+    from device.room.connection import RoomConnection
+    from device.settings import Settings
+    from device.streams.plan import StreamPlan
+    from device.streams.stream import Stream
+
+log = structlog.get_logger()
+
+_ANSWER_S = 3.0
+
+
+class RunningDevice:
+    """The streams and the room of one process. `settings` are those in effect.
+
+    `connect` returns a connection for settings, and gets why another one was left, if it was. `epoch_us` is when files
+    begin, for all plans. `in_effect` gets each configuration that is in effect.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        streams: Sequence[Stream],
+        *,
+        tasks: asyncio.TaskGroup,
+        connect: Callable[[Settings, str], RoomConnection],
+        clock: ServerClock,
+        epoch_us: int,
+        in_effect: Callable[[Config], None],
+    ) -> None:
+        self.settings = settings
+        self._streams = {each.name: each for each in streams}
+        self._tasks, self._connect, self._clock, self._epoch_us = tasks, connect, clock, epoch_us
+        self._joined: list[asyncio.Task[None]] = []
+        self._in_effect = in_effect
+        self._connection = self._join("")
+        in_effect(settings.config)
+
+    def decide(self, settings: Settings) -> Decision:
+        """Return what other settings need."""
+        changes = diff(self.settings.config, settings.config)
+        return decide(changes, self._plans(self.settings), self._plans(settings))
+
+    async def apply(self, settings: Settings, decision: Decision) -> None:
+        """Put other settings into effect, all or none. Raises ConfigError if a worker refuses a value."""
+        plans = {each.name: each for each in self._plans(settings)}
+        restart = decision.restart | await self._ask_workers(plans, decision.restart)
+        self.settings = settings
+        config = settings.config
+        device.log.set_level(config.log.level)
+        for name, plan in plans.items():
+            self._streams[name].replan(plan, restart=name in restart)
+        self._connection.retime(config.reconnect, stall_s=config.watch.delivery_stall_s)
+        if decision.rejoin:
+            log.info("room.leaving", why=decision.why_rejoin)
+            await self.leave()
+            self._connection = self._join(decision.why_rejoin)
+        self._in_effect(config)
+
+    async def leave(self) -> None:
+        """Leave the room in order. May be called twice."""
+        for task in self._joined:
+            task.cancel()
+        if self._joined:
+            await asyncio.wait(self._joined)
+
+    def _join(self, why: str) -> RoomConnection:
+        connection, token_source = self._connect(self.settings, why), self.settings.token_source
+        self._joined = [self._tasks.create_task(connection.run(), name="room")]
+        if isinstance(token_source, TokenFile):
+            expiry = announce_expiry(token_source, self._clock)
+            self._joined.append(self._tasks.create_task(expiry, name="token-expiry"))
+        return connection
+
+    def _plans(self, settings: Settings) -> list[StreamPlan]:
+        return plan_streams(settings.config, epoch_us=self._epoch_us)
+
+    async def _ask_workers(self, plans: dict[str, StreamPlan], restart: frozenset[str]) -> set[str]:
+        """Let the workers adopt values while they capture; return the streams whose worker did not answer.
+
+        A worker that does not run gets them with its job. If one refuses, those that took theirs get the old ones back.
+        """
+        taken: list[tuple[str, Request[Any]]] = []
+        unanswered = set()
+        for name, plan in plans.items():
+            if (
+                name in restart
+                or (requests := _requests(self._streams[name].supervisor.plan.job, plan.worker.job)) is None
+            ):
+                continue
+            new, old = requests
+            try:
+                async with asyncio.timeout(_ANSWER_S):
+                    await self._streams[name].supervisor.requests.request(new)
+            except RequestRefusedError as error:
+                for each, undo in (*taken, (name, old)):
+                    self._streams[each].supervisor.requests.post(undo)
+                raise ConfigError(Problem(str(self.settings.path), str(error))) from None
+            except (WorkerRequestError, TimeoutError):
+                unanswered.add(name)
+            else:
+                taken.append((name, old))
+        return unanswered
+
+
+def _requests(old: object, new: object) -> tuple[Request[Any], Request[Any]] | None:
+    """Return the request that changes a running worker from the old job to the new one, and the one that undoes it."""
+    match old, new:
+        case CameraJob(), CameraJob() if old.controls != new.controls:
+            return SetControls(controls=new.controls), SetControls(controls=old.controls)
+        case MicrophoneJob(), MicrophoneJob() if old.gain_db != new.gain_db:
+            return SetGain(gain_db=new.gain_db), SetGain(gain_db=old.gain_db)
+    return None

@@ -1,0 +1,21 @@
+"""What a connection to the room depends on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from device.network.resolver import Resolver
+    from device.network.route import Routes
+    from device.tokens.join_token import TokenSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomDependencies:
+    """What a connection depends on; `urls` are tried in this order."""
+
+    urls: tuple[str, ...]
+    token_source: TokenSource
+    resolver: Resolver
+    routes: Routes
