@@ -57,17 +57,17 @@ def _run(link: WorkerLink) -> None:
 def _capture(link: WorkerLink, job: CameraJob) -> None:
     from device.workers.freeze_detector import FreezeDetector  # imports PyAV; only for decoded pictures
 
-    source = open_source(job, link)
-    if turns := turns_left(job, source):
+    captured = source = open_source(job, link)
+    if turns := turns_left(job, captured):
         from device.sources.turned import TurnedSource
 
-        source = TurnedSource(source, turns)
+        source = TurnedSource(captured, turns)
     encoding = Encoding(link, job, source)
     freeze_detector = FreezeDetector(link)
     drops = DropLog(lambda counts: link.log("info", "camera.frames_dropped", **counts))
     for picture in source.pictures():
         for request in link.requests():
-            link.reply(request, _carry_out(request.message, source, encoding))
+            link.reply(request, _carry_out(request.message, captured, encoding))
         encoding.encode(picture)
         freeze_detector.check(picture)
         drops.update(

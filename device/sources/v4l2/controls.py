@@ -210,8 +210,10 @@ class AppliedControls:
         left = [
             (each, each.default) for name, each in self._set.items() if name not in names and each.kind != Kind.BUTTON
         ]
+        new = {control.name: control for control, _ in changes}
+        self._set |= new  # also if one of them is refused: what was set before it can be undone
         apply(descriptor, [*left, *changes])
-        self._set = {control.name: control for control, _ in changes}
+        self._set = new
 
 
 def with_id(offered: Iterable[Control], number: int) -> Control | None:
