@@ -16,7 +16,7 @@ from device.sources.v4l2 import ioctls
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from device.config.schema import ControlValue
+    from device.config.table import ControlValue
     from device.sources.v4l2.structures import QueriedControl
 
 BITRATE, FORCE_KEY_FRAME = 0x0099_09CF, 0x0099_09E5  # V4L2_CID_MPEG_VIDEO_...
