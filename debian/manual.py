@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from debian import key_table
 from device import cli
 from device.errors import ExitCode
 from device.lifecycle.not_set_up import STATUS
@@ -18,6 +19,7 @@ EXIT_CODES = {
     ExitCode.OK: "Success.",
     ExitCode.FAILED: "Failure; the messages explain it.",
     ExitCode.USAGE: "Wrong usage.",
+    ExitCode.NOT_RUNNING: "The command asks a running daemon, and there is none.",
     ExitCode.INTERNAL: "Internal error.",
     ExitCode.TEMPORARY: "The service manager has to restart the daemon.",
     ExitCode.CONFIG: "The configuration is invalid; a restart does not help.",
@@ -40,6 +42,12 @@ _FILES = {
     "/usr/share/doc/livekit-device/examples/device.toml": "Every key, with its unit and default.",
     "/var/lib/livekit-device/": "State of the service, and files that it reads.",
 }
+_CHANGES = r"""\
+The last column says what \fBsystemctl reload livekit\-device\fR does for a new value. \fIlive\fR: it is applied without
+a gap. \fIworker restart\fR: the camera or microphone is opened again, while its track and its viewers stay.
+\fIrejoin\fR: the device leaves the room and joins again. \fIprocess restart\fR: the daemon is started again.
+The keys of \fB[cameras.NAME]\fR are those of \fB[camera]\fR, those of \fB[microphones.NAME]\fR those of
+\fB[microphone]\fR."""
 _ASSIGNMENT = re.compile(r"(# )?(\w+) = (.*)")
 _TABLE = re.compile(r"\[([\w.]+)]")
 
@@ -85,6 +93,7 @@ def configuration_page(stamp: Stamp, toml: str) -> str:
     head, *paragraphs = re.split(r"\n\n+", toml.strip())
     title, _, introduction = _prose(head.splitlines()).partition("\n.PP\n")
     parts = [
+        "'\\\" t\n",  # man(1) runs tbl
         stamp.head("livekit-device.toml", 5, "File formats"),
         f".SH NAME\nlivekit\\-device.toml \\- {title.partition(': ')[2].rstrip('.')}\n",
         ".SH SYNOPSIS\n\\fI/etc/livekit\\-device/device.toml\\fR\n",
@@ -92,6 +101,7 @@ def configuration_page(stamp: Stamp, toml: str) -> str:
     ]
     for paragraph in paragraphs:
         parts += _paragraph(paragraph.splitlines())
+    parts += [f".SH KEYS\n{_CHANGES}\n.PP\n", key_table.table()]
     example = '[room]\nurl = "wss://example.livekit.cloud"\nname = "front-door"\n\n[camera]\nfps = 15\n'
     parts.append(f".SH EXAMPLE\n.nf\n{_plain(example)}.fi\n.SH SEE ALSO\n\\fBlivekit\\-device\\fR(1)\n")
     return "".join(parts)

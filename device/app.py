@@ -26,6 +26,7 @@ from device.settings import Settings, load
 from device.streams.capture import capturing
 from device.streams.plan import plan_streams
 from device.telemetry.attributes import Attributes
+from device.telemetry.running_config import RunningConfig
 from device.telemetry.state_file import StateFile
 from device.telemetry.status import DeviceState, Status
 from device.tokens.selection import identity_may_collide, log_warnings
@@ -82,6 +83,7 @@ async def run(
     asyncio.get_running_loop().set_exception_handler(_log_unhandled)
     log.info("daemon.starting", version=device.__version__, model=board_model())
     notifier, state_file = Notifier.of_environment(), StateFile.of_environment()
+    running_config = RunningConfig.of_environment()
     labels = {each.name: each.label for each in settings.config.streams}
     status, deadlines, clock = Status(attributes, notifier, state_file, labels), Deadlines(), ServerClock()
     resolver, epoch_us = Resolver(), monotonic_us()
@@ -122,7 +124,15 @@ async def run(
                     rejoins_because=why,
                 )
 
-            running = RunningDevice(settings, streams, tasks=tasks, connect=connect, clock=clock, epoch_us=epoch_us)
+            running = RunningDevice(
+                settings,
+                streams,
+                tasks=tasks,
+                connect=connect,
+                clock=clock,
+                epoch_us=epoch_us,
+                in_effect=running_config.write,
+            )
             files, probe = ReloadFiles.of_environment(), Probe(resolver)
             reloader = Reloader(running, load=reload, status=status, notifier=notifier, files=files, probe=probe)
             others = [
@@ -137,6 +147,7 @@ async def run(
             for task in others:
                 task.cancel()
             await running.leave()
+    running_config.remove()
     state_file.remove()
     log.info("daemon.stopped")
     return exit_code

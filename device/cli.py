@@ -1,4 +1,4 @@
-"""The command line: `livekit-device run`, `setup`, `check`, `devices`, `viewer`, `viewer-token`, `report`."""
+"""The command line: `livekit-device run`, `setup`, `check`, `config`, `devices`, `viewer`, `viewer-token`, `report`."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def _parser() -> Parser:
     parser = Parser(
         prog="livekit-device",
         description="Publish this box's camera and microphone into a LiveKit room.",
-        epilog="Exit codes: 0 all is well, 1 it is not, 2 wrong usage, 70 internal failure, 75 start me again, "
-        "78 wrong configuration.",
+        epilog="Exit codes: 0 all is well, 1 it is not, 2 wrong usage, 3 not running, 70 internal failure, "
+        "75 start me again, 78 wrong configuration.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {device.__version__}")
     common = Parser(add_help=False)
@@ -73,6 +73,9 @@ def _parser() -> Parser:
     imported.add_argument("--folder", type=Path, action="append", metavar="DIR", help="instead of the boot partition")
     check = add("check", _check, "try each step of a start and say what to do about what fails")
     check.add_argument("--no-sandbox", action="store_true", help="run as this user, not as the service does")
+    config = add("config", _config, "print each key's value, and the file or variable that it is from; secrets masked")
+    config.add_argument("--diff", action="store_true", help="print what a reload would change in the running daemon")
+    config.add_argument("--json", action="store_true", help="print JSON")
     viewer = add("viewer", _viewer, "serve a page that shows the room")
     viewer.add_argument(
         "--bind",
@@ -129,6 +132,12 @@ def _check(options: argparse.Namespace) -> int:
 
         leave(asyncio.run(command.run(options.config, place)))
     return code
+
+
+def _config(options: argparse.Namespace) -> int:
+    from device import show_config
+
+    return show_config.run(options.config, as_json=options.json, as_diff=options.diff)
 
 
 def _import_boot(options: argparse.Namespace) -> int:

@@ -14,6 +14,7 @@ class ExitCode(enum.IntEnum):
     OK = 0
     FAILED = 1
     USAGE = 2
+    NOT_RUNNING = 3  # as `systemctl status` has it
     INTERNAL = 70
     TEMPORARY = 75  # the service manager restarts the process
     CONFIG = 78

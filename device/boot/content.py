@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from device.boot.toml_text import toml_text
 from device.config.environment import nearest
 from device.config.loading import validated
 from device.config.toml_file import parsed
+from device.config.toml_text import toml_text
 from device.config.writing import SECRETS
 from device.errors import ConfigError, Problem
 from device.redaction import hide

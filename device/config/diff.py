@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, get_args, get_origin
 from pydantic import SecretStr
 
 from device.config.marks import SECRET, ChangeClass
-from device.config.schema import Config, Table
+from device.config.schema import Config
+from device.config.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 _OFF = "off"  # a stream is added to the plan, or removed: the plan is made at the start
 
-__all__ = ["Change", "ChangeClass", "class_of", "diff", "keys", "table_of", "tables_of"]
+__all__ = ["Change", "ChangeClass", "class_of", "diff", "entries", "is_secret", "keys", "table_of", "tables_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +70,28 @@ def keys(model: type[Table] = Config, table: str = "") -> Iterator[tuple[str, Fi
             yield from keys(inner, f"{table}{name}.NAME.")
         else:
             yield f"{table}{name}", field
+
+
+def entries(config: Config) -> Iterator[tuple[str, FieldInfo, object]]:
+    """Yield each key of a configuration with its value, such as "cameras.garden.fps"."""
+    yield from _entries("", config)
+
+
+def is_secret(field: FieldInfo, value: object) -> bool:
+    """Return whether a value may be a secret."""
+    return isinstance(value, SecretStr) or SECRET in field.metadata
+
+
+def _entries(table: str, model: Table) -> Iterator[tuple[str, FieldInfo, object]]:
+    for name, field in type(model).model_fields.items():
+        key, value = f"{table}{name}", getattr(model, name)
+        if isinstance(value, Table):
+            yield from _entries(f"{key}.", value)
+        elif tables_of(field):
+            for each, inner in value.items():
+                yield from _entries(f"{key}.{each}.", inner)
+        else:
+            yield key, field, value
 
 
 def table_of(field: FieldInfo) -> type[Table] | None:

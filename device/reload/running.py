@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from device.clock import ServerClock
+    from device.config.schema import Config
     from device.ipc.registry import Request
     from device.room.connection import RoomConnection
     from device.settings import Settings
@@ -34,7 +35,7 @@ class RunningDevice:
     """The streams and the room of one process. `settings` are those in effect.
 
     `connect` returns a connection for settings, and gets why another one was left, if it was. `epoch_us` is when files
-    begin, for all plans.
+    begin, for all plans. `in_effect` gets each configuration that is in effect.
     """
 
     def __init__(
@@ -46,12 +47,15 @@ class RunningDevice:
         connect: Callable[[Settings, str], RoomConnection],
         clock: ServerClock,
         epoch_us: int,
+        in_effect: Callable[[Config], None],
     ) -> None:
         self.settings = settings
         self._streams = {each.name: each for each in streams}
         self._tasks, self._connect, self._clock, self._epoch_us = tasks, connect, clock, epoch_us
         self._joined: list[asyncio.Task[None]] = []
+        self._in_effect = in_effect
         self._connection = self._join("")
+        in_effect(settings.config)
 
     def decide(self, settings: Settings) -> Decision:
         """Return what other settings need."""
@@ -72,6 +76,7 @@ class RunningDevice:
             log.info("room.leaving", why=decision.why_rejoin)
             await self.leave()
             self._connection = self._join(decision.why_rejoin)
+        self._in_effect(config)
 
     async def leave(self) -> None:
         """Leave the room in order. May be called twice."""

@@ -37,7 +37,7 @@ class StateFile:
             return
         fresh = self._path.with_suffix(".new")
         with contextlib.suppress(OSError):
-            own = {"pid": os.getpid(), "started": _started(os.getpid())}
+            own = {"pid": os.getpid(), "started": started_at(os.getpid())}
             fresh.write_text(json.dumps(own | dict(state)) + "\n")
             fresh.chmod(_READABLE)
             fresh.replace(self._path)
@@ -61,14 +61,14 @@ def read(path: Path = SERVICE_PATH) -> dict[str, Any]:
         return {}
     if not isinstance(pid, int) or isinstance(pid, bool) or not 1 < pid < _MAX_PID:
         return {}
-    now = _started(pid)
+    now = started_at(pid)
     if now is None or started not in (None, now):  # it has ended, and another process may have its number
         return {}
     texts = {str(key): _printable(value) for key, value in state.items() if isinstance(value, str)}
     return {"pid": pid, **texts}
 
 
-def _started(pid: int) -> int | None:
+def started_at(pid: int) -> int | None:
     """Return when a process started, in clock ticks since boot (proc(5), starttime); None if there is none."""
     try:
         return int(Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[_STARTTIME])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.boot.toml_text import toml_text
+from device.config.toml_text import toml_text
 
 SCALARS = st.one_of(
     st.booleans(),

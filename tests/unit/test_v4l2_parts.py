@@ -27,7 +27,7 @@ from device.workers.live_copy import LiveCopy
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from device.config.schema import ControlValue
+    from device.config.table import ControlValue
 
 _CAPTURE, _META, _OUTPUT, _M2M, _STREAMING = 0x1, 0x0080_0000, 0x2, 0x8000, 0x0400_0000
 

@@ -16,7 +16,7 @@ from device.sources.v4l2 import ioctls
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from device.config.schema import ControlValue
+    from device.config.table import ControlValue
     from device.sources.v4l2.structures import QueriedControl
 
 BITRATE, FORCE_KEY_FRAME = 0x0099_09CF, 0x0099_09E5  # V4L2_CID_MPEG_VIDEO_...
@@ -210,8 +210,10 @@ class AppliedControls:
         left = [
             (each, each.default) for name, each in self._set.items() if name not in names and each.kind != Kind.BUTTON
         ]
+        new = {control.name: control for control, _ in changes}
+        self._set |= new  # also if one of them is refused: what was set before it can be undone
         apply(descriptor, [*left, *changes])
-        self._set = {control.name: control for control, _ in changes}
+        self._set = new
 
 
 def with_id(offered: Iterable[Control], number: int) -> Control | None:

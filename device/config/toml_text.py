@@ -19,7 +19,7 @@ def toml_text(tables: Mapping[str, Any]) -> str:
 
 def _table(place: tuple[str, ...], table: Mapping[str, Any]) -> list[str]:
     inner = {key: value for key, value in table.items() if isinstance(value, dict)}
-    lines = [f"{_key(key)} = {_value(value)}" for key, value in table.items() if key not in inner]
+    lines = [f"{_key(key)} = {value_text(value)}" for key, value in table.items() if key not in inner]
     if place and (lines or not inner):
         lines = ["", f"[{'.'.join(map(_key, place))}]", *lines]
     for key, value in inner.items():
@@ -31,15 +31,19 @@ def _key(key: str) -> str:
     return key if _BARE.fullmatch(key) else _quoted(key)
 
 
-def _value(value: object) -> str:
+def value_text(value: object) -> str:
+    """Return one value as TOML; a table in a value becomes an inline table."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float):
         return repr(value)
     if isinstance(value, str):
         return _quoted(value)
-    if isinstance(value, list):
-        return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(value_text, value))}]"
+    if isinstance(value, dict):
+        inner = ", ".join(f"{_key(key)} = {value_text(each)}" for key, each in value.items())
+        return f"{{ {inner} }}" if inner else "{}"
     raise TypeError(f"cannot be written as TOML:  {type(value).__name__}")
 
 

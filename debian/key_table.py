@@ -1,0 +1,54 @@
+"""The table of all keys in livekit-device.toml(5), from the schema: allowed values, default, what a change needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, get_args, get_origin
+
+from pydantic import SecretStr
+from pydantic_core import PydanticUndefined
+
+from device.config.diff import class_of, keys
+from device.config.toml_text import value_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydantic.fields import FieldInfo
+
+_TEXTS = {bool: "true, false", int: "whole number", float: "number", str: "text", SecretStr: "text", dict: "table"}
+
+
+def rows() -> Iterator[tuple[str, str, str, str]]:
+    """Yield each key with what is allowed, its default, and what a change of it needs."""
+    for key, field in keys():
+        if ".NAME." not in key:  # those of the table that is not named
+            yield key, _allowed(field), _default(field), class_of(key).value
+
+
+def _allowed(field: FieldInfo) -> str:
+    kind = field.annotation
+    if get_origin(kind) is Literal:
+        return ", ".join(str(each) for each in get_args(kind))
+    text = _TEXTS.get(get_origin(kind) or kind, "text")  # type: ignore[arg-type]
+    least, most = _bound(field, "ge"), _bound(field, "le")
+    return text if least is None else f"{least} to {most}"
+
+
+def _bound(field: FieldInfo, name: str) -> float | None:
+    return next((bound for each in field.metadata if (bound := getattr(each, name, None)) is not None), None)
+
+
+def _default(field: FieldInfo) -> str:
+    default = field.get_default(call_default_factory=True)
+    if default is PydanticUndefined:
+        return "required"
+    if isinstance(default, SecretStr):
+        return '""'
+    return value_text(default)
+
+
+def table() -> str:
+    """Return the table in the language of tbl(1)."""
+    lines = ["Key\tAllowed\tDefault\tA change needs", "_", *("\t".join(row) for row in rows())]
+    escaped = (line.replace("\\", "\\e").replace("-", "\\-") for line in lines)
+    return ".TS\nl l l l.\n" + "\n".join(escaped) + "\n.TE\n"

@@ -1,0 +1,144 @@
+"""`livekit-device config`: the effective configuration, where each value is from, and what a reload would change."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from pydantic import SecretStr
+
+from device.config import loading, remote_changes
+from device.config.diff import class_of, diff, entries, is_secret
+from device.config.layers import origin
+from device.config.table import Table
+from device.config.toml_text import value_text
+from device.errors import ExitCode
+from device.telemetry import running_config
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from device.config.diff import Change
+    from device.config.layers import Layer
+    from device.config.loading import Loaded
+
+MASK = "********"
+_MAX_VALUE = 60
+
+
+def run(argument: Path | None, *, as_json: bool, as_diff: bool) -> int:
+    """Print the configuration, or its difference to the running daemon's.
+
+    Returns 3 if there is no running daemon to compare with. Raises ConfigError for an invalid configuration.
+    """
+    found = loading.loaded(loading.find(argument))
+    if as_diff:
+        return _print_diff(found, as_json=as_json)
+    if as_json:
+        sys.stdout.write(json.dumps(dict(_described(found)), indent=2, ensure_ascii=False) + "\n")
+        return ExitCode.OK
+    rows = [(key, value_text(each["value"]), _from(each)) for key, each in _described(found)]
+    sys.stdout.write(_table(("key", "value", "from"), rows))
+    for warning in found.warnings:
+        sys.stdout.write(f"warning: {_printable(str(warning))}\n")
+    return ExitCode.OK
+
+
+def _print_diff(found: Loaded, *, as_json: bool) -> int:
+    old = running_config.read(found.config)
+    if old is None:
+        sys.stderr.write("livekit-device is not running: there is nothing to compare with\n")
+        return ExitCode.NOT_RUNNING
+    changes = diff(old, found.config)
+    if as_json:
+        plain = [
+            {"key": each.key, "running": _plain(each.old), "new": _plain(each.new), "needs": each.needs.value}
+            for each in changes
+        ]
+        sys.stdout.write(json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
+    elif changes:
+        rows = [(each.key, *_sides(each), each.needs.value) for each in changes]
+        sys.stdout.write(_table(("key", "running", "after a reload", "needs"), rows))
+    else:
+        sys.stdout.write("a reload would change nothing\n")
+    return ExitCode.OK
+
+
+def _described(found: Loaded) -> Iterable[tuple[str, dict[str, Any]]]:
+    for key, field, value in entries(found.config):
+        layer = origin(found.layers, tuple(key.split(".")))
+        yield (
+            key,
+            {
+                "value": _masked(value) if is_secret(field, value) else _plain(value),
+                "layer": _layer(layer),
+                "place": None if layer is None else _place(layer, key),
+                "needs": class_of(key).value,
+            },
+        )
+
+
+def _layer(layer: Layer | None) -> str:
+    if layer is None:
+        return "default"
+    if layer.path is None:
+        return "environment"
+    return "remote" if layer.path.name == remote_changes.NAME else "file"
+
+
+def _place(layer: Layer, key: str) -> str:
+    """Return the file, or the variable."""
+    if layer.path is not None:
+        return str(layer.path)
+    return layer.place(tuple(key.split("."))).partition(": ")[2]
+
+
+def _from(described: dict[str, Any]) -> str:
+    return str(described["place"] or described["layer"])
+
+
+def _sides(change: Change) -> tuple[str, str]:
+    return _side(change.old), _side(change.new)
+
+
+def _side(value: object) -> str:
+    return "-" if value is None else value_text(_plain(value))
+
+
+def _plain(value: object) -> Any:
+    """Return a value as JSON and TOML have it; a whole table as its keys without their default. Masks secrets."""
+    if isinstance(value, SecretStr):
+        return _masked(value)
+    if isinstance(value, Table):
+        fields = type(value).model_fields
+        found = {
+            key: each
+            for key, field in fields.items()
+            if (each := getattr(value, key)) != field.get_default(call_default_factory=True)
+        }
+        return {key: _masked(each) if is_secret(fields[key], each) else _plain(each) for key, each in found.items()}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _masked(value: object) -> str:
+    text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+    return MASK if text else ""
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [list(head), *([*map(_short, row[:-1]), _printable(row[-1])] for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    return "".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() + "\n" for line in lines
+    )
+
+
+def _short(text: str) -> str:
+    text = _printable(text)
+    return text if len(text) <= _MAX_VALUE else f"{text[: _MAX_VALUE - 3]}..."
+
+
+def _printable(text: str) -> str:
+    return "".join(each if each.isprintable() else "?" for each in text)

@@ -1,0 +1,122 @@
+"""The configuration that the running daemon uses, as a file in /run, for `livekit-device config --diff`.
+
+A secret is there as a keyed hash, which says whether it has changed. Only root and the service's user can read the
+file, and both can read the secrets themselves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import SecretStr, ValidationError
+
+from device.config.diff import entries, is_secret, keys
+from device.config.schema import Config
+from device.errors import DeviceError, system_text
+from device.telemetry.state_file import started_at
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SERVICE_PATH = Path("/run/livekit-device/config.json")  # RuntimeDirectory= of the unit
+_MAX_BYTES = 256 << 10
+_MODE = 0o600
+# Valid in the place of each secret, and none that is in use.
+_CHANGED, _CHANGED_URL = "changed", "https://changed.invalid/"
+
+
+class RunningConfig:
+    """Written at the start and after each reload; nothing is written if there is no RuntimeDirectory."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._key = secrets.token_bytes(32)
+
+    @classmethod
+    def of_environment(cls, environment: Mapping[str, str] = os.environ) -> RunningConfig:
+        folder = environment.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+        return cls(Path(folder) / SERVICE_PATH.name if folder else None)
+
+    def write(self, config: Config) -> None:
+        """Replace the file; a full or read-only disk does not stop publishing."""
+        if self._path is None:
+            return
+        content = {
+            "pid": os.getpid(),
+            "started": started_at(os.getpid()),
+            "key": self._key.hex(),
+            "values": {
+                key: _hash(self._key, value) if is_secret(field, value) else value
+                for key, field, value in entries(config)
+            },
+        }
+        fresh = self._path.with_suffix(".new")
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)
+            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
+            with os.fdopen(descriptor, "w") as file:
+                json.dump(content, file)
+            fresh.replace(self._path)
+
+    def remove(self) -> None:
+        if self._path is not None:
+            with contextlib.suppress(OSError):
+                self._path.unlink()
+
+
+def read(new: Config, path: Path = SERVICE_PATH) -> Config | None:
+    """Return the configuration of the daemon that runs now; None if none runs.
+
+    A secret that is the one in `new` is returned as it is, another one as a placeholder. Raises DeviceError if the file
+    cannot be read, or is from another version.
+    """
+    try:
+        with path.open("rb") as file:
+            content = json.loads(file.read(_MAX_BYTES))
+        running = started_at(int(content["pid"])) == content["started"]
+        key, values = bytes.fromhex(content["key"]), dict(content["values"])
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise DeviceError(f"{path}: {system_text(error)}; run this with sudo") from None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise DeviceError(f"{path} is damaged; restart the service") from None
+    if not running:
+        return None
+    present = {name: value for name, _, value in entries(new)}
+    hidden = {name for name, field in keys() if is_secret(field, field.default)}
+    data: dict[str, Any] = {}
+    for name, value in values.items():
+        *tables, last = name.split(".")
+        inner = data
+        for each in tables:
+            inner = inner.setdefault(each, {})
+        secret = name in hidden or ".".join((*tables[:-1], "NAME", last)) in hidden
+        inner[last] = _recovered(key, value, present.get(name)) if secret else value
+    try:
+        return Config.model_validate(data)
+    except ValidationError:
+        raise DeviceError("the running daemon is of another version; restart the service") from None
+
+
+def _hash(key: bytes, value: object) -> str:
+    text = _plain(value)
+    return hashlib.blake2b(text.encode(), key=key).hexdigest() if text else ""
+
+
+def _plain(value: object) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+
+
+def _recovered(key: bytes, stored: object, present: object) -> str:
+    if not stored:
+        return ""
+    if stored == _hash(key, present):
+        return _plain(present)
+    return _CHANGED if isinstance(present, SecretStr) else _CHANGED_URL
