@@ -136,7 +136,8 @@ def checked(wanted: Mapping[str, ControlValue], offered: Sequence[Control]) -> l
         if control.name in found:
             raise unsupported(f"camera.controls.{key}: {control.name} is set twice, in different letter case", _SUBJECT)
         found[control.name] = control, _value(key, control, value)
-    return sorted(found.values(), key=lambda each: each[0].kind not in _SWITCHES)
+    pressed = [each for each in found.values() if each[0].kind is not Kind.BUTTON or each[1]]
+    return sorted(pressed, key=lambda each: each[0].kind not in _SWITCHES)
 
 
 def apply(descriptor: int, changes: Iterable[tuple[Control, int]]) -> None:
