@@ -175,6 +175,9 @@ def test_controls_are_checked_and_switches_come_first() -> None:
         ("gain", 10),
     ]
     assert checked({"power_line_frequency": 2}, CONTROLS)[0][1] == 2
+    button = control("focus_now", kind=Kind.BUTTON)
+    assert checked({"focus_now": True}, [button]) == [(button, 1)]
+    assert checked({"focus_now": False}, [button]) == []
 
 
 @pytest.mark.parametrize(
