@@ -6,8 +6,6 @@ from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     field_validator,
@@ -15,7 +13,9 @@ from pydantic import (
 )
 
 from device.config.marks import LIVE, PROCESS_RESTART, REJOIN, SECRET, WORKER_RESTART
+from device.config.night import Night
 from device.config.streams import AnyStream, NamedStream, StreamName, cameras_of, microphones_of, require_consistent
+from device.config.table import ControlValue, Table
 from device.config.values import Degrees, Dimension, FilePath, WebSocketUrls  # noqa: TC001 - pydantic reads the annotations
 
 # Copies of constants in modules that are not imported here, to keep loading fast. Tests check that they are equal.
@@ -25,11 +25,6 @@ _STILL_S = 1.5  # device.sources.video_clip repeats a still each second
 
 CameraSource = Literal["auto", "picamera2", "v4l2", "pattern", "file", "off"]
 MicrophoneSource = Literal["auto", "pyaudio", "tone", "file", "off"]
-ControlValue = bool | int | float | str | list[int] | list[float]
-
-
-class Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Room(Table):
@@ -101,6 +96,7 @@ class Camera(Table):
     bitrate_min_bps: Annotated[int, LIVE] = Field(default=60_000, ge=30_000, le=50_000_000)
     keyframe_interval_s: Annotated[int, WORKER_RESTART] = Field(default=10, ge=1, le=3600)
     controls: Annotated[dict[str, ControlValue], LIVE] = Field(default_factory=dict)
+    night: Night = Night()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -115,6 +111,12 @@ class Camera(Table):
             raise ValueError(
                 f'encoder = "v4l2" encodes the Pi\'s camera only; with source = "{self.source}" use x264 or auto'
             )
+        if self.night.enabled and self.source not in ("auto", "picamera2", "v4l2"):
+            raise ValueError(f'night is enabled; with source = "{self.source}" there is nothing to change')
+        if self.night.enabled and self.encoder == "copy":
+            raise ValueError('night is enabled; with encoder = "copy" the brightness is not known')
+        if self.night.fps > self.fps:
+            raise ValueError(f"night.fps ({self.night.fps}) is above fps ({self.fps}); allowed is at most that")
         if self.encoder == "copy" and self.source not in ("file", "v4l2"):
             raise ValueError(
                 'encoder = "copy" passes the H.264 of a file or a V4L2 camera through; '

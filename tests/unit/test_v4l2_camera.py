@@ -78,6 +78,16 @@ def test_nearest_size_and_metadata_nodes(tmp_path: Path) -> None:
     assert [number for number, _ in found] == [None, None]  # mirrored
 
 
+def test_the_cameras_own_flip_is_used_and_a_size_between_its_steps_is_the_next_smaller(tmp_path: Path) -> None:
+    tree = Tree(tmp_path)
+    flip = "control 980914 2 0 0 1 1 0 Horizontal Flip"
+    tree.plug("video0", Camera(modes=("YU12 640 480 16 30",), controls=(flip,)))
+    said, _, *shape = tree.run(program("first(1, width=330, height=240, hflip=True)"))
+    assert shape == ["YU12", 320, 240, 30]
+    assert said == ["HD Webcam (/dev/video0): it does not offer 330x240; the nearest is 320x240"]
+    assert tree.values("video0") == [(0x980914, 1)]
+
+
 def test_times_of_the_wall_clock_are_not_used(tmp_path: Path) -> None:
     tree = Tree(tmp_path)
     tree.plug("video0", Camera(extra=("wall_clock yes",)))

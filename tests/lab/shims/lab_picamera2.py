@@ -13,6 +13,7 @@ picamera2 is patched only when it is imported. The differences from a board are:
 - The word in `/run/lab-camera` causes a fault: `stalled` withholds all frames, `hung` makes stop() hang,
   `listen-raises` raises in picamera2's thread, `seized` makes that thread hang with Python's lock, like a call into
   libcamera, and `absent` removes the camera. With a process id after the word it affects that process only.
+- The virtual pipeline does not estimate brightness; the number in `/run/lab-lux` is the `Lux` of each frame.
 """
 
 import ctypes
@@ -30,6 +31,7 @@ from typing import Any
 
 CAMERAS = "/usr/share/libcamera/pipeline/virtual/virtual.yaml"
 SWITCH = Path("/run/lab-camera")
+LUX = Path("/run/lab-lux")
 
 
 def _switched(*to: str) -> bool:
@@ -84,6 +86,7 @@ def _patch(module: types.ModuleType) -> None:
     _say_colours(names.libcamera)
     _lock_cameras(names.libcamera.Camera)
     _obey_switch(names)
+    _tell_lux(names.CompletedRequest)
 
 
 def _two_plane_allocator(libcamera: Any, dma_allocator: Any) -> Any:
@@ -146,6 +149,18 @@ def _lock_cameras(camera: Any) -> None:
         locks.pop(self.id).close()
 
     camera.acquire, camera.release = locked_acquire, locked_release
+
+
+def _tell_lux(request: Any) -> None:
+    get_metadata = request.get_metadata
+
+    def with_lux(self: Any) -> Any:
+        try:
+            return get_metadata(self) | {"Lux": float(LUX.read_text())}
+        except (OSError, ValueError):
+            return get_metadata(self)
+
+    request.get_metadata = with_lux
 
 
 def _obey_switch(names: Any) -> None:
