@@ -104,7 +104,7 @@ async def _strike(service: Service, journal: Journal, scene: Scene, record: Reco
     others = [each for each in journal.of("worker.state", since=mark) if each["worker"] != "garden"]
     idle = meter.percent()
     unharmed = not others and not journal.of("room.left", since=mark)
-    # The virtual cameras are not paced: three of them use both cores, and a fresh interpreter has to wait for its share.
+    # Virtual cameras are not paced: three of them use both cores, and a new interpreter takes its time from them.
     busy = idle < BUSY_PERCENT and unharmed and took_s < BACK_S
     record(
         f"three cameras, the worker of one gets SIG{signal}: the words; it is back after; longest gaps of the others",
