@@ -131,6 +131,31 @@ def test_h264_starts_with_a_key_frame_and_has_the_drivers_time(tmp_path: Path) -
     assert tree.values("video0") == [(0x9909CF, 50_000), (0x9909E5, 1)]
 
 
+def test_h264_without_a_key_frame_is_left_for_another_format(tmp_path: Path) -> None:
+    tree = Tree(tmp_path)
+    content = tmp_path / "content"
+    marked(content, "H264", size=(320, 240), count=12, gop=99)
+    units = content.read_bytes()
+    content.write_bytes(units[5 + int.from_bytes(units[:4], "little") :])
+    modes = (f"H264 320 240 0 30 {content}", "YUYV 320 240 0 30")
+    tree.plug("video0", Camera(modes=modes, controls=H264_CONTROLS))
+    body = """
+    from device.sources.v4l2 import encoded
+    from device.workers.v4l2_copy import pass_through
+    encoded._KEY_WITHIN_US = 200_000
+    class Link:
+        def log(self, level, event, **fields):
+            said.append([event, fields["why"]])
+    pass_through(Link(), CameraJob(**job))
+    first(3)
+    """
+    [(event, why)], found, *shape = tree.run(program(body.strip()))
+    assert event == "camera.not_passed_through"
+    assert "no key frame with parameter sets" in why
+    assert len(found) == 3
+    assert shape == ["YUYV", 320, 240, 30]
+
+
 def test_a_control_that_the_camera_does_not_have_is_an_error(tmp_path: Path) -> None:
     tree = Tree(tmp_path)
     tree.plug("video0", Camera())
