@@ -96,7 +96,7 @@ async def run(
     # A hang ends the process: the service manager's watchdog does that, or this process itself.
     enforced: AbstractContextManager[None] = contextlib.nullcontext() if notifier.watched else enforcing(deadlines)
     with enforced:
-        plans = plan_streams(settings.config, epoch_us=epoch_us)
+        plans = plan_streams(settings.config, epoch_us=epoch_us, camera_url_file=settings.camera_url_file)
         async with (
             capturing(plans, observer=status, deadlines=deadlines, detected=Detected.of_service(keeps=True)) as streams,
             watching() as routes,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from device.config import loading
+from device.config.stream_urls import CREDENTIAL, missing_urls
 from device.errors import ConfigError, Problem
 from device.tokens import selection
 
@@ -29,6 +30,7 @@ class Settings:
     config: Config
     warnings: tuple[Problem, ...]
     token_source: TokenFile | Endpoint | ApiKey
+    camera_url_file: str = ""
 
 
 def load(argument: Path | None, attributes: Attributes) -> Settings:
@@ -39,8 +41,22 @@ def load(argument: Path | None, attributes: Attributes) -> Settings:
     path = loading.find(argument)
     found = loading.loaded(path)
     given = os.environ.get("CREDENTIALS_DIRECTORY")
-    token_source = select_token_source(path, found.config, attributes, Path(given) if given else None)
-    return Settings(path=path, config=found.config, warnings=found.warnings, token_source=token_source)
+    directory = Path(given) if given else None
+    camera_url_file = find_camera_url_file(directory)
+    if problems := missing_urls(path, found.config, camera_url_file):
+        raise ConfigError(*problems)
+    return Settings(
+        path=path,
+        config=found.config,
+        warnings=found.warnings,
+        token_source=select_token_source(path, found.config, attributes, directory),
+        camera_url_file=camera_url_file,
+    )
+
+
+def find_camera_url_file(directory: Path | None) -> str:
+    """Return the file with a camera's URL in a folder with credentials; empty if there is none."""
+    return str(selection.credential(directory, CREDENTIAL) or "")
 
 
 def select_token_source(

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from device.config import loading, remote_changes
 from device.config.diff import class_of, diff, entries, is_secret
 from device.config.layers import origin
-from device.config.schema import Table
+from device.config.table import Table
 from device.config.toml_text import value_text
 from device.errors import ExitCode
 from device.telemetry import running_config

@@ -44,11 +44,13 @@ class Content:
 
     config_text: the configuration without secrets, as TOML
     secrets: the content of each file in the credentials folder; None leaves the folder unchanged
+    camera_url: the URL of [camera], which may hold a password; empty leaves the present one
     """
 
     config: Config
     config_text: str
     secrets: dict[str, str] | None = field(repr=False)
+    camera_url: str = field(default="", repr=False)
 
 
 def interpreted(path: Path, data: bytes, *, target: Path | None = None) -> Content:
@@ -69,14 +71,17 @@ def interpreted(path: Path, data: bytes, *, target: Path | None = None) -> Conte
         rest, secrets, found_problems = _split(path, table)
         problems += found_problems
         tables["credentials"] = rest
-    problems += _relative(path, tables)
+    problems += [*_relative(path, tables), *_urls(path, tables)]
     try:
         config = validated(path, tables, target=target)
     except ConfigError as error:
         problems += error.problems
     if problems:
         raise ConfigError(*problems)
-    return Content(config=config, config_text=_HEADING.format(name=path.name) + toml_text(tables), secrets=secrets)
+    if camera_url := config.camera.url.get_secret_value() if "url" in tables.get("camera", {}) else "":
+        tables["camera"] = {key: value for key, value in tables["camera"].items() if key != "url"}
+    text = _HEADING.format(name=path.name) + toml_text(tables)
+    return Content(config=config, config_text=text, secrets=secrets, camera_url=camera_url)
 
 
 def _why_not(name: str) -> str:
@@ -141,6 +146,17 @@ def _texts(value: object) -> Iterator[str]:
             yield from _texts(each)
 
 
+def _urls(path: Path, tables: dict[str, Any]) -> Iterator[Problem]:
+    """Hide the URLs of streams, which may hold passwords, and refuse those that have no file of their own in /etc."""
+    for key, table in _capture_tables(tables):
+        if isinstance(url := table.get("url"), str) and url:
+            hide(url)
+            if key != "camera":
+                yield Problem(
+                    f"{path}: {key}.url", "is not allowed on the boot partition except for [camera]; use url_file"
+                )
+
+
 def _capture_tables(tables: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each table of a camera or microphone with its key."""
     for kind in ("camera", "microphone"):
@@ -154,12 +170,9 @@ def _relative(path: Path, tables: dict[str, Any]) -> list[Problem]:
     """Find relative paths: they are relative to the file, and would have another meaning in /etc."""
     found = []
     for name, table in _capture_tables(tables):
-        value = table.get("path")
-        if isinstance(value, str) and value and "://" not in value and not PurePosixPath(value).is_absolute():
-            found.append(
-                Problem(
-                    f"{path}: {name}.path",
-                    "must begin with / on the boot partition, such as /var/lib/livekit-device/...",
-                )
-            )
+        for key in ("path", "url_file"):
+            value = table.get(key)
+            if isinstance(value, str) and value and "://" not in value and not PurePosixPath(value).is_absolute():
+                text = "must begin with / on the boot partition, such as /var/lib/livekit-device/..."
+                found.append(Problem(f"{path}: {name}.{key}", text))
     return found

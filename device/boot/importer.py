@@ -12,6 +12,7 @@ from device.boot.content import Content, interpreted
 from device.boot.validation import demand_usable
 from device.config import writing
 from device.config.places import DEFAULT_PATH
+from device.config.stream_urls import CREDENTIAL
 from device.errors import ConfigError, DeviceError, ExitCode
 from device.redaction import redacted
 from device.transaction import Recovery, TransactionError
@@ -76,6 +77,8 @@ def _import(path: Path, places: Places) -> int:
         content = interpreted(Path(path.name), data, target=places.configuration)
         demand_usable(Path(path.name), content, credentials=places.credentials)
         secrets = {} if content.secrets is None else dict.fromkeys(writing.SECRETS) | content.secrets
+        if content.camera_url:
+            secrets[CREDENTIAL] = f"{content.camera_url}\n"
         writing.write(places.configuration, content.config_text, secrets=secrets)
     except Exception as error:  # any error has to be in the log on the card  # noqa: BLE001
         refused = f"{path.name} was not imported; {_STAYS}."

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from device.config.stream_urls import CREDENTIAL, missing_urls
 from device.errors import ConfigError, CredentialError, Problem
 from device.secret_file import read_secret
 from device.telemetry.attributes import Attributes
@@ -22,6 +23,9 @@ def demand_usable(path: Path, content: Content, *, credentials: Path) -> None:
     :param path: the name of the file in texts
     :param credentials: the folder with the present credentials, for a file without credentials
     """
+    given = credentials / CREDENTIAL
+    if missing := missing_urls(path, content.config, str(given) if given.exists() else ""):
+        raise ConfigError(*missing)
     with tempfile.TemporaryDirectory(prefix="livekit-device-") as name:  # with mode 0700
         folder = Path(name)
         for secret, text in (content.secrets or {}).items():

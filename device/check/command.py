@@ -11,11 +11,12 @@ from device.app import first_attributes
 from device.check import hardware, media, network
 from device.check.report import Report, report_failures
 from device.config import loading as config_file
+from device.config.stream_urls import missing_urls
 from device.config.streams import streams_of
 from device.errors import ConfigError, CredentialError, ExitCode
 from device.identity import keep_identity
 from device.network.resolver import Resolver
-from device.settings import credentials_directory
+from device.settings import credentials_directory, find_camera_url_file
 from device.telemetry import state_file
 from device.telemetry.room_state import RoomState
 from device.tokens import selection as credentials
@@ -101,6 +102,8 @@ def _load(report: Report, path: Path, sandbox: Sandbox) -> Loaded | None:
         return None
     try:
         found = config_file.loaded(path)
+        if problems := missing_urls(path, found.config, find_camera_url_file(credentials_directory())):
+            raise ConfigError(*problems)  # noqa: TRY301 - reported like all others
     except ConfigError as error:
         whole_file = [problem for problem in error.problems if problem.place == str(path)]
         if not whole_file:

@@ -22,6 +22,7 @@ from device.lifecycle.sd_notify import Notifier
 from device.network.sdk import prepare_sdk
 from device.room.connect_errors import connect_error_text
 from device.room.session import Session
+from device.settings import credentials_directory, find_camera_url_file
 from device.streams.capture import capturing
 from device.streams.plan import plan_streams
 from device.telemetry.attributes import Attributes
@@ -133,7 +134,7 @@ async def _publishing(
     status = _CheckedStatus(attributes, {each.name: each.label for each in config.streams}, reasons)
     async with (
         capturing(
-            plan_streams(config),
+            plan_streams(config, camera_url_file=find_camera_url_file(credentials_directory())),
             observer=status,
             deadlines=Deadlines(),
             detected=Detected.of_service(keeps=False),

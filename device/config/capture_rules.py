@@ -27,6 +27,12 @@ def check_camera(camera: Camera) -> None:
         raise ValueError(
             f'encoder = "v4l2" encodes the Pi\'s camera only; with source = "{camera.source}" use x264 or auto'
         )
+    if camera.night.enabled and camera.source not in ("auto", "picamera2", "v4l2"):
+        raise ValueError(f'night is enabled; with source = "{camera.source}" there is nothing to change')
+    if camera.night.enabled and camera.encoder == "copy":
+        raise ValueError('night is enabled; with encoder = "copy" the brightness is not known')
+    if camera.night.fps > camera.fps:
+        raise ValueError(f"night.fps ({camera.night.fps}) is above fps ({camera.fps}); allowed is at most that")
     if camera.encoder == "copy" and camera.source not in ("file", "stream", "v4l2"):
         raise ValueError(
             'encoder = "copy" passes the H.264 of a file, a stream or a V4L2 camera through; '

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, get_args, get_origin
 from pydantic import SecretStr
 
 from device.config.marks import SECRET, ChangeClass
-from device.config.schema import Config, Table
+from device.config.schema import Config
+from device.config.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,13 +12,16 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDic
 
 from device.config.diff import table_of, tables_of
 from device.config.places import DELIMITER, PATH_VARIABLE, PREFIX
-from device.config.schema import Config, Table
+from device.config.schema import Config
 from device.errors import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-CONTROLS = "controls"
+    from device.config.table import Table
+
+INNER = ("controls", "night")  # tables in a table
+_EXAMPLES = {"controls": '{"AeEnable": true}', "night": '{"enabled": true, "fps": 10}'}
 _QUOTES = ('"', "'")
 
 
@@ -141,10 +144,10 @@ def _refusal(where: tuple[str, ...], value: str) -> str:
         return f"sets a whole table; set single keys, {name}{DELIMITER}<KEY>"
     if len(where) > depth + 1:
         name = f"{PREFIX}{DELIMITER.join(where[:-1])}".upper()
-        return f'has no variable of its own; set the table as JSON, such as {name}={{"AeEnable": true}}'
-    if where[-1] == CONTROLS and CONTROLS in model.model_fields:
+        return f"has no variable of its own; set the table as JSON, such as {name}={_EXAMPLES.get(where[-2], '{}')}"
+    if where[-1] in INNER and where[-1] in model.model_fields:
         try:
             json.loads(value)
         except ValueError:
-            return 'is not JSON; it must look like {"AeEnable": true}'
+            return f"is not JSON; it must look like {_EXAMPLES[where[-1]]}"
     return ""

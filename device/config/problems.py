@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from device.config.environment import CONTROLS, model_of, nearest
+from device.config.environment import model_of, nearest
 from device.config.layers import place_of
+from device.config.night import Night
 from device.config.places import DELIMITER, PREFIX
 from device.config.schema import Config
 from device.errors import Problem
@@ -25,7 +26,10 @@ def where_of(details: Mapping[str, Any]) -> tuple[str, ...]:
     # Below the key there are list positions and branches of a union, which do not help the user.
     place = tuple(str(part) for part in details["loc"] if part != NAME_OF_TABLE)
     depth = depth_of(place)
-    return place[: depth + 2] if place[depth : depth + 1] == (CONTROLS,) else place[: depth + 1]
+    inside = place[depth:]
+    if inside[:2] == ("night", "controls"):
+        return place[: depth + 3]
+    return place[: depth + 2] if inside[:1] in (("controls",), ("night",)) else place[: depth + 1]
 
 
 def depth_of(place: tuple[str, ...]) -> int:
@@ -40,9 +44,10 @@ def problem(path: Path, details: Mapping[str, Any], layers: Sequence[Layer]) -> 
     depth = depth_of(where)
     if details["type"] == "extra_forbidden":
         model: type[BaseModel] = Config if len(where) == 1 else model_of(where[0])[0]
+        model = Night if where[depth:-1] == ("night",) else model
         what = "key" if len(where) > 1 else "table"
         return Problem(place_of(layers, where), f"there is no such {what}{nearest(where[-1], model.model_fields)}")
-    if len(where) > depth + 1:  # a control: a union, whose branches each have an error
+    if "controls" in where[depth:-1]:  # a control: a union, whose branches each have an error
         return Problem(place_of(layers, where), "must be true, false, a number, a text or a list of numbers")
     if details["type"] == "missing":
         variable = f"{PREFIX}{DELIMITER.join(where).upper()}"

@@ -6,8 +6,6 @@ from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     field_validator,
@@ -16,16 +14,13 @@ from pydantic import (
 
 from device.config.capture_rules import check_camera, check_microphone, least_camera_stall_s
 from device.config.marks import LIVE, PROCESS_RESTART, REJOIN, SECRET, WORKER_RESTART
+from device.config.night import Night
 from device.config.streams import AnyStream, NamedStream, StreamName, cameras_of, microphones_of, require_consistent
+from device.config.table import ControlValue, Table
 from device.config.values import Degrees, Dimension, FilePath, StreamUrl, WebSocketUrls  # noqa: TC001 - pydantic reads the annotations
 
 CameraSource = Literal["auto", "picamera2", "v4l2", "stream", "pattern", "file", "off"]
 MicrophoneSource = Literal["auto", "pyaudio", "stream", "tone", "file", "off"]
-ControlValue = bool | int | float | str | list[int] | list[float]
-
-
-class Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Room(Table):
@@ -100,6 +95,7 @@ class Camera(Table):
     bitrate_min_bps: Annotated[int, LIVE] = Field(default=60_000, ge=30_000, le=50_000_000)
     keyframe_interval_s: Annotated[int, WORKER_RESTART] = Field(default=10, ge=1, le=3600)
     controls: Annotated[dict[str, ControlValue], LIVE] = Field(default_factory=dict)
+    night: Night = Night()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

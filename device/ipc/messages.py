@@ -42,6 +42,7 @@ class CameraJob:
     url_file: str = ""
     rtsp_transport: str = "tcp"
     rotate: int = 0
+    night: dict[str, Any] = field(default_factory=dict)
 
     @property
     def published_size(self) -> tuple[int, int]:
@@ -145,9 +146,13 @@ class LogRecord:
 @message(11, _TO_DAEMON, max_payload_bytes=4 << 10)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Degraded:
-    """A source delivers data, but is degraded. An empty text means that it has recovered."""
+    """A source delivers data, but is degraded. An empty text means that it has recovered.
+
+    Without `fault` the text is how it works now, such as at night, and nothing is wrong.
+    """
 
     text: str
+    fault: bool = True
 
 
 @message(12, _TO_DAEMON, max_payload_bytes=16 << 10)

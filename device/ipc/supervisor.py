@@ -198,7 +198,8 @@ class Supervisor:
         return WorkerState.ABSENT if self._failure in _ABSENT else WorkerState.STALLED
 
     def _extend_deadline(self, within_s: float = _WATCH_DUE_S) -> None:
-        self._deadlines.extend(self.plan.name, now=time.monotonic(), within_s=within_s)
+        # A stream may have the name of another part of the daemon, such as "room".
+        self._deadlines.extend(f"worker {self.plan.name}", now=time.monotonic(), within_s=within_s)
 
     def _on_message(self, received: Received) -> None:
         match received.message:
@@ -211,8 +212,8 @@ class Supervisor:
                 self.requests.replied(received.request_id, reply)
             case Capturing() as capturing:
                 self._on_capturing(capturing)
-            case Degraded(text=text):
-                self._notice(public_text(text))
+            case Degraded(text=text, fault=fault):
+                self._notice(public_text(text), fault=fault)
             case LogRecord() as record:
                 worker_log.record(self.plan.name, record)
 
@@ -230,10 +231,11 @@ class Supervisor:
         fps = untrusted.checked_fps(self._capturing.fps) if self._capturing else float("inf")
         self._restarts.stall_s = max(self.plan.stall_s, _PERIODS / fps)
 
-    def _notice(self, text: str) -> None:
-        """Log and report that a source is degraded; nothing is done about it."""
+    def _notice(self, text: str, *, fault: bool) -> None:
+        """Log and report that a source is degraded, or report its mode; nothing is done about it."""
         if self.state is WorkerState.LIVE:
-            log.warning("worker.degraded", worker=self.plan.name, what=text or "it has recovered")
+            if fault:
+                log.warning("worker.degraded", worker=self.plan.name, what=text or "it has recovered")
             self._on_notice(text)
 
     def _become(self, state: WorkerState, why: str) -> None:

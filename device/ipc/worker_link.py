@@ -37,6 +37,7 @@ class WorkerLink:
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
         self._sending = threading.Lock()
+        self._fault = self._mode = ""
         # Returns whether a thread's owner reports its failure itself; other failures end the worker.
         self.thread_owner: Callable[[threading.Thread], bool] = lambda _thread: False
         self._reserve = bytes(_RESERVE_BYTES)  # address space only, because it is never written
@@ -66,7 +67,13 @@ class WorkerLink:
 
     def degraded(self, text: str) -> None:
         """Report that a source delivers but is degraded; an empty text means that it has recovered."""
-        self.send(Degraded(text=text))
+        self._fault = text
+        self.send(Degraded(text="; ".join(filter(None, (self._fault, self._mode)))))
+
+    def mode(self, text: str) -> None:
+        """Report how a source works now, which is no fault; an empty text means as usual."""
+        self._mode = text
+        self.send(Degraded(text="; ".join(filter(None, (self._fault, self._mode))), fault=False))
 
     def reply(self, request: Received, error: str = "") -> None:
         self.send(Done(error=error), request_id=request.request_id)

@@ -94,7 +94,7 @@ class RunningDevice:
         return connection
 
     def _plans(self, settings: Settings) -> list[StreamPlan]:
-        return plan_streams(settings.config, epoch_us=self._epoch_us)
+        return plan_streams(settings.config, epoch_us=self._epoch_us, camera_url_file=settings.camera_url_file)
 
     async def _ask_workers(self, plans: dict[str, StreamPlan], restart: frozenset[str]) -> set[str]:
         """Let the workers adopt values while they capture; return the streams whose worker did not answer.

@@ -9,6 +9,8 @@ from device.errors import SourceError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# libcamera: 0 leaves these to the automatic exposure; their listed default would be a fixed value.
+_AUTOMATIC = {"ExposureTime": 0, "AnalogueGain": 0.0}
 _RATE_CONTROLS = frozenset({"framerate", "framedurationlimits"})
 
 
@@ -36,6 +38,31 @@ def checked_controls(wanted: Mapping[str, Any], offered: Mapping[str, tuple[Any,
             )
         result[name] = tuple(value) if isinstance(value, list) else value
     return result
+
+
+def frame_duration(fps: int, offered: Mapping[str, tuple[Any, Any, Any]]) -> dict[str, Any]:
+    """Return the control that sets the frame rate; empty if the camera has none. Raises SourceError for a high rate."""
+    if "FrameDurationLimits" not in offered:
+        return {}
+    period_us = 1_000_000 // fps
+    shortest, longest, _ = offered["FrameDurationLimits"]
+    if period_us < shortest:
+        raise unsupported(
+            f"camera.fps: {fps} is too fast for this camera; allowed: {1_000_000 // shortest} or less",
+            "camera.fps does",
+        )
+    period_us = min(period_us, longest)
+    return {"FrameDurationLimits": (period_us, period_us)} if period_us >= shortest else {}
+
+
+def changed_controls(
+    before: Mapping[str, Any], wanted: Mapping[str, Any], offered: Mapping[str, tuple[Any, Any, Any]]
+) -> dict[str, Any]:
+    """Return what is to be set: what is wanted, and the defaults of what was set before, if the camera names them."""
+    controls = checked_controls(wanted, offered)
+    left = checked_controls(before, offered).keys() - controls.keys()
+    found = {name: _AUTOMATIC.get(name, offered[name][2]) for name in left}
+    return {name: value for name, value in found.items() if value is not None} | controls
 
 
 def unsupported(message: str, what: str) -> SourceError:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import stat
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import av
@@ -14,7 +12,7 @@ from device.clock import monotonic_us
 from device.errors import SourceError
 from device.sources.opening import UNREADABLE, Kind, error_text, opened
 from device.sources.packet_times import StoredTimes, period_us
-from device.sources.survey import Survey
+from device.sources.survey import Survey, has_data_at, is_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,6 +27,12 @@ _TRUNCATED_US = 1_000_000
 # Most files are read completely in this time, so that nothing about them has to be believed.
 _SURVEY_S, _SURVEY_FOR_START_S = 0.2, 4.0
 _UNKNOWN_US = 1 << 60
+# In MPEG's transport and program streams FFmpeg seeks by the times of decoding, to any picture: a search for a key
+# frame's time of presentation ends behind it. A search this much before a key frame, or before any time, finds it.
+_SEEK_BEHIND_KEYS = ("mpegts", "mpeg")
+_REORDERING_US, _LONG_GOP_US = 500_000, 10_000_000
+# A declared duration that is shorter by this is a wrong estimate.
+_ESTIMATED_US = 100_000
 
 
 class Loop:
@@ -50,7 +54,7 @@ class Loop:
         self.path, self._kind = path, kind
         self._on_damage, self._damage_reported = on_damage, False
         self._epoch_us = epoch_us
-        self._skip_until_us = 0
+        self._skip_until_us = self._reordering_us = 0
         self._open()
         self._origin_us: int = self._container.start_time or 0
         self._declared_us: int = self._container.duration or 0
@@ -66,14 +70,16 @@ class Loop:
         if not self.survey.complete.is_set():
             return _UNKNOWN_US
         end_us = self.survey.end_us
-        return self._declared_us if end_us > self._declared_us - _TRUNCATED_US and self._declared_us else end_us
+        declared = self._declared_us and -_TRUNCATED_US < end_us - self._declared_us < _ESTIMATED_US
+        return self._declared_us if declared else end_us
 
     def _determine_duration(self) -> None:
-        self._trusted = not _is_regular(self.path)
+        self._trusted = not is_regular(self.path)
         if not self._trusted:
             self.survey.read(_SURVEY_S)
             if self._declared_us and not self.survey.complete.is_set():
-                self._trusted = self._reaches_its_end()
+                self._trusted = has_data_at(self._container, self._origin_us + self._declared_us - _TRUNCATED_US)
+                self._container.close()
                 self._open()
                 burst = self.survey.burst
                 self.survey = Survey(self.path, self._kind, self._container, self.stream)
@@ -91,26 +97,12 @@ class Loop:
         if not self._trusted and self.duration_us < self._declared_us - _TRUNCATED_US:
             self.report_damage()
 
-    def _reaches_its_end(self) -> bool:
-        """Return whether there is data shortly before the declared end."""
-        try:
-            self._container.seek(self._origin_us + self._declared_us - _TRUNCATED_US, any_frame=True)
-            latest_us = 0
-            times = StoredTimes(origin_us=self._origin_us, period_us=0)
-            for packet in self._container.demux():
-                if packet.size:
-                    latest_us = max(latest_us, times.of(packet))
-                    if latest_us > self._declared_us - 2 * _TRUNCATED_US:
-                        return True
-        except av.error.FFmpegError:
-            pass
-        return False
-
     def _open(self) -> None:
         self._container, self.stream = opened(self.path, self._kind)
         if self._kind == "video":
             # Frame threads as well: with slices alone most files are decoded by one processor.
             self.stream.thread_type = "AUTO"
+        self._by_decoding = self._kind == "video" and self._container.format.name == "avi"
 
     def starts(self) -> Iterator[int]:
         """Seek the file and yield the monotonic start time of each loop; the first is the current loop.
@@ -134,26 +126,33 @@ class Loop:
 
     def _seek(self, inside_us: int) -> None:
         self._skip_until_us = 0
+        target_us = inside_us
+        if self._container.format.name in _SEEK_BEHIND_KEYS:
+            known = self.survey.complete.is_set()
+            target_us = (self.survey.key_before_us(inside_us) if known else inside_us - _LONG_GOP_US) - _REORDERING_US
         try:
-            self._container.seek(self._origin_us + inside_us)
+            self._container.seek(self._origin_us + target_us)
         except av.error.FFmpegError:  # a file that cannot seek is read from its beginning
             self._container.close()
             self._open()
             self._skip_until_us = self.survey.key_before_us(inside_us)
         period = period_us(self.stream)
-        self._packet_times = StoredTimes(origin_us=self._origin_us, period_us=period)
+        self._packet_times = StoredTimes(origin_us=self._origin_us, period_us=period, by_decoding=self._by_decoding)
         self._frame_times: StoredTimes | None = None
 
     def first_picture(self) -> VideoFrame:
         """Decode one picture, because what a file declares about its pictures may be incomplete or wrong."""
-        return next(
+        frame, at_us = next(
             self.remaining_or_all(
-                lambda: (frame for frame, _ in self.frames(VideoFrame)),
+                lambda: self.frames(VideoFrame),
                 empty=SourceError(
                     f"{self.path}: has no picture that can be decoded; it may be incomplete", for_viewers=UNREADABLE
                 ),
             )
         )
+        if self._by_decoding:
+            self._reordering_us = at_us
+        return frame
 
     def remaining_or_all(self, read: Callable[[], Iterator[Item]], *, empty: SourceError) -> Iterator[Item]:
         """Yield the items that `read` finds in the rest of the file; if there are none, those of the whole file.
@@ -189,7 +188,10 @@ class Loop:
                 self.report_damage()
             if self._frame_times is None:
                 self._frame_times = StoredTimes(
-                    origin_us=self._origin_us, period_us=self._packet_times.period_us, next_us=at_us
+                    origin_us=self._origin_us + self._reordering_us,
+                    period_us=self._packet_times.period_us,
+                    next_us=at_us,
+                    by_decoding=self._by_decoding,
                 )
             try:
                 decoded = packet.decode()
@@ -218,7 +220,7 @@ class Loop:
         try:
             for packet in self._container.demux(self.stream):
                 at_us = self._packet_times.of(packet) if packet.size else self._packet_times.next_us
-                if at_us >= self._skip_until_us or not packet.size:
+                if not (self._skip_until_us and packet.size) or at_us >= self._skip_until_us:
                     yield packet, at_us
         except av.error.FFmpegError as error:
             raise self._unreadable(error) from None
@@ -227,14 +229,6 @@ class Loop:
 
     def _unreadable(self, error: av.error.FFmpegError) -> SourceError:
         return SourceError(f"{self.path}: cannot be read: {error_text(error)}", for_viewers=UNREADABLE)
-
-
-def _is_regular(path: str) -> bool:
-    """Return whether a path is a file, as opposed to a pipe, which can be read only once."""
-    try:
-        return stat.S_ISREG(Path(path).stat().st_mode)
-    except OSError:
-        return False
 
 
 def _length_us(frame: VideoFrame | AudioFrame) -> int:

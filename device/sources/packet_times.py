@@ -17,18 +17,19 @@ _SAMPLED = 5000
 class StoredTimes:
     """Times since the file's beginning, in microseconds.
 
-    Elementary streams store no times, and AVI stores only those of decoding. Where all are missing, each packet or
-    frame begins when the previous one ends.
+    Elementary streams store no times, and AVI only those of decoding. If both are missing, each packet or frame begins
+    when the previous one ends.
     """
 
     origin_us: int
     period_us: int
     next_us: int = 0
+    by_decoding: bool = False  # AVI: the times of presentation are FFmpeg's guesses
 
     def of(self, stored: Any, *, duration_us: int = 0) -> int:
         """Return the time of a packet or frame; it lasts for this long if it does not say so itself."""
-        ticks = stored.dts if stored.pts is None else stored.pts
-        at_us = self.next_us if ticks is None else int(ticks * stored.time_base * _US) - self.origin_us
+        ticks = stored.dts if self.by_decoding or stored.pts is None else stored.pts
+        at_us = self.next_us if ticks is None else round(ticks * stored.time_base * _US) - self.origin_us
         own_us = int((stored.duration or 0) * stored.time_base * _US) if stored.time_base else 0
         self.next_us = at_us + (own_us or duration_us or self.period_us)
         return at_us

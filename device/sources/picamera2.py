@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from device.clock import monotonic_of_boottime_us, monotonic_us
 from device.errors import SourceAbsentError, SourceError, system_text
 from device.media.colour import of_libcamera
-from device.sources.controls import checked_controls, unsupported
+from device.sources.controls import changed_controls, checked_controls, frame_duration, unsupported
 from device.sources.orientation import flips_left, sensor_flips
 from device.sources.pacing import RateLimit, missed_frames
 from device.sources.planes import packed
@@ -70,6 +70,9 @@ class Picamera2Source:
         # libcamera changes a transform that the sensor cannot do without an error.
         self.turn_left = flips_left(job, self._camera.camera_configuration().get("transform"))
         self.missed = 0
+        self.lux: float | None = None
+        self._limit = RateLimit(fps=self.fps)
+        self._set: Mapping[str, Any] = job.controls
         # Not from camera_configuration(): picamera2 replaces a matrix and range that it does not expect.
         self.colour = of_libcamera(self._camera.libcamera_config.at(0).color_space, height=self.height)
 
@@ -82,7 +85,6 @@ class Picamera2Source:
                 f"the camera cannot be started ({_cause(error)}); look at `dmesg`",
                 for_viewers="the camera cannot be started",
             ) from error
-        limit = RateLimit(fps=self.fps)
         number, before_us = 0, 0
         while True:
             try:
@@ -98,7 +100,8 @@ class Picamera2Source:
                 captured_at_us = _captured_at_us(metadata)
                 self.missed += missed_frames(captured_at_us - before_us, metadata) if before_us else 0
                 before_us = captured_at_us
-                if limit.admits(captured_at_us):
+                self.lux = metadata.get("Lux")
+                if self._limit.admits(captured_at_us):
                     yield CameraPicture(
                         request=request, layout=self.layout, number=number, captured_at_us=captured_at_us
                     )
@@ -109,6 +112,12 @@ class Picamera2Source:
     def set_controls(self, wanted: Mapping[str, Any]) -> None:
         """Set controls from the next pictures on. Raises SourceError, and sets none, if one does not fit the camera."""
         self._camera.set_controls(checked_controls(wanted, self._camera.camera_controls))
+
+    def set_mode(self, wanted: Mapping[str, Any], *, fps: int) -> None:
+        """Set controls, defaults in place of those before, and the frame rate. Raises SourceError as `set_controls`."""
+        offered = self._camera.camera_controls
+        self._camera.set_controls(changed_controls(self._set, wanted, offered) | frame_duration(fps, offered))
+        self._set, self.fps, self._limit = dict(wanted), fps, RateLimit(fps=fps)
 
 
 def cameras() -> list[dict[str, Any]]:
@@ -192,17 +201,7 @@ def _configured(camera: Any, job: CameraJob) -> Layout:
     from libcamera import ColorSpace, Transform
 
     hflip, vflip = sensor_flips(job)
-    period_us = 1_000_000 // job.fps
-    controls = checked_controls(job.controls, camera.camera_controls)
-    if "FrameDurationLimits" in camera.camera_controls:
-        shortest, longest, _ = camera.camera_controls["FrameDurationLimits"]
-        if period_us < shortest:
-            raise unsupported(
-                f"camera.fps: {job.fps} is too fast for this camera; allowed: {1_000_000 // shortest} or less",
-                "camera.fps does",
-            )
-        if period_us <= longest:
-            controls["FrameDurationLimits"] = (period_us, period_us)
+    controls = checked_controls(job.controls, camera.camera_controls) | frame_duration(job.fps, camera.camera_controls)
     try:
         camera.configure(
             camera.create_video_configuration(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import stat
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 _US = 1_000_000
+_NEAR_US = 1_000_000
 _KEY_INTERVAL_US = 500_000  # closer key frames are not noted
 
 
@@ -49,7 +52,7 @@ class Survey:
         threading.Thread(target=self._finish, name="survey", daemon=True).start()
 
     def key_before_us(self, at_us: int) -> int:
-        """Return the time of a key frame that is not after a time."""
+        """Return the time of the last key frame, of those that were read, that is not after a time."""
         return max((each for each in self.keys_us if each <= at_us), default=0)
 
     def _finish(self) -> None:
@@ -79,8 +82,26 @@ class Survey:
                 if packet.stream.index == stream.index:
                     if self._kind == "video":
                         self.burst.add(at_us)
-                    if packet.is_keyframe and at_us >= (self.keys_us[-1] + _KEY_INTERVAL_US if self.keys_us else 0):
+                    if packet.is_keyframe and (not self.keys_us or at_us >= self.keys_us[-1] + _KEY_INTERVAL_US):
                         self.keys_us.append(at_us)
                 yield
         except av.error.FFmpegError:
             return  # damaged: it ends here
+
+
+def has_data_at(container: InputContainer, at_us: int) -> bool:
+    """Return whether there is data at a time, which is one of the file's own; a truncated file has none at its end."""
+    times = StoredTimes(origin_us=0, period_us=0)
+    try:
+        container.seek(at_us, any_frame=True)
+        return any(times.of(packet) > at_us - _NEAR_US for packet in container.demux() if packet.size)
+    except av.error.FFmpegError:
+        return False
+
+
+def is_regular(path: str) -> bool:
+    """Return whether a path is a file, as opposed to a pipe, which can be read only once."""
+    try:
+        return stat.S_ISREG(Path(path).stat().st_mode)
+    except OSError:
+        return False

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from device.clock import monotonic_us
 from device.config.capture_rules import least_camera_stall_s
+from device.config.stream_urls import with_urls
 from device.identity import derived_identity
 from device.ipc.messages import CameraJob, MicrophoneJob
 from device.ipc.worker_plan import WorkerPlan
@@ -63,11 +64,13 @@ def is_required(table: Camera | Microphone) -> bool:
     return table.source != "auto" or bool(table.device)
 
 
-def plan_streams(config: Config, *, epoch_us: int | None = None) -> list[StreamPlan]:
+def plan_streams(config: Config, *, epoch_us: int | None = None, camera_url_file: str = "") -> list[StreamPlan]:
     """Return a plan for each source that is not off, in the order in which they are started.
 
     `epoch_us` is when files begin, on the monotonic clock, so that picture and sound stay in sync; by default now.
+    `camera_url_file` has the URL of streams whose own table names none.
     """
+    config = with_urls(config, camera_url_file)
     epoch_us = monotonic_us() if epoch_us is None else epoch_us
     identity = config.room.identity or config.room.display_name or derived_identity()
     title = config.room.display_name or identity

@@ -54,7 +54,8 @@ class Slate:
 
     def reconfigure(self, *, title: str, width: int, height: int) -> None:
         """Use this title and the camera's size for each slate that is drawn from now on."""
-        scale = min(1.0, _MAX_SIZE[0] / width, _MAX_SIZE[1] / height)
+        longer, shorter = _MAX_SIZE
+        scale = min(1.0, longer / max(width, height), shorter / min(width, height))
         size = int(width * scale) & ~1, int(height * scale) & ~1
         if (public_text(title), *size) != (self._title, self._width, self._height):
             self._title, (self._width, self._height) = public_text(title), size

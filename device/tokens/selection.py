@@ -108,7 +108,7 @@ def select(config: Config, *, attributes: Attributes, directory: Path | None) ->
         display_name=config.room.display_name,
         attributes=attributes,
     )
-    given = {name: path for name in (_TOKEN, _API_KEY, _API_SECRET, _HEADERS) if (path := _given(directory, name))}
+    given = {name: path for name in (_TOKEN, _API_KEY, _API_SECRET, _HEADERS) if (path := credential(directory, name))}
     if credentials.endpoint:
         headers_file = (
             Path(credentials.endpoint_headers_file) if credentials.endpoint_headers_file else given.get(_HEADERS)
@@ -190,7 +190,8 @@ def _with_room(wanted: TokenRequest) -> TokenRequest:
     return wanted
 
 
-def _given(directory: Path | None, name: str) -> Path | None:
+def credential(directory: Path | None, name: str) -> Path | None:
+    """Return a file in a folder with credentials, if it is there."""
     if directory is None:
         return None
     # If LoadCredential= loads a directory, systemd names the files ID_FILE (systemd.exec(5)).

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from device.errors import SourceError, WireError
 from device.ipc.messages import CameraJob, Capturing, SetControls, SetKeyFramesOnly
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from device.workers.encoding import Source
+    from device.workers.night import Night, NightSource
 
 
 @runtime_checkable
@@ -43,7 +44,7 @@ def _run(link: WorkerLink) -> None:
 
         job = replace(job, source=camera_source(job.device))
     with named(job.source, job.path):
-        if job.source == "v4l2" and job.encoder in ("auto", "copy"):
+        if job.source == "v4l2" and job.encoder in ("auto", "copy") and not job.night.get("enabled"):
             from device.workers.v4l2_copy import pass_through
 
             pass_through(link, job)  # returns if the pictures have to be encoded here
@@ -57,19 +58,22 @@ def _run(link: WorkerLink) -> None:
 def _capture(link: WorkerLink, job: CameraJob) -> None:
     from device.workers.freeze_detector import FreezeDetector  # imports PyAV; only for decoded pictures
 
-    source = open_source(job, link)
-    if turns := turns_left(job, source):
+    captured = source = open_source(job, link)
+    if turns := turns_left(job, captured):
         from device.sources.turned import TurnedSource
 
-        source = TurnedSource(source, turns)
+        source = TurnedSource(captured, turns)
     encoding = Encoding(link, job, source)
     freeze_detector = FreezeDetector(link)
+    night = _night(link, job, captured, encoding)
     drops = DropLog(lambda counts: link.log("info", "camera.frames_dropped", **counts))
     for picture in source.pictures():
         for request in link.requests():
-            link.reply(request, _carry_out(request.message, source, encoding))
+            link.reply(request, _carry_out(request.message, captured, encoding, night))
         encoding.encode(picture)
         freeze_detector.check(picture)
+        if night is not None:
+            night.check(picture)
         drops.update(
             time.monotonic(),
             late=source.missed,
@@ -79,15 +83,28 @@ def _capture(link: WorkerLink, job: CameraJob) -> None:
         )
 
 
-def _carry_out(request: object, source: Source, encoding: Encoding) -> str:
+def _night(link: WorkerLink, job: CameraJob, camera: Source, encoding: Encoding) -> Night | None:
+    if not job.night.get("enabled"):
+        return None
+    from device.workers.night import Night
+
+    if not hasattr(camera, "set_mode"):
+        link.log("warning", "camera.night_unusable", why=f"source {camera.name} cannot change while it captures")
+        return None
+    return Night(link, job, cast("NightSource", camera), encoding)
+
+
+def _carry_out(request: object, source: Source, encoding: Encoding, night: Night | None) -> str:
     """Carry out one request; return what is wrong with it, or an empty text."""
     if not isinstance(request, SetControls):
         return encoding.carry_out(request)
-    if isinstance(source, Adjustable):  # other sources have no controls, and ignore them at their start as well
-        try:
+    try:
+        if night is not None:
+            night.set_controls(request.controls)
+        elif isinstance(source, Adjustable):  # other sources have no controls, and ignore them at their start as well
             source.set_controls(request.controls)
-        except SourceError as error:
-            return str(error)
+    except SourceError as error:
+        return str(error)
     return ""
 
 

@@ -52,6 +52,7 @@ class Encoding:
         self._bitrate_bps = min(_FIRST_BITRATE_BPS, job.bitrate_max_bps)
         self._width, self._height, self._fps = source.width, source.height, float(source.fps)
         self._limit: RateLimit | None = None
+        self._limits = (source.width, source.height, source.fps)
         self._budget = BitrateBudget()
         # Dropped pictures: above the requested frame rate, and above the bitrate budget.
         self.rate_limited = self.over_budget = 0
@@ -120,7 +121,7 @@ class Encoding:
 
         The hardware encoder cannot scale the camera's buffers: with it only the frame rate is limited.
         """
-        source = self._source
+        source, self._limits = self._source, (width, height, fps)
         divisor = math.ceil(source.fps / fps)
         scale = min(1.0, width / source.width, height / source.height)
         self._fps = source.fps / divisor
@@ -131,6 +132,13 @@ class Encoding:
         elif scale < 1 and not self._size_kept_logged:
             self._size_kept_logged = True
             self._link.log("info", "camera.size_kept", why="the board's encoder cannot scale pictures")
+
+    def follow_source(self, fps: int) -> None:
+        """Encode at another frame rate, which the source has now."""
+        self._source.fps = fps
+        self._set_limits(*self._limits)
+        if self._encoder.name != "x264":
+            self._report_capturing(self._encoder)
 
     def _open(self) -> Encoder:
         if self._job.encoder == "x264" or (self._job.encoder == "auto" and self._job.source != "picamera2"):

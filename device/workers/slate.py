@@ -31,15 +31,16 @@ def drawn(*, title: str, lines: list[str], width: int, height: int) -> Image.Ima
     picture = Image.new("RGB", (width, height), _PAPER)
     draw = ImageDraw.Draw(picture)
     margin = width // _MARGIN
-    large, small = (Lettering(max(10, height // part)) for part in (9, 18))
+    size = min(width, height)
+    large, small = (Lettering(max(10, size // part)) for part in (9, 18))
     y = height // 4
     large.draw(draw, (margin, y), _shortened(title[:_MAX_TITLE], large, width - 2 * margin), _INK)
-    y += height // 5
+    y += size // 5
     columns = max(10, int((width - 2 * margin) / small.length("n")))
     wrapped = [piece for line in lines for piece in textwrap.wrap(line, columns)]
     for line in wrapped[:_MAX_LINES]:
         small.draw(draw, (margin, y), _shortened(line, small, width - 2 * margin), _PALE)
-        y += height // 13
+        y += size // 13
     return picture
 
 

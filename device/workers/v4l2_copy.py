@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from device.errors import SourceError
-from device.ipc.messages import Capturing, ForceKeyFrame, SetBitrate, SetKeyFramesOnly
-from device.sources.v4l2.copying import NoH264Error, NotCopyableError
+from device.ipc.messages import Capturing, ForceKeyFrame, SetBitrate, SetControls, SetKeyFramesOnly
+from device.sources.v4l2.copying import NOT_COPYABLE, NoH264Error, NotCopyableError
 from device.sources.v4l2.encoded import V4l2Units
 from device.workers.live_copy import LiveCopy
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from device.ipc.messages import CameraJob
     from device.ipc.worker_link import WorkerLink
 
@@ -33,12 +35,14 @@ def pass_through(link: WorkerLink, job: CameraJob) -> None:
 
 def _pass_through(link: WorkerLink, job: CameraJob) -> None:
     source = V4l2Units(job)
+    units, why = source.units(), ""
     try:
-        units = source.units()
         first = next(units)
-    except NotCopyableError:
+    except NotCopyableError as error:
+        why = str(error)
+    if why:  # here, where no traceback holds a packet: its memory is the driver's, until the camera is closed
         source.close()
-        raise
+        raise NotCopyableError(why, for_viewers=NOT_COPYABLE)
     link.capturing(
         Capturing(source=source.name, encoder="copy", width=source.width, height=source.height, fps=source.fps)
     )
@@ -59,8 +63,10 @@ class _Requests:
 
     def carry_out(self) -> None:
         for request in self._link.requests():
-            done = True
+            done, error = True, ""
             match request.message:
+                case SetControls(controls=controls):
+                    error = self._set_controls(controls)
                 case ForceKeyFrame():
                     done = self._source.force_key_frame()
                 case SetKeyFramesOnly(enabled=enabled):
@@ -70,8 +76,16 @@ class _Requests:
                     done = self._source.set_bitrate(bitrate_bps)
                 case _:
                     done = False
-            self._link.reply(request)
+            self._link.reply(request, error)
             if not done and not self._ignored:
                 self._ignored = True
                 why = self._source.difference or "the size and rate of H.264 that is passed through cannot be changed"
                 self._link.log("info", "camera.requests_ignored", why=why)
+
+    def _set_controls(self, wanted: Mapping[str, Any]) -> str:
+        """Set the camera's controls; return what is wrong with them."""
+        try:
+            self._source.set_controls(wanted)
+        except SourceError as error:
+            return str(error)
+        return ""

@@ -79,9 +79,9 @@ class Journal:
         """Return the number of the next line, for `since`."""
         return len(self.lines)
 
-    def of(self, name: str, *, since: int = 0) -> list[Line]:
-        """Return the lines of ours so far with this event."""
-        return [line for line in self.lines[since:] if line.get("event") == name]
+    def of(self, name: str, *, since: int = 0, **fields: object) -> list[Line]:
+        """Return the lines of ours so far with this event and these fields."""
+        return [line for line in self.lines[since:] if line.get("event") == name and fields.items() <= line.items()]
 
     def close(self) -> None:
         assert self._process.stdin

@@ -64,12 +64,16 @@ def test_camera(service: Service, record: Record) -> None:
                 ready_s = time.time() - began
                 await witness.until_true(lambda: len(witness.loud) > 100, within_s=GIVE_UP_S)
                 await asyncio.sleep(ABSENT_S)
-                text = witness.attributes().get("device.camera", "")
+                text, state = (witness.attributes().get(f"device.{name}", "") for name in ("camera", "state"))
+                starts = len(journal.of("worker.spawned", worker="camera"))
                 rows.note(
-                    "no camera at the start: READY after; device.camera; slate",
-                    f"{ready_s:.1f} s; {text}; after {as_text(witness.slate_s(began))} s",
-                    must=f"<= {BACK_S:g} s; absent: …; one",
-                    ok=ready_s <= BACK_S and text.startswith("absent: ") and witness.slate_s(began) < NEVER,
+                    "no camera at the start, and none before: READY after; device.camera; device.state; slate; starts "
+                    f"of its worker in {ABSENT_S:g} s",
+                    f"{ready_s:.1f} s; {text}; {state}; after {as_text(witness.slate_s(began))} s; {starts}",
+                    must=f"<= {BACK_S:g} s; not present; live; none; 1",
+                    ok=ready_s <= BACK_S
+                    and (text, state, starts) == ("not present", "live", 1)
+                    and witness.slate_s(began) == NEVER,
                 )
                 await plugged(service, witness, journal, rows, f"the camera appears {ABSENT_S:g} s later")
                 await witness.ready(fps=FPS)
@@ -88,6 +92,7 @@ def test_camera(service: Service, record: Record) -> None:
                 assert not journal.of("room.left")
 
     service.switch_camera("absent")
+    service.machine.run(("rm", "-f", "/var/lib/livekit-device/detected.json"))
     try:
         with all_rows(record) as rows:
             asyncio.run(watch(rows))

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import socket
 import time
 from typing import TYPE_CHECKING
+
+import pytest
 
 from tests.support import daemon as daemons
 from tests.support.v4l2_cameras import CONTROLS, H264_CONTROLS, Camera, Tree, marked
 from tests.support.watcher import Watcher, watching
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.support.livekit_server import Server
@@ -26,8 +31,23 @@ async def _see_marked(watcher: Watcher, count: int) -> None:
     )
 
 
+@pytest.fixture
+def service_manager(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """Return the environment of a daemon under a service manager, for which SIGHUP is a reload."""
+    path = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(path)
+        yield {"NOTIFY_SOCKET": path}
+
+
+def _reload_controls(daemon: daemons.Daemon, config: Path) -> None:
+    config.write_text("[camera.controls]\nbrightness = 7\n")
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.event("config.reloaded")
+
+
 def test_a_usb_camera_is_published_and_found_again_under_another_number(
-    server: Server, room: str, config: Path, tmp_path: Path
+    server: Server, room: str, config: Path, tmp_path: Path, service_manager: dict[str, str]
 ) -> None:
     tree = Tree(tmp_path / "devices")
     content = marked(tmp_path / "content", "MJPG", size=(640, 480))
@@ -43,6 +63,7 @@ def test_a_usb_camera_is_published_and_found_again_under_another_number(
         DEVICE_CAMERA__HEIGHT="480",
         DEVICE_MICROPHONE__SOURCE="off",
         **tree.environment,
+        **service_manager,
     )
 
     async def scenario() -> None:
@@ -63,6 +84,9 @@ def test_a_usb_camera_is_published_and_found_again_under_another_number(
                 tree.plug("video5", camera)
                 await _see_marked(watcher, 30)
 
+                _reload_controls(daemon, config)
+                assert tree.values("video5")[-1] == (0x980900, 7)
+
                 since = len(daemon.lines)
                 tree.stall("video5")
                 daemon.event("worker.restarting", worker="camera", since=since)
@@ -73,7 +97,7 @@ def test_a_usb_camera_is_published_and_found_again_under_another_number(
 
 
 def test_a_cameras_own_h264_follows_the_room_by_its_controls(
-    server: Server, room: str, config: Path, tmp_path: Path
+    server: Server, room: str, config: Path, tmp_path: Path, service_manager: dict[str, str]
 ) -> None:
     tree = Tree(tmp_path / "devices")
     content = marked(tmp_path / "content", "H264", size=(640, 480), count=600, gop=300)
@@ -87,6 +111,7 @@ def test_a_cameras_own_h264_follows_the_room_by_its_controls(
         DEVICE_CAMERA__HEIGHT="480",
         DEVICE_MICROPHONE__SOURCE="off",
         **tree.environment,
+        **service_manager,
     )
 
     async def scenario() -> None:
@@ -100,8 +125,8 @@ def test_a_cameras_own_h264_follows_the_room_by_its_controls(
                 joined_at = time.monotonic()
                 await _see_marked(watcher, 1)
                 assert time.monotonic() - joined_at < 4
-        set_here = dict.fromkeys(number for number, _ in tree.values("video0"))
-        assert set(set_here) == {0x9909CF, 0x9909E5}
+            _reload_controls(daemon, config)
+        assert {number for number, _ in tree.values("video0")} == {0x9909CF, 0x9909E5, 0x980900}
         assert all(50_000 <= value <= 8_000_000 for number, value in tree.values("video0") if number == 0x9909CF)
 
     asyncio.run(scenario())

@@ -51,7 +51,7 @@ class Viewer:
         decoder = av.CodecContext.create("h264", "r")
         found = []
         for packet in (*(av.Packet(unit.payload) for unit in self.sent[since:]), None):
-            for frame in decoder.decode(packet):  # type: ignore[attr-defined]
+            for frame in decoder.decode(packet):
                 assert isinstance(frame, av.VideoFrame)
                 reading = strip.read(writable(frame)[0])
                 assert reading is not None

@@ -37,16 +37,32 @@ OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
     "camera.fps": (15, {}),
     "camera.device": ("1", {}),
     "camera.path": ("/a.mp4", {}),
+    "camera.url": ("rtsp://h/zq-secret", {"camera.source": "stream"}),
+    "camera.url_file": ("/u", {"camera.source": "stream"}),
+    "camera.rtsp_transport": ("udp", {}),
     "camera.hflip": (True, {}),
     "camera.vflip": (True, {}),
+    "camera.rotate": (90, {}),
     "camera.encoder": ("x264", {}),
     "camera.bitrate_max_bps": (1_000_000, {}),
     "camera.bitrate_min_bps": (50_000, {}),
     "camera.keyframe_interval_s": (5, {}),
     "camera.controls": ({"AeEnable": False}, {}),
+    "camera.night.enabled": (True, {"camera.night.fps": 10}),
+    "camera.night.below_lux": (4.0, {}),
+    "camera.night.above_lux": (30.0, {}),
+    "camera.night.below_luma": (20.0, {}),
+    "camera.night.above_luma": (100.0, {}),
+    "camera.night.hold_s": (5.0, {}),
+    "camera.night.min_s": (30.0, {}),
+    "camera.night.fps": (10, {}),
+    "camera.night.controls": ({"AnalogueGain": 8.0}, {}),
     "microphone.source": ("tone", {}),
     "microphone.device": ("USB", {}),
     "microphone.path": ("/a.wav", {}),
+    "microphone.url": ("rtsp://h/zq-secret", {"microphone.source": "stream"}),
+    "microphone.url_file": ("/u", {"microphone.source": "stream"}),
+    "microphone.rtsp_transport": ("udp", {}),
     "microphone.channels": (2, {}),
     "microphone.gain_db": (3.0, {}),
     "microphone.processing": (False, {}),
@@ -60,13 +76,21 @@ OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
     "log.format": ("json", {}),
 }
 
+_NEED_OTHERS = {
+    *("credentials.token_file", "credentials.endpoint_headers_file", "camera.night.enabled"),
+    *("camera.url", "camera.url_file", "microphone.url", "microphone.url_file"),
+}
+
 
 def config(*values: dict[str, Any]) -> Config:
     """Return BASE with other values by their keys, with their tables."""
     data: dict[str, Any] = {name: dict(table) for name, table in BASE.items()}
     for key, value in (item for each in values for item in each.items()):
-        table, _, name = key.rpartition(".")
-        data.setdefault(table, {})[name] = value
+        *tables, name = key.split(".")
+        table = data
+        for each in tables:
+            table = table.setdefault(each, {})
+        table[name] = value
     return Config.model_validate(data)
 
 
@@ -90,9 +114,11 @@ def test_each_key_has_one_class_which_the_diff_gives(key: str) -> None:
 
 @pytest.mark.parametrize("key", KEYS)
 def test_each_key_is_in_the_commented_configuration(key: str) -> None:
-    table, _, name = key.rpartition(".")
-    text = re.sub(r"(?m)^# (\w+ = )", r"\1", SHIPPED.read_text())
-    assert name in tomllib.loads(text)[table]
+    *tables, name = key.split(".")
+    table = tomllib.loads(re.sub(r"(?m)^# (\w+ = )", r"\1", SHIPPED.read_text()))
+    for each in tables:
+        table = table[each]
+    assert name in table
 
 
 def test_the_classes() -> None:
@@ -113,7 +139,7 @@ def test_a_key_that_does_not_exist_has_no_class(key: str) -> None:
         class_of(key)
 
 
-@given(st.sets(st.sampled_from(sorted(set(OTHER) - {"credentials.token_file", "credentials.endpoint_headers_file"}))))
+@given(st.sets(st.sampled_from(sorted(set(OTHER) - _NEED_OTHERS))))
 def test_the_diff_has_each_changed_key_once_in_order(chosen: set[str]) -> None:
     chosen -= {"credentials.endpoint"} if "credentials.api_key" in chosen else set()
     chosen -= {"credentials.api_secret", "credentials.api_secret_file"}

@@ -118,9 +118,8 @@ def test_a_folder_that_cannot_be_read_is_an_error(path: Path) -> None:
 
 def test_an_exposed_secret_is_a_warning_about_its_own_file(path: Path) -> None:
     file = drop_in(path, "10.toml", '[room]\nname = "r"\n[credentials]\napi_key = "k"\napi_secret = "s3cret"\n')
-    for folder in file.parents:
-        if folder.is_relative_to(path.parent.parent.parent.parent):
-            folder.chmod(0o755)
+    for folder in file.parents[: len(file.parents) - 2]:  # below /tmp
+        folder.chmod(0o755)
     file.chmod(0o644)
     [warning] = loading.loaded(path, {}).warnings
     assert warning.place == f"{file}: credentials.api_secret"

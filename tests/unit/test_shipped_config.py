@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from device.config import loading as config_file
+from device.config.night import Night
 from device.config.schema import Config
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def test_every_optional_key_has_the_default_of_the_code() -> None:
     }
     shipped = tables()
     assert set(shipped) == set(defaults)
+    assert shipped["camera"].pop("night") == Night().model_dump()
     for table, keys in shipped.items():
         for key, value in keys.items():
             default = getattr(defaults[table], key)
@@ -61,8 +63,10 @@ def test_every_key_is_documented() -> None:
         elif match := re.match(r"(?:# )?(\w+) = ", line):
             seen.add(f"{table}.{match[1]}")
     expected = {f"{name}.{key}" for name, model in TABLES.items() for key in model.model_fields}
-    assert seen == expected - {"camera.controls"}
-    assert "[camera.controls]" in SHIPPED.read_text()
+    expected |= {f"camera.night.{key}" for key in Night.model_fields}
+    inner = {"camera.controls", "camera.night", "camera.night.controls"}
+    assert seen == expected - inner
+    assert all(f"[{each}]" in SHIPPED.read_text() for each in inner)
 
 
 def test_every_group_of_keys_has_a_comment() -> None:

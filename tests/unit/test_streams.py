@@ -128,7 +128,7 @@ def test_a_camera_without_its_library_is_said_to_be_so_and_sound_goes_on(
     scene.play((lambda: scene.says("microphone") == "live" and scene.says("camera") != "starting", nothing))
     assert scene.says("camera").startswith(("stalled: ", "absent: "))
     assert scene.deadlines.missed(time.monotonic()) == []
-    assert set(scene.deadlines.missed(time.monotonic() + 1000)) == {"camera", "microphone"}
+    assert set(scene.deadlines.missed(time.monotonic() + 1000)) == {"worker camera", "worker microphone"}
 
 
 @pytest.mark.parametrize("number", (signal.SIGKILL, signal.SIGSEGV, signal.SIGSTOP))

@@ -27,7 +27,7 @@ from device.workers.live_copy import LiveCopy
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from device.config.schema import ControlValue
+    from device.config.table import ControlValue
 
 _CAPTURE, _META, _OUTPUT, _M2M, _STREAMING = 0x1, 0x0080_0000, 0x2, 0x8000, 0x0400_0000
 
@@ -175,6 +175,9 @@ def test_controls_are_checked_and_switches_come_first() -> None:
         ("gain", 10),
     ]
     assert checked({"power_line_frequency": 2}, CONTROLS)[0][1] == 2
+    button = control("focus_now", kind=Kind.BUTTON)
+    assert checked({"focus_now": True}, [button]) == [(button, 1)]
+    assert checked({"focus_now": False}, [button]) == []
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ class V4l2Source:
 
     name = "v4l2"
     pixel_format = "yuv420p"
+    lux: float | None = None  # no V4L2 control has it
 
     def __init__(self, job: CameraJob, *, on_difference: Callable[[str], None] = lambda _text: None) -> None:
         self.node = nodes.find(job.device)
@@ -49,7 +50,7 @@ class V4l2Source:
                 offered = controls.listed(descriptor)
                 self._controls = controls.AppliedControls(offered)
                 self._controls.set(descriptor, job.controls)
-                self._flips = _flips(descriptor, offered, hflip=job.hflip, vflip=job.vflip)
+                self._flips = controls.apply_flips(descriptor, offered, hflip=job.hflip, vflip=job.vflip)
         except OSError as error:
             raise demuxer.failure(error, self.node, "") from error
         self._container: InputContainer = demuxer.opened(self.node, self.mode)
@@ -58,6 +59,7 @@ class V4l2Source:
         if text := modes.difference(self.mode, width=job.width, height=job.height, fps=job.fps):
             on_difference(f"{self.node.card} ({self.node.path}): {text}")
         self.fps = max(1, min(job.fps, round(self.mode.rate or job.fps)))
+        self._most_fps, self._limit = self.fps, RateLimit(fps=self.fps)
         self.colour = self._colour()
         self._decoder = _decoder(context)
         self._latest = Latest(demuxer.packets(self._container, self.node), name="camera-reader")
@@ -65,11 +67,10 @@ class V4l2Source:
 
     def pictures(self) -> Iterator[FramePicture]:
         """Yield pictures without end. Raises SourceAbsentError when the camera is unplugged."""
-        limit = RateLimit(fps=self.fps)
         number = broken = 0
         for packet, captured_at_us in self._latest:
             self.missed = self._latest.dropped
-            if not limit.admits(captured_at_us):
+            if not self._limit.admits(captured_at_us):
                 continue
             try:
                 frames = self._decoder.decode(packet)
@@ -93,6 +94,12 @@ class V4l2Source:
                 self._controls.set(descriptor, wanted)
         except OSError as error:
             raise demuxer.failure(error, self.node, "") from error
+
+    def set_mode(self, wanted: Mapping[str, Any], *, fps: int) -> None:
+        """Set controls and leave out pictures while capturing: the camera's own rate stays. Raises SourceError."""
+        self.set_controls(wanted)
+        self.fps = min(fps, self._most_fps)
+        self._limit = RateLimit(fps=self.fps)
 
     def close(self) -> None:
         """End the reader, for tests: a worker just ends."""
@@ -139,14 +146,3 @@ def _unlisted(descriptor: int, job: CameraJob) -> list[modes.Sizes]:
         )
         for code in ioctls.formats(descriptor)
     ]
-
-
-def _flips(descriptor: int, offered: list[controls.Control], *, hflip: bool, vflip: bool) -> tuple[bool, bool]:
-    """Set the camera's own flips; return which of them are left to do here."""
-    left = []
-    for number, wanted in ((controls.HFLIP, hflip), (controls.VFLIP, vflip)):
-        control = controls.with_id(offered, number)
-        if control is not None:
-            controls.apply(descriptor, [(control, int(wanted))])
-        left.append(wanted and control is None)
-    return left[0], left[1]

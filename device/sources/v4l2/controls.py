@@ -16,7 +16,7 @@ from device.sources.v4l2 import ioctls
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from device.config.schema import ControlValue
+    from device.config.table import ControlValue
     from device.sources.v4l2.structures import QueriedControl
 
 BITRATE, FORCE_KEY_FRAME = 0x0099_09CF, 0x0099_09E5  # V4L2_CID_MPEG_VIDEO_...
@@ -136,7 +136,8 @@ def checked(wanted: Mapping[str, ControlValue], offered: Sequence[Control]) -> l
         if control.name in found:
             raise unsupported(f"camera.controls.{key}: {control.name} is set twice, in different letter case", _SUBJECT)
         found[control.name] = control, _value(key, control, value)
-    return sorted(found.values(), key=lambda each: each[0].kind not in _SWITCHES)
+    pressed = [each for each in found.values() if each[0].kind is not Kind.BUTTON or each[1]]
+    return sorted(pressed, key=lambda each: each[0].kind not in _SWITCHES)
 
 
 def apply(descriptor: int, changes: Iterable[tuple[Control, int]]) -> None:
@@ -151,6 +152,17 @@ def apply(descriptor: int, changes: Iterable[tuple[Control, int]]) -> None:
             if error.errno in (errno.EACCES, errno.EBUSY, errno.EINVAL, errno.EIO) and control.inactive:
                 why = "it is inactive; an automatic mode of the camera has to be switched off first"
             raise unsupported(f"camera.controls.{control.name}: the camera refuses {value}: {why}", _SUBJECT) from error
+
+
+def apply_flips(descriptor: int, offered: Iterable[Control], *, hflip: bool, vflip: bool) -> tuple[bool, bool]:
+    """Set the camera's own flips; return which of them are left to do elsewhere."""
+    left = []
+    for number, wanted in ((HFLIP, hflip), (VFLIP, vflip)):
+        control = with_id(offered, number)
+        if control is not None:
+            apply(descriptor, [(control, int(wanted))])
+        left.append(wanted and control is None)
+    return left[0], left[1]
 
 
 def _value(key: str, control: Control, value: ControlValue) -> int:
@@ -210,8 +222,10 @@ class AppliedControls:
         left = [
             (each, each.default) for name, each in self._set.items() if name not in names and each.kind != Kind.BUTTON
         ]
+        new = {control.name: control for control, _ in changes}
+        self._set |= new  # also if one of them is refused: what was set before it can be undone
         apply(descriptor, [*left, *changes])
-        self._set = {control.name: control for control, _ in changes}
+        self._set = new
 
 
 def with_id(offered: Iterable[Control], number: int) -> Control | None:

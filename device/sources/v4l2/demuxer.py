@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # A driver may stamp frames with another clock. One of the monotonic clock is not in the future, and not much older than
 # the driver's queue.
 _OLDEST_US, _NEWEST_US = 5_000_000, 20_000
+_FAILURES = (av.error.FFmpegError, OSError, ValueError)
 _GONE = (errno.ENODEV, errno.ENXIO, errno.ENOENT, errno.ESHUTDOWN)
 
 
@@ -42,7 +43,7 @@ def opened(node: Node, mode: Mode) -> InputContainer:
         options["framerate"] = str(mode.rate)
     try:
         return av.open(node.path, format="v4l2", options=options)
-    except (OSError, ValueError) as error:  # PyAV's errors are both, or one of them
+    except _FAILURES as error:
         raise failure(error, node, f"{mode.fourcc} {mode.width}x{mode.height}") from error
 
 
@@ -55,7 +56,7 @@ def packets(container: InputContainer, node: Node) -> Iterator[tuple[Packet[Any]
             if packet.size:  # a damaged one is empty
                 before_us = max(before_us + 1, captured_at_us(packet.pts, monotonic_us()))
                 yield packet, before_us
-    except (OSError, ValueError) as error:
+    except _FAILURES as error:
         raise failure(error, node, "") from error
     raise SourceError(f"{node.card} ({node.path}) has ended", for_viewers="the camera delivers no picture")
 

@@ -7,20 +7,21 @@ picamera2 is patched only when it is imported. The differences from a board are:
 - The virtual pipeline requires a description of both planes of NV12; the Pi's requires one.
 - It never sets a frame's status, which is uninitialised memory, and picamera2 drops frames without success.
 - libcamera locks a camera's media device between processes; the virtual camera has none, so
-  `acquire` takes a file lock, and fails with libcamera's own text.
+  `acquire` binds a socket whose name only one process can have, and fails with libcamera's own text.
 - Its test pattern is BT.601 for every requested colour space, and `validate` does not correct that; here it adjusts
   the configuration to the actual one, as libcamera requires of a pipeline.
 - The word in `/run/lab-camera` causes a fault: `stalled` withholds all frames, `hung` makes stop() hang,
   `listen-raises` raises in picamera2's thread, `seized` makes that thread hang with Python's lock, like a call into
   libcamera, and `absent` removes the camera. With a process id after the word it affects that process only.
+- The virtual pipeline does not estimate brightness; the number in `/run/lab-lux` is the `Lux` of each frame.
 """
 
 import ctypes
-import fcntl
 import importlib.abc
 import importlib.machinery
 import mmap
 import os
+import socket
 import sys
 import time
 import types
@@ -30,6 +31,7 @@ from typing import Any
 
 CAMERAS = "/usr/share/libcamera/pipeline/virtual/virtual.yaml"
 SWITCH = Path("/run/lab-camera")
+LUX = Path("/run/lab-lux")
 
 
 def _switched(*to: str) -> bool:
@@ -84,6 +86,7 @@ def _patch(module: types.ModuleType) -> None:
     _say_colours(names.libcamera)
     _lock_cameras(names.libcamera.Camera)
     _obey_switch(names)
+    _tell_lux(names.CompletedRequest)
 
 
 def _two_plane_allocator(libcamera: Any, dma_allocator: Any) -> Any:
@@ -124,28 +127,40 @@ def _say_colours(libcamera: Any) -> None:
 
 
 def _lock_cameras(camera: Any) -> None:
-    locks: dict[str, int] = {}
+    locks: dict[str, socket.socket] = {}
     acquire, release = camera.acquire, camera.release
 
     def locked_acquire(self: Any) -> None:
-        lock = os.open(CAMERAS, os.O_RDONLY | os.O_CLOEXEC)
+        lock = socket.socket(socket.AF_UNIX)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
+            lock.bind(f"\0lab-camera {Path(CAMERAS).stat().st_ino} {self.id}")  # the network namespace is the host's
+        except OSError:
+            lock.close()
             raise RuntimeError("Failed to acquire camera: Device or resource busy") from None
         try:
             acquire(self)
         except BaseException:
-            os.close(lock)
+            lock.close()
             raise
         locks[self.id] = lock
 
     def locked_release(self: Any) -> None:
         release(self)
-        os.close(locks.pop(self.id))
+        locks.pop(self.id).close()
 
     camera.acquire, camera.release = locked_acquire, locked_release
+
+
+def _tell_lux(request: Any) -> None:
+    get_metadata = request.get_metadata
+
+    def with_lux(self: Any) -> Any:
+        try:
+            return get_metadata(self) | {"Lux": float(LUX.read_text())}
+        except (OSError, ValueError):
+            return get_metadata(self)
+
+    request.get_metadata = with_lux
 
 
 def _obey_switch(names: Any) -> None:
