@@ -198,7 +198,8 @@ class Supervisor:
         return WorkerState.ABSENT if self._failure in _ABSENT else WorkerState.STALLED
 
     def _extend_deadline(self, within_s: float = _WATCH_DUE_S) -> None:
-        self._deadlines.extend(self.plan.name, now=time.monotonic(), within_s=within_s)
+        # A stream may have the name of another part of the daemon, such as "room".
+        self._deadlines.extend(f"worker {self.plan.name}", now=time.monotonic(), within_s=within_s)
 
     def _on_message(self, received: Received) -> None:
         match received.message:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from device.errors import SourceError
 from device.ipc.messages import Capturing, ForceKeyFrame, SetBitrate, SetControls, SetKeyFramesOnly
-from device.sources.v4l2.copying import NoH264Error, NotCopyableError
+from device.sources.v4l2.copying import NOT_COPYABLE, NoH264Error, NotCopyableError
 from device.sources.v4l2.encoded import V4l2Units
 from device.workers.live_copy import LiveCopy
 
@@ -35,12 +35,14 @@ def pass_through(link: WorkerLink, job: CameraJob) -> None:
 
 def _pass_through(link: WorkerLink, job: CameraJob) -> None:
     source = V4l2Units(job)
+    units, why = source.units(), ""
     try:
-        units = source.units()
         first = next(units)
-    except NotCopyableError:
+    except NotCopyableError as error:
+        why = str(error)
+    if why:  # here, where no traceback holds a packet: its memory is the driver's, until the camera is closed
         source.close()
-        raise
+        raise NotCopyableError(why, for_viewers=NOT_COPYABLE)
     link.capturing(
         Capturing(source=source.name, encoder="copy", width=source.width, height=source.height, fps=source.fps)
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 from tests.support import daemon as daemons
@@ -111,3 +113,28 @@ def test_it_is_live_without_a_worker_and_publishes_what_is_connected(
         process.kill()
         process.wait()
         daemon.close()
+
+
+def test_check_passes_and_says_that_nothing_is_connected(
+    server: Server, room: str, config: Path, tmp_path: Path
+) -> None:
+    variables = daemons.environment(
+        server, room, DEVICE_CAMERA__SOURCE="auto", DEVICE_MICROPHONE__SOURCE="auto", STATE_DIRECTORY=str(tmp_path)
+    )
+    command = (sys.executable, "-m", "device", "check", "--config", str(config))
+
+    def check() -> tuple[int, dict[str, str]]:
+        done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60, check=False)
+        return done.returncode, {line.split()[1]: line for line in done.stdout.splitlines()}
+
+    code, rows = check()
+    assert code == 0, rows
+    assert all("skipped: not present (" in rows[name] for name in ("camera", "microphone"))
+    assert rows["picture"].endswith("skipped: no camera is connected, and none was before")
+    assert rows["sound"].endswith("skipped: no microphone is connected, and none was before")
+    (tmp_path / "detected.json").write_text('["microphone"]')
+    code, rows = check()
+    assert code == 1
+    assert rows["microphone"].startswith("✗")
+    assert "absent, but this box had one before" in rows["microphone"]
+    assert rows["sound"].startswith("✗")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import socket
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,7 @@ from device.ipc.supervisor import WorkerState
 from device.lifecycle.sd_notify import Notifier
 from device.telemetry import state_file
 from device.telemetry.attributes import Attributes
-from device.telemetry.room_state import RoomState
+from device.telemetry.room_state import PublishState, RoomState
 from device.telemetry.state_file import StateFile
 from device.telemetry.status import DeviceState, Status
 
@@ -41,6 +43,23 @@ def test_what_everybody_reads_is_one_printable_line_without_secrets(tmp_path: Pa
         assert "hunter2" not in shown
         assert "\\n" not in shown
         assert "\\u" not in shown
+
+
+def test_a_stream_with_the_name_of_something_else_has_its_own_attributes(tmp_path: Path) -> None:
+    attributes, file = Attributes(), tmp_path / "state.json"
+    names = ("room", "state", "clock", "pid")
+    labels = {name: f"camera.{name}" for name in names}
+    status = Status(attributes, Notifier(), StateFile(file), labels)
+    status.room(RoomState.LIVE, "")
+    for name in names:
+        status.worker(name, WorkerState.LIVE, "")
+        status.publication(name, PublishState.PUBLISHED)
+        status.sending(name, "640x360 at 15 fps, 300 kbit/s")
+    written = json.loads(file.read_text())
+    assert (written["room"], written["state"], written["pid"]) == ("live", "live", os.getpid())
+    assert all(written[label] == attributes.snapshot()[f"device.{label}"] == "live" for label in labels.values())
+    assert attributes.snapshot()["device.state"] == "live"
+    assert attributes.snapshot()["device.video.state"].startswith("640x360")
 
 
 def test_all_at_first_and_the_latest_after_each_change() -> None:

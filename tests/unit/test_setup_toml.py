@@ -66,6 +66,15 @@ def test_the_shipped_example_keeps_every_comment() -> None:
     assert [line for line in text.splitlines() if line.startswith("#")] == comments
 
 
+def test_tables_of_more_cameras_stay_as_they_are() -> None:
+    more = '[cameras.garden] # mine\nsource = "pattern"\n\n[microphones.hall]\nsource = "tone"\n'
+    for before, after in (
+        (f'[camera]\nsource = "off"\n\n{more}', f'[camera]\nsource = "file"\n\n{more}'),
+        (more, f'{more}\n[camera]\nsource = "file"\n'),
+    ):
+        assert edited(before, {("camera", "source"): "file"}) == after
+
+
 def test_nothing_to_change_changes_nothing() -> None:
     assert edited(SHIPPED, {}) == SHIPPED
 

@@ -188,7 +188,7 @@ def test_a_supervisor_keeps_its_promises_whatever_its_worker_does(mode: str) -> 
         for _ in range(20):
             await asyncio.sleep(0.1)
             assert watcher.deadlines.missed(time.monotonic()) == []
-            assert watcher.deadlines.missed(time.monotonic() + 121) == ["rogue"]
+            assert watcher.deadlines.missed(time.monotonic() + 121) == ["worker rogue"]
 
     supervised(lambda: Watcher(mode), act)
 

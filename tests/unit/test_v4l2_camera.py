@@ -78,6 +78,16 @@ def test_nearest_size_and_metadata_nodes(tmp_path: Path) -> None:
     assert [number for number, _ in found] == [None, None]  # mirrored
 
 
+def test_the_cameras_own_flip_is_used_and_a_size_between_its_steps_is_the_next_smaller(tmp_path: Path) -> None:
+    tree = Tree(tmp_path)
+    flip = "control 980914 2 0 0 1 1 0 Horizontal Flip"
+    tree.plug("video0", Camera(modes=("YU12 640 480 16 30",), controls=(flip,)))
+    said, _, *shape = tree.run(program("first(1, width=330, height=240, hflip=True)"))
+    assert shape == ["YU12", 320, 240, 30]
+    assert said == ["HD Webcam (/dev/video0): it does not offer 330x240; the nearest is 320x240"]
+    assert tree.values("video0") == [(0x980914, 1)]
+
+
 def test_times_of_the_wall_clock_are_not_used(tmp_path: Path) -> None:
     tree = Tree(tmp_path)
     tree.plug("video0", Camera(extra=("wall_clock yes",)))
@@ -119,6 +129,31 @@ def test_h264_starts_with_a_key_frame_and_has_the_drivers_time(tmp_path: Path) -
     assert any(keys[4:6])
     assert all(0 <= age_us < 500_000 for _, age_us in found)
     assert tree.values("video0") == [(0x9909CF, 50_000), (0x9909E5, 1)]
+
+
+def test_h264_without_a_key_frame_is_left_for_another_format(tmp_path: Path) -> None:
+    tree = Tree(tmp_path)
+    content = tmp_path / "content"
+    marked(content, "H264", size=(320, 240), count=12, gop=99)
+    units = content.read_bytes()
+    content.write_bytes(units[5 + int.from_bytes(units[:4], "little") :])
+    modes = (f"H264 320 240 0 30 {content}", "YUYV 320 240 0 30")
+    tree.plug("video0", Camera(modes=modes, controls=H264_CONTROLS))
+    body = """
+    from device.sources.v4l2 import encoded
+    from device.workers.v4l2_copy import pass_through
+    encoded._KEY_WITHIN_US = 200_000
+    class Link:
+        def log(self, level, event, **fields):
+            said.append([event, fields["why"]])
+    pass_through(Link(), CameraJob(**job))
+    first(3)
+    """
+    [(event, why)], found, *shape = tree.run(program(body.strip()))
+    assert event == "camera.not_passed_through"
+    assert "no key frame with parameter sets" in why
+    assert len(found) == 3
+    assert shape == ["YUYV", 320, 240, 30]
 
 
 def test_a_control_that_the_camera_does_not_have_is_an_error(tmp_path: Path) -> None:

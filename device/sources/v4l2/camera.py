@@ -50,7 +50,7 @@ class V4l2Source:
                 offered = controls.listed(descriptor)
                 self._controls = controls.AppliedControls(offered)
                 self._controls.set(descriptor, job.controls)
-                self._flips = _flips(descriptor, offered, hflip=job.hflip, vflip=job.vflip)
+                self._flips = controls.apply_flips(descriptor, offered, hflip=job.hflip, vflip=job.vflip)
         except OSError as error:
             raise demuxer.failure(error, self.node, "") from error
         self._container: InputContainer = demuxer.opened(self.node, self.mode)
@@ -146,14 +146,3 @@ def _unlisted(descriptor: int, job: CameraJob) -> list[modes.Sizes]:
         )
         for code in ioctls.formats(descriptor)
     ]
-
-
-def _flips(descriptor: int, offered: list[controls.Control], *, hflip: bool, vflip: bool) -> tuple[bool, bool]:
-    """Set the camera's own flips; return which of them are left to do here."""
-    left = []
-    for number, wanted in ((controls.HFLIP, hflip), (controls.VFLIP, vflip)):
-        control = controls.with_id(offered, number)
-        if control is not None:
-            controls.apply(descriptor, [(control, int(wanted))])
-        left.append(wanted and control is None)
-    return left[0], left[1]

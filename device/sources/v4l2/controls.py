@@ -154,6 +154,17 @@ def apply(descriptor: int, changes: Iterable[tuple[Control, int]]) -> None:
             raise unsupported(f"camera.controls.{control.name}: the camera refuses {value}: {why}", _SUBJECT) from error
 
 
+def apply_flips(descriptor: int, offered: Iterable[Control], *, hflip: bool, vflip: bool) -> tuple[bool, bool]:
+    """Set the camera's own flips; return which of them are left to do elsewhere."""
+    left = []
+    for number, wanted in ((HFLIP, hflip), (VFLIP, vflip)):
+        control = with_id(offered, number)
+        if control is not None:
+            apply(descriptor, [(control, int(wanted))])
+        left.append(wanted and control is None)
+    return left[0], left[1]
+
+
 def _value(key: str, control: Control, value: ControlValue) -> int:
     number: int | None = None
     if control.kind in _MENUS:

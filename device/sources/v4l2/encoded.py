@@ -39,6 +39,8 @@ class V4l2Units:
                 self._controls = controls.AppliedControls(offered)
                 self._controls.set(descriptor, job.controls)
                 _prepare(descriptor, offered, job)
+                if any(controls.apply_flips(descriptor, offered, hflip=job.hflip, vflip=job.vflip)):
+                    raise NotCopyableError("the camera cannot flip its pictures", for_viewers=NOT_COPYABLE)
         except OSError as error:
             raise demuxer.failure(error, self.node, "") from error
         self._container = demuxer.opened(self.node, self.mode)
