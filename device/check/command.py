@@ -11,7 +11,7 @@ from device.app import first_attributes
 from device.check import hardware, media, network
 from device.check.report import Report, report_failures
 from device.config import loading as config_file
-from device.config.stream_urls import missing_urls
+from device.config.stream_urls import missing_urls, with_urls
 from device.config.streams import streams_of
 from device.errors import ConfigError, CredentialError, ExitCode
 from device.identity import keep_identity
@@ -64,7 +64,7 @@ async def _steps(report: Report, path: Path, sandbox: Sandbox) -> None:
     service = state_file.read()
     _report_service(report, service)
     with report.busy("devices", "querying the libraries"):
-        hardware.check(report, config, service)
+        hardware.check(report, with_urls(config, find_camera_url_file(credentials_directory())), service)
     resolver = Resolver()
     with report.busy("server", "probing"):
         probed_servers = [probed for url in config.room.url if (probed := await network.reach(report, url, resolver))]

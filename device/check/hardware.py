@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from device.check import streams
 from device.devices import quiet_libraries
 from device.errors import DeviceError, EncoderError, NotPresentError, SourceAbsentError, SourceError, system_text
 from device.ipc.detected import Detected
@@ -27,11 +28,15 @@ def check(report: Report, config: Config, service: dict[str, Any]) -> None:
     for camera in config.active_cameras:
         if camera.table.source in ("auto", "picamera2", "v4l2"):
             _row(report, camera.label, service, partial(_camera, camera), _wanted(camera.table.device))
+        if camera.table.source == "stream":
+            _row(report, camera.label, service, partial(streams.of_camera, camera.table))
         if camera.table.source in ("auto", "picamera2"):
             _encoder_row(report, service, camera)
     for microphone in config.active_microphones:
         if microphone.table.source in ("auto", "pyaudio"):
             _row(report, microphone.label, service, partial(_microphone, microphone), _wanted(microphone.table.device))
+        if microphone.table.source == "stream":
+            _row(report, microphone.label, service, partial(streams.of_microphone, microphone.table))
 
 
 def _row(report: Report, name: str, service: dict[str, Any], query: Callable[[], str], wanted: str = "") -> None:

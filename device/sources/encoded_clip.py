@@ -26,10 +26,6 @@ _PARAMETER_SETS = {SPS, PPS}
 _MAX_LATE_US = 400_000
 _MAX_UNIT_BYTES = 4 << 20  # the maximum size of one message to the daemon
 _STILL_US, _STILL_MAX_US = 1_000_000, 3_000_000
-# While units may get lost, every unit is the key frame. So is it in the first second after that, when the SDK probes
-# the link with the units that it has to send. Measured: with pauses of 45 ms between units, the SDK estimates a third
-# of the link's capacity for 20 s in half of the runs, and its pacer delays the video by 1.6 s.
-_PROBED_US = 1_000_000
 _HINT = 'use encoder = "auto" to have it encoded again'
 
 
@@ -52,7 +48,6 @@ class EncodedClip:
             raise self._refused(" and it ".join(decoded.obstacles))
         self.width, self.height = decoded.width, decoded.height
         self.fps = max(1, round(self._loop.survey.burst.fps or float(self._loop.stream.average_rate or 1)))
-        self.hold = False
         # MP4 and Matroska store the parameter sets separately; the filter puts them before each IDR. Other formats may
         # have none before later IDRs.
         stored = bytes(context.extradata or b"")
@@ -65,12 +60,9 @@ class EncodedClip:
         the next key frame is due: viewers see a still picture instead of decoding errors. If no key frame is due within
         3 s, the file plays from the previous one, with a delay, until the end of this loop.
 
-        While `hold` is set, because units may get lost, and for one second after that, the last key frame is sent in
-        place of every unit.
-
         Raises SourceError for a file that cannot be passed through.
         """
-        number, decodable, shown_at_us, held_at_us = 0, False, 0, -_PROBED_US
+        number, decodable, shown_at_us = 0, False, 0
         key: tuple[bytes, int] | None = None
         for start_us in self._loop.starts():
             shift_us, still_since_us = 0, 0
@@ -86,19 +78,17 @@ class EncodedClip:
                     break
                 overdue = due_us < now_us - _MAX_LATE_US
                 key = (payload, offset_us) if is_key else key
-                held_at_us = due_us if self.hold else held_at_us
-                pause_us = 0 if due_us - held_at_us < _PROBED_US else _STILL_US
-                decodable = not overdue and not self.hold and (is_key or decodable)
+                decodable = not overdue and (is_key or decodable)
                 if decodable:
                     sleep_until_us(due_us)
                     yield self._unit(payload, key=is_key, number=number, due_us=due_us)
                     shown_at_us, still_since_us = due_us, 0
                     continue
                 shown_us = max(due_us, now_us) if overdue else due_us
-                if key is None or shown_us - shown_at_us < (_STILL_US if overdue else pause_us):
+                if key is None or shown_us - shown_at_us < _STILL_US:
                     continue
-                still_since_us = 0 if self.hold else still_since_us or shown_us
-                if not self.hold and not overdue and shown_us - still_since_us >= _STILL_MAX_US:
+                still_since_us = still_since_us or shown_us
+                if not overdue and shown_us - still_since_us >= _STILL_MAX_US:
                     sleep_until_us(due_us)
                     shift_us, still_since_us = monotonic_us() - start_us - key[1], 0
                     self._loop.rewind(key[1])

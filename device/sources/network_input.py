@@ -158,7 +158,6 @@ def _options(url: str, kind: str, transport: str) -> dict[str, str]:
         "format_whitelist": _FORMATS,
         "analyzeduration": str(_ANALYZE_US),
         "probesize": str(_PROBE_BYTES),
-        "fflags": "+nobuffer",
     }
     wait_us = str(int(_READ_S * _US))
     if scheme in ("rtsp", "rtsps"):

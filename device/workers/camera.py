@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from device.errors import SourceError, WireError
-from device.ipc.messages import CameraJob, Capturing, SetControls, SetKeyFramesOnly
+from device.ipc.messages import CameraJob, Capturing, SetControls
 from device.ipc.worker_link import WorkerLink, serve
 from device.sources.orientation import sensor_flips, turns_left
 from device.workers.drops import DropLog
@@ -110,22 +110,22 @@ def _carry_out(request: object, source: Source, encoding: Encoding, night: Night
 
 def _pass_through(link: WorkerLink, job: CameraJob) -> None:
     from device.sources.encoded_clip import EncodedClip
+    from device.workers.bridged_copy import BridgedCopy
 
     source = EncodedClip(path=job.path, epoch_us=job.epoch_us, on_damage=damage_log(link, "camera.file_damaged"))
     link.capturing(
         Capturing(source=source.name, encoder=job.encoder, width=source.width, height=source.height, fps=source.fps)
     )
-    source.hold = True  # like `Encoding` at its start: units before the first feedback may get lost
+    copy = BridgedCopy(job, fps=source.fps, sink=link.unit)
     logged = False
     for unit in source.units():
         for request in link.requests():
-            if isinstance(request.message, SetKeyFramesOnly):
-                source.hold = request.message.enabled
-            elif not logged:
+            why = copy.carry_out(request.message)
+            if why and not logged:
                 logged = True
-                link.log("info", "camera.requests_ignored", why="a file that is passed through cannot be changed")
+                link.log("info", "camera.requests_ignored", why=why)
             link.reply(request)
-        link.unit(unit)
+        copy.take(unit)
 
 
 def open_source(job: CameraJob, link: WorkerLink) -> Source:

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from device.check import streams
+from device.config.schema import Camera, Microphone
+from device.errors import SourceError
 from tests.support import daemon as daemons
 from tests.support.films import FPS, film
+from tests.support.mjpeg import mjpeg_camera
 from tests.support.rtsp import PASSWORD, RtspSite, h264_of, rtsp_site
-from tests.support.watcher import Watcher, watching
+from tests.support.watcher import Watcher, dominant_hz, watching
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,11 +31,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RtspSite]:
     folder = tmp_path_factory.mktemp("films")
     long = film(folder / "long.mp4", size=(320, 180), gop=GOP_S * FPS, times=range(120 * FPS))
     bframes = film(folder / "bframes.mp4", size=(320, 180), bframes=2, gop=FPS, times=range(60 * FPS))
-    jpeg = (
-        "videotestsrc is-live=true ! video/x-raw,width=320,height=240,framerate=15/1 ! jpegenc ! rtpjpegpay name=pay0"
-    )
-    streams = {"long": h264_of(long), "bframes": h264_of(bframes), "jpeg": jpeg}
-    with rtsp_site(streams, protected=True) as site:
+    tone = "audiotestsrc is-live=true freq=440 ! audio/x-raw,rate=16000,channels=1 ! audioconvert ! rtpL16pay name=pay1"
+    served = {"long": h264_of(long), "bframes": h264_of(bframes), "both": f"{h264_of(long)} {tone}"}
+    with rtsp_site(served, protected=True) as site:
         yield site
 
 
@@ -69,13 +71,18 @@ def test_h264_is_passed_through_and_a_late_viewer_has_a_picture_within_a_second(
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize(("name", "why"), (("bframes", "it has B-frames"), ("jpeg", "it is mjpeg")))
+@pytest.mark.parametrize(("name", "why"), (("bframes", "it has B-frames"), ("mjpeg", "it is mjpeg")))
 def test_what_cannot_be_passed_through_is_encoded(  # noqa: PLR0917 - fixtures
     server: Server, room: str, config: Path, site: RtspSite, name: str, why: str
 ) -> None:
     async def scenario() -> None:
         async with watching(server, room) as watcher:
-            with daemons.running(config, variables(server, room, site.url(name))) as daemon:
+            with (
+                mjpeg_camera() as mjpeg,
+                daemons.running(
+                    config, variables(server, room, site.url(name) if name == "bframes" else mjpeg)
+                ) as daemon,
+            ):
                 line = await asyncio.to_thread(daemon.event, "camera.not_passed_through")
                 assert why in line["why"]
                 line = await asyncio.to_thread(daemon.event, "worker.capturing")
@@ -85,7 +92,42 @@ def test_what_cannot_be_passed_through_is_encoded(  # noqa: PLR0917 - fixtures
     asyncio.run(scenario())
 
 
-@pytest.mark.alone
+def test_the_sound_of_the_same_url_is_heard(server: Server, room: str, config: Path, site: RtspSite) -> None:
+    sound = {"DEVICE_MICROPHONE__SOURCE": "stream"}
+
+    async def scenario() -> None:
+        async with watching(server, room) as watcher:
+            with daemons.running(config, variables(server, room, site.url("both"), **sound)) as daemon:
+                await watcher.until(lambda: len(watcher.sound) > 200, within_s=20, what="sound")
+                assert dominant_hz(list(watcher.sound)[-100:]) == pytest.approx(440, abs=5)
+                assert numbers(watcher) > 0
+                assert_no_secret(daemon, watcher)
+
+    asyncio.run(scenario())
+
+
+def test_check_names_the_stream_and_what_follows(site: RtspSite) -> None:
+    def camera(name: str, **others: object) -> Camera:
+        return Camera.model_validate({"source": "stream", "url": site.url(name), **others})
+
+    origin = f"rtsp://127.0.0.1:{site.port}"
+    assert streams.of_camera(camera("bframes")) == (
+        f"{origin}: h264 320x180, 30 frames/s, B-frames, a key frame each 1.0 s, "
+        "is encoded by x264, because it has B-frames"
+    )
+    with pytest.raises(SourceError, match="it has B-frames; use encoder"):
+        streams.of_camera(camera("bframes", encoder="copy"))
+    text = streams.of_camera(camera("long"))
+    assert text.startswith(
+        f"{origin}: h264 320x180, 30 frames/s, no B-frames, a key frame each 8.0 s, is passed through"
+    )
+    microphone = Microphone.model_validate({"source": "stream", "url": site.url("both")})
+    assert streams.of_microphone(microphone) == f"{origin}: pcm_s16be, 16000 Hz, mono"
+    with pytest.raises(SourceError, match=r"cannot be opened|has no sound") as caught:
+        streams.of_microphone(Microphone.model_validate({"source": "stream", "url": site.url("long")}))
+    assert PASSWORD not in str(caught.value)
+
+
 def test_a_camera_that_is_frozen_or_gone_is_a_slate_until_it_is_back(
     server: Server, room: str, config: Path, site: RtspSite
 ) -> None:

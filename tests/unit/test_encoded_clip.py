@@ -96,18 +96,6 @@ def test_after_a_still_of_3_s_the_file_plays_from_that_key_frame_until_the_loop_
     assert numbers(again) == list(range(len(again)))
 
 
-def test_while_held_only_key_frames_are_sent_and_all_units_from_the_next_one_on(tmp_path: Path) -> None:
-    source = clip(film(tmp_path / "film.mp4"))
-    source.hold = True
-    coming = source.units()
-    held = list(islice(coming, 4))
-    assert [unit.key for unit in held] == [True] * 4
-    for before, after in pairwise(held):
-        assert after.captured_at_us - before.captured_at_us == pytest.approx(PERIOD_US, abs=2000)
-    source.hold = False
-    assert numbers(list(islice(coming, 10))) == [*[0] * 6, 10, 11, 12, 13]
-
-
 def test_slightly_late_units_are_sent(tmp_path: Path) -> None:
     units = list(islice(clip(film(tmp_path / "film.mp4"), ago_us=200_000).units(), 12))
     assert numbers(units) == list(range(12))
