@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import datetime
 import re
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from device.redaction import redacted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _DURATION = re.compile(r"(\d+)\s*([smhd]?)")
 _UNITS = {"s": 1, "": 1, "m": 60, "h": 3600, "d": 86400}
@@ -40,3 +43,14 @@ def duration(text: str) -> datetime.timedelta:
     if ttl > _MAX_TTL:
         raise argparse.ArgumentTypeError(f"{text!r} is too long; allowed is at most {_MAX_TTL.days}d")
     return ttl
+
+
+def seconds(least: int, most: int) -> Callable[[str], float]:
+    """Return a parser of seconds between two bounds."""
+
+    def parsed(text: str) -> float:
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds; allowed: {least} to {most}")
+        return float(text)
+
+    return parsed

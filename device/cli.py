@@ -1,4 +1,4 @@
-"""The command line: `livekit-device run`, `setup`, `check`, `config`, `devices`, `viewer`, `viewer-token`, `report`."""
+"""The command line: `livekit-device run`, `setup`, `check`, `config`, `reload`, `devices`, `viewer` and more."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import device
-from device.arguments import Parser, address, duration
+from device.arguments import Parser, address, duration, seconds
 from device.config.places import is_set_up
 from device.errors import ConfigError, DeviceError, ExitCode
 
@@ -73,6 +73,17 @@ def _parser() -> Parser:
     imported.add_argument("--folder", type=Path, action="append", metavar="DIR", help="instead of the boot partition")
     check = add("check", _check, "try each step of a start and say what to do about what fails")
     check.add_argument("--no-sandbox", action="store_true", help="run as this user, not as the service does")
+    from device.reload.files import REVERT_AFTER_S  # light: --help answers without the SDK
+    from device.setup.options import add_options
+
+    reload = add("reload", _reload, "validate the edited configuration, and put it into effect in the running service")
+    reload.add_argument("--validate", action="store_true", help="validate only, as the service would; change nothing")
+    reload.add_argument(
+        "--revert-after",
+        type=seconds(*REVERT_AFTER_S),
+        metavar="SECONDS",
+        help="return to the configuration before if the device is not live again in this time",
+    )
     config = add("config", _config, "print each key's value, and the file or variable that it is from; secrets masked")
     config.add_argument("--diff", action="store_true", help="print what a reload would change in the running daemon")
     config.add_argument("--json", action="store_true", help="print JSON")
@@ -84,8 +95,6 @@ def _parser() -> Parser:
         metavar="HOST:PORT",
         help="address to serve on; port 0 takes a free one (default: 127.0.0.1:8080)",
     )
-    from device.setup.options import add_options  # light: --help answers without the SDK
-
     setup = commands.add_parser(
         "setup", help=(text := "ask for what a first start needs, try it, and start"), description=text
     )
@@ -132,6 +141,12 @@ def _check(options: argparse.Namespace) -> int:
 
         leave(asyncio.run(command.run(options.config, place)))
     return code
+
+
+def _reload(options: argparse.Namespace) -> int:
+    from device import reload_command
+
+    return reload_command.run(options.config, revert_after_s=options.revert_after, validate_only=options.validate)
 
 
 def _config(options: argparse.Namespace) -> int:

@@ -58,12 +58,17 @@ def _print_diff(found: Loaded, *, as_json: bool) -> int:
             for each in changes
         ]
         sys.stdout.write(json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
-    elif changes:
-        rows = [(each.key, *_sides(each), each.needs.value) for each in changes]
-        sys.stdout.write(_table(("key", "running", "after a reload", "needs"), rows))
     else:
-        sys.stdout.write("a reload would change nothing\n")
+        sys.stdout.write(changes_text(changes))
     return ExitCode.OK
+
+
+def changes_text(changes: Sequence[Change]) -> str:
+    """Return what a reload changes, as a table; secrets masked."""
+    if not changes:
+        return "a reload would change nothing\n"
+    rows = [(each.key, *_sides(each), each.needs.value) for each in changes]
+    return _table(("key", "running", "after a reload", "needs"), rows)
 
 
 def _described(found: Loaded) -> Iterable[tuple[str, dict[str, Any]]]:

@@ -76,8 +76,8 @@ def here() -> Sandbox:
     return Sandbox(inside=False, settings=_unit_settings(), user=name)
 
 
-def run_inside(place: Sandbox, config: Path | None) -> int | None:
-    """Run the check once more, inside; return its exit code. None: this process has to run the check.
+def run_inside(place: Sandbox, config: Path | None, arguments: Sequence[str] = ("check",)) -> int | None:
+    """Run the command with these arguments once more, inside; return its exit code. None: this process has to run it.
 
     Raises SandboxError if systemd cannot. Ctrl-C and SIGTERM end the process inside, too.
     """
@@ -86,8 +86,8 @@ def run_inside(place: Sandbox, config: Path | None) -> int | None:
     for name in sorted(each for each in os.environ if each.upper().startswith(PREFIX)):
         sys.stderr.write(f"{name} is set in this shell but not in the service, and is not used; --no-sandbox uses it\n")
     unit = f"livekit-device-check-{os.getpid()}.service"
-    arguments = ("--config", str(config.absolute())) if config else ()
-    code = _attached(_command(place.settings, unit, arguments), unit)
+    named = ("--config", str(config.absolute())) if config else ()
+    code = _attached(_command(place.settings, unit, (*arguments, *named)), unit)
     if code >= _SYSTEMD_EXIT:
         raise SandboxError(
             f"systemd could not run the check as {UNIT} (exit {code}): journalctl -u {unit}; "
@@ -101,11 +101,11 @@ def _command(settings: Settings, unit: str, arguments: Sequence[str]) -> list[st
     environment = {MARK: mark} | {name: os.environ[name] for name in _PASSED if name in os.environ}
     return [
         *("systemd-run", "--pipe", "--wait", "--collect", "--quiet", f"--unit={unit}"),
-        f"--description=livekit-device check, as {user(settings)}",
+        f"--description=livekit-device {arguments[0]}, as {user(settings)}",
         *(f"--property={each}" for each in surroundings(settings)),
         *("--property=KillMode=mixed", f"--property=TimeoutStopSec={_END_S:g}", f"--property=RuntimeMaxSec={_MOST_S}"),
         *(f"--setenv={name}={value}" for name, value in environment.items()),
-        *("--", program(settings), "check", *arguments),
+        *("--", program(settings), *arguments),
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import enum
 import json
 import os
 import stat
@@ -23,6 +24,16 @@ _MAX_BYTES = 64 << 10
 _MAX_TEXT, _MAX_PROBLEMS = 1000, 50
 _VALID_S = 120.0
 _READABLE = 0o644  # neither holds a secret
+
+
+class Outcome(enum.Enum):
+    """What became of a reload."""
+
+    UNCHANGED = "unchanged"
+    APPLIED = "applied"
+    REFUSED = "refused"
+    RESTARTS = "restarts"  # the process ends, and the service manager starts it again
+    REVERTED = "reverted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import enum
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ import structlog
 
 from device.errors import ConfigError, Problem, UnreachableError
 from device.reload.decision import keys_text
-from device.reload.files import Result
+from device.reload.files import Outcome, Result
 from device.reload.revert import Action, RevertPolicy
 from device.tokens.selection import log_warnings
 
@@ -31,16 +30,6 @@ log = structlog.get_logger()
 
 _LOOK_S = 1.0
 _NOT_THE_FILES = "the files are not what is in effect"
-
-
-class Outcome(enum.Enum):
-    """What became of a reload."""
-
-    UNCHANGED = "unchanged"
-    APPLIED = "applied"
-    REFUSED = "refused"
-    RESTARTS = "restarts"  # the process ends, and the service manager starts it again
-    REVERTED = "reverted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

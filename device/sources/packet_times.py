@@ -30,7 +30,8 @@ class StoredTimes:
         """Return the time of a packet or frame; it lasts for this long if it does not say so itself."""
         ticks = stored.dts if self.by_decoding or stored.pts is None else stored.pts
         at_us = self.next_us if ticks is None else round(ticks * stored.time_base * _US) - self.origin_us
-        own_us = int((stored.duration or 0) * stored.time_base * _US) if stored.time_base else 0
+        duration = getattr(stored, "duration", None) or 0  # frames of PyAV before 15 have none
+        own_us = int(duration * stored.time_base * _US) if stored.time_base else 0
         self.next_us = at_us + (own_us or duration_us or self.period_us)
         return at_us
 

@@ -91,11 +91,15 @@ class Ladder:
         self.rung = self.rungs[0]
 
     def replace(self, steps: tuple[Rung, ...]) -> Rung | None:
-        """Use other rungs; return the one to change to, if the present one is none of them."""
+        """Use other rungs; return the one to change to, if the present one is none of them.
+
+        The top stays the top: if that is another size or rate, the encoder is a new one, which begins there.
+        """
+        at_top = self.rung is self.rungs[0]
         same = [each for each in steps if _bounds_of(each) == _bounds_of(self.rung)]
-        self.rungs, self.rung = steps, same[0] if same else steps[0]
+        self.rungs, self.rung = steps, same[0] if same and not at_top else steps[0]
         self.reset()
-        return None if same else self.rung
+        return None if same or at_top else self.rung
 
     def reset(self) -> None:
         """Forget all targets, as after a change of the rung, or in a new connection."""

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.tracks.encoder_control import EncoderCommands, EncoderControl
-from device.tracks.ladder import Ladder, rungs
+from device.tracks.ladder import Ladder, Rung, rungs
 
 FLOOR, CEILING = 60_000, 2_500_000
 
@@ -242,3 +242,20 @@ def test_several_cameras_share_the_first_bitrate() -> None:
         for cameras in (1, 2, 5, 8)
     ]
     assert first == [500_000, 250_000, 100_000, 62_500]
+
+
+def test_other_bounds_apply_at_once_and_to_all_targets_from_then_on() -> None:
+    def steps(ceiling_bps: int) -> tuple[Rung, ...]:
+        return rungs(width=640, height=480, fps=30, floor_bps=60_000, ceiling_bps=ceiling_bps)
+
+    followed = EncoderControl(floor_bps=60_000, ceiling_bps=2_000_000, ladder=Ladder(rungs=steps(2_000_000)))
+    assert followed.limit(floor_bps=60_000, ceiling_bps=1_500_000, steps=steps(1_500_000)).bitrate_bps is None
+    for second in range(20):
+        followed.feedback(key_frame_requested=False, target_bps=1_400_000, now=float(second))
+    assert followed.bitrate_bps == 1_400_000
+    commands = followed.limit(floor_bps=60_000, ceiling_bps=400_000, steps=steps(400_000))
+    assert (commands.bitrate_bps, commands.rung, commands.all_key_frames) == (400_000, None, None)
+    for second in range(20, 40):
+        followed.feedback(key_frame_requested=False, target_bps=1_400_000, now=float(second))
+    assert followed.bitrate_bps == 400_000
+    assert followed.limit(floor_bps=600_000, ceiling_bps=900_000, steps=steps(900_000)).bitrate_bps == 600_000

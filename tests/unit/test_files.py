@@ -10,9 +10,8 @@ import av
 import numpy as np
 import pytest
 
-from device.clock import monotonic_us
 from device.errors import SourceError
-from device.sources import loop, strip
+from device.sources import encoded_clip, loop, sound_clip, strip, video_clip
 from device.sources.encoded_clip import EncodedClip
 from device.sources.packet_times import BurstRate
 from device.sources.planes import writable
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
     from device.media.picture import FramePicture
 
 US = 1_000_000
+_START_US = 1_000 * US
+_now_us = _START_US
 PERIOD_US = US // FPS
 _VP8: dict[str, Any] = {"codec": "libvpx", "live": True}
 UNTIMED: dict[str, dict[str, Any]] = {
@@ -35,6 +36,25 @@ UNTIMED: dict[str, dict[str, Any]] = {
     "live.mkv": {"live": True},
     "film.mjpeg": {"codec": "mjpeg", "pixel_format": "yuvj420p"},
 }
+
+
+@pytest.fixture(autouse=True)
+def virtual_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let time pass only by sleeping: the tests are fast, and a busy machine does not make pictures late."""
+
+    def sleep_until_us(due_at_us: int) -> None:
+        global _now_us  # noqa: PLW0603 - the clock of this module
+        _now_us = max(_now_us, due_at_us)
+
+    monkeypatch.setitem(globals(), "_now_us", _START_US)
+    for module in (encoded_clip, loop, sound_clip, video_clip):
+        monkeypatch.setattr(module, "monotonic_us", monotonic_us)
+        if module is not loop:
+            monkeypatch.setattr(module, "sleep_until_us", sleep_until_us)
+
+
+def monotonic_us() -> int:
+    return _now_us
 
 
 def clip(path: str, *, ago_us: int = 0, fps: int = 30) -> VideoClip:

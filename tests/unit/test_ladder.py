@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.tracks.bitrate_demand import needs_bps
-from device.tracks.ladder import DOWN_S, UP_S, Rung, rungs
+from device.tracks.ladder import DOWN_S, UP_S, Ladder, Rung, rungs
 from tests.unit.targets import Targets, ladder, replay, steady
 
 
@@ -158,3 +158,17 @@ def test_any_ladder(width: int, height: int, fps: int, floor: int, above: int) -
 def test_the_anchor() -> None:
     assert needs_bps(1280, 720, 15) == 250_000
     assert needs_bps(640, 360, 15) < 250_000 / 2
+
+
+def test_other_rungs_keep_the_top_at_the_top_and_a_lower_rung_where_it_is() -> None:
+    def of(fps: int, *, ceiling_bps: int = 2_500_000) -> tuple[Rung, ...]:
+        return rungs(width=640, height=480, fps=fps, floor_bps=60_000, ceiling_bps=ceiling_bps)
+
+    chosen = Ladder(rungs=of(15))
+    assert chosen.replace(of(30)) is None  # a new encoder begins at its top
+    assert chosen.rung is chosen.rungs[0]
+    assert chosen.rung.fps == 30
+    chosen.rung = chosen.rungs[2]
+    assert chosen.replace(of(30, ceiling_bps=500_000)) is None
+    assert chosen.rung is chosen.rungs[2]
+    assert chosen.replace(of(30)[:2]) is chosen.rungs[0]

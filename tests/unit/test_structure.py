@@ -39,7 +39,8 @@ ORDER = (
     ),
     *("media", "config", "lifecycle", "network", "ipc", "encoders", "sources", "workers"),
     *("telemetry", "tokens", "settings", "tracks", "room", "streams", "reload"),
-    *("privileges", "devices", "show_config", "app", "check", "boot", "viewer", "setup", "report", "cli"),
+    *("privileges", "devices", "show_config", "app", "check", "reload_command", "boot"),
+    *("viewer", "setup", "report", "cli"),
 )
 UNIT = ROOT.parent / "systemd" / "livekit-device.service"
 

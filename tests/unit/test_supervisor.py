@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +18,7 @@ from device.ipc import worker_process as child
 from device.ipc.supervisor import WorkerState
 from device.ipc.worker_process import WorkerProcess
 from tests.support.children import living_descendants
-from tests.unit.workers.watched import LIMIT_S, Watcher, supervised
+from tests.unit.workers.watched import LIMIT_S, Watcher, rogue_job, supervised
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -254,3 +255,26 @@ def _root(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         return await appearance(before, within_s=within_s, root=root, on_look=on_look)
 
     monkeypatch.setattr(hotplug, "wait_for_device", appeared)
+
+
+def test_a_new_plan_restarts_the_worker_at_once_without_a_failure() -> None:
+    async def act(watcher: Watcher) -> None:
+        await watcher.until(lambda: watcher.pids)
+        watcher.supervisor.replace_plan(replace(watcher.supervisor.plan, stall_s=5.0), restart=False)
+        watcher.supervisor.replace_plan(watcher.supervisor.plan, restart=True)
+        await watcher.until(lambda: len(watcher.pids) == 2)
+
+    watcher = supervised(lambda: Watcher("live"), act)
+    assert [state for state, _ in watcher.states] == [WorkerState.LIVE, WorkerState.STARTING, WorkerState.LIVE]
+    assert watcher.failures == []
+
+
+def test_a_new_plan_ends_the_wait_after_failures() -> None:
+    async def act(watcher: Watcher) -> None:
+        watcher.supervisor._restarts._backoff.uniform = lambda _least, _most: 1000.0
+        await watcher.until_failures(1)
+        plan = replace(watcher.supervisor.plan, job=rogue_job("live"))
+        watcher.supervisor.replace_plan(plan, restart=True)
+        await watcher.until(lambda: watcher.supervisor.state is WorkerState.LIVE)
+
+    supervised(lambda: Watcher("absent", first=False), act)
