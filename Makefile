@@ -7,7 +7,7 @@ TEST_PROCESSES ?= 3
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test lint lab install-test arm64 faults soak bench profile deb apt-repo offline format lock clean
+.PHONY: help setup run test lint lab lab-kernel install-test arm64 faults soak bench profile deb apt-repo offline format lock clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +42,10 @@ lab: $(READY)  ## the real picamera2, PyAudio and systemd in a Debian root (need
 	@.venv/bin/python -m tests.lab.root
 	@.venv/bin/python -m tests.support.livekit_server
 	@.venv/bin/pytest tests/lab $(ARGS)
+
+lab-kernel: $(READY)  ## V4L2 and ALSA devices of a real kernel, in qemu (needs root; 3 minutes, 2 more the first time)
+	@tests/lab_kernel/prepare.sh
+	@.venv/bin/python -m tests.lab_kernel
 
 install-test: $(READY) deb  ## the Debian package on fresh machines: install, set up, upgrade, purge, boot file (needs root; 8 minutes)
 	@tests/install/prepare.sh

@@ -140,3 +140,24 @@ def test_looking_and_loading_agree_on_where() -> None:
 
 def test_the_status_is_the_one_that_documentation_names() -> None:
     assert not_set_up.STATUS == 'not set up: run "sudo livekit-device setup"'
+
+
+def test_a_reload_starts_it_if_there_is_a_configuration_by_then(tmp_path: Path) -> None:
+    default, address = tmp_path / "device.toml", tmp_path / "notify"
+    with manager(address) as messages, service(default, address) as process:
+
+        def until(text: str) -> str:
+            while not (found := messages.recv(4096).decode()).startswith(text):
+                pass
+            return found
+
+        until("READY=1")
+        process.send_signal(signal.SIGHUP)
+        assert "\nMONOTONIC_USEC=" in until("RELOADING=1")
+        until("READY=1")
+        assert process.poll() is None
+        default.write_text("")
+        process.send_signal(signal.SIGHUP)
+        until("RELOADING=1")
+        until("READY=1")
+        assert process.wait(10) == 75  # the service manager starts it again

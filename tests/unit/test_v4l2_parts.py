@@ -7,7 +7,7 @@ import re
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ from device.workers.live_copy import LiveCopy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from device.config.table import ControlValue
 
@@ -287,7 +288,9 @@ def test_times_of_another_clock_are_replaced_by_the_time_of_arrival() -> None:
         (errno.EBUSY, False, "is busy: another program uses it"),
         (errno.EACCES, False, "the group `video`"),
         (errno.ENOSPC, False, "no bandwidth left for MJPG 640x480"),
-        (errno.EIO, False, "fails with MJPG 640x480: Input/output error"),
+        (errno.ENOLINK, False, "fails with MJPG 640x480: Link has been severed"),
+        (errno.EINVAL, True, "no longer connected"),  # the node is gone, as after an unplug
+        (errno.EIO, True, "no longer connected"),
     ),
 )
 def test_errors_of_the_system_say_what_to_do(number: int, absent: bool, text: str) -> None:  # noqa: FBT001
@@ -296,6 +299,15 @@ def test_errors_of_the_system_say_what_to_do(number: int, absent: bool, text: st
     assert text in str(error)
     assert "Cam (/dev/video9)" in str(error)
     assert "secret" not in str(error)
+
+
+@pytest.mark.parametrize("number", (errno.EINVAL, errno.EIO))
+def test_an_error_of_a_camera_that_is_there_is_not_an_unplug(tmp_path: Path, number: int) -> None:
+    there = tmp_path / "video9"
+    there.touch()
+    error = failure(OSError(number, ""), replace(node(9, "Cam"), path=str(there)), "YUYV 640x480")
+    assert not isinstance(error, SourceAbsentError)
+    assert "fails with YUYV 640x480" in str(error)
 
 
 def test_a_slow_consumer_gets_the_latest_item_and_the_others_are_counted() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 _OLDEST_US, _NEWEST_US = 5_000_000, 20_000
 _FAILURES = (av.error.FFmpegError, OSError, ValueError)
 _GONE = (errno.ENODEV, errno.ENXIO, errno.ENOENT, errno.ESHUTDOWN)
+# How a read ends in an unplugged camera if its driver has removed the node first and then stopped the stream.
+_MAYBE_GONE = (errno.EINVAL, errno.EIO)
 
 
 def opened(node: Node, mode: Mode) -> InputContainer:
@@ -72,7 +75,7 @@ def failure(error: BaseException, node: Node, wanted: str) -> SourceError:
     """Return the error for what the system says about a camera."""
     number = getattr(error, "errno", None)
     name = f"{node.card} ({node.path})"
-    if number in _GONE:
+    if number in _GONE or (number in _MAYBE_GONE and not Path(node.path).exists()):
         return SourceAbsentError(f"{name} is no longer connected", for_viewers="the camera is not connected")
     if number == errno.EBUSY:
         by = holder(node.path)
