@@ -45,7 +45,7 @@ _LONGEST_WAIT_S, _STEP_DUE_S, _MONITOR_DUE_S = 60.0, 90.0, 15.0
 
 
 class RoomConnection:
-    """Owns the connection to the room. `on_state` gets each change of state with a reason in words."""
+    """Owns the connection to the room. `on_state` gets each state and why; `rejoins_because`: why another was left."""
 
     def __init__(
         self,
@@ -63,7 +63,6 @@ class RoomConnection:
         deadlines: Deadlines,
         rejoins_because: str = "",
     ) -> None:
-        """`rejoins_because`: why another connection was left for this one; empty at the start."""
         self.state, self._why = RoomState.CONNECTING, rejoins_because
         self._urls = dependencies.urls
         self._token_source = dependencies.token_source
@@ -99,6 +98,7 @@ class RoomConnection:
         """Join, and join again after each session, until cancelled; then leave the room in order."""
         if self._why:
             self._on_state(self.state, self._why)
+            self._joining.replaces(time.monotonic())
         try:
             await self._keep_joined()
         finally:

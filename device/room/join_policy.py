@@ -80,6 +80,10 @@ class Joining:
         self.probe_s, self.spread_s, self.max_s = probe_s, spread_s, max_s
         self._backoff.cap_s = max_s
 
+    def replaces(self, now: float) -> None:
+        """Note that another connection was left for this one: a join that it had under way may still be completed."""
+        self._unclean_at = now
+
     def next(self, now: float) -> Step:
         """Return what to do now."""
         if not self.has_route or self._joining:

@@ -18,9 +18,11 @@ from tests.support.received import Received, receiving
 NAMES = ("camera", "garden", "yard")
 SIZE = (640, 480)
 SLATE = (480, 360)
-LIMIT_S = 60.0
+LIMIT_S = 90.0
 GAP_S, BACK_S = 0.5, 30.0
 BUSY_PERCENT = 15
+# On a busy machine a healthy worker may be late; here only the one that dies is to change its state.
+PATIENT = {"camera_stall_s": 6.0, "microphone_stall_s": 6.0}
 CAMERA = """
 "Virtual{number}":
   supported_formats:
@@ -80,7 +82,7 @@ def test_one_of_three_cameras_dies(three_cameras: Service, record: Record, signa
     async def watch() -> None:
         async with receiving(service.server, service.room) as (subscriber, received):
             scene = Scene(subscriber=subscriber, received=received)
-            with service.running(camera=table(0), cameras=more) as journal:
+            with service.running(camera=table(0), cameras=more, watch=PATIENT) as journal:
                 async with asyncio.timeout(LIMIT_S):
                     await until(lambda: all(scene.live(name) for name in NAMES))
                     await _strike(service, journal, scene, record, signal)

@@ -264,6 +264,14 @@ def test_the_ghost_of_a_failed_join_counts_too() -> None:
     assert policy.ended(reason_named("DUPLICATE_IDENTITY"), published_for_s=10, clean=True, now=now + 10) == 2
 
 
+def test_the_ghost_of_a_connection_that_was_left_for_a_new_configuration_counts_too() -> None:
+    policy = joining()
+    policy.replaces(0.0)
+    delay_s = policy.ended(reasons.DUPLICATE_IDENTITY, published_for_s=1.0, clean=True, now=5.0)
+    assert delay_s > 0
+    assert policy.next(5.0 + delay_s).action is Action.PROBE  # not an identity check, which may take minutes
+
+
 def test_after_half_a_minute_or_a_clean_end_it_is_no_ghost() -> None:
     for clean, after_s in ((False, 31.0), (True, 5.0)):
         policy = joining()
