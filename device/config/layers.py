@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from device.config.toml_file import parsed, read
+from device.config.toml_file import parsed, read, read_regular
 from device.config.values import is_file_path
 from device.errors import ConfigError, Problem, system_text
 
@@ -61,7 +61,7 @@ def drop_ins(path: Path) -> list[Path]:
     folder = path.with_name(f"{path.name}.d")
     try:
         found = sorted(each for each in folder.iterdir() if each.suffix == ".toml" and not each.name.startswith("."))
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return []
     except OSError as error:
         raise ConfigError(Problem(str(folder), f"cannot be read: {system_text(error)}")) from None
@@ -70,14 +70,18 @@ def drop_ins(path: Path) -> list[Path]:
     return found
 
 
-def read_layers(paths: Sequence[Path], keys: Iterable[tuple[str, FieldInfo]]) -> list[Layer]:
-    """Read these files. `keys` are those of the schema. Raises ConfigError with the problem of each unusable file."""
+def read_layers(main: Path | None, others: Sequence[Path], keys: Iterable[tuple[str, FieldInfo]]) -> list[Layer]:
+    """Read the main file and others. `keys` are those of the schema.
+
+    Raises ConfigError with the problem of each unusable file.
+    """
     layers: list[Layer] = []
     problems: list[Problem] = []
     known = list(keys)
-    for path in paths:
+    for path in ((main,) if main else ()) + tuple(others):
         try:
-            layers.append(file_layer(path, parsed(path, read(path)), known))
+            data = read(path) if path == main else read_regular(path)
+            layers.append(file_layer(path, parsed(path, data), known))
         except ConfigError as error:
             problems += error.problems
     if problems:
@@ -139,6 +143,17 @@ def origin(layers: Sequence[Layer], where: tuple[str, ...]) -> Layer | None:
 def place_of(layers: Sequence[Layer], where: tuple[str, ...]) -> str:
     """Return where a key is set, for error texts; a key that is set nowhere belongs into the first file."""
     return next(_setting(layers, where), layers[0]).place(where)
+
+
+def overridden(layers: Sequence[Layer], keys: Iterable[str]) -> list[tuple[str, str]]:
+    """Return each key of the first layer that a later one overrides, with the place of the value in effect."""
+    first = layers[0]
+    found = []
+    for key in keys:
+        where = tuple(key.split("."))
+        if first.sets(where) and (layer := origin(layers, where)) is not None and layer is not first:
+            found.append((key, layer.place(where)))
+    return found
 
 
 def _setting(layers: Sequence[Layer], where: tuple[str, ...]) -> Iterator[Layer]:

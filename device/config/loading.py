@@ -55,7 +55,7 @@ def loaded(path: Path, environment: Mapping[str, str] | None = None) -> Loaded:
     Raises ConfigError, with every problem found, for a missing or unreadable file, TOML that does not parse,
     unknown keys, wrong types, values out of range and values that contradict each other.
     """
-    files = read_layers((path, *drop_ins(path)), keys())
+    files = read_layers(path, drop_ins(path), keys())
     return _with_other_layers(files, path, os.environ if environment is None else environment)
 
 
@@ -66,7 +66,7 @@ def validated(path: Path, content: dict[str, Any], *, target: Path | None = None
     target: the file that gets the content, if it is another one; it decides which layers there are
     """
     target = target or path
-    files = [file_layer(path, content, keys()), *read_layers(drop_ins(target), keys())]
+    files = [file_layer(path, content, keys()), *read_layers(None, drop_ins(target), keys())]
     return _with_other_layers(files, target, os.environ).config
 
 
@@ -82,8 +82,9 @@ def _with_other_layers(files: Sequence[Layer], path: Path, environment: Mapping[
             layers = (*files, remote, last)
             return Loaded(config=_validated(layers, variables.problems), layers=layers, warnings=tuple(warnings))
     except ConfigError as error:
-        why = error.problems[0]
-        warnings.append(Problem(why.place, f"{why.message}; all remote changes in this file are ignored"))
+        why, file = error.problems[0], str(remote_changes.find(path, environment))
+        text = why.message if why.place == file else str(why).removeprefix(f"{file}: ")
+        warnings.append(Problem(file, f"{text}; all remote changes in this file are ignored"))
     layers = (*files, last)
     return Loaded(config=_validated(layers, variables.problems), layers=layers, warnings=tuple(warnings))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from device.config.layers import Layer
 from device.config.places import DEFAULT_PATH
-from device.config.toml_file import parsed, read
+from device.config.toml_file import parsed, read_regular
 from device.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ KEYS = {
 }
 """What may be changed remotely: never the room, credentials, sources, paths or programs."""
 _TABLES = {"cameras": "camera", "microphones": "microphone"}
-_MAX_BYTES = 64 << 10
 
 
 def find(path: Path, environment: Mapping[str, str]) -> Path | None:
@@ -35,13 +34,11 @@ def layer(path: Path, environment: Mapping[str, str]) -> Layer | None:
     """Return the layer of remote changes; None without any. Raises ConfigError for a file that cannot be used."""
     file = find(path, environment)
     try:
-        if file is None or not (size := file.stat().st_size):
+        if file is None or not file.stat().st_size:
             return None
     except OSError:  # there is none, or the service's folder is closed to this user
         return None
-    if size > _MAX_BYTES:
-        raise ConfigError(Problem(str(file), f"has {size} bytes; allowed: {_MAX_BYTES} at most"))
-    data = parsed(file, read(file))
+    data = parsed(file, read_regular(file))
     if problems := [Problem(f"{file}: {key}", "cannot be changed remotely") for key in _forbidden(data)]:
         raise ConfigError(*problems)
     return Layer(path=file, data=data)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import os
 import re
+import stat
 import tomllib
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +15,13 @@ from device.errors import ConfigError, Problem
 if TYPE_CHECKING:
     from pathlib import Path
 
+MAX_BYTES = 64 << 10
+"""The most bytes of a file beside the main one."""
 _TYPOGRAPHIC = "\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb"
 
 
 def read(path: Path) -> bytes:
+    """Return the content of the main file, which may be a pipe. Raises ConfigError that names the path."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -28,6 +33,21 @@ def read(path: Path) -> bytes:
         ) from None
     except OSError as error:
         raise ConfigError(Problem(str(path), f"cannot be read: {error.strerror}")) from None
+
+
+def read_regular(path: Path) -> bytes:
+    """Return the content of a further file. Raises ConfigError, also for a pipe, which would block for ever."""
+    try:
+        # O_NONBLOCK: to open a pipe would block as well.
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise ConfigError(Problem(str(path), "is not a regular file"))
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(Problem(str(path), f"cannot be read: {error.strerror}")) from None
+    if len(data) > MAX_BYTES:
+        raise ConfigError(Problem(str(path), f"is too large; allowed: {MAX_BYTES} bytes at most"))
+    return data
 
 
 def parsed(path: Path, data: bytes) -> dict[str, Any]:

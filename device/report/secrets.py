@@ -29,7 +29,7 @@ _SYSTEMD = "livekit_"  # systemd's prefix for the name of each file that it load
 
 def learn(config: Path, environment: Mapping[str, str] = os.environ) -> None:
     """Read the configuration, its files, the folders of credentials and the environment."""
-    for path in (config, *_drop_ins(config)):
+    for path in (config, *files_beside(config)):
         _learn_tables(path)
     folders = [config.parent / _CREDENTIALS]
     if given := environment.get("CREDENTIALS_DIRECTORY"):
@@ -40,7 +40,8 @@ def learn(config: Path, environment: Mapping[str, str] = os.environ) -> None:
     _learn_variables(config, environment)
 
 
-def _drop_ins(config: Path) -> list[Path]:
+def files_beside(config: Path) -> list[Path]:
+    """Return the configuration's other files; none if their folder cannot be read."""
     with contextlib.suppress(ConfigError):
         return drop_ins(config)
     return []

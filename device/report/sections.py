@@ -18,7 +18,7 @@ from device.errors import ConfigError
 from device.identity import board_model
 from device.redaction import MARK
 from device.report.bounded import SectionError, output_of
-from device.report.secrets import masked
+from device.report.secrets import files_beside, masked
 from device.setup.service import UNIT
 from device.setup.toml_edit import written
 from device.telemetry import state_file
@@ -72,20 +72,27 @@ def board() -> str:
 
 
 def configuration(path: Path) -> str:
-    """Return the values of the file without its comments, which may contain secrets."""
+    """Return the values of all files without their comments, which may contain secrets."""
     try:
-        loading.load(path)
+        found = loading.loaded(path)
         result = "it is valid"
+        files = [layer.path for layer in found.layers if layer.path and layer.path != path]
     except ConfigError as error:
         result = f"it is invalid:\n{error}"
+        files = files_beside(path)
+    parts = [f"{path}: {result}", _values(path)]
+    return "\n\n".join(filter(None, (*parts, *(f"{each}:\n\n{_values(each)}" for each in files))))
+
+
+def _values(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
             data = tomllib.loads(file.read(_MAX_BYTES).decode("utf-8-sig"))
     except OSError as error:
         raise SectionError(f"{path} cannot be read: {error.strerror}") from None
     except ValueError:  # neither TOML nor UTF-8
-        return f"{path}: {result}"
-    return f"{path}: {result}\n\n{written(masked(data))}"
+        return ""
+    return written(masked(data))
 
 
 def folder(path: Path) -> str:

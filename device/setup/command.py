@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from device import log
 from device.boot import mounts
 from device.check.report import Report
-from device.config import writing
+from device.config import loading, writing
+from device.config.diff import entries
+from device.config.layers import overridden
 from device.config.places import DEFAULT_PATH, PREFIX
 from device.errors import DeviceError, ExitCode, system_text
 from device.setup import options as setup_options
@@ -102,6 +104,7 @@ def _run(options: argparse.Namespace, progress: _Progress) -> int:
             _write(configuration, new_state(present, answers))
             progress.written = True
     terminal.say(f"Written: {configuration}")
+    _warn_if_overridden(terminal, configuration)
     return _start(options, service, terminal, target, patient=not (questions.unproven or options.no_check))
 
 
@@ -114,6 +117,12 @@ def _write(configuration: Path, state: State) -> None:
         unfinished = writing.is_unfinished(configuration)
         outcome = "the next setup or start of the service completes the change" if unfinished else "nothing was changed"
         raise DeviceError(f"{text}; {outcome}") from None
+
+
+def _warn_if_overridden(terminal: Terminal, configuration: Path) -> None:
+    found = loading.loaded(configuration)
+    for key, place in overridden(found.layers, (key for key, _, _ in entries(found.config))):
+        terminal.say(f"Warning: {key} has no effect there: {place} overrides it.")
 
 
 def _warn_if_volatile(terminal: Terminal, root: Path, target: Path) -> None:

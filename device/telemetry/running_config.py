@@ -51,9 +51,11 @@ class RunningConfig:
             "pid": os.getpid(),
             "started": started_at(os.getpid()),
             "key": self._key.hex(),
+            # Without defaults: a rule may depend on whether a key was set at all.
             "values": {
                 key: _hash(self._key, value) if is_secret(field, value) else value
                 for key, field, value in entries(config)
+                if value != field.get_default(call_default_factory=True)
             },
         }
         fresh = self._path.with_suffix(".new")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from device.config import loading, remote_changes
-from device.config.layers import origin
+from device.config.diff import entries
+from device.config.layers import origin, overridden
 from device.config.places import DEFAULT_PATH
 from device.errors import ConfigError
 
@@ -116,6 +118,40 @@ def test_a_folder_that_cannot_be_read_is_an_error(path: Path) -> None:
     assert problems(path) == [f"{folder}: cannot be read: Too many levels of symbolic links"]
 
 
+@pytest.mark.timeout(10)
+def test_what_is_no_regular_file_is_an_error_and_does_not_block(path: Path) -> None:
+    folder = path.with_name("device.toml.d")
+    folder.mkdir()
+    os.mkfifo(folder / "10.toml")
+    (folder / "20.toml").mkdir()
+    assert problems(path) == [
+        f"{folder}/10.toml: is not a regular file",
+        f"{folder}/20.toml: cannot be read: Is a directory",
+    ]
+
+
+def test_a_file_in_the_place_of_the_folder_is_an_error(path: Path) -> None:
+    path.with_name("device.toml.d").touch()
+    assert problems(path) == [f"{path}.d: cannot be read: Not a directory"]
+
+
+def test_remote_changes_that_do_not_fit_the_files_are_named_themselves(path: Path) -> None:
+    path.write_text(f"{MAIN}[watch]\ncamera_stall_s = 1.0\n")
+    environment = state(path, "[camera]\nfps = 1\n")
+    [warning] = loading.loaded(path, environment).warnings
+    assert warning.place == f"{environment['STATE_DIRECTORY']}/overrides.toml"
+    assert "watch.camera_stall_s" in warning.message
+
+
+def test_what_a_later_file_overrides_is_known(path: Path) -> None:
+    file = drop_in(path, "10.toml", "[camera]\nfps = 12\nheight = 480\n")
+    found = loading.loaded(path, {"DEVICE_CAMERA__WIDTH": "320"})
+    assert overridden(found.layers, (key for key, _, _ in entries(found.config))) == [
+        ("camera.width", "environment: DEVICE_CAMERA__WIDTH"),
+        ("camera.fps", f"{file}: camera.fps"),
+    ]
+
+
 def test_an_exposed_secret_is_a_warning_about_its_own_file(path: Path) -> None:
     file = drop_in(path, "10.toml", '[room]\nname = "r"\n[credentials]\napi_key = "k"\napi_secret = "s3cret"\n')
     for folder in file.parents[: len(file.parents) - 2]:  # below /tmp
@@ -137,7 +173,7 @@ def test_an_exposed_secret_is_a_warning_about_its_own_file(path: Path) -> None:
         ('[camera]\nsource = "file"\npath = "/etc/shadow"\n', "camera.source: cannot be changed remotely"),
         ('[cameras.b]\npath = "/etc/shadow"\n', "cameras.b.path: cannot be changed remotely"),
         ("camera = 5\n", "camera: cannot be changed remotely"),
-        (f"[camera]\nfps = 5 #{'x' * 70_000}\n", "has 700"),
+        (f"[camera]\nfps = 5 #{'x' * 70_000}\n", "is too large; allowed: 65536 bytes at most"),
     ),
 )
 def test_unusable_remote_changes_are_ignored_with_a_warning(path: Path, text: str, why: str) -> None:

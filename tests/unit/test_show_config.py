@@ -14,6 +14,8 @@ from device import cli, show_config
 from device.config import loading
 from device.config.diff import class_of, diff, keys
 from device.errors import DeviceError
+from device.redaction import MARK, redacted
+from device.report import secrets, sections
 from device.telemetry import running_config
 from device.telemetry.running_config import RunningConfig
 
@@ -109,6 +111,14 @@ def test_the_difference_to_the_running_daemon(path: Path, capsys: pytest.Capture
     assert plain[1] == {"key": "camera.fps", "running": 10, "new": 12, "needs": "worker restart"}
 
 
+def test_defaults_that_are_raised_by_others_are_no_contradiction(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path.write_text(MAIN.replace("fps = 10", "fps = 1"))
+    start(path)
+    assert shown(capsys, path, "--diff") == "a reload would change nothing\n"
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     (
@@ -162,3 +172,16 @@ def test_the_manual_has_each_key_with_its_class() -> None:
             assert listed[key][3].replace("\\", "") == class_of(key).value
     assert {row[0]: row[1:3] for row in rows()}["camera.fps"] == ("1 to 120", "30")
     assert {row[0]: row[1:3] for row in rows()}["room.url"] == ("text", "required")
+
+
+def test_a_report_has_all_files_with_their_secrets_masked(path: Path) -> None:
+    folder = path.parent / "device.toml.d"
+    folder.mkdir()
+    (folder / "a.toml").write_text('[camera]\nheight = 480\n[credentials]\napi_secret = "zq-third-secret"\n')
+    text = sections.configuration(path)
+    assert f"{path}: it is valid" in text
+    assert f"{folder}/a.toml:" in text
+    assert "height = 480" in text
+    assert "zq-" not in text
+    secrets.learn(path, {})
+    assert redacted("zq-third-secret") == MARK
