@@ -21,16 +21,16 @@ def camera_source(device: str, root: Path = Path("/")) -> str:
     Raises NotPresentError if there is no camera at all and none is named, else SourceError.
     """
     choices = (("picamera2", _has_libcamera), ("v4l2", _has_v4l2))
-    return _first(choices, device, none="no camera is connected", is_there=_has_sensor(root))
+    return _first(choices, device, kind="camera", is_there=_has_sensor(root))
 
 
 def microphone_source(device: str, root: Path = Path("/")) -> str:
     """Return the source that has the microphone `device`, which may be empty. Raises as `camera_source`."""
     is_there = next((root / "dev/snd").glob("pcmC*D*c"), None) is not None
-    return _first((("pyaudio", _has_portaudio),), device, none="no microphone is connected", is_there=is_there)
+    return _first((("pyaudio", _has_portaudio),), device, kind="microphone", is_there=is_there)
 
 
-def _first(choices: tuple[tuple[str, Callable[[str], None]], ...], device: str, *, none: str, is_there: bool) -> str:
+def _first(choices: tuple[tuple[str, Callable[[str], None]], ...], device: str, *, kind: str, is_there: bool) -> str:
     """Return the first source whose check passes. `is_there`: the kernel shows a device of this kind."""
     failures: list[SourceError] = []
     for name, check in choices:
@@ -47,10 +47,10 @@ def _first(choices: tuple[tuple[str, Callable[[str], None]], ...], device: str, 
         raise (broken or lacking)[0]
     text = "; ".join(map(str, failures))
     if device and absent:
-        raise SourceAbsentError(text, for_viewers=absent[-1].for_viewers)
+        raise SourceAbsentError(text, for_viewers=f"this {kind} is not connected")
     if device or is_there:  # it is wanted, or connected and in use: a fault
         raise failures[0]
-    raise NotPresentError(text, for_viewers=none)
+    raise NotPresentError(text, for_viewers=f"no {kind} is connected")
 
 
 def _has_libcamera(device: str) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from device.ipc import messages  # noqa: F401 - it registers the messages
 from device.ipc.framing import Decoder, Received, encode
 from device.ipc.registry import Direction
 from device.media.picture import AccessUnit
