@@ -14,6 +14,7 @@ picamera2 is patched only when it is imported. The differences from a board are:
   `listen-raises` raises in picamera2's thread, `seized` makes that thread hang with Python's lock, like a call into
   libcamera, and `absent` removes the camera. With a process id after the word it affects that process only.
 - The virtual pipeline does not estimate brightness; the number in `/run/lab-lux` is the `Lux` of each frame.
+- It delivers frames as fast as the processor can draw them; the number in `/run/lab-pace` is the most per second.
 """
 
 import ctypes
@@ -32,6 +33,7 @@ from typing import Any
 CAMERAS = "/usr/share/libcamera/pipeline/virtual/virtual.yaml"
 SWITCH = Path("/run/lab-camera")
 LUX = Path("/run/lab-lux")
+PACE = Path("/run/lab-pace")
 
 
 def _switched(*to: str) -> bool:
@@ -163,6 +165,13 @@ def _tell_lux(request: Any) -> None:
     request.get_metadata = with_lux
 
 
+def _pause_s() -> float:
+    try:
+        return 1 / float(PACE.read_text())
+    except (OSError, ValueError, ZeroDivisionError):
+        return 0.0
+
+
 def _obey_switch(names: Any) -> None:
     handle, stop = names.CameraManager.handle_request, names.Picamera2.stop_
     cameras = names.Picamera2.global_camera_info
@@ -177,6 +186,8 @@ def _obey_switch(names: Any) -> None:
             raise RuntimeError("the lab raised this")
         if flushid is None and _switched("seized"):
             ctypes.PyDLL(None).pause()
+        if flushid is None and (pause_s := _pause_s()):
+            time.sleep(pause_s)
         return handle(self, flushid)
 
     def stop_(self: Any, request: object = None) -> Any:
