@@ -98,10 +98,10 @@ async def _strike(service: Service, journal: Journal, scene: Scene, record: Reco
     received = scene.received
     pids = {line["worker"]: line["pid"] for line in journal.of("worker.spawned")}
     meter, mark, struck_at = IdleMeter(), journal.mark(), time.monotonic()
+    slates = received.sizes["garden"][SLATE]
     await asyncio.to_thread(service.kill, pids["garden"], signal)
     line = await journal.soon("worker.restarting", worker="garden")
     if signal == "STOP":
-        slates = received.sizes["garden"][SLATE]
         await until(lambda: received.sizes["garden"][SLATE] > slates)
     seen = received.sizes["garden"][SIZE]
     await until(lambda: received.sizes["garden"][SIZE] > seen + 30 and scene.state("garden") == "live")
