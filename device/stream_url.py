@@ -17,24 +17,29 @@ _NOT_PRINTABLE = re.compile(r"[^\x21-\x7e]")
 
 def checked(url: str) -> str:
     """Return a URL without surrounding white space. Raises ValueError, whose text does not contain the URL."""
+    if why := problem(url):
+        raise ValueError(why)
+    return url.strip()
+
+
+def problem(url: str) -> str:
+    """Return what is wrong with a URL, and what is allowed; empty if nothing is."""
     url = url.strip()
     if not url:
-        raise ValueError("is empty; it must be the URL of a stream, such as rtsp://HOST/PATH")
+        return "is empty; it must be the URL of a stream, such as rtsp://HOST/PATH"
     if len(url) > MAX_CHARACTERS:
-        raise ValueError(f"is too long; allowed: {MAX_CHARACTERS} characters or fewer")
+        return f"is too long; allowed: {MAX_CHARACTERS} characters or fewer"
     if _NOT_PRINTABLE.search(url):
-        raise ValueError("has white space or letters outside of ASCII; write them as %XX")
+        return "has white space or letters outside of ASCII; write them as %XX"
     start = _START.match(url)
     if start is None or start[1] not in SCHEMES:
-        raise ValueError(f"must begin with one of {', '.join(f'{each}://' for each in SCHEMES)}")
+        return f"must begin with one of {', '.join(f'{each}://' for each in SCHEMES)}"
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        raise ValueError(_NO_HOST) from None
-    if not host or "," in parts.scheme:
-        raise ValueError(_NO_HOST)
-    return url
+        return _NO_HOST
+    return "" if host and "," not in parts.scheme else _NO_HOST
 
 
 _NO_HOST = "has no valid host; it must look like rtsp://HOST:PORT/PATH, with special letters of a password as %XX"

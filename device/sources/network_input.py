@@ -14,8 +14,7 @@ from av.stream import Disposition
 
 from device import stream_url
 from device.clock import monotonic_us
-from device.errors import CredentialError, SourceError
-from device.secret_file import read_text
+from device.errors import SourceError
 from device.sources.arrival_clock import ArrivalClock, PlayoutClock
 from device.sources.opening import error_text
 
@@ -63,11 +62,10 @@ class NetworkInput:
     def __init__(self, *, url: str, url_file: str, kind: Literal["video", "audio"], transport: str) -> None:
         av.logging.set_level(None)  # FFmpeg's own lines hold the URL
         url = url or _read(Path(url_file))
-        try:
-            url = stream_url.checked(url)
-        except ValueError as error:
+        if why := stream_url.problem(url):
             place = url_file or "the stream's URL"
-            raise SourceError(f"{place}: {error}", for_viewers="the stream's URL is not valid") from None
+            raise SourceError(f"{place}: {why}", for_viewers="the stream's URL is not valid")
+        url = url.strip()
         self.origin, self._kind = stream_url.origin(url), kind
         self._container = self._opened(url, _options(url, kind, transport))
         self.stream = self._chosen()
@@ -146,9 +144,13 @@ class NetworkInput:
 
 def _read(path: Path) -> str:
     try:
-        return read_text(path, "a URL")
-    except CredentialError as error:
-        raise SourceError(str(error), for_viewers="the stream's URL cannot be read") from None
+        with path.open("rb") as file:
+            data = file.read(stream_url.MAX_CHARACTERS + 2)
+    except OSError as error:
+        raise SourceError(
+            f"{path}: cannot be read: {error_text(error)}", for_viewers="the stream's URL cannot be read"
+        ) from None
+    return data.decode(errors="replace").removeprefix("\ufeff")
 
 
 def _options(url: str, kind: str, transport: str) -> dict[str, str]:
