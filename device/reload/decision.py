@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _TABLES_OF_STREAMS = ("cameras", "microphones")
 _PATTERN = "pattern"  # its picture shows the identity
+_SHARED_KEYS = ("url", "url_file", "rtsp_transport")  # a microphone may have those of [camera]
 _MAX_KEYS = 6
 
 
@@ -50,6 +51,8 @@ def decide(changes: Sequence[Change], old: Sequence[StreamPlan], new: Sequence[S
     for plan in new:
         job, present = plan.worker.job, before.get(plan.name)
         if job.source == _PATTERN and getattr(job, "identity", "") != getattr(present, "identity", ""):
+            restart.add(plan.name)
+        if present is not None and any(getattr(job, key) != getattr(present, key) for key in _SHARED_KEYS):
             restart.add(plan.name)
     return Decision(
         changes=tuple(changes),

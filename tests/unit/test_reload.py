@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from device.config.schema import Config
+
 BASE = """
 [room]
 url = "ws://one"
@@ -79,6 +81,19 @@ def test_a_reload_does_the_least_that_the_changes_need(
 ) -> None:
     decision = decided(tmp_path / "device.toml", old, new)
     assert (decision.restart, decision.rejoin, decision.end_process) == (frozenset(restart), rejoin, end)
+
+
+def test_the_url_of_the_camera_is_also_the_microphones(tmp_path: Path) -> None:
+    path = tmp_path / "device.toml"
+
+    def streaming(url: str) -> Config:
+        text = BASE.format(camera=f'url = "{url}"', microphone="")
+        path.write_text(text.replace('"pattern"', '"stream"').replace('"tone"', '"stream"'))
+        return loading.load(path)
+
+    old, new = streaming("rtsp://h/1"), streaming("rtsp://h/2")
+    decision = decide(diff(old, new), *(plan_streams(each, epoch_us=0) for each in (old, new)))
+    assert decision.restart == {"camera", "microphone"}
 
 
 def test_a_rejoin_names_the_keys_that_need_it(tmp_path: Path) -> None:
