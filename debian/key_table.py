@@ -49,6 +49,7 @@ def _default(field: FieldInfo) -> str:
 
 def table() -> str:
     """Return the table in the language of tbl(1)."""
-    lines = ["Key\tAllowed\tDefault\tA change needs", "_", *("\t".join(row) for row in rows())]
+    # Without what is allowed, which the texts above have too: a line of a terminal has 80 columns.
+    lines = ["Key\tDefault\tA change needs", "_", *("\t".join((row[0], *row[2:])) for row in rows())]
     escaped = (line.replace("\\", "\\e").replace("-", "\\-") for line in lines)
-    return ".TS\nl l l l.\n" + "\n".join(escaped) + "\n.TE\n"
+    return ".TS\nl l l.\n" + "\n".join(escaped) + "\n.TE\n"

@@ -169,7 +169,7 @@ def test_the_manual_has_each_key_with_its_class() -> None:
     listed = {line.split("\t")[0]: line.split("\t") for line in page.splitlines() if "\t" in line}
     for key, _ in keys():
         if ".NAME." not in key:
-            assert listed[key][3].replace("\\", "") == class_of(key).value
+            assert listed[key][2].replace("\\", "") == class_of(key).value
     assert {row[0]: row[1:3] for row in rows()}["camera.fps"] == ("1 to 120", "30")
     assert {row[0]: row[1:3] for row in rows()}["room.url"] == ("text", "required")
 
