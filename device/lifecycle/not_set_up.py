@@ -46,8 +46,9 @@ async def run(config_path: Path | None = None) -> ExitCode:
 
     def reload() -> None:
         notifier.reloading()
+        set_up = is_set_up(config_path)  # before the answer, after which there may be a configuration for the next one
         notifier.ready()
-        if is_set_up(config_path):
+        if set_up:
             found.set()
 
     ended = asyncio.create_task(until_signalled(reload if notifier.managed else None), name="signals")
