@@ -95,7 +95,7 @@ def file_layer(path: Path, data: dict[str, Any], keys: Iterable[tuple[str, Field
 
 
 def with_absolute_paths(data: Mapping[str, Any], folder: Path, keys: Iterable[tuple[str, FieldInfo]]) -> dict[str, Any]:
-    """Return the data with absolute paths of files. A URL in the place of a path stays, to be refused."""
+    """Return the data with absolute paths of files. A URL instead of a path stays, to be refused."""
     result = dict(data)
     for key, schema in keys:
         if is_file_path(schema):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from device.config.layers import Layer
 
-NAME_OF_TABLE = "[key]"  # pydantic's mark in the place of a dictionary's key
+NAME_OF_TABLE = "[key]"  # what pydantic puts for a dictionary's key
 
 
 def where_of(details: Mapping[str, Any]) -> tuple[str, ...]:

@@ -10,17 +10,16 @@ from av.bitstream import BitStreamFilterContext
 from device.clock import monotonic_us
 from device.errors import SourceError
 from device.media.picture import AccessUnit
-from device.sources.annexb import IDR, PPS, SPS, is_annexb, nal_types
 from device.sources.filtering import decoded_of
 from device.sources.loop import Loop
 from device.sources.pacing import sleep_until_us
+from device.sources.parameter_sets import ParameterSets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _US = 1_000_000
 _FORMATS = ("yuv420p", "yuvj420p")
-_PARAMETER_SETS = {SPS, PPS}
 # Late units are still sent, because later ones reference them: the daemon spaces them out. This limit is about what the
 # daemon queues at 60 frames a second. Above it, only a key frame helps.
 _MAX_LATE_US = 400_000
@@ -50,8 +49,7 @@ class EncodedClip:
         self.fps = max(1, round(self._loop.survey.burst.fps or float(self._loop.stream.average_rate or 1)))
         # MP4 and Matroska store the parameter sets separately; the filter puts them before each IDR. Other formats may
         # have none before later IDRs.
-        stored = bytes(context.extradata or b"")
-        self._parameter_sets = stored if is_annexb(stored) else b""
+        self._parameter_sets = ParameterSets(bytes(context.extradata or b""))
 
     def units(self) -> Iterator[AccessUnit]:
         """Yield access units without end, each when it is due.
@@ -128,18 +126,13 @@ class EncodedClip:
             yield *self._complete(payload), offset_us
 
     def _complete(self, payload: bytes) -> tuple[bytes, bool]:
-        """Return the unit, with parameter sets before an IDR, and whether it is an IDR.
-
-        A viewer that joins cannot decode an IDR without parameter sets.
-        """
-        found = nal_types(payload)
-        if IDR in found and not found >= _PARAMETER_SETS:
-            if not self._parameter_sets:
-                raise self._refused("has key frames without parameter sets (SPS and PPS)")
-            payload = self._parameter_sets + payload
-        if len(payload) > _MAX_UNIT_BYTES:
-            raise self._refused(f"has a picture of {len(payload)} bytes; allowed: {_MAX_UNIT_BYTES} at most")
-        return payload, IDR in found
+        """Return the unit, with parameter sets before an IDR, and whether it is an IDR. Raises SourceError."""
+        completed = self._parameter_sets.completed(payload)
+        if completed is None:
+            raise self._refused("has key frames without parameter sets (SPS and PPS)")
+        if len(completed[0]) > _MAX_UNIT_BYTES:
+            raise self._refused(f"has a picture of {len(completed[0])} bytes; allowed: {_MAX_UNIT_BYTES} at most")
+        return completed
 
     def _unit(self, payload: bytes, *, key: bool, number: int, due_us: int) -> AccessUnit:
         return AccessUnit(

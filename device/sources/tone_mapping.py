@@ -43,7 +43,7 @@ def to_sdr(coded: Colours, transfer: int) -> Colours:
 
 
 def _compressed(light: Colours) -> Colours:
-    """Return light of which 1 is SDR's white: Reinhard's curve from the knee to the peak."""
+    """Return light, where 1 is SDR's white: Reinhard's curve from the knee to the peak."""
     above = np.maximum(np.minimum(light, _PEAK) - _KNEE, 0.0) / (1 - _KNEE)
     peak = (_PEAK - _KNEE) / (1 - _KNEE)
     return np.asarray(np.minimum(light, _KNEE) + (1 - _KNEE) * above * (1 + above / peak**2) / (1 + above))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SERVICE_PATH = Path("/run/livekit-device/config.json")  # RuntimeDirectory= of the unit
 _MAX_BYTES = 256 << 10
 _MODE = 0o600
-# Valid in the place of each secret, and none that is in use.
+# Valid as any secret, and none that is in use.
 _CHANGED = "https://changed.invalid/"
 
 

@@ -19,9 +19,12 @@ from device.media.picture import FramePicture
 from device.sources.filtering import colour_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from av.video.frame import VideoFrame
 
     from device.ipc.messages import CameraJob
+    from device.ipc.worker_link import WorkerLink
     from device.media.picture import AccessUnit, Sink
 
 _US = 1_000_000
@@ -36,6 +39,19 @@ _STEP_S = 0.1
 # If decoding and encoding are slower than the source, late pictures are encoded at this interval only.
 _LATE_US, _LATE_INTERVAL_US = 300_000, 200_000
 _PIXEL_FORMATS = ("yuv420p", "yuvj420p")
+
+
+def pass_through(link: WorkerLink, copy: BridgedCopy, units: Iterable[AccessUnit]) -> None:
+    """Send units, and carry out the daemon's requests; log once what cannot be changed."""
+    logged = False
+    for unit in units:
+        for request in link.requests():
+            why = copy.carry_out(request.message)
+            if why and not logged:
+                logged = True
+                link.log("info", "camera.requests_ignored", why=why)
+            link.reply(request)
+        copy.take(unit)
 
 
 class BridgedCopy:
@@ -71,20 +87,15 @@ class BridgedCopy:
                 return "a stream that is passed through cannot be changed"
         return ""
 
-    def take(self, unit: AccessUnit, *, past: bool = False) -> None:
-        """Take the next unit of the source, the first of which is a key frame.
-
-        A unit of the past is not sent: it is only needed to decode later ones.
-        """
+    def take(self, unit: AccessUnit) -> None:
+        """Take the next unit of the source; the first one is a key frame."""
         self._decoder.add(unit.payload, key=unit.key)
-        if unit.key and not past:
+        if unit.key:
             self._interval_us = unit.captured_at_us - self._keyed_at_us if self._keyed_at_us else 0
             self._keyed_at_us = unit.captured_at_us
             if not self._keys_only:
                 self._bridging, self._next_key, self._wanted_at_us = False, False, 0
                 self._encoder = None
-        if past:
-            return
         if self._bridging:
             self._encode(unit)
             return

@@ -110,22 +110,13 @@ def _carry_out(request: object, source: Source, encoding: Encoding, night: Night
 
 def _pass_through(link: WorkerLink, job: CameraJob) -> None:
     from device.sources.encoded_clip import EncodedClip
-    from device.workers.bridged_copy import BridgedCopy
+    from device.workers.bridged_copy import BridgedCopy, pass_through
 
     source = EncodedClip(path=job.path, epoch_us=job.epoch_us, on_damage=damage_log(link, "camera.file_damaged"))
     link.capturing(
         Capturing(source=source.name, encoder=job.encoder, width=source.width, height=source.height, fps=source.fps)
     )
-    copy = BridgedCopy(job, fps=source.fps, sink=link.unit)
-    logged = False
-    for unit in source.units():
-        for request in link.requests():
-            why = copy.carry_out(request.message)
-            if why and not logged:
-                logged = True
-                link.log("info", "camera.requests_ignored", why=why)
-            link.reply(request)
-        copy.take(unit)
+    pass_through(link, BridgedCopy(job, fps=source.fps, sink=link.unit), source.units())
 
 
 def open_source(job: CameraJob, link: WorkerLink) -> Source:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from device.ipc.messages import Capturing
 from device.sources.network_input import NetworkInput
 from device.sources.network_units import NetworkUnits, NotCopyableError, why_not_copied
-from device.workers.bridged_copy import BridgedCopy
+from device.workers.bridged_copy import BridgedCopy, pass_through
 
 if TYPE_CHECKING:
     from device.ipc.messages import CameraJob
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from device.sources.network_video import NetworkVideo
 
 _HINT = 'use encoder = "auto" to have it encoded again'
-_MAX_FPS = 120
 
 
 def open_network_video(link: WorkerLink, job: CameraJob) -> NetworkVideo:
@@ -46,18 +46,8 @@ def _opened(job: CameraJob) -> NetworkInput:
 
 
 def _pass_through(link: WorkerLink, job: CameraJob, source: NetworkInput) -> None:
-    units = NetworkUnits(source)
-    copy: BridgedCopy | None = None
-    logged = False
-    for unit in units.units():
-        if copy is None:
-            fps = max(1, min(_MAX_FPS, round(source.rate or job.fps)))
-            copy = BridgedCopy(job, fps=fps, sink=link.unit)
-            link.capturing(Capturing(source="stream", encoder="copy", width=unit.width, height=unit.height, fps=fps))
-        for request in link.requests():
-            error = copy.carry_out(request.message)
-            if error and not logged:
-                logged = True
-                link.log("info", "camera.requests_ignored", why=error)
-            link.reply(request)
-        copy.take(unit)
+    units = NetworkUnits(source).units()
+    first = next(units)
+    fps = round(source.rate or job.fps)
+    link.capturing(Capturing(source="stream", encoder="copy", width=first.width, height=first.height, fps=fps))
+    pass_through(link, BridgedCopy(job, fps=fps, sink=link.unit), chain((first,), units))

@@ -21,19 +21,24 @@ if TYPE_CHECKING:
 _FRAMES = 2 * FPS
 
 
+def passed_through(server: Server, room: str, path: str) -> dict[str, str]:
+    """Return the environment of a daemon that passes a film through, without sound."""
+    return daemons.environment(
+        server,
+        room,
+        DEVICE_CAMERA__SOURCE="file",
+        DEVICE_CAMERA__PATH=path,
+        DEVICE_CAMERA__ENCODER="copy",
+        DEVICE_MICROPHONE__SOURCE="off",
+    )
+
+
 @pytest.mark.alone
 def test_pictures_continue_across_loops(server: Server, room: str, config: Path) -> None:
     path = film(config.parent / "film.mp4", size=(640, 360), gop=FPS // 2, times=range(_FRAMES))
 
     async def scenario() -> None:
-        variables = daemons.environment(
-            server,
-            room,
-            DEVICE_CAMERA__SOURCE="file",
-            DEVICE_CAMERA__PATH=path,
-            DEVICE_CAMERA__ENCODER="copy",
-            DEVICE_MICROPHONE__SOURCE="off",
-        )
+        variables = passed_through(server, room, path)
         async with watching(server, room) as watcher:
             with daemons.running(config, variables) as daemon:
                 seen: list[Seen] = []
@@ -60,14 +65,7 @@ def test_a_late_viewer_of_a_file_with_rare_key_frames_has_a_picture_within_a_sec
     server: Server, room: str, config: Path
 ) -> None:
     path = film(config.parent / "film.mp4", size=(320, 180), gop=20 * FPS, times=range(20 * FPS))
-    variables = daemons.environment(
-        server,
-        room,
-        DEVICE_CAMERA__SOURCE="file",
-        DEVICE_CAMERA__PATH=path,
-        DEVICE_CAMERA__ENCODER="copy",
-        DEVICE_MICROPHONE__SOURCE="off",
-    )
+    variables = passed_through(server, room, path)
 
     async def scenario() -> None:
         async with watching(server, room) as first:

@@ -3,37 +3,22 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import av
 import pytest
 
 from device.clock import monotonic_us
-from device.ipc.messages import CameraJob, ForceKeyFrame, SetBitrate, SetKeyFramesOnly, SetPictureLimits
+from device.ipc.messages import ForceKeyFrame, SetBitrate, SetKeyFramesOnly, SetPictureLimits
 from device.media.picture import AccessUnit
 from device.sources import strip
 from device.sources.annexb import IDR, PPS, SPS, nal_types
 from device.sources.planes import writable
 from device.workers.bridged_copy import BridgedCopy
 from tests.support.films import FPS, film
+from tests.unit.workers.watched import CAMERA
 
-JOB = CameraJob(
-    source="stream",
-    width=1280,
-    height=720,
-    fps=FPS,
-    device="",
-    path="",
-    hflip=False,
-    vflip=False,
-    controls={},
-    encoder="copy",
-    bitrate_max_bps=2_500_000,
-    bitrate_min_bps=60_000,
-    keyframe_interval_s=10,
-    identity="d",
-    epoch_us=0,
-)
+JOB = replace(CAMERA, source="stream", encoder="copy", bitrate_max_bps=2_500_000)
 
 
 @dataclass

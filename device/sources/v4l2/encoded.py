@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from device.errors import SourceError
 from device.media.picture import AccessUnit
-from device.sources.annexb import IDR, PPS, SPS, is_annexb, nal_types
+from device.sources.annexb import is_annexb
+from device.sources.parameter_sets import ParameterSets
 from device.sources.v4l2 import controls, demuxer, ioctls, modes, nodes
 from device.sources.v4l2.copying import NOT_COPYABLE, NotCopyableError, copied_mode, encoder_controls
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 _KEY_WITHIN_US = 3_000_000
 _ANY_KEY_WITHIN_US = 15_000_000  # for "copy": a camera may have a key frame each 10 s
 _PERIOD, _GOP_SIZE, _REPEAT_HEADERS = 0x0099_0A66, 0x0099_09CB, 0x0099_09E2  # V4L2_CID_MPEG_VIDEO_...
-_PARAMETER_SETS = {SPS, PPS}
 _MAX_UNIT_BYTES = 4 << 20  # the maximum size of one message to the daemon
 
 
@@ -47,8 +47,7 @@ class V4l2Units:
         context = self._container.streams.video[0].codec_context
         self.width, self.height = int(context.width), int(context.height)
         self.fps = max(1, round(self.mode.rate or job.fps))
-        stored = bytes(context.extradata or b"")
-        self._parameter_sets = stored if is_annexb(stored) else b""
+        self._parameter_sets = ParameterSets(bytes(context.extradata or b""))
 
     @property
     def difference(self) -> str:
@@ -62,8 +61,8 @@ class V4l2Units:
         for packet, captured_at_us in demuxer.packets(self._container, self.node):
             began_us = began_us or captured_at_us
             payload = bytes(packet)
-            found = nal_types(payload)
-            if not number and not self._starts(payload, found):
+            completed = self._parameter_sets.completed(payload) if number or is_annexb(payload) else None
+            if completed is None or not (number or completed[1]):  # a viewer cannot start to decode with it
                 if captured_at_us - began_us > within_us:
                     raise NotCopyableError(
                         f"{self.node.card} ({self.node.path}): its H.264 has no key frame with parameter sets within "
@@ -71,23 +70,18 @@ class V4l2Units:
                         for_viewers=NOT_COPYABLE,
                     )
                 continue
-            if IDR in found and not found >= _PARAMETER_SETS:
-                payload = self._parameter_sets + payload
+            payload, key = completed
             if len(payload) > _MAX_UNIT_BYTES:
                 raise SourceError(f"the camera sends a picture of {len(payload)} bytes", for_viewers=NOT_COPYABLE)
             number += 1
             yield AccessUnit(
                 payload=payload,
-                key=IDR in found,
+                key=key,
                 width=self.width,
                 height=self.height,
                 number=number,
                 captured_at_us=captured_at_us,
             )
-
-    def _starts(self, payload: bytes, found: set[int]) -> bool:
-        """Return whether a viewer can start to decode with this unit."""
-        return is_annexb(payload) and IDR in found and (found >= _PARAMETER_SETS or bool(self._parameter_sets))
 
     def force_key_frame(self) -> bool:
         """Request a key frame; return False if the camera cannot."""

@@ -50,7 +50,7 @@ _QUERY_EXT_CTRL = _number(QueriedControl, 103)
 
 @contextmanager
 def opened(node: str) -> Iterator[int]:
-    """Open a device beside whoever captures from it; raises OSError."""
+    """Open a device that another process may capture from; raises OSError."""
     descriptor = os.open(node, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         yield descriptor
