@@ -8,6 +8,7 @@ secrets in a history.
 from __future__ import annotations
 
 import contextlib
+import select
 import sys
 import termios
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from device.redaction import hide, redacted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+_LOOK_S = 0.5
 _ECHO_FLAGS = 3  # the position of the local modes in termios.tcgetattr
 
 
@@ -101,6 +103,10 @@ class Terminal:
         return self.ask(question, default="yes" if default else "no", shown=shown, check=check).lower() in ("y", "yes")
 
     def _line(self) -> str:
+        if self.stdin.isatty():
+            # A signal that arrives just before a read without end would be noticed only after the next line.
+            while not select.select([self.stdin], [], [], _LOOK_S)[0]:
+                pass
         line = self.stdin.readline()
         if not line:
             self._write("\n")
