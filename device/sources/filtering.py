@@ -163,8 +163,9 @@ def decoded_of(frame: VideoFrame, stream: Any) -> Decoded:
     )
 
 
-def _shape(frame: VideoFrame) -> tuple[int, int, str, bytes]:
-    return frame.width, frame.height, frame.format.name, _matrix(frame)
+def _shape(frame: VideoFrame) -> tuple[int, int, str, int]:
+    # Not by `side_data`: it refers to its frame, so that each picture stays in memory until the garbage collector runs.
+    return frame.width, frame.height, frame.format.name, getattr(frame, "rotation", 0)
 
 
 def _matrix(frame: VideoFrame) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import struct
 from dataclasses import replace
 from fractions import Fraction
@@ -18,8 +19,11 @@ from device.sources.conversion import Decoded, Turn, conversion, turn_of_degrees
 from device.sources.filtering import Converter, Deinterlacer, Filtering
 from device.sources.planes import writable
 from device.sources.tone_mapping import to_sdr
+from tests.support.films import film
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy.typing as npt
 
 _ONE = 1 << 16
@@ -239,3 +243,20 @@ def test_progressive_pictures_are_not_touched_and_interlaced_ones_only_if_there_
     deinterlacer = Deinterlacer()
     deinterlacer.bypassed = True
     assert [frame for frame, _ in deinterlacer.pictures(iter(pictures))] == [frame for frame, _ in pictures]
+
+
+def test_pictures_are_freed_without_the_garbage_collector(tmp_path: Path) -> None:
+    path = film(tmp_path / "film.mp4", times=range(60))
+    gc.collect()
+    gc.disable()
+    try:
+        with av.open(path) as container:
+            stream = container.streams.video[0]
+            converter = None
+            for frame in container.decode(stream):
+                converter = converter or Converter(frame, stream, max_width=1280, max_height=720)
+                converter.converted(frame)
+        kept = [each for each in gc.get_objects() if isinstance(each, av.VideoFrame)]
+        assert len(kept) < 10
+    finally:
+        gc.enable()
