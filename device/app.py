@@ -21,6 +21,7 @@ from device.lifecycle.signals import until_signalled
 from device.network.probe import Probe
 from device.network.resolver import Resolver
 from device.network.route import watching
+from device.network.sdk import prepare_process
 from device.reload.files import ReloadFiles
 from device.settings import Settings, load
 from device.streams.capture import capturing
@@ -56,6 +57,7 @@ def main(config_path: Path | None) -> ExitCode:
     attributes = first_attributes()
     settings = load(config_path, attributes)
     config, token_source = settings.config, settings.token_source
+    prepare_process(config.network.ca_file)
     log_context = device.log.configure(level=config.log.level, format=config.log.format)
     device.log.install_hooks()
     log_warnings(settings.warnings, token_source)
@@ -110,7 +112,13 @@ async def run(
             def connect(settings: Settings, why: str) -> RoomConnection:
                 urls, token_source = settings.config.room.url, settings.token_source
                 return RoomConnection(
-                    RoomDependencies(urls=urls, token_source=token_source, resolver=resolver, routes=routes),
+                    RoomDependencies(
+                        urls=urls,
+                        token_source=token_source,
+                        resolver=resolver,
+                        routes=routes,
+                        relay_only=settings.config.network.relay == "always",
+                    ),
                     reconnect=settings.config.reconnect,
                     stall_s=settings.config.watch.delivery_stall_s,
                     tracks=[each.track for each in streams],

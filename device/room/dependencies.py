@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoomDependencies:
-    """What a connection depends on; `urls` are tried in this order."""
+    """What a connection depends on; `urls` are tried in this order. `relay_only`: media passes a TURN server."""
 
     urls: tuple[str, ...]
     token_source: TokenSource
     resolver: Resolver
     routes: Routes
+    relay_only: bool = False

@@ -36,6 +36,7 @@ ORDER = (
         "state_directory",
         "identity",
         "stream_url",
+        "proxy_url",
         "arguments",
     ),
     *("media", "config", "lifecycle", "network", "ipc", "encoders", "sources", "workers"),
