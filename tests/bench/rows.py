@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.bench import floor
+from tests.bench import floor, sink
 from tests.bench.material import BITRATE_BPS, FPS, HEIGHT, WIDTH
 from tests.support import daemon
 from tests.support.tokens import token
@@ -102,7 +100,8 @@ def _floor(stage: Stage) -> Command:
 def _sink(stage: Stage) -> Command:
     minted = token(stage.server, stage.room, identity="publisher", publish=True)
     line = (
-        "gst-launch-1.0 livekitwebrtcsink name=sink video-caps=video/x-h264 audio-caps=audio/x-opus "
+        "livekitwebrtcsink name=sink video-caps=video/x-h264 audio-caps=audio/x-opus stun-server= "
+        "congestion-control=disabled "
         f"min-bitrate={BITRATE_BPS} start-bitrate={BITRATE_BPS} max-bitrate={BITRATE_BPS} "
         f"signaller::ws-url={stage.server.url} signaller::auth-token={minted} "
         f"signaller::identity=publisher signaller::room-name={stage.room} "
@@ -111,14 +110,7 @@ def _sink(stage: Stage) -> Command:
         f"filesrc location={stage.sound_pipe} ! "
         "rawaudioparse pcm-format=s16le sample-rate=48000 num-channels=1 ! clocksync ! audioconvert ! queue ! sink."
     )
-    return list(line.split()), dict(os.environ)
-
-
-def _no_sink() -> str:
-    tool = shutil.which("gst-inspect-1.0")
-    if tool and not subprocess.run([tool, "livekitwebrtcsink"], capture_output=True, check=False).returncode:
-        return ""
-    return "not installed: GStreamer with livekitwebrtcsink (gst-plugins-rs)"
+    return [sink.binary(), *line.split()], dict(os.environ)
 
 
 X264 = Row(name="x264", title="this daemon, x264", start=_x264)
@@ -127,6 +119,6 @@ TOLD = Row(name="told", title="this daemon, x264, at log.level debug", start=par
 COPY = Row(name="copy", title="this daemon, passing through", start=_copy)
 EXAMPLE = Row(name="example", title="the SDK's example pattern", start=_example)
 FLOOR = Row(name="floor", title="Go SDK, pre-encoded: the floor", start=_floor, missing=floor.missing)
-SINK = Row(name="sink", title="livekitwebrtcsink, x264", start=_sink, missing=_no_sink, fed=True)
+SINK = Row(name="sink", title="livekitwebrtcsink, x264", start=_sink, missing=sink.missing, fed=True)
 
 ROWS = (X264, COPY, EXAMPLE, FLOOR, SINK)
