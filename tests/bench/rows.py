@@ -94,7 +94,8 @@ def _outside(stage: Stage) -> dict[str, str]:
 
 def _example(stage: Stage) -> Command:
     script = Path(__file__).parent / "example.py"
-    return [sys.executable, script, stage.material.raw, stage.material.wav, stage.times, str(_EXAMPLE_BPS)], _outside(stage)
+    arguments = (stage.material.raw, stage.material.wav, stage.times, str(_EXAMPLE_BPS))
+    return [sys.executable, script, *arguments], _outside(stage)
 
 
 def _floor(stage: Stage) -> Command:
@@ -104,7 +105,7 @@ def _floor(stage: Stage) -> Command:
 def _sink(stage: Stage) -> Command:
     minted = token(stage.server, stage.room, identity="publisher", publish=True)
     line = (
-        "livekitwebrtcsink name=sink video-caps=video/x-h264 audio-caps=audio/x-opus stun-server=\"\" "
+        'livekitwebrtcsink name=sink video-caps=video/x-h264 audio-caps=audio/x-opus stun-server="" '
         "congestion-control=disabled "
         f"min-bitrate={_SINK_BPS} start-bitrate={_SINK_BPS} max-bitrate={_SINK_BPS} "
         f"signaller::ws-url={stage.server.url} signaller::auth-token={minted} "

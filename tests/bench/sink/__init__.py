@@ -39,7 +39,3 @@ def build() -> None:
     subprocess.run(command, check=True, cwd=_HERE, env=dict(os.environ), stdin=subprocess.DEVNULL)
     (target / "release" / "bench-sink").replace(kept)
     shutil.rmtree(target)
-
-
-if __name__ == "__main__":
-    build()
