@@ -101,7 +101,7 @@ def test_both_ways_return_each_answer(source: rtc.EncodedVideoSource, native: An
 @pytest.mark.parametrize("wrong", ({"payload": b""}, {"width": 0}, {"height": 0}))
 def test_both_ways_refuse_what_is_no_picture(source: rtc.EncodedVideoSource, wrong: dict[str, Any]) -> None:
     for feed in (below(source), PublicVideoFeed(source)):
-        with pytest.raises(ValueError, match="access unit|empty|positive"):
+        with pytest.raises(ValueError, match=r"access unit|empty|positive"):
             feed.capture(replace(UNITS[0], **wrong), user_timestamp=1)
 
 
