@@ -38,6 +38,8 @@ ORDER = (
         "stream_url",
         "proxy_url",
         "arguments",
+        "native_output",
+        "native_sdk",
     ),
     *("media", "config", "lifecycle", "network", "ipc", "encoders", "sources", "workers"),
     *("telemetry", "tokens", "settings", "tracks", "room", "streams", "reload"),
