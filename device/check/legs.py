@@ -132,19 +132,23 @@ async def media(report: Report, url: str, token: str, resolver: Resolver, *, rel
     except signal.SignalError as error:
         report.bad("websocket", str(error))
         return None
-    report.good("websocket", "the server answers through it")
+    ways = [name for name, is_offered in _ways(found).items() if is_offered]
+    report.good("websocket", f"the server offers media over {', '.join(ways) or 'nothing that is known'}")
     await _ice_tcp(report, found, relay_only=relay_only)
     await _turn(report, found, resolver, relay_only=relay_only)
     return found
 
 
+def _ways(found: Offered) -> dict[str, bool]:
+    """Return the ways for media, and whether the server offers them."""
+    protocols = {protocol for protocol, _, _ in found.candidates}
+    turns = any(each.url.startswith("turn") for each in found.ice_servers)
+    return {"UDP": "udp" in protocols, "TCP": "tcp" in protocols, "TURN": turns}
+
+
 async def _ice_tcp(report: Report, found: Offered, *, relay_only: bool) -> None:
     targets = [(address, port) for protocol, address, port in found.candidates if protocol == "tcp"]
-    if relay_only:
-        report.skipped("ice-tcp", 'network.relay = "always"')
-        return
-    if not targets:
-        report.skipped("ice-tcp", "the server offers no media over TCP (rtc.tcp_port)")
+    if relay_only or not targets:
         return
     results = [(target, await _tcp(*target)) for target in targets[:_MOST_ADDRESSES]]
     good = [f"{host_and_port(*target)} in {ms} ms" for target, ms in results if isinstance(ms, int)]
@@ -162,13 +166,9 @@ async def _turn(report: Report, found: Offered, resolver: Resolver, *, relay_onl
         for each in found.ice_servers
         if (server := turn.TurnServer.of_url(each.url, username=each.username, credential=each.credential))
     ]
-    if not servers:
-        if relay_only:
-            hint = "configure one in the server (turn, or rtc.turn_servers)"
-            report.bad("turn", 'network.relay is "always", but the server names no TURN server', hint=hint)
-        else:
-            report.skipped("turn", "the server names no TURN server")
-        return
+    if relay_only and not servers:
+        hint = "configure one in the server (turn, or rtc.turn_servers)"
+        report.bad("turn", 'network.relay is "always", but the server names no TURN server', hint=hint)
     for url, server in servers:
         try:
             address = await turn.relay_address(server, resolver)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from livekit import rtc
 
 from device.check.decoding import SAMPLE_RATE, Decoded, decode, subscribe
-from device.check.media_path import report_path
+from device.check.media_path import report_blocked, report_path
 from device.check.report import report_failures
 from device.errors import CredentialError, DeviceError, JoinError, leaves
 from device.ipc.detected import Detected
@@ -21,7 +21,7 @@ from device.ipc.supervisor import WorkerState
 from device.lifecycle.deadlines import Deadlines
 from device.lifecycle.sd_notify import Notifier
 from device.network.sdk import sdk_connects_to
-from device.room.connect_errors import connect_error_text
+from device.room.connect_errors import MEDIA_BLOCKED, connect_error_text
 from device.room.session import Session, room_options
 from device.settings import credentials_directory, find_camera_url_file
 from device.streams.capture import capturing
@@ -90,7 +90,10 @@ async def _check(  # noqa: PLR0917 - those of `check`
         token = api_key.viewer_token(at=at, ttl=TTL, data=False, hidden=True)
         await room.connect(at.url, token, room_options(relay_only=config.network.relay == "always"))
     except rtc.ConnectError as error:
-        report.bad("room", f"{config.room.name} cannot be joined: {await _refusal(error, api_key, at, resolver)}")
+        why = await _refusal(error, api_key, at, resolver)
+        report.bad("room", f"{config.room.name} cannot be joined: {why}")
+        if why == MEDIA_BLOCKED:
+            report_blocked(report, offered, relay_only=config.network.relay == "always")
         return
     try:
         running = identity in room.remote_participants

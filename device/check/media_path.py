@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from device.check.signal import Offered
 
 _RELAY = "relay"
+_MOST = 3
 _TYPES = {0: "host", 1: "srflx", 2: "prflx", 3: _RELAY}  # IceCandidateType of the SDK's stats.proto
 
 
@@ -65,18 +66,24 @@ async def report_path(report: Report, room: rtc.Room, offered: Offered | None) -
         report.skipped("media", "the SDK's statistics do not say which way it takes")
         return
     report.good("media", str(found))
-    targets = [
-        host_and_port(address, port)
-        for protocol, address, port in (offered.candidates if offered else ())
-        if protocol == "udp"
-    ]
-    if found.relayed or not targets:
+    targets = _udp_targets(offered)
+    if found.relayed:
         return
     if found.protocol == "udp":
         report.good("udp", f"{found.address} answers")
-    else:
-        report.warn(
-            "udp",
-            f"no answer from {', '.join(targets[:3])}",
-            hint="allow this in the firewall: TCP delays media when packets are lost",
-        )
+    elif targets:
+        hint = "allow UDP to this: over TCP, media is late when packets are lost"
+        report.warn("udp", f"no answer from {', '.join(targets)}", hint=hint)
+
+
+def report_blocked(report: Report, offered: Offered | None, *, relay_only: bool) -> None:
+    """Report that UDP did not work for a join whose media did not get through."""
+    targets = _udp_targets(offered)
+    if targets and not relay_only:
+        report.bad("udp", f"no answer from {', '.join(targets)}", hint="allow UDP to this in the firewall")
+
+
+def _udp_targets(offered: Offered | None) -> list[str]:
+    """Return where the server takes media over UDP; the first few."""
+    candidates = offered.candidates if offered else ()
+    return [host_and_port(address, port) for protocol, address, port in candidates if protocol == "udp"][:_MOST]
