@@ -1,8 +1,7 @@
 """Pictures and sound through named pipes, for a publisher that cannot loop a file.
 
-The reader sets the pace. Feeding does not count as the publisher's cost; it stands for a camera. What a reader leaves in
-a pipe when it closes it is there for the next one: GStreamer's parsers open a file, look whether it can seek, close it
-and open it again.
+The reader sets the pace. Feeding does not count as the publisher's cost; it stands for a camera. What a reader leaves
+in a pipe is there for the next one: GStreamer's parsers open a file, find out whether it can seek, and open it again.
 """
 
 from __future__ import annotations

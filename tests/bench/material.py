@@ -45,7 +45,7 @@ _NOISE_LEVEL = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """The files, all with the same 10 s."""
+    """The files, all but one with the same 10 s."""
 
     folder: Path
 
@@ -68,7 +68,10 @@ class Material:
 
     @property
     def silence(self) -> Path:
-        """Sound as from a microphone in a quiet room: noise of one or two steps."""
+        """A minute as from a microphone in a quiet room: a voice for 3 s, then noise of one or two steps.
+
+        Opus takes noise for silence only if it has heard something louder.
+        """
         return self.folder / "silence.wav"
 
     @property
@@ -199,8 +202,10 @@ def _make_sound(made: Material) -> None:
     for beep, second in ((_beep(), at) for at in range(0, count, _RATE)):
         samples[second : second + len(beep)] = beep
     _write_wav(made.wav, samples)
-    noise = np.random.default_rng(0).normal(0, _NOISE_LEVEL, count)
-    _write_wav(made.silence, np.round(noise).astype(np.int16))
+    noise = np.random.default_rng(0).normal(0, _NOISE_LEVEL, 60 * _RATE)
+    quiet = np.round(noise).astype(np.int16)
+    quiet[: 3 * _RATE] = samples[: 3 * _RATE]
+    _write_wav(made.silence, quiet)
     # One packet per page, so that readers need not parse pages.
     with av.open(str(made.opus), "w", options={"page_duration": "20000"}) as target:
         stream = target.add_stream("libopus", rate=_RATE, layout="mono", options={"application": "audio"})
