@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _BITRATES_WITHIN = 1.05
-# The daemon's waits per second before the work on its costs began (e0f7a9d, idle machine), and what must become of them.
+# The daemon's waits per second before the work on its costs (e0f7a9d, idle machine), and what they have to become.
 _WAITS_BEFORE = {X264.name: 1480.0, COPY.name: 1605.0}
 _WAITS_SHARE = 0.5
 
