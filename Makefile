@@ -74,7 +74,7 @@ integration: $(READY)  ## Debian's coturn and a real proxy between device and se
 	@.venv/bin/python -m tests.support.livekit_server
 	@.venv/bin/pytest tests/faults/integration.py $(ARGS)
 
-bench: $(READY)  ## this daemon beside other publishers: processor, memory, start, latency, skew (10 minutes; BENCH_JSON=file)
+bench: $(READY)  ## this daemon beside other publishers: processor, memory, start, latency, skew (17 minutes; BENCH_JSON=file)
 	@.venv/bin/python -m tests.support.livekit_server
 	@.venv/bin/python -m tests.bench $(ARGS)
 
