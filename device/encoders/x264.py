@@ -57,6 +57,7 @@ class X264Encoder:
         sink: Sink,
     ) -> None:
         self._rate = Fraction(fps).limit_denominator(1001)
+        self._time_base = 1 / self._rate
         self._size, self._pixel_format, self._colour = (width, height), pixel_format, colour
         self._keyframe_interval = round(keyframe_interval_s * self._rate)
         self._bitrate_max_bps = bitrate_max_bps
@@ -73,7 +74,7 @@ class X264Encoder:
         with picture.mapped() as source:
             frame = self._scaled(source)
             frame.pts = self._frames
-            frame.time_base = self._context.time_base
+            frame.time_base = self._time_base
             # A decoded frame has the type that it had in its file; x264 would take that as a request.
             frame.pict_type = PictureType.I if key else PictureType.NONE
             self._frames += 1
@@ -116,7 +117,7 @@ class X264Encoder:
         try:
             context: VideoCodecContext = av.CodecContext.create("libx264", "w")
             context.width, context.height, context.pix_fmt = width, height, self._pixel_format
-            context.time_base = 1 / self._rate
+            context.time_base = self._time_base
             context.framerate = self._rate
             context.gop_size = self._keyframe_interval
             context.thread_count = 1
