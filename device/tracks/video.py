@@ -14,7 +14,8 @@ from device.clock import epoch_of_us
 from device.ipc.messages import Done, ForceKeyFrame, SetBitrate, SetKeyFramesOnly, SetPictureLimits
 from device.tracks.encoder_control import EncoderCommands, EncoderControl, MissingUnits
 from device.tracks.ladder import Ladder, Rung, rungs
-from device.tracks.send_stats import SendMeter, SendSummary
+from device.tracks.send_stats import SendMeter, SendSummary, Sent
+from device.tracks.video_feed import video_feed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-_KEY = rtc.EncodedFrameType.ENCODED_FRAME_KEY
-_DELTA = rtc.EncodedFrameType.ENCODED_FRAME_DELTA
 # libwebrtc drops one of two frames that wait for its encoder's thread (VideoStreamEncoder::OnFrame) without an error;
 # the frames that depend on it cannot be decoded until the next key frame. So the units of a burst are fed one by one.
 _SPACING_S = 0.008
@@ -55,6 +54,7 @@ class VideoTrack:
         on_summary: Callable[[str], None] = lambda _text: None,
     ) -> None:
         self._source = rtc.EncodedVideoSource(*job.published_size)
+        self._sdk = video_feed(self._source)
         self.track = rtc.LocalVideoTrack.create_video_track(name, self._source)
         self._log = log.bind(track=name)
         self.fed = 0
@@ -63,7 +63,8 @@ class VideoTrack:
         self._waiting: deque[AccessUnit] = deque()
         self._next_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        self._dropped, self._log_drops_at = 0, 0.0
+        self._dropped, self._log_drops_at, self.dropped = 0, 0.0, 0
+        self.sent: Sent | None = None
         self._missing, self._fed_before = MissingUnits(), 0
         self._key_wanted_at: float | None = None
         self._on_viewer, self._on_summary = on_viewer, on_summary
@@ -113,13 +114,17 @@ class VideoTrack:
 
     def start_publication(self) -> None:
         """Get ready for a new publication; requests of the old one are forgotten."""
-        self._source.take_feedback()
+        self._sdk.take_feedback()
         self._missing, self._fed_before = MissingUnits(), self.fed
         self._apply(self._control.restarted())
 
     def unmuted(self) -> None:
         """Send a key frame, because viewers receive this track again."""
         self._missing, self._fed_before = MissingUnits(), self.fed
+        self._apply(self._control.units_lost(time.monotonic()))
+
+    def request_key_frame(self) -> None:
+        """Send a key frame, because somebody asks for one."""
         self._apply(self._control.units_lost(time.monotonic()))
 
     def viewer_joined(self) -> None:
@@ -156,6 +161,7 @@ class VideoTrack:
     def _log_sent(self, now: float, lost: float) -> None:
         if (sent := self._meter.measure(now)) is None:
             return
+        self.sent = sent
         self._log.debug(
             "camera.sent",
             width=sent.width,
@@ -171,6 +177,7 @@ class VideoTrack:
 
     def _drop_waiting(self, now: float) -> None:
         self._dropped += len(self._waiting)
+        self.dropped += len(self._waiting)
         self._waiting.clear()
         if now >= self._log_drops_at:
             self._log_drops_at = now + _DROPS_LOG_INTERVAL_S
@@ -189,24 +196,14 @@ class VideoTrack:
 
     def _feed(self, unit: AccessUnit) -> None:
         """Feed one access unit, and pass on the SDK's feedback for it."""
-        accepted = self._source.capture_frame(
-            rtc.EncodedVideoFrame(
-                data=unit.payload,
-                width=unit.width,
-                height=unit.height,
-                codec=rtc.VideoCodec.H264,
-                frame_type=_KEY if unit.key else _DELTA,
-                timestamp_us=unit.captured_at_us,
-                metadata=rtc.FrameMetadata(user_timestamp=epoch_of_us(unit.captured_at_us), frame_id=unit.number),
-            )
-        )
+        accepted = self._sdk.capture(unit, user_timestamp=epoch_of_us(unit.captured_at_us))
         now = time.monotonic()
         self.fed += 1
         self._meter.count(len(unit.payload), width=unit.width, height=unit.height, now=now)
         if unit.key and self._key_wanted_at is not None:
             self._log.debug("camera.key_frame", after_s=round(now - self._key_wanted_at, 3))
             self._key_wanted_at = None
-        feedback = self._source.take_feedback()
+        feedback = self._sdk.take_feedback()
         if feedback.keyframe_requested and self._key_wanted_at is None:
             self._key_wanted_at = now
         rate = feedback.rate_control

@@ -1,4 +1,4 @@
-"""The one module that reaches below the SDK's public surface, to save wake-ups, threads and copies.
+"""The one package that reaches below the SDK's public surface, to save wake-ups, threads and copies.
 
 `library()` adopts the SDK's native library (livekit 1.2.1, livekit-ffi 0.13.2) once, before anything is published:
 
@@ -8,6 +8,7 @@
 - For each event ctypes creates and destroys a Python thread state. Here a native thread keeps its own.
 - For each block of sound the SDK parses an event and wakes the event loop. Requests with the id `OWN_CAPTURE` need no
   answer: their event is dropped unless it reports an error.
+- For each picture the SDK builds and parses two messages and a dozen objects. `video.py` keeps its messages.
 - A panic is logged instead of printed, because its text may contain a token. The process ends as with the SDK.
 
 With another version or shape of the SDK everything goes through the public surface, and one log line says so.
