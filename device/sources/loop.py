@@ -106,7 +106,8 @@ class Loop:
             # Frame threads as well: with slices alone most files are decoded by one processor. A single picture needs
             # no threads: they take 5 MB.
             self.stream.thread_type = "AUTO" if self._decoding else "NONE"
-            self.stream.codec_context.thread_count = 0 if self._decoding else 1
+            if not self._decoding:
+                self.stream.codec_context.thread_count = 1
         self._by_decoding = self._kind == "video" and self._container.format.name == "avi"
 
     def starts(self) -> Iterator[int]:

@@ -124,14 +124,14 @@ class BridgedCopy:
         repeated = self._key is not None and unit.payload is self._key.payload
         self._decoder.add(unit.payload, key=unit.key)
         if unit.key and not repeated:
-            self._key, self._encoder, self._bridging = unit, None, False
+            self._key, self._bridging, self._encoder = unit, False, None
             self._keys.came(now_us)
         if self._keys_only:
             self._hold_until_us = now_us + _PROBED_US
         if now_us < self._hold_until_us:
             self._hold(unit)
         elif unit.key:
-            self._passing, self._bridging = True, False
+            self._passing, self._bridging, self._encoder = True, False, None
             if not repeated or self._next_key or now_us - self._sent_at_us >= _STILL_US:
                 self._next_key = False
                 self._send(unit)
