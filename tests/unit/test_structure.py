@@ -39,6 +39,7 @@ ORDER = (
         "identity",
         "board",
         "stream_url",
+        "proxy_url",
         "arguments",
         "native_output",
         "native_sdk",
