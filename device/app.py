@@ -24,6 +24,7 @@ from device.log_memory import LogMemory
 from device.network.probe import Probe
 from device.network.resolver import Resolver
 from device.network.route import watching
+from device.network.sdk import prepare_process
 from device.reload.files import ReloadFiles
 from device.settings import Settings, load
 from device.streams.capture import capturing
@@ -62,6 +63,7 @@ def main(config_path: Path | None) -> ExitCode:
     attributes = first_attributes()
     settings = load(config_path, attributes)
     config, token_source = settings.config, settings.token_source
+    prepare_process(config.network.ca_file)
     memory = LogMemory()
     log_context = device.log.configure(
         level=config.log.level, format=config.log.format, stream=native_output.relay(), memory=memory
@@ -125,7 +127,12 @@ async def run(
                 urls, token_source = settings.config.room.url, settings.token_source
                 return RoomConnection(
                     RoomDependencies(
-                        urls=urls, token_source=token_source, resolver=resolver, routes=routes, bitrates=bitrates
+                        urls=urls,
+                        token_source=token_source,
+                        resolver=resolver,
+                        routes=routes,
+                        relay_only=settings.config.network.relay == "always",
+                        bitrates=bitrates,
                     ),
                     reconnect=settings.config.reconnect,
                     stall_s=settings.config.watch.delivery_stall_s,
