@@ -66,6 +66,7 @@ OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
     "microphone.channels": (2, {}),
     "microphone.gain_db": (3.0, {}),
     "microphone.processing": (False, {}),
+    "microphone.redundancy": (True, {}),
     "reconnect.probe_s": (3.0, {}),
     "reconnect.spread_s": (3.0, {}),
     "reconnect.max_s": (60.0, {}),
