@@ -104,6 +104,4 @@ def _microphone_plan(config: Config, stream: NamedStream[Microphone], *, epoch_u
     worker = WorkerPlan(name=stream.name, module="device.workers.microphone", job=job, stall_s=stall_s)
     # Noise suppression would remove a steady tone, and a file is published as it was made.
     processing = table.processing and table.source in ("auto", "pyaudio")
-    return StreamPlan(
-        worker=worker, required=is_required(table), processing=processing, redundancy=table.redundancy
-    )
+    return StreamPlan(worker=worker, required=is_required(table), processing=processing, redundancy=table.redundancy)

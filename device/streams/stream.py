@@ -90,9 +90,7 @@ def build_stream(
                 on_summary=lambda text: observer.sending(name, text),
             )
         case MicrophoneJob() as job:
-            track = AudioTrack(
-                name, job, processing=plan.processing, redundancy=plan.redundancy, send=requests.post
-            )
+            track = AudioTrack(name, job, processing=plan.processing, redundancy=plan.redundancy, send=requests.post)
     consumers.add(track, essential=True)
     known = plan.required or detected.has(name)
     if known:

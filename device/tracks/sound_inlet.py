@@ -5,6 +5,7 @@ from __future__ import annotations
 from livekit import rtc
 
 from device.media.block import SAMPLE_BYTES, SAMPLE_RATE
+from device.tracks.sound_feed import sound_feed
 
 _FRAME_SAMPLES = SAMPLE_RATE // 100  # what AudioProcessingModule takes, and AudioSource without a queue
 
@@ -17,9 +18,12 @@ class SoundInlet:
         self._source = rtc.AudioSource(SAMPLE_RATE, channels, queue_size_ms=0)
         self._sample_bytes = channels * SAMPLE_BYTES
         self._size = _FRAME_SAMPLES * self._sample_bytes
-        # The library has copied the samples when a call returns (livekit-ffi: FfiAudioSource::capture_frame).
-        self._samples = bytearray(self._size)
-        self._frame = rtc.AudioFrame(self._samples, SAMPLE_RATE, channels, _FRAME_SAMPLES)
+        # One frame for all: the library has copied its samples when a call returns (livekit-ffi:
+        # FfiAudioSource::capture_frame). A view of them, because their address must not change.
+        samples = bytearray(self._size)
+        self._samples = memoryview(samples)
+        self._frame = rtc.AudioFrame(samples, SAMPLE_RATE, channels, _FRAME_SAMPLES)
+        self._feed = sound_feed(self._source, self._frame)
         self._rest = bytearray()
         self._processor: rtc.AudioProcessingModule | None = None
 
@@ -42,14 +46,14 @@ class SoundInlet:
             self._next()
             if self._processor is not None:
                 self._processor.process_stream(self._frame)
-            self._capture()
+            self._feed.capture()
 
     def give_silence(self, count: int) -> None:
         """Give so many samples of silence, which is not processed."""
         self._rest += bytes(count * self._sample_bytes)
         while len(self._rest) >= self._size:
             self._next()
-            self._capture()
+            self._feed.capture()
 
     async def aclose(self) -> None:
         await self._source.aclose()
@@ -57,11 +61,3 @@ class SoundInlet:
     def _next(self) -> None:
         self._samples[:] = self._rest[: self._size]
         del self._rest[: self._size]
-
-    def _capture(self) -> None:
-        # Its first step sends the request; the rest waits for an event, which costs a wake-up and says nothing.
-        capture = self._source.capture_frame(self._frame)
-        try:
-            capture.send(None)
-        finally:
-            capture.close()

@@ -1,4 +1,4 @@
-"""The lead of the samples over their capture times controls the resampler: simulated with a source whose clock is off."""
+"""The lead of samples over their capture times controls the resampler: simulated with a source whose clock is off."""
 
 from __future__ import annotations
 
@@ -33,9 +33,7 @@ def _simulate(*, clock_ppm: float, seconds: int, jitter_s: float = 0.0) -> tuple
         leads.append(timeline.lead_us(round(captured_s * 1e6)) / 1e6)
         owed += BLOCK_SAMPLES * (1 - pace / 1e6)
         count, owed = int(owed), owed - int(owed)
-        silence, skip = timeline.block(
-            seen_us, count, now_us=round(now * 1e6), settling=False, is_quiet=lambda: False
-        )
+        silence, skip = timeline.block(seen_us, count, now_us=round(now * 1e6), settling=False, is_quiet=lambda: False)
         changed += (silence + skip) if number else 0
         if (ppm := control.measured(lead_us / 1e6, now)) is not None:
             pace = ppm
@@ -43,10 +41,12 @@ def _simulate(*, clock_ppm: float, seconds: int, jitter_s: float = 0.0) -> tuple
     return leads, orders, changed
 
 
-@pytest.mark.parametrize("jitter_s", (0.0, 0.02))
-@pytest.mark.parametrize("clock_ppm", (-2000, -500, -100, 100, 500, 2000))
-def test_a_clock_offset_drops_nothing_and_leaves_no_skew(clock_ppm: float, jitter_s: float) -> None:
-    leads, _, changed = _simulate(clock_ppm=clock_ppm, seconds=1800, jitter_s=jitter_s)
+@pytest.mark.parametrize(
+    ("clock_ppm", "jitter_s", "seconds"),
+    ((-2000, 0.02, 300), (2000, 0.02, 300), (2000, 0.0, 300), (-100, 0.02, 600), (500, 0.02, 1800)),
+)
+def test_a_clock_offset_drops_nothing_and_leaves_no_skew(clock_ppm: float, jitter_s: float, seconds: int) -> None:
+    leads, _, changed = _simulate(clock_ppm=clock_ppm, seconds=seconds, jitter_s=jitter_s)
     settled = leads[len(leads) // 3 :]
     assert changed == 0
     assert max(map(abs, leads)) < 0.045
