@@ -48,6 +48,7 @@ class SoundTimeline:
     _count: int = field(default=0, init=False)
     _arrived_at_us: int = field(init=False)
     _leads_us: deque[int] = field(default_factory=lambda: deque(maxlen=_AGREEING), init=False)
+    _settling: bool = field(default=False, init=False)
     _dropped_us: int = field(default=0, init=False)  # without a block between that was not
 
     def __post_init__(self, started_at_us: int) -> None:
@@ -86,6 +87,10 @@ class SoundTimeline:
         """
         self._arrived_at_us = now_us
         captured_at_us = min(captured_at_us, now_us)  # a worker's claim
+        if self._settling and not settling and self._leads_us:
+            self._origin_us -= max(self._leads_us)  # the times of a new source are reliable from now on
+            self._leads_us.clear()
+        self._settling = settling
         lead_us = self.lead_us(captured_at_us)
         if -lead_us > _MOST_SILENCE_US or self._dropped_us > _MOST_DROPPED_US:
             self._origin_us -= lead_us  # these times do not continue the earlier ones

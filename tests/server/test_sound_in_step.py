@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from livekit import rtc
 
+from device.telemetry.transport_stats import read_stats, track_identifiers
+from device.tracks.sound_inlet import SoundInlet
 from tests.support import daemon as daemons
+from tests.support.tokens import token
 from tests.support.watcher import Heard, watching
 
 if TYPE_CHECKING:
@@ -81,5 +85,31 @@ def test_a_late_daemon_makes_no_gap_and_a_pause_is_made_up_for(server: Server, r
                 await heard(1.5)
                 back_ms = statistics.median(lateness_ms(await heard(2)))
                 assert back_ms - usual_ms < 60, (usual_ms, back_ms)
+
+    asyncio.run(scenario())
+
+
+def test_statistics_show_what_the_native_library_takes(server: Server, room: str) -> None:
+    """The daemon does not wait for an answer: this is how it notices that the library is dead."""
+
+    async def scenario() -> None:
+        publisher, inlet = rtc.Room(), SoundInlet(1)
+        track = inlet.create_track("microphone")
+        await publisher.connect(server.url, token(server, room, identity="device", publish=True))
+        await publisher.local_participant.publish_track(track)
+        while not (found := track_identifiers(await track.get_stats())):  # until it is sent
+            await asyncio.sleep(0.05)
+        names = dict.fromkeys(found, "microphone")
+
+        async def taken_s() -> float:
+            return read_stats((await publisher.get_rtc_stats()).publisher_stats, names).taken_s["microphone"]
+
+        before_s = await taken_s()
+        for _ in range(25):
+            inlet.give(bytes(1920))
+            await asyncio.sleep(0.02)
+        assert await taken_s() - before_s == pytest.approx(0.5, abs=0.03)
+        await publisher.disconnect()
+        await inlet.aclose()
 
     asyncio.run(scenario())

@@ -14,7 +14,6 @@ from livekit.rtc._proto.ffi_pb2 import FfiRequest, FfiResponse
 
 from device import native_sdk
 from device.native_sdk.audio import NativeSoundFeed
-from device.tracks import sound_inlet
 from device.tracks.sound_feed import PublicSoundFeed, sound_feed
 from device.tracks.sound_inlet import SoundInlet
 
@@ -115,7 +114,7 @@ def test_sound_is_processed_and_silence_is_not(recording: Recording, monkeypatch
             seen.append(len(frame.data))
             frame.data.cast("B")[:] = bytes(255 - each for each in frame.data.cast("B"))
 
-    monkeypatch.setattr(sound_inlet.rtc, "AudioProcessingModule", Inverting)
+    monkeypatch.setattr(rtc, "AudioProcessingModule", Inverting)
 
     async def scenario() -> None:
         inlet = SoundInlet(1)

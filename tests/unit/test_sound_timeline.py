@@ -144,6 +144,21 @@ def test_old_sound_with_new_times_is_dropped() -> None:
     assert listener.dropped > 15 * BLOCK_SAMPLES
 
 
+def test_the_times_of_a_new_source_count_once_it_has_settled() -> None:
+    """Else its clock would be steered for many seconds, and a tone be heard as another."""
+    listener = Listener()
+    listener.wait(_START_US + _US)
+    listener.block(listener.now_us - _BLOCK_US, settling=True)
+    listener.block(listener.now_us - _BLOCK_US, settling=True)
+    listener.wait(listener.now_us + _BLOCK_US)
+    assert listener.lead_us == pytest.approx(0, abs=40)
+    listener.block(listener.now_us - _BLOCK_US, settling=True)
+    listener.wait(listener.now_us + _BLOCK_US)
+    listener.block(listener.now_us - _BLOCK_US)
+    assert listener.lead_us == pytest.approx(0, abs=40)
+    assert listener.dropped == 0
+
+
 def test_what_is_ahead_is_cut_where_it_is_quiet() -> None:
     listener = Listener()
     listener.stream(0, 50)
