@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 _US = 1_000_000
 PAUSE_US = 80_000  # a block that is 60 ms late is no pause
-STEP_US = 20_000  # as smooth as sound: receivers keep a delay after a gap between packets
-# In a pause silence stands up to this long ago: what is captured when the source returns still has its place.
-_BEHIND_US = 50_000
+# In a pause silence is given as smoothly and as early as sound: from late packets a receiver learns to wait longer.
+STEP_US = 20_000
+_BEHIND_US = 20_000
 # Samples ahead of their capture time: a burst of old sound with new times, or a clock faster than can be steered.
 _AHEAD_US, _AHEAD_SETTLING_US, _AHEAD_QUIET_US = 80_000, 40_000, 20_000
 _QUIET_STEP_US = 10_000

