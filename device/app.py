@@ -11,6 +11,7 @@ import structlog
 import device.log
 from device import native_output, native_sdk
 from device.clock import ServerClock, monotonic_us
+from device.control.socket_server import control_socket
 from device.errors import DeviceError, ExitCode, NativePanicError
 from device.identity import board_model, keep_identity
 from device.ipc.detected import Detected
@@ -19,14 +20,17 @@ from device.lifecycle.enforcer import enforcing
 from device.lifecycle.leave import leave
 from device.lifecycle.sd_notify import Notifier
 from device.lifecycle.signals import until_signalled
+from device.log_memory import LogMemory
 from device.network.probe import Probe
 from device.network.resolver import Resolver
 from device.network.route import watching
+from device.network.sdk import prepare_process
 from device.reload.files import ReloadFiles
 from device.settings import Settings, load
 from device.streams.capture import capturing
 from device.streams.plan import plan_streams
 from device.telemetry.attributes import Attributes
+from device.telemetry.bitrates import Bitrates
 from device.telemetry.running_config import RunningConfig
 from device.telemetry.state_file import StateFile
 from device.telemetry.status import DeviceState, Status
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from device.control.performer import Performer
     from device.log import LogContext
     from device.reload.reloader import Reloader
     from device.room.connection import RoomConnection
@@ -58,14 +63,18 @@ def main(config_path: Path | None) -> ExitCode:
     attributes = first_attributes()
     settings = load(config_path, attributes)
     config, token_source = settings.config, settings.token_source
-    log_context = device.log.configure(level=config.log.level, format=config.log.format, stream=native_output.relay())
+    prepare_process(config.network.ca_file)
+    memory = LogMemory()
+    log_context = device.log.configure(
+        level=config.log.level, format=config.log.format, stream=native_output.relay(), memory=memory
+    )
     device.log.install_hooks()
     log_warnings(settings.warnings, token_source)
     wanted = token_source.wanted
     log_context.bind(identity=wanted.identity or wanted.derived_identity, room=wanted.room)
 
     async def run_and_leave() -> None:
-        leave(await run(settings, attributes, log_context, reload=lambda: load(config_path, attributes)))
+        leave(await run(settings, attributes, log_context, memory, reload=lambda: load(config_path, attributes)))
 
     try:
         asyncio.run(run_and_leave())
@@ -76,7 +85,12 @@ def main(config_path: Path | None) -> ExitCode:
 
 
 async def run(
-    settings: Settings, attributes: Attributes, log_context: LogContext, *, reload: Callable[[], Settings]
+    settings: Settings,
+    attributes: Attributes,
+    log_context: LogContext,
+    memory: LogMemory,
+    *,
+    reload: Callable[[], Settings],
 ) -> ExitCode:
     """Publish until a signal or a reload ends the process, then leave the room and end the workers, in this order.
 
@@ -88,7 +102,7 @@ async def run(
     running_config = RunningConfig.of_environment()
     labels = {each.name: each.label for each in settings.config.streams}
     status, deadlines, clock = Status(attributes, notifier, state_file, labels), Deadlines(), ServerClock()
-    resolver, epoch_us = Resolver(), monotonic_us()
+    resolver, bitrates, epoch_us = Resolver(), Bitrates(), monotonic_us()
     if identity_may_collide(settings.token_source):
         log.warning(
             "room.identity_not_unique",
@@ -112,7 +126,14 @@ async def run(
             def connect(settings: Settings, why: str) -> RoomConnection:
                 urls, token_source = settings.config.room.url, settings.token_source
                 return RoomConnection(
-                    RoomDependencies(urls=urls, token_source=token_source, resolver=resolver, routes=routes),
+                    RoomDependencies(
+                        urls=urls,
+                        token_source=token_source,
+                        resolver=resolver,
+                        routes=routes,
+                        relay_only=settings.config.network.relay == "always",
+                        bitrates=bitrates,
+                    ),
                     reconnect=settings.config.reconnect,
                     stall_s=settings.config.watch.delivery_stall_s,
                     tracks=[each.track for each in streams],
@@ -137,13 +158,28 @@ async def run(
             )
             files, probe = ReloadFiles.of_environment(), Probe(resolver)
             reloader = Reloader(running, load=reload, status=status, notifier=notifier, files=files, probe=probe)
+
+            def performer() -> Performer:
+                from device.control.performer import Performer
+
+                return Performer(
+                    running,
+                    reloader=reloader,
+                    status=status,
+                    bitrates=bitrates,
+                    clock=clock,
+                    memory=memory,
+                    started_at=epoch_us / 1e6,
+                )
+
             others = [
                 tasks.create_task(reloader.run(), name="reload"),
                 tasks.create_task(notifier.keep_alive(deadlines), name="watchdog"),
             ]
-            # Without devices or a network the device recovers; its start has not failed.
-            notifier.ready()
-            exit_code = await _until_ended(notifier, reloader)
+            async with control_socket(performer):
+                # Without devices or a network the device recovers; its start has not failed.
+                notifier.ready()
+                exit_code = await _until_ended(notifier, reloader)
             log.info("daemon.stopping")
             notifier.stopping()
             for task in others:

@@ -14,6 +14,7 @@ from pydantic import (
 
 from device.config.capture_rules import check_camera, check_microphone, least_camera_stall_s
 from device.config.marks import LIVE, PROCESS_RESTART, REJOIN, SECRET, WORKER_RESTART
+from device.config.network import Network
 from device.config.night import Night
 from device.config.streams import AnyStream, NamedStream, StreamName, cameras_of, microphones_of, require_consistent
 from device.config.table import ControlValue, Table
@@ -168,6 +169,7 @@ class Config(Table):
     cameras: Annotated[dict[StreamName, NamedCamera], PROCESS_RESTART] = Field(default_factory=dict)
     microphone: Microphone = Microphone()
     microphones: Annotated[dict[StreamName, NamedMicrophone], PROCESS_RESTART] = Field(default_factory=dict)
+    network: Network = Network()
     reconnect: Reconnect = Reconnect()
     watch: Watch = Watch()
     log: Log = Log()

@@ -24,7 +24,8 @@ class TransportStats:
 
     `responses`: STUN responses on the selected candidate pair. By the name of the stream: `reports`, the newest
     receiver report; `sent`, frames of a video track or packets of an audio track; `lost`, the share of packets, 0 to 1,
-    that the newest report misses; `taken_s`, the seconds of sound that were taken from the source of an audio track.
+    that the newest report misses; `sent_bytes`, what was sent of it, with RTP; `taken_s`, the seconds of sound that were
+    taken from the source of an audio track.
     """
 
     responses: object
@@ -32,6 +33,7 @@ class TransportStats:
     sent: Mapping[str, int] = field(default_factory=dict)
     lost: Mapping[str, float] = field(default_factory=dict)
     taken_s: Mapping[str, float] = field(default_factory=dict)
+    sent_bytes: Mapping[str, int] = field(default_factory=dict)
 
 
 def track_identifiers(statistics: Iterable[RtcStats]) -> set[str]:
@@ -82,4 +84,5 @@ def read_stats(statistics: Iterable[RtcStats], names: Mapping[str, str]) -> Tran
             for number, name in streams.items()
             if (sender := outbounds[number])
         },
+        sent_bytes={name: outbounds[number].sent.bytes_sent for number, name in streams.items()},
     )
