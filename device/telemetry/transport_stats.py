@@ -24,8 +24,8 @@ class TransportStats:
 
     `responses`: STUN responses on the selected candidate pair. By the name of the stream: `reports`, the newest
     receiver report; `sent`, frames of a video track or packets of an audio track; `lost`, the share of packets, 0 to 1,
-    that the newest report misses; `sent_bytes`, what was sent of it, with RTP; `taken_s`, the seconds of sound that were
-    taken from the source of an audio track.
+    that the newest report misses; `sent_bytes`, what was sent of it, with RTP; `taken_s`, the seconds of sound that
+    were taken from the source of an audio track.
     """
 
     responses: object
