@@ -21,6 +21,7 @@ from device.config.table import ControlValue, Table
 from device.config.values import Degrees, Dimension, FilePath, StreamUrl, WebSocketUrls  # noqa: TC001 - pydantic reads the annotations
 
 CameraSource = Literal["auto", "picamera2", "v4l2", "stream", "pattern", "file", "off"]
+X264Preset = Literal["ultrafast", "superfast", "veryfast", "auto"]
 MicrophoneSource = Literal["auto", "pyaudio", "stream", "tone", "file", "off"]
 
 
@@ -92,6 +93,7 @@ class Camera(Table):
     vflip: Annotated[bool, WORKER_RESTART] = False
     rotate: Annotated[Degrees, WORKER_RESTART] = 0
     encoder: Annotated[Literal["auto", "v4l2", "x264", "copy"], WORKER_RESTART] = "auto"
+    x264_preset: Annotated[X264Preset, WORKER_RESTART] = "ultrafast"
     bitrate_max_bps: Annotated[int, LIVE] = Field(default=2_500_000, ge=50_000, le=50_000_000)
     bitrate_min_bps: Annotated[int, LIVE] = Field(default=60_000, ge=30_000, le=50_000_000)
     keyframe_interval_s: Annotated[int, WORKER_RESTART] = Field(default=10, ge=1, le=3600)

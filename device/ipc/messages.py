@@ -43,6 +43,7 @@ class CameraJob:
     rtsp_transport: str = "tcp"
     rotate: int = 0
     night: dict[str, Any] = field(default_factory=dict)
+    x264_preset: str = "ultrafast"
 
     @property
     def published_size(self) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from device.ipc.worker_link import WorkerLink, serve
 from device.sources.orientation import sensor_flips, turns_left
 from device.workers.drops import DropLog
 from device.workers.encoding import Encoding
+from device.workers.heap import keep_freed_pictures
 from device.workers.named import damage_log, named
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def _capture(link: WorkerLink, job: CameraJob) -> None:
     encoding = Encoding(link, job, source)
     freeze_detector = FreezeDetector(link)
     night = _night(link, job, captured, encoding)
+    keep_freed_pictures()
     drops = DropLog(lambda counts: link.log("info", "camera.frames_dropped", **counts))
     for picture in source.pictures():
         for request in link.requests():

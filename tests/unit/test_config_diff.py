@@ -44,6 +44,7 @@ OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
     "camera.vflip": (True, {}),
     "camera.rotate": (90, {}),
     "camera.encoder": ("x264", {}),
+    "camera.x264_preset": ("auto", {}),
     "camera.bitrate_max_bps": (1_000_000, {}),
     "camera.bitrate_min_bps": (50_000, {}),
     "camera.keyframe_interval_s": (5, {}),
