@@ -118,6 +118,7 @@ class Microphone(Table):
     channels: Annotated[int, PROCESS_RESTART] = Field(default=1, ge=1, le=2)
     gain_db: Annotated[float, LIVE] = Field(default=0.0, ge=-60, le=60)
     processing: Annotated[bool, LIVE] = True
+    redundancy: Annotated[bool, REJOIN] = False
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from device.errors import SourceError, WireError
-from device.ipc.messages import CameraJob, Capturing, SetControls
+from device.ipc.messages import CameraJob, Capturing, SetControls, SetNight
 from device.ipc.worker_link import WorkerLink, serve
 from device.sources.orientation import sensor_flips, turns_left
 from device.workers.drops import DropLog
@@ -98,13 +98,18 @@ def _night(link: WorkerLink, job: CameraJob, camera: Source, encoding: Encoding)
 
 def _carry_out(request: object, source: Source, encoding: Encoding, night: Night | None) -> str:
     """Carry out one request; return what is wrong with it, or an empty text."""
-    if not isinstance(request, SetControls):
-        return encoding.carry_out(request)
     try:
-        if night is not None:
-            night.set_controls(request.controls)
-        elif isinstance(source, Adjustable):  # other sources have no controls, and ignore them at their start as well
-            source.set_controls(request.controls)
+        match request:
+            case SetNight(night=table):
+                if night is not None:
+                    night.follow(table)
+            case SetControls(controls=controls) if night is not None:
+                night.set_controls(controls)
+            case SetControls(controls=controls):
+                if isinstance(source, Adjustable):  # others have no controls, and ignore them at their start as well
+                    source.set_controls(controls)
+            case _:
+                return encoding.carry_out(request)
     except SourceError as error:
         return str(error)
     return ""

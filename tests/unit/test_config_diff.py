@@ -67,6 +67,7 @@ OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
     "microphone.channels": (2, {}),
     "microphone.gain_db": (3.0, {}),
     "microphone.processing": (False, {}),
+    "microphone.redundancy": (True, {}),
     "network.proxy": ("http://user:zq-secret@h:3128", {}),
     "network.proxy_file": ("/p", {}),
     "network.no_proxy": (".example", {}),
