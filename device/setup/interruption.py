@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _ENDING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+_LOOK_S = 0.5
 _INTERRUPTED = 128  # plus the signal's number, as shells report it
 
 
@@ -38,6 +39,21 @@ def signals_raise() -> Iterator[None]:
     finally:
         for number, handler in kept.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def reads_notice_signals() -> Iterator[None]:
+    """Interrupt a read now and then: a signal that arrived just before it would be noticed only after the next line.
+
+    Ctrl-C also throws away what was typed before it, so a line that a terminal has may be gone when it is read.
+    """
+    kept = signal.signal(signal.SIGALRM, lambda _number, _frame: None)
+    kept_timer = signal.setitimer(signal.ITIMER_REAL, _LOOK_S, _LOOK_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *kept_timer)
+        signal.signal(signal.SIGALRM, kept)
 
 
 @contextmanager

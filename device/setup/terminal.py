@@ -8,7 +8,6 @@ secrets in a history.
 from __future__ import annotations
 
 import contextlib
-import select
 import sys
 import termios
 from contextlib import contextmanager
@@ -17,11 +16,11 @@ from typing import TYPE_CHECKING, TextIO
 
 from device.errors import DeviceError
 from device.redaction import hide, redacted
+from device.setup.interruption import reads_notice_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-_LOOK_S = 0.5
 _ECHO_FLAGS = 3  # the position of the local modes in termios.tcgetattr
 
 
@@ -103,11 +102,8 @@ class Terminal:
         return self.ask(question, default="yes" if default else "no", shown=shown, check=check).lower() in ("y", "yes")
 
     def _line(self) -> str:
-        if self.stdin.isatty():
-            # A signal that arrives just before a read without end would be noticed only after the next line.
-            while not select.select([self.stdin], [], [], _LOOK_S)[0]:
-                pass
-        line = self.stdin.readline()
+        with reads_notice_signals():
+            line = self.stdin.readline()
         if not line:
             self._write("\n")
             raise InputEndedError
