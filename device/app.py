@@ -10,6 +10,7 @@ import structlog
 
 import device.log
 from device.clock import ServerClock, monotonic_us
+from device.config.validation import Validation, validated
 from device.errors import DeviceError, ExitCode, NativePanicError
 from device.identity import board_model, keep_identity
 from device.ipc.detected import Detected
@@ -22,7 +23,7 @@ from device.network.probe import Probe
 from device.network.resolver import Resolver
 from device.network.route import watching
 from device.reload.files import ReloadFiles
-from device.settings import Settings, load
+from device.settings import Settings, of_valid
 from device.streams.capture import capturing
 from device.streams.plan import plan_streams
 from device.telemetry.attributes import Attributes
@@ -47,14 +48,16 @@ def first_attributes() -> Attributes:
     return Attributes(version=device.__version__, model=board_model(), state=DeviceState.CONNECTING.value)
 
 
-def main(config_path: Path | None) -> ExitCode:
+def main(config_path: Path | None, validation: Validation | None = None) -> ExitCode:
     """Run the daemon with the configuration that the command line names, until SIGTERM or SIGINT.
+
+    `validation` of that configuration may have been started before.
 
     Raises ConfigError before anything is started. Else it ends the process itself.
     """
     keep_identity()
     attributes = first_attributes()
-    settings = load(config_path, attributes)
+    settings = of_valid((validation or Validation(config_path)).result(), attributes)
     config, token_source = settings.config, settings.token_source
     log_context = device.log.configure(level=config.log.level, format=config.log.format)
     device.log.install_hooks()
@@ -63,7 +66,7 @@ def main(config_path: Path | None) -> ExitCode:
     log_context.bind(identity=wanted.identity or wanted.derived_identity, room=wanted.room)
 
     async def run_and_leave() -> None:
-        leave(await run(settings, attributes, log_context, reload=lambda: load(config_path, attributes)))
+        leave(await run(settings, attributes, log_context, reload=lambda: of_valid(validated(config_path), attributes)))
 
     try:
         asyncio.run(run_and_leave())

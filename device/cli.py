@@ -125,9 +125,12 @@ def _run(options: argparse.Namespace) -> int:
         from device.lifecycle import not_set_up
 
         not_set_up.main(options.config)
+    from device.config.validation import Validation
+
+    validation = Validation(options.config)  # it works while this process imports the rest
     from device import app
 
-    return app.main(options.config)
+    return app.main(options.config, validation)
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from device.check.report import Report
-    from device.config.schema import Config
+    from device.config.effective import Config
     from device.config.streams import AnyStream
     from device.network.probe import ProbeResult
     from device.network.resolver import Resolver
