@@ -7,7 +7,7 @@ TEST_PROCESSES ?= 3
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test lint lab lab-kernel install-test arm64 faults soak bench profile deb apt-repo offline format lock clean
+.PHONY: help setup run test lint lab lab-kernel install-test arm64 faults soak bench bench-peers profile deb apt-repo offline format lock clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -72,6 +72,10 @@ soak: $(READY)  ## an hour of random faults, a server that is away for 10 minute
 bench: $(READY)  ## this daemon beside other publishers: processor, memory, start, latency, skew (10 minutes; BENCH_JSON=file)
 	@.venv/bin/python -m tests.support.livekit_server
 	@.venv/bin/python -m tests.bench $(ARGS)
+
+bench-peers: $(READY)  ## build livekitwebrtcsink, the best peer, for make bench (Debian's GStreamer, cargo; 10 minutes, once)
+	@tests/bench/prepare.sh
+	@.venv/bin/python -m tests.bench.sink
 
 profile: $(READY)  ## where this daemon's processor time goes, by process and thread (1 minute)
 	@$(MAKE) --no-print-directory bench ARGS=--profile

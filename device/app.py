@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 import device.log
+from device import native_output, native_sdk
 from device.clock import ServerClock, monotonic_us
 from device.config.validation import Validation, validated
 from device.errors import DeviceError, ExitCode, NativePanicError
@@ -55,11 +56,12 @@ def main(config_path: Path | None, validation: Validation | None = None) -> Exit
 
     Raises ConfigError before anything is started. Else it ends the process itself.
     """
+    native_sdk.prepare()
     keep_identity()
     attributes = first_attributes()
     settings = of_valid((validation or Validation(config_path)).result(), attributes)
     config, token_source = settings.config, settings.token_source
-    log_context = device.log.configure(level=config.log.level, format=config.log.format)
+    log_context = device.log.configure(level=config.log.level, format=config.log.format, stream=native_output.relay())
     device.log.install_hooks()
     log_warnings(settings.warnings, token_source)
     wanted = token_source.wanted

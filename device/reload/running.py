@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 import device.log
+from device import native_sdk
 from device.config.diff import diff
 from device.errors import ConfigError, Problem, RequestRefusedError, WorkerRequestError
 from device.ipc.messages import CameraJob, MicrophoneJob, SetControls, SetGain
@@ -69,6 +70,7 @@ class RunningDevice:
         self.settings = settings
         config = settings.config
         device.log.set_level(config.log.level)
+        native_sdk.follow_log_level()
         for name, plan in plans.items():
             self._streams[name].replan(plan, restart=name in restart)
         self._connection.retime(config.reconnect, stall_s=config.watch.delivery_stall_s)

@@ -7,6 +7,7 @@ import contextlib
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from device import native_sdk
 from device.ipc.detected import Detected
 from device.ipc.supervisor import WorkerState
 from device.ipc.worker_process import spawn
@@ -44,6 +45,7 @@ async def capturing(
             spawned.append(worker)
         from device.streams.stream import build_stream
 
+        native_sdk.library()  # before anything is created in it
         streams = [
             build_stream(plan, spawned=worker, observer=observer, detected=detected, deadlines=deadlines)
             for plan, worker in zip(plans, spawned, strict=True)

@@ -15,6 +15,7 @@ from device.ipc.messages import Done, ForceKeyFrame, SetBitrate, SetKeyFramesOnl
 from device.tracks.encoder_control import EncoderCommands, EncoderControl, MissingUnits
 from device.tracks.ladder import Ladder, Rung, rungs
 from device.tracks.send_stats import SendMeter, SendSummary
+from device.tracks.video_feed import video_feed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-_KEY = rtc.EncodedFrameType.ENCODED_FRAME_KEY
-_DELTA = rtc.EncodedFrameType.ENCODED_FRAME_DELTA
 # libwebrtc drops one of two frames that wait for its encoder's thread (VideoStreamEncoder::OnFrame) without an error;
 # the frames that depend on it cannot be decoded until the next key frame. So the units of a burst are fed one by one.
 _SPACING_S = 0.008
@@ -55,6 +54,7 @@ class VideoTrack:
         on_summary: Callable[[str], None] = lambda _text: None,
     ) -> None:
         self._source = rtc.EncodedVideoSource(*job.published_size)
+        self._sdk = video_feed(self._source)
         self.track = rtc.LocalVideoTrack.create_video_track(name, self._source)
         self._log = log.bind(track=name)
         self.fed = 0
@@ -113,7 +113,7 @@ class VideoTrack:
 
     def start_publication(self) -> None:
         """Get ready for a new publication; requests of the old one are forgotten."""
-        self._source.take_feedback()
+        self._sdk.take_feedback()
         self._missing, self._fed_before = MissingUnits(), self.fed
         self._apply(self._control.restarted())
 
@@ -189,24 +189,14 @@ class VideoTrack:
 
     def _feed(self, unit: AccessUnit) -> None:
         """Feed one access unit, and pass on the SDK's feedback for it."""
-        accepted = self._source.capture_frame(
-            rtc.EncodedVideoFrame(
-                data=unit.payload,
-                width=unit.width,
-                height=unit.height,
-                codec=rtc.VideoCodec.H264,
-                frame_type=_KEY if unit.key else _DELTA,
-                timestamp_us=unit.captured_at_us,
-                metadata=rtc.FrameMetadata(user_timestamp=epoch_of_us(unit.captured_at_us), frame_id=unit.number),
-            )
-        )
+        accepted = self._sdk.capture(unit, user_timestamp=epoch_of_us(unit.captured_at_us))
         now = time.monotonic()
         self.fed += 1
         self._meter.count(len(unit.payload), width=unit.width, height=unit.height, now=now)
         if unit.key and self._key_wanted_at is not None:
             self._log.debug("camera.key_frame", after_s=round(now - self._key_wanted_at, 3))
             self._key_wanted_at = None
-        feedback = self._source.take_feedback()
+        feedback = self._sdk.take_feedback()
         if feedback.keyframe_requested and self._key_wanted_at is None:
             self._key_wanted_at = now
         rate = feedback.rate_control

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.bench import profile, report
+from tests.bench import namespace, profile, report
 from tests.bench.figures import medians
 from tests.bench.material import material
 from tests.bench.rows import ROWS, TOLD, X264, Row
@@ -35,7 +35,7 @@ def main() -> int:
     missing = {row.name: why for row in rows if (why := row.missing())}
     rows = [row for row in rows if row.name not in missing]
     files = material()
-    with livekit_server(prefer=(0, 0)) as server:
+    with livekit_server(prefer=(0, 0), address=namespace.ADDRESS, interface=namespace.INTERFACE) as server:
         if "--profile" in sys.argv[1:]:
             text = profile.of_daemon(server, files, [row for row in rows if row in profile.ROWS])
             print(text)
@@ -78,4 +78,5 @@ def _runs(rows: list[Row], count: int, measure: Callable[[Row], dict[str, float]
 
 
 if __name__ == "__main__":
+    namespace.enter()
     sys.exit(main())

@@ -1,7 +1,7 @@
 """The pattern of the Python SDK's examples: raw pictures into a VideoSource, sound in blocks of 10 ms.
 
 It uses the examples' defaults (VP8, simulcast, an audio queue of one second), except for the bitrate, which is the same
-in every row. Arguments: a .y4m file, a .wav file, and a file that gets `number epoch_us` for each picture.
+in every row. Arguments: a .y4m file, a .wav file, a file that gets `number epoch_us` for each picture, bits per second.
 """
 
 from __future__ import annotations
@@ -18,18 +18,17 @@ from livekit import rtc
 
 WIDTH, HEIGHT, FPS = 1280, 720, 30
 RATE, BLOCK = 48_000, 480
-BITRATE_BPS = 2_500_000
 
 
 async def main() -> None:
-    film, sound, times = sys.argv[1:]
+    film, sound, times, bitrate_bps = sys.argv[1:]
     room = rtc.Room()
     await room.connect(os.environ["LIVEKIT_URL"], os.environ["LIVEKIT_TOKEN"])
 
     video = rtc.VideoSource(WIDTH, HEIGHT)
     camera = rtc.LocalVideoTrack.create_video_track("camera", video)
     options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_CAMERA)
-    options.video_encoding.max_bitrate, options.video_encoding.max_framerate = BITRATE_BPS, FPS
+    options.video_encoding.max_bitrate, options.video_encoding.max_framerate = int(bitrate_bps), FPS
     await room.local_participant.publish_track(camera, options)
 
     audio = rtc.AudioSource(RATE, 1)

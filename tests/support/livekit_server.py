@@ -68,23 +68,28 @@ def _build(target: Path) -> None:
 
 @dataclass(slots=True, kw_only=True)
 class Server:
-    """A running server. After `kill`, `start` uses the same ports and keys."""
+    """A running server. After `kill`, `start` uses the same ports and keys.
+
+    Media goes through `interface`, whose address is `address`.
+    """
 
     ports: tuple[int, int]
     folder: Path
+    address: str = "127.0.0.1"
+    interface: str = "lo"
     api_key: str = "devkey"
     api_secret: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        return f"ws://127.0.0.1:{self.ports[0]}"
+        return f"ws://{self.address}:{self.ports[0]}"
 
     def configuration(self) -> str:
         http, udp = self.ports
         return f"""\
 port: {http}
-bind_addresses: ["127.0.0.1"]
+bind_addresses: ["{self.address}"]
 keys: {{{self.api_key}: {self.api_secret}}}
 logging: {{level: info}}
 room: {{enable_remote_unmute: true}}
@@ -92,9 +97,9 @@ rtc:
   tcp_port: 0  # it would listen on every interface
   udp_port: {udp}
   use_external_ip: false
-  node_ip: 127.0.0.1
+  node_ip: {self.address}
   enable_loopback_candidate: true
-  interfaces: {{includes: [lo]}}
+  interfaces: {{includes: [{self.interface}]}}
 """
 
     def launch(self) -> subprocess.Popen[bytes]:
@@ -141,12 +146,15 @@ rtc:
 
 
 @contextlib.contextmanager
-def livekit_server(*, prefer: tuple[int, int] = _PREFERRED_PORTS) -> Iterator[Server]:
+def livekit_server(
+    *, prefer: tuple[int, int] = _PREFERRED_PORTS, address: str = "127.0.0.1", interface: str = "lo"
+) -> Iterator[Server]:
     """Run a server on the preferred ports, or on free ones if those are in use."""
     http, udp = prefer
     cache_folder().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="running-server-", dir=cache_folder()) as folder:
-        server = Server(ports=(free_port(http), free_port(udp, socket.SOCK_DGRAM)), folder=Path(folder))
+        ports = (free_port(http), free_port(udp, socket.SOCK_DGRAM))
+        server = Server(ports=ports, folder=Path(folder), address=address, interface=interface)
         server.start()
         try:
             yield server

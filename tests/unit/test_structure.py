@@ -37,6 +37,8 @@ ORDER = (
         "identity",
         "stream_url",
         "arguments",
+        "native_output",
+        "native_sdk",
     ),
     *("media", "config", "lifecycle", "network", "ipc", "encoders", "sources", "workers"),
     *("telemetry", "tokens", "settings", "tracks", "room", "streams", "reload"),

@@ -1,0 +1,5 @@
+"""`make bench-peers` builds the peer with this."""
+
+from tests.bench.sink import build
+
+build()
