@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
+import threading
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -20,6 +22,7 @@ from device.lifecycle.enforcer import enforcing
 from device.lifecycle.leave import leave
 from device.lifecycle.sd_notify import Notifier
 from device.lifecycle.signals import until_signalled
+from device.memory import Trimmer
 from device.network.probe import Probe
 from device.network.resolver import Resolver
 from device.network.route import watching
@@ -31,6 +34,7 @@ from device.telemetry.attributes import Attributes
 from device.telemetry.running_config import RunningConfig
 from device.telemetry.state_file import StateFile
 from device.telemetry.status import DeviceState, Status
+from device.timeline import TIMELINE
 from device.tokens.selection import identity_may_collide, log_warnings
 
 if TYPE_CHECKING:
@@ -41,6 +45,7 @@ if TYPE_CHECKING:
     from device.log import LogContext
     from device.reload.reloader import Reloader
     from device.room.connection import RoomConnection
+    from device.telemetry.room_state import RoomState
 
 log = structlog.get_logger()
 
@@ -56,13 +61,18 @@ def main(config_path: Path | None, validation: Validation | None = None) -> Exit
 
     Raises ConfigError before anything is started. Else it ends the process itself.
     """
+    TIMELINE.mark("imports")
     native_sdk.prepare()
+    # Not a daemon thread: a wrong configuration ends this process after the imports, not in the middle of one.
+    threading.Thread(target=_import_the_rest, name="imports").start()
     keep_identity()
     attributes = first_attributes()
     settings = of_valid((validation or Validation(config_path)).result(), attributes)
+    TIMELINE.mark("configuration")
     config, token_source = settings.config, settings.token_source
     log_context = device.log.configure(level=config.log.level, format=config.log.format, stream=native_output.relay())
     device.log.install_hooks()
+    TIMELINE.log()
     log_warnings(settings.warnings, token_source)
     wanted = token_source.wanted
     log_context.bind(identity=wanted.identity or wanted.derived_identity, room=wanted.room)
@@ -78,6 +88,14 @@ def main(config_path: Path | None, validation: Validation | None = None) -> Exit
     return ExitCode.OK
 
 
+def _import_the_rest() -> None:
+    """Import the SDK and what needs it, while a child process validates the configuration and the workers start."""
+    with contextlib.suppress(Exception):  # it is imported again, and then its error is reported
+        native_sdk.load()
+        for name in ("device.streams.stream", "device.room.connection"):
+            importlib.import_module(name)
+
+
 async def run(
     settings: Settings, attributes: Attributes, log_context: LogContext, *, reload: Callable[[], Settings]
 ) -> ExitCode:
@@ -91,7 +109,7 @@ async def run(
     running_config = RunningConfig.of_environment()
     labels = {each.name: each.label for each in settings.config.streams}
     status, deadlines, clock = Status(attributes, notifier, state_file, labels), Deadlines(), ServerClock()
-    resolver, epoch_us = Resolver(), monotonic_us()
+    resolver, trimmer, epoch_us = Resolver(), Trimmer(), monotonic_us()
     if identity_may_collide(settings.token_source):
         log.warning(
             "room.identity_not_unique",
@@ -112,6 +130,10 @@ async def run(
             from device.room.connection import RoomConnection  # the SDK is loaded by now
             from device.room.dependencies import RoomDependencies
 
+            def on_room(state: RoomState, why: str) -> None:
+                status.room(state, why)
+                trimmer.soon()
+
             def connect(settings: Settings, why: str) -> RoomConnection:
                 urls, token_source = settings.config.room.url, settings.token_source
                 return RoomConnection(
@@ -121,7 +143,7 @@ async def run(
                     tracks=[each.track for each in streams],
                     attributes=attributes,
                     log_context=log_context,
-                    on_state=status.room,
+                    on_state=on_room,
                     on_publication=status.publication,
                     clock=clock,
                     on_clock=status.clock,

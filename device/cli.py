@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 import traceback
@@ -140,6 +139,8 @@ def _check(options: argparse.Namespace) -> int:
     place = sandbox.here()
     code = None if options.no_sandbox else sandbox.run_inside(place, options.config)
     if code is None:
+        import asyncio
+
         from device.check import command
 
         leave(asyncio.run(command.run(options.config, place)))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import os
 import sys
 import traceback
 from dataclasses import asdict
@@ -14,11 +16,14 @@ from device.errors import ConfigError
 
 def main(arguments: list[str]) -> None:
     """Print what is valid, or the problems, or the traceback of an error that is none of the configuration."""
+    gc.disable()  # it would run many times during the imports, and find nothing
     sys.stdout.write(json.dumps(_answer(Path(arguments[0]) if arguments else None)))
 
 
 def _answer(argument: Path | None) -> dict[str, Any]:
     try:
+        # Looking for plugins of pydantic reads the metadata of all installed packages.
+        os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
         from device.config import loading
 
         path = loading.find(argument)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from device.config.effective import restored
 from device.config.marks import ChangeClass, Key
 from device.errors import ConfigError, Problem
 
@@ -68,6 +67,8 @@ def validated(argument: Path | None) -> Valid:
 
 
 def _decoded(answer: dict[str, Any]) -> Valid:
+    from device.config.effective import restored  # after the child was started
+
     if problems := answer.get("problems"):
         raise ConfigError(*(Problem(place, message) for place, message in problems))
     if failed := answer.get("failed"):
