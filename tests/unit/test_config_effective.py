@@ -7,6 +7,8 @@ import subprocess
 import sys
 import typing
 from dataclasses import fields, is_dataclass
+from functools import partial
+from types import GenericAlias
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import pytest
@@ -38,7 +40,7 @@ def plain_type(annotation: Any) -> Any:
         return getattr(effective, annotation.__name__.removeprefix("Named"))
     if get_origin(annotation) is dict:
         inner = plain_type(get_args(annotation)[1])
-        return dict[str, inner if is_dataclass(inner) else Any]
+        return GenericAlias(dict, (str, inner if is_dataclass(inner) else Any))
     return annotation
 
 
@@ -84,7 +86,7 @@ def test_the_childs_problems_are_those_of_this_process(tmp_path: Path) -> None:
     path.write_text('[room]\nurl = "zq-secret"\n[camera]\nfps = 500\nfsp = 1\n[credentials]\napi_key = 5\n')
     with pytest.raises(ConfigError) as here:
         loading.loaded(path)
-    for load in (lambda: Validation(path).result(), lambda: validated(path)):
+    for load in (Validation(path).result, partial(validated, path)):
         with pytest.raises(ConfigError) as there:
             load()
         assert there.value.problems == here.value.problems
