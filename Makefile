@@ -69,7 +69,7 @@ soak: $(READY)  ## an hour of random faults, a server that is away for 10 minute
 	@.venv/bin/python -m tests.support.livekit_server
 	@.venv/bin/pytest tests/faults/soak.py $(ARGS)
 
-bench: $(READY)  ## this daemon beside other publishers: processor, memory, start, latency, skew (10 minutes; BENCH_JSON=file)
+bench: $(READY)  ## this daemon beside other publishers: processor, memory, start, latency, skew (17 minutes; BENCH_JSON=file)
 	@.venv/bin/python -m tests.support.livekit_server
 	@.venv/bin/python -m tests.bench $(ARGS)
 

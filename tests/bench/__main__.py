@@ -12,10 +12,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.bench import namespace, profile, report
+from tests.bench import namespace, profile, report, targets
 from tests.bench.figures import medians
 from tests.bench.material import material
-from tests.bench.rows import ROWS, TOLD, X264, Row
+from tests.bench.rows import ROWS, Row
 from tests.bench.run import one_run
 from tests.support.livekit_server import livekit_server
 
@@ -43,15 +43,12 @@ def main() -> int:
                 report.write_document(text, part="profile")
             return 0
         runs = _runs(rows, int(os.environ.get("BENCH_RUNS", _RUNS)), lambda row: one_run(row, server, files))
-        told = one_run(TOLD, server, files) if X264 in rows else {}
     found = {name: medians(each) for name, each in runs.items() if each}
-    if X264.name in found:
-        found[X264.name]["key_frame_s"] = told["key_frame_s"]
-    judged = report.targets(found)
-    text = "\n".join((report.machine(), "", report.table(found, missing), report.results(judged)))
+    judged = targets.judged(found)
+    text = "\n".join((report.machine(), "", report.tables(found, missing), report.results(judged)))
     print(text)
     if file := os.environ.get("BENCH_JSON"):
-        Path(file).write_text(report.as_json(found, runs, missing))
+        Path(file).write_text(report.as_json(found, runs, missing, judged))
     if os.environ.get("BENCH_DOC"):
         report.write_document(text, part="measured")
     return 0

@@ -1,10 +1,14 @@
-"""Processor time and memory of a process tree, from proc_pid_stat(5) and proc_pid_smaps(5)."""
+"""Processor time, memory and context switches of a process tree.
+
+From proc_pid_stat(5), proc_pid_smaps(5) and proc_pid_status(5).
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.children import living_descendants
@@ -12,6 +16,14 @@ from tests.support.children import living_descendants
 _TICKS = os.sysconf("SC_CLK_TCK")
 _UTIME = 11  # indices of utime, stime, cutime, cstime after the name
 _KIB = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Used:
+    """What one process has used since its start: seconds of processor time, and how often its threads began to wait."""
+
+    cpu_s: float
+    waits: int
 
 
 def tree(pid: int) -> set[int]:
@@ -27,13 +39,35 @@ def cpu_s(pid: int) -> float:
     return used
 
 
-def pss_bytes(pid: int) -> int:
-    """Return the memory of a tree; shared pages count by their share."""
-    total = 0
+def pss_bytes(pid: int) -> tuple[int, int]:
+    """Return the memory of a tree, and how much of it is anonymous; shared pages count by their share."""
+    total = anonymous = 0
     for each in tree(pid):
         with contextlib.suppress(OSError):
-            total += share_bytes(Path(f"/proc/{each}/smaps_rollup").read_text())
-    return total
+            text = Path(f"/proc/{each}/smaps_rollup").read_text()
+            total += share_bytes(text)
+            anonymous += share_bytes(text, kind="Pss_Anon")
+    return total, anonymous
+
+
+def used_by_process(pid: int) -> dict[str, Used]:
+    """Return what each process of a tree has used so far itself, by its name as `process_name` has it."""
+    found: dict[str, Used] = {}
+    for each in tree(pid):
+        with contextlib.suppress(OSError):
+            folder = Path(f"/proc/{each}")
+            name = process_name((folder / "cmdline").read_bytes())
+            waits = sum(voluntary_switches((task / "status").read_text()) for task in (folder / "task").iterdir())
+            found[name] = Used(cpu_s=used_s((folder / "stat").read_text(), reaped=False), waits=waits)
+    return found
+
+
+def process_name(cmdline: bytes) -> str:
+    """Return the name of a process of this daemon: daemon, camera or microphone. Others are named daemon."""
+    for name in ("camera", "microphone", "slate"):
+        if f"device.workers.{name}".encode() in cmdline:
+            return name
+    return "daemon"
 
 
 def threads_s(pid: int) -> dict[str, float]:
@@ -57,9 +91,17 @@ def name_in(stat: str) -> str:
     return stat.partition("(")[2].rpartition(")")[0]
 
 
-def share_bytes(smaps_rollup: str) -> int:
-    """Return the proportional share in a `smaps_rollup` file."""
+def share_bytes(smaps_rollup: str, *, kind: str = "Pss") -> int:
+    """Return the proportional share in a `smaps_rollup` file; of `kind` Pss_Anon, that of anonymous memory."""
     for line in smaps_rollup.splitlines():
-        if line.startswith("Pss:"):
+        if line.startswith(f"{kind}:"):
             return int(line.split()[1]) * _KIB
+    return 0
+
+
+def voluntary_switches(status: str) -> int:
+    """Return how often a thread has given up the processor to wait, in its `status` file."""
+    for line in status.splitlines():
+        if line.startswith("voluntary_ctxt_switches:"):
+            return int(line.split()[1])
     return 0

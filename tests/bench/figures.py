@@ -74,6 +74,11 @@ def latencies_ms(sent: Iterable[tuple[int, int]], received: Iterable[tuple[int, 
     return found
 
 
+def longest_gap_ms(times_us: Sequence[int]) -> float:
+    """Return the longest time between two neighbours; NaN if there are none."""
+    return max(((later - earlier) / 1000 for earlier, later in pairwise(times_us)), default=math.nan)
+
+
 def flashes(pictures: Iterable[tuple[int, int]], *, every: int) -> list[float]:
     """Return the times of flashes, in seconds: each picture whose number is a multiple of `every` begins one."""
     return [at_us / 1e6 for number, at_us in pictures if number % every == 0]

@@ -1,6 +1,6 @@
 """The pictures and the sound of every row, made once from a film, in the user's cache.
 
-10 s, 720p30: the film with its number drawn as a strip, a flash every second, and a beep with each flash.
+10 s, 720p30: the film with its number drawn as a strip, a flash every second, and a beep with each flash, over a voice.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from device.sources import strip
+from tests.bench.voice import voice
 from tests.support.clips import clip
 from tests.support.livekit_server import cache_folder
 
@@ -31,18 +32,20 @@ WIDTH, HEIGHT, FPS, FRAMES = 1280, 720, 30, 300
 BITRATE_BPS = 1_500_000  # of the pictures in all rows, as a viewer receives them
 KEY_FRAME_EVERY_S = 1
 FLASH_FRAMES = 3
-_VERSION = 2  # raise this when the material below changes
+_VERSION = 3  # raise this when the material below changes
 _BITRATE_WITHIN, _TRIES = 0.01, 8
 _PICTURE_BYTES = WIDTH * HEIGHT * 3 // 2
 _HEADER = f"YUV4MPEG2 W{WIDTH} H{HEIGHT} F{FPS}:1 Ip A1:1 C420jpeg XCOLORRANGE=LIMITED\n".encode()
 _FRAME = b"FRAME\n"
 _RATE = 48_000
 _OPUS_BPS = 32_000
+_VOICE_LEVEL = 3000  # clearly below a beep
+_NOISE_LEVEL = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """The files, all with the same 10 s."""
+    """The files, all but one with the same 10 s."""
 
     folder: Path
 
@@ -62,6 +65,14 @@ class Material:
     @property
     def wav(self) -> Path:
         return self.folder / "sound.wav"
+
+    @property
+    def silence(self) -> Path:
+        """A minute as from a microphone in a quiet room: a voice for 3 s, then noise of one or two steps.
+
+        Opus takes noise for silence only if it has heard something louder.
+        """
+        return self.folder / "silence.wav"
 
     @property
     def opus(self) -> Path:
@@ -186,16 +197,15 @@ def _make_sound(made: Material) -> None:
     import av
     from av.audio.frame import AudioFrame
 
-    from device.sources.tone import ToneSource
-
-    tone = ToneSource(channels=1)
-    first = tone.samples(0)
-    samples = np.concatenate([tone.samples(at) for at in range(0, _RATE * FRAMES // FPS, len(first))])
-    with wave.open(str(made.wav), "wb") as sound:
-        sound.setnchannels(1)
-        sound.setsampwidth(2)
-        sound.setframerate(_RATE)
-        sound.writeframes(samples.tobytes())
+    count = _RATE * FRAMES // FPS
+    samples = np.round(_VOICE_LEVEL * voice(count, rate=_RATE)).astype(np.int16)
+    for beep, second in ((_beep(), at) for at in range(0, count, _RATE)):
+        samples[second : second + len(beep)] = beep
+    _write_wav(made.wav, samples)
+    noise = np.random.default_rng(0).normal(0, _NOISE_LEVEL, 60 * _RATE)
+    quiet = np.round(noise).astype(np.int16)
+    quiet[: 3 * _RATE] = samples[: 3 * _RATE]
+    _write_wav(made.silence, quiet)
     # One packet per page, so that readers need not parse pages.
     with av.open(str(made.opus), "w", options={"page_duration": "20000"}) as target:
         stream = target.add_stream("libopus", rate=_RATE, layout="mono", options={"application": "audio"})
@@ -204,6 +214,22 @@ def _make_sound(made: Material) -> None:
         frame.sample_rate = _RATE
         for packet in (*stream.encode(frame), *stream.encode(None)):
             target.mux(packet)
+
+
+def _beep() -> npt.NDArray[np.int16]:
+    from device.sources.tone import ToneSource
+
+    tone = ToneSource(channels=1)
+    first = tone.samples(0)
+    return np.concatenate([tone.samples(at) for at in range(0, _RATE // 10, len(first))])
+
+
+def _write_wav(path: Path, samples: npt.NDArray[np.int16]) -> None:
+    with wave.open(str(path), "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(_RATE)
+        sound.writeframes(samples.tobytes())
 
 
 def _base(stream: av.VideoStream) -> float:

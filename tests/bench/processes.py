@@ -46,6 +46,23 @@ def publisher(command: Sequence[str | Path], variables: Mapping[str, str], log: 
                 os.kill(pid, 9)  # workers end with their parent; this covers a parent that is killed
 
 
+@contextmanager
+def busy_cores() -> Iterator[None]:
+    """Keep all processors but one busy, with the same priority as everything else."""
+    _, *others = sorted(os.sched_getaffinity(0))
+    spinners = []
+    for core in others:
+        spinner = subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"], stdin=subprocess.DEVNULL)
+        spinners.append(spinner)
+        os.sched_setaffinity(spinner.pid, {core})
+    try:
+        yield
+    finally:
+        for spinner in spinners:
+            spinner.kill()
+            spinner.wait()
+
+
 def _must_run(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is not None:
         raise RuntimeError(f"the publisher has ended with {process.returncode}")

@@ -37,7 +37,7 @@ class Profile:
         now: dict[tuple[str, str], float] = {}
         for each in accounts.tree(pid):
             with contextlib.suppress(OSError):
-                name = process_name(Path(f"/proc/{each}/cmdline").read_bytes())
+                name = accounts.process_name(Path(f"/proc/{each}/cmdline").read_bytes())
                 for thread, used_s in accounts.threads_s(each).items():
                     now[name, thread] = used_s
                 self.pss_bytes[name] = accounts.share_bytes(Path(f"/proc/{each}/smaps_rollup").read_text())
@@ -54,14 +54,6 @@ class Profile:
                 if used * _PER_1000 >= _LEAST_S:
                     lines.append(f"| | `{thread}` | {used * _PER_1000:.2f} | |")
         return "\n".join(lines)
-
-
-def process_name(cmdline: bytes) -> str:
-    """Return the name of a process of this daemon: daemon, camera or microphone."""
-    for name in ("camera", "microphone", "slate"):
-        if f"device.workers.{name}".encode() in cmdline:
-            return name
-    return "daemon"
 
 
 def of_daemon(server: Server, material: Material, rows: Sequence[Row]) -> str:

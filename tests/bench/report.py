@@ -1,4 +1,4 @@
-"""Targets and results: a table, JSON, and the measured part of docs/performance.md."""
+"""The results: tables, JSON, and the measured part of docs/performance.md."""
 
 from __future__ import annotations
 
@@ -6,97 +6,74 @@ import json
 import math
 import platform
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.bench.rows import COPY, EXAMPLE, FLOOR, ROWS, SINK, X264
+from tests.bench.rows import ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from tests.bench.rows import Row
+    from tests.bench.targets import Target
+
 Figures = dict[str, float]
 DOCUMENT = Path(__file__).parents[2] / "docs" / "performance.md"
-_SSIM_WITHIN = 0.01
 
-_COLUMNS: tuple[tuple[str, Callable[[Figures], str]], ...] = (
-    ("CPU s / 1000 frames", lambda f: f"{f['cpu_s_per_1000']:.2f}"),
-    ("PSS MB", lambda f: f"{f['pss_mb']:.0f}"),
-    ("start to first frame s", lambda f: f"{f['start_s']:.2f}"),
-    ("latency p50 / p99 ms", lambda f: f"{f['latency_p50_ms']:.0f} / {f['latency_p99_ms']:.0f}"),
-    ("idle %", lambda f: f"{f['idle_percent']:.0f}"),
-    ("skew p50, p95 ms", lambda f: f"{f['skew_p50_ms']:+.0f}, {f['skew_p95_ms']:.0f}"),
-    ("kbit/s", lambda f: f"{f['bitrate_kbps']:.0f}"),
-    ("SSIM", lambda f: f"{f['ssim']:.3f}"),
-    ("frames/s", lambda f: f"{f['frames_per_s']:.1f}"),
-    ("late viewer s", lambda f: f"{f['late_s']:.2f}"),
+
+def _one(figure: str, form: str) -> Callable[[Figures], str]:
+    return lambda row: format(row.get(figure, math.nan), form).replace("+nan", "nan").replace("nan", "-")
+
+
+def _two(one: Callable[[Figures], str], separator: str, other: Callable[[Figures], str]) -> Callable[[Figures], str]:
+    return lambda row: f"{one(row)}{separator}{other(row)}"
+
+
+_MEDIA = (
+    ("CPU s / 1000 frames", _one("cpu_s_per_1000", ".2f")),
+    ("PSS MB", _one("pss_mb", ".0f")),
+    ("start to first frame s", _one("start_s", ".2f")),
+    ("latency p50 / p99 ms", _two(_one("latency_p50_ms", ".0f"), " / ", _one("latency_p99_ms", ".0f"))),
+    ("idle %", _one("idle_percent", ".0f")),
+    ("skew p50, p95 ms", _two(_one("skew_p50_ms", "+.0f"), ", ", _one("skew_p95_ms", ".0f"))),
+    ("kbit/s", _one("bitrate_kbps", ".0f")),
+    ("SSIM", _one("ssim", ".3f")),
+    ("frames/s", _one("frames_per_s", ".1f")),
+    ("late viewer s", _one("late_s", ".2f")),
+)
+_PROCESSES = (
+    ("daemon CPU s / 1000 frames", _one("daemon_cpu_s_per_1000", ".2f")),
+    ("camera CPU s / 1000 frames", _one("camera_cpu_s_per_1000", ".2f")),
+    ("daemon waits / s", _one("daemon_waits_per_s", ".0f")),
+    ("camera waits / s", _one("camera_waits_per_s", ".0f")),
+    ("anonymous MB", _one("anonymous_mb", ".0f")),
+    ("sound kbit/s", _one("sound_kbps", ".1f")),
+    ("longest gap of pictures ms", _one("picture_gap_ms", ".0f")),
+    ("sound concealed ms", _one("sound_gap_ms", ".0f")),
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """One of the project's targets; `measured` and `bound` are NaN if a row is missing."""
-
-    what: str
-    measured: float
-    bound: float
-    unit: str
-
-    @property
-    def result(self) -> str:
-        if math.isnan(self.measured) or math.isnan(self.bound):
-            return "not measured"
-        return "held" if self.measured <= self.bound else "MISSED"
+def tables(rows: Mapping[str, Figures], missing: Mapping[str, str], *, of: Sequence[Row] = ROWS) -> str:
+    """Return two tables: what each publisher costs and delivers, and its processes, sound and gaps."""
+    return "\n".join(_table(columns, rows, missing, of) for columns in (_MEDIA, _PROCESSES))
 
 
-def targets(rows: Mapping[str, Figures]) -> list[Target]:
-    def value(row: str, figure: str) -> float:
-        return rows.get(row, {}).get(figure, math.nan)
-
-    def share(what: str, row: str, figure: str, most: float) -> Target:
-        other = value(EXAMPLE.name, figure)
-        return Target(what, value(row, figure) / other if other else math.nan, most, "x the example pattern")
-
-    def at_most(what: str, row: str, figure: str, bound: float, unit: str) -> Target:
-        return Target(what, value(row, figure), bound, unit)
-
-    floor_ms = {name: value(FLOOR.name, f"latency_{name}_ms") for name in ("p50", "p99")}
-    found = [
-        share("CPU, x264", X264.name, "cpu_s_per_1000", 0.5),
-        at_most(
-            "CPU, x264, beside livekitwebrtcsink",
-            X264.name,
-            "cpu_s_per_1000",
-            value(SINK.name, "cpu_s_per_1000"),
-            "s / 1000 frames",
-        ),
-        share("CPU, passing through", COPY.name, "cpu_s_per_1000", 0.25),
-        share("PSS, x264", X264.name, "pss_mb", 1.25),
-        share("PSS, passing through", COPY.name, "pss_mb", 0.95),
-        share("start to first decoded frame, x264", X264.name, "start_s", 0.8),
-        at_most("latency p50, x264: the floor's + 10", X264.name, "latency_p50_ms", floor_ms["p50"] + 10, "ms"),
-        at_most("latency p99, x264: the floor's + 20", X264.name, "latency_p99_ms", floor_ms["p99"] + 20, "ms"),
-        at_most("key frame after the request of a late viewer", X264.name, "key_frame_s", 0.1, "s"),
-        at_most("skew of flash and beep p95, x264", X264.name, "skew_p95_ms", 40, "ms"),
-        at_most("skew of flash and beep p95, passing through", COPY.name, "skew_p95_ms", 40, "ms"),
-    ]
-    ssims = [value(row.name, "ssim") for row in ROWS]
-    known = [each for each in ssims if not math.isnan(each)]
-    spread = max(known) - min(known) if len(known) > 1 else math.nan
-    return [*found, Target("SSIM: best less worst row", spread, _SSIM_WITHIN, "")]
-
-
-def table(rows: Mapping[str, Figures], missing: Mapping[str, str]) -> str:
-    lines = [("publisher", *(name for name, _ in _COLUMNS)), ("---",) * (len(_COLUMNS) + 1)]
-    for row in ROWS:
+def _table(
+    columns: Sequence[tuple[str, Callable[[Figures], str]]],
+    rows: Mapping[str, Figures],
+    missing: Mapping[str, str],
+    of: Sequence[Row],
+) -> str:
+    lines = [("publisher", *(name for name, _ in columns)), ("---",) * (len(columns) + 1)]
+    for row in of:
         if row.name in rows:
-            lines.append((row.title, *(_cell(cell, rows[row.name]) for _, cell in _COLUMNS)))
+            lines.append((row.title, *(cell(rows[row.name]) for _, cell in columns)))
         elif row.name in missing:
-            lines.append((row.title, missing[row.name], *("" for _ in _COLUMNS[1:])))
+            lines.append((row.title, missing[row.name], *("" for _ in columns[1:])))
     return _markdown(lines)
 
 
-def results(found: list[Target]) -> str:
+def results(found: Sequence[Target]) -> str:
     lines = [("target", "at most", "measured", ""), ("---",) * 4]
     lines += [
         (each.what, f"{_number(each.bound)} {each.unit}".strip(), _number(each.measured), each.result) for each in found
@@ -104,7 +81,12 @@ def results(found: list[Target]) -> str:
     return _markdown(lines)
 
 
-def as_json(rows: Mapping[str, Figures], runs: Mapping[str, Sequence[Figures]], missing: Mapping[str, str]) -> str:
+def as_json(
+    rows: Mapping[str, Figures],
+    runs: Mapping[str, Sequence[Figures]],
+    missing: Mapping[str, str],
+    judged: Sequence[Target],
+) -> str:
     """Return all figures and results; missing values are null."""
 
     def plain(figures: Figures) -> dict[str, float | None]:
@@ -117,7 +99,7 @@ def as_json(rows: Mapping[str, Figures], runs: Mapping[str, Sequence[Figures]], 
         "missing": dict(missing),
         "targets": [
             {"what": each.what, **plain({"at_most": each.bound, "measured": each.measured}), "result": each.result}
-            for each in targets(rows)
+            for each in judged
         ],
     }
     return json.dumps(whole, indent=1) + "\n"
@@ -146,10 +128,6 @@ def between_markers(document: str, text: str, *, part: str) -> str:
     if not begin or not end:
         raise ValueError(f"there is no {first} ... {last}")
     return f"{before}{begin}\n{text.strip()}\n{end}{after}"
-
-
-def _cell(cell: Callable[[Figures], str], row: Figures) -> str:
-    return cell(row).replace("nan", "-")
 
 
 def _number(value: float) -> str:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.bench import floor, sink
+from device.ipc import hotplug
+from tests.bench import floor, processes, sink
 from tests.bench.material import BITRATE_BPS, FPS, HEIGHT, WIDTH
 from tests.support import daemon
 from tests.support.tokens import token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from tests.bench.material import Material
     from tests.support.livekit_server import Server
@@ -40,6 +41,11 @@ class Stage:
         return self.folder / "times"
 
     @property
+    def log(self) -> Path:
+        """What the publisher prints."""
+        return self.folder / "log"
+
+    @property
     def pictures_pipe(self) -> Path:
         return self.folder / "pictures"
 
@@ -53,37 +59,63 @@ Command = tuple[list[str | Path], dict[str, str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """`start` returns a command line and its environment; `missing` returns what is not installed."""
+    """`running` runs the publisher and yields its process id and start; `missing` returns what is not installed."""
 
     name: str
     title: str
-    start: Callable[[Stage], Command]
+    running: Callable[[Stage], AbstractContextManager[tuple[int, float]]]
     missing: Callable[[], str] = str
     fed: bool = False  # through `tests.bench.feed`, because it cannot loop a file
+    publishes: str = "pictures"  # "camera": of a camera, without the film's numbers; or "nothing"
+    busy: bool = False  # while all processors but one have something else to do
 
 
-def _daemon(stage: Stage, *, level: str, **camera: str) -> Command:
+def _started(
+    command: Callable[[Stage], Command],
+) -> Callable[[Stage], AbstractContextManager[tuple[int, float]]]:
+    return lambda stage: processes.publisher(*command(stage), stage.log)
+
+
+def _daemon(stage: Stage, **keys: str) -> Command:
+    """Return the daemon's command; `keys` are those of the configuration, such as camera__source."""
     config = stage.folder / "device.toml"
-    config.touch()
+    config.write_text("")
     variables = daemon.environment(
-        stage.server,
-        stage.room,
-        DEVICE_MICROPHONE__SOURCE="file",
-        DEVICE_MICROPHONE__PATH=str(stage.material.wav),
-        DEVICE_CAMERA__SOURCE="file",
-        DEVICE_CAMERA__BITRATE_MAX_BPS=str(_X264_BPS),
-        DEVICE_LOG__LEVEL=level,
-        **{f"DEVICE_CAMERA__{name.upper()}": value for name, value in camera.items()},
+        stage.server, stage.room, **{f"DEVICE_{key.upper()}": value for key, value in keys.items()}
     )
     return [sys.executable, "-m", "device", "run", "--config", config], variables
 
 
-def _x264(stage: Stage, *, level: str = "info") -> Command:
-    return _daemon(stage, level=level, path=str(stage.material.raw), encoder="x264")
+def _files(stage: Stage, film: Path, sound: Path, encoder: str) -> Command:
+    return _daemon(
+        stage,
+        camera__source="file",
+        camera__path=str(film),
+        camera__encoder=encoder,
+        camera__bitrate_max_bps=str(_X264_BPS),
+        microphone__source="file",
+        microphone__path=str(sound),
+    )
+
+
+def _x264(stage: Stage) -> Command:
+    return _files(stage, stage.material.raw, stage.material.wav, "x264")
 
 
 def _copy(stage: Stage) -> Command:
-    return _daemon(stage, level="info", path=str(stage.material.mp4), encoder="copy")
+    return _files(stage, stage.material.mp4, stage.material.wav, "copy")
+
+
+def _silence(stage: Stage) -> Command:
+    return _files(stage, stage.material.mp4, stage.material.silence, "copy")
+
+
+def _idle(stage: Stage) -> Command:
+    return _daemon(stage, camera__source="auto", microphone__source="auto")
+
+
+def _connected() -> str:
+    return "this machine has a camera or a sound card" if hotplug.present() else ""
 
 
 def _outside(stage: Stage) -> dict[str, str]:
@@ -118,12 +150,23 @@ def _sink(stage: Stage) -> Command:
     return [sink.binary(), *line.split()], dict(os.environ)
 
 
-X264 = Row(name="x264", title="this daemon, x264", start=_x264)
-# Its log shows how soon a request is answered; other rows do not have the cost of writing it.
-TOLD = Row(name="told", title="this daemon, x264, at log.level debug", start=partial(_x264, level="debug"))
-COPY = Row(name="copy", title="this daemon, passing through", start=_copy)
-EXAMPLE = Row(name="example", title="the SDK's example pattern", start=_example)
-FLOOR = Row(name="floor", title="Go SDK, pre-encoded: the floor", start=_floor, missing=floor.missing)
-SINK = Row(name="sink", title="livekitwebrtcsink, x264", start=_sink, missing=sink.missing, fed=True)
+X264 = Row(name="x264", title="this daemon, x264", running=_started(_x264))
+COPY = Row(name="copy", title="this daemon, passing through", running=_started(_copy))
+SILENCE = Row(name="silence", title="this daemon, passing through, a silent room", running=_started(_silence))
+IDLE = Row(
+    name="idle",
+    title="this daemon, no camera, no microphone",
+    running=_started(_idle),
+    missing=_connected,
+    publishes="nothing",
+)
+X264_BUSY = Row(name="x264-busy", title="this daemon, x264, one core left", running=_started(_x264), busy=True)
+COPY_BUSY = Row(
+    name="copy-busy", title="this daemon, passing through, one core left", running=_started(_copy), busy=True
+)
+EXAMPLE = Row(name="example", title="the SDK's example pattern", running=_started(_example))
+FLOOR = Row(name="floor", title="Go SDK, pre-encoded: the floor", running=_started(_floor), missing=floor.missing)
+SINK = Row(name="sink", title="livekitwebrtcsink, x264", running=_started(_sink), missing=sink.missing, fed=True)
 
-ROWS = (X264, COPY, EXAMPLE, FLOOR, SINK)
+COMPARED = (X264, COPY, EXAMPLE, FLOOR, SINK)  # the same pictures and sound at the same bitrate
+ROWS = (*COMPARED, SILENCE, IDLE, X264_BUSY, COPY_BUSY)

@@ -9,23 +9,19 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.lab import stand_ins
+from tests.lab import equipment
 from tests.lab.machine import Machine
 from tests.lab.microphone import Microphones
-from tests.lab.package import built_wheel, install_package, install_units
-from tests.lab.root import built_root, cache
 from tests.lab.service import Service
 from tests.support.livekit_server import Server
 from tests.support.livekit_server import livekit_server as running_server
 from tests.support.table import Table
 
-DROP_IN = "/etc/systemd/system/livekit-device.service.d/lab.conf"
-
 
 @pytest.fixture(scope="session")
 def bare_machine() -> Iterator[Machine]:
     """Boot a machine with the stand-ins for hardware, without the package."""
-    with Machine(built_root(), machines=cache() / "machines", prepare=stand_ins.install) as booted:
+    with equipment.bare_machine() as booted:
         yield booted
 
 
@@ -39,11 +35,7 @@ def microphones(bare_machine: Machine) -> Microphones:
 @pytest.fixture(scope="session")
 def machine(bare_machine: Machine, microphones: Microphones) -> Machine:  # noqa: ARG001 - they run
     """Install the shipped package; the unit is neither enabled nor started."""
-    with built_wheel() as wheel:
-        install_package(bare_machine, wheel)
-    install_units(bare_machine)
-    bare_machine.install({DROP_IN: stand_ins.DROP_IN})
-    bare_machine.systemctl("daemon-reload")
+    equipment.install_daemon(bare_machine)
     return bare_machine
 
 

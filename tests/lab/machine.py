@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import signal
 import subprocess
 import time
@@ -102,6 +103,19 @@ class Machine:
         if not self._leader:
             raise LabError("the machine is not running")
         return ["nsenter", "-t", str(self._leader), *["-m", "-u", "-i", "-n", "-p", "-C"], "--", *argv]
+
+    def pid_on_host(self, pid: int) -> int:
+        """Return the host's id of a process, by its id in the machine.
+
+        :raises LabError: there is no such process
+        """
+        space = Path(f"/proc/{self._leader}/ns/pid").readlink()
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                ids = re.search(r"^NSpid:.*\s(\d+)$", (folder / "status").read_text(), re.MULTILINE)
+                if ids and int(ids[1]) == pid and (folder / "ns/pid").readlink() == space:
+                    return int(folder.name)
+        raise LabError(f"the machine has no process {pid}")
 
     def systemctl(self, *args: str, check: bool = True, timeout_s: float = 30.0) -> str:
         return self.run(("systemctl", *args), check=check, timeout_s=timeout_s).stdout.strip()

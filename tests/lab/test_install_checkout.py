@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.lab import stand_ins
-from tests.lab.conftest import DROP_IN, Record
+from tests.lab.conftest import Record
+from tests.lab.equipment import DROP_IN
 from tests.lab.machine import Machine
 from tests.lab.microphone import Microphones
 from tests.lab.package import CHECKOUT

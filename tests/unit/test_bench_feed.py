@@ -52,7 +52,17 @@ def test_the_feed_repeats_its_data(tmp_path: Path, material: Material) -> None:
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("feed-")]
 
 
-def test_the_feed_ends_when_its_reader_closes(tmp_path: Path, material: Material) -> None:
+def test_a_reader_may_open_a_pipe_again(tmp_path: Path, material: Material) -> None:
+    pictures = tmp_path / "pictures"
+    with feeding(pictures, tmp_path / "sound", material):
+        for _ in range(3):
+            pictures.open("rb", buffering=0).close()
+        with pictures.open("rb") as pipe:
+            assert pipe.read(_PICTURE) == material.picture(0)
+            assert pipe.read(_PICTURE) == material.picture(1)
+
+
+def test_the_feed_ends_without_readers(tmp_path: Path, material: Material) -> None:
     with feeding(tmp_path / "pictures", tmp_path / "sound", material):
         assert len([thread for thread in threading.enumerate() if thread.name.startswith("feed-")]) == 2
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("feed-")]

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import math
 import os
+import threading
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tests.bench import accounts, figures, report
-from tests.bench.profile import process_name
+from tests.bench import accounts, figures, report, targets
+from tests.bench.rows import ROWS
+from tests.bench.voice import voice
 
 RATE = 48_000
 # proc_pid_stat(5), with a difficult name
@@ -28,15 +30,29 @@ def test_processor_time_counts_reaped_children_if_asked(monkeypatch: pytest.Monk
 def test_shared_pages_count_by_their_share() -> None:
     text = "5590-7ffd ---p 00000000 00:00 0    [rollup]\nRss:      9000 kB\nPss:      1234 kB\nPss_Anon:   99 kB\n"
     assert accounts.share_bytes(text) == 1234 * 1024
+    assert accounts.share_bytes(text, kind="Pss_Anon") == 99 * 1024
     assert accounts.share_bytes("") == 0
 
 
+def test_voluntary_context_switches_are_counted_alone() -> None:
+    status = "Threads:\t1\nvoluntary_ctxt_switches:\t150\nnonvoluntary_ctxt_switches:\t545\n"
+    assert accounts.voluntary_switches(status) == 150
+    assert accounts.voluntary_switches("") == 0
+
+
 def test_this_process_is_in_the_list() -> None:
-    before = accounts.cpu_s(os.getpid())
+    before, used_before = accounts.cpu_s(os.getpid()), accounts.used_by_process(os.getpid())["daemon"]
     deadline = before + 0.05
     while accounts.cpu_s(os.getpid()) < deadline:
         pass
-    assert accounts.pss_bytes(os.getpid()) > 1 << 20
+    waits = threading.Event()
+    for _ in range(10):
+        waits.wait(0.0001)
+    used = accounts.used_by_process(os.getpid())["daemon"]
+    assert used.cpu_s - used_before.cpu_s >= 0.05
+    assert used.waits - used_before.waits >= 10
+    total, anonymous = accounts.pss_bytes(os.getpid())
+    assert total > anonymous > 1 << 20
     assert sum(accounts.threads_s(os.getpid()).values()) >= 0.05
 
 
@@ -49,7 +65,7 @@ def test_this_process_is_in_the_list() -> None:
     ),
 )
 def test_processes_are_named_by_their_command(cmdline: bytes, name: str) -> None:
-    assert process_name(cmdline) == name
+    assert accounts.process_name(cmdline) == name
 
 
 def test_percentiles_are_by_the_nearest_rank() -> None:
@@ -101,6 +117,20 @@ def test_latency_is_measured_from_the_latest_capture_of_a_number() -> None:
     assert figures.latencies_ms(sent, received) == pytest.approx([10, 25])
 
 
+def test_the_longest_gap_is_between_neighbours() -> None:
+    assert figures.longest_gap_ms([0, 33_000, 166_000, 199_000]) == pytest.approx(133)
+    assert math.isnan(figures.longest_gap_ms([5]))
+
+
+def test_the_voice_is_always_the_same_and_has_pauses() -> None:
+    samples = voice(2 * RATE, rate=RATE)
+    assert samples.shape == (2 * RATE,)
+    assert np.max(np.abs(samples)) == 1
+    assert np.array_equal(samples, voice(2 * RATE, rate=RATE))
+    quiet = np.max(np.abs(samples.reshape(-1, RATE // 100)), axis=1) < 0.001
+    assert 0.05 < np.mean(quiet) < 0.5
+
+
 def test_each_flash_is_paired_with_the_nearest_beep() -> None:
     pictures = [(number, number * 33_333) for number in range(25, 100)]
     seen = figures.flashes(pictures, every=30)
@@ -122,18 +152,25 @@ def test_a_beep_begins_at_the_first_loud_sample_after_quiet() -> None:
 def _figures(**others: float) -> dict[str, float]:
     usual = {
         "cpu_s_per_1000": 6.0,
+        "daemon_cpu_s_per_1000": 2.0,
+        "camera_cpu_s_per_1000": 4.0,
+        "daemon_waits_per_s": 100.0,
+        "camera_waits_per_s": 60.0,
         "pss_mb": 100.0,
+        "anonymous_mb": 50.0,
         "start_s": 0.8,
         "latency_p50_ms": 25.0,
         "latency_p99_ms": 35.0,
         "idle_percent": 80.0,
         "skew_p50_ms": -3.0,
         "skew_p95_ms": 20.0,
-        "bitrate_kbps": 2500.0,
+        "bitrate_kbps": 1500.0,
+        "sound_kbps": 48.0,
+        "picture_gap_ms": 50.0,
+        "sound_gap_ms": 0.0,
         "ssim": 0.95,
         "frames_per_s": 30.0,
         "late_s": 0.4,
-        "key_frame_s": 0.05,
     }
     return usual | others
 
@@ -141,40 +178,69 @@ def _figures(**others: float) -> dict[str, float]:
 def test_targets_are_held_missed_or_not_measured() -> None:
     rows = {
         "x264": _figures(),
-        "copy": _figures(cpu_s_per_1000=4.0, ssim=0.945),
-        "example": _figures(cpu_s_per_1000=15.0, pss_mb=98.0, start_s=1.15, ssim=0.96),
+        "copy": _figures(cpu_s_per_1000=4.0, daemon_cpu_s_per_1000=2.5, bitrate_kbps=1400.0, skew_p95_ms=46.0),
+        "example": _figures(pss_mb=98.0, start_s=0.75),
+        "sink": _figures(cpu_s_per_1000=5.0, pss_mb=101.0),
+        "silence": _figures(sound_kbps=11.0),
     }
-    found = {each.what: each for each in report.targets(rows)}
-    assert found["CPU, x264"].result == "held"
-    assert found["CPU, x264"].measured == pytest.approx(0.4)
-    assert found["CPU, passing through"].result == "MISSED"
-    assert found["PSS, passing through"].result == "MISSED"
-    assert found["latency p50, x264: the floor's + 10"].result == "not measured"
-    assert found["SSIM: best less worst row"].result == "MISSED"
-    assert found["key frame after the request of a late viewer"].result == "held"
-    with_floor = rows | {"floor": _figures(latency_p50_ms=14.0, latency_p99_ms=20.0)}
-    judged = {each.what: each.result for each in report.targets(with_floor)}
-    assert judged["latency p50, x264: the floor's + 10"] == "MISSED"
-    assert judged["latency p99, x264: the floor's + 20"] == "held"
+    found = {each.what: each for each in targets.judged(rows)}
+    assert {what: each.result for what, each in found.items()} == {
+        "bitrate of the compared rows: highest to lowest": "MISSED",
+        "CPU, x264": "MISSED",
+        "CPU, passing through": "not measured",
+        "of that, the daemon's own process": "MISSED",
+        "PSS, x264": "held",
+        "PSS, passing through": "MISSED",
+        "start to first decoded frame, x264": "held",
+        "start to first decoded frame, passing through": "held",
+        "latency p50, x264: the floor's + 10": "not measured",
+        "latency p99, x264: the floor's + 20": "not measured",
+        "skew of flash and beep p95, x264": "held",
+        "skew of flash and beep p95, passing through": "MISSED",
+        "sound during speech, x264": "held",
+        "sound during speech, passing through": "held",
+        "sound in silence": "held",
+        "waits of the daemon, x264": "held",
+        "waits of the daemon, passing through": "held",
+    }
+    assert found["CPU, x264"].measured == pytest.approx(1.2)
+    with_floor = rows | {"floor": _figures(cpu_s_per_1000=1.0, latency_p50_ms=14.0, latency_p99_ms=20.0)}
+    results = {each.what: each.result for each in targets.judged(with_floor)}
+    assert results["CPU, passing through"] == "MISSED"
+    assert results["latency p50, x264: the floor's + 10"] == "MISSED"
+    assert results["latency p99, x264: the floor's + 20"] == "held"
 
 
-def test_the_table_marks_a_missing_publisher() -> None:
-    text = report.table({"x264": _figures(ssim=math.nan)}, {"floor": "not installed: go"})
-    lines = [[cell.strip() for cell in line.strip("|\n").split("|")] for line in text.splitlines()]
-    assert {len(line) for line in lines} == {len(lines[0])}
-    assert [line[0] for line in lines[2:]] == ["this daemon, x264", "Go SDK, pre-encoded: the floor"]
-    assert lines[2][lines[0].index("SSIM")] == "-"
-    assert lines[3][1] == "not installed: go"
+def test_the_tables_mark_a_missing_publisher() -> None:
+    both = report.tables({"x264": _figures(ssim=math.nan)}, {"floor": "not installed: go"}).split("\n\n")
+    assert len(both) == 2
+    for text in both:
+        lines = [[cell.strip() for cell in line.strip("|\n").split("|")] for line in text.splitlines()]
+        assert {len(line) for line in lines} == {len(lines[0])}
+        assert [line[0] for line in lines[2:]] == ["this daemon, x264", "Go SDK, pre-encoded: the floor"]
+        assert lines[3][1] == "not installed: go"
+        for name, cell in zip(lines[0], lines[2], strict=True):
+            assert (cell == "-") == (name == "SSIM")
+
+
+def test_a_figure_that_was_not_measured_is_a_dash() -> None:
+    text = report.tables({"idle": {"cpu_s_per_1000": 0.5, "skew_p50_ms": math.nan}}, {})
+    assert "| this daemon, no camera, no microphone | 0.50 | - | - | - / - | - | -, - |" in text
 
 
 def test_json_has_null_for_missing_values() -> None:
     row = _figures(ssim=math.nan)
-    text = report.as_json({"x264": row}, {"x264": [row]}, {"floor": "not installed: go"})
+    judged = targets.judged({"x264": row})
+    text = report.as_json({"x264": row}, {"x264": [row]}, {"floor": "not installed: go"}, judged)
     found = json.loads(text, parse_constant=pytest.fail)
     assert found["medians"]["x264"]["ssim"] is None
     assert found["runs"]["x264"][0]["pss_mb"] == 100.0
     assert found["missing"] == {"floor": "not installed: go"}
     assert {each["result"] for each in found["targets"]} == {"held", "not measured"}
+
+
+def test_rows_have_unique_names() -> None:
+    assert len({row.name for row in ROWS}) == len(ROWS)
 
 
 def test_the_document_is_updated_between_its_markers() -> None:
