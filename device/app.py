@@ -14,6 +14,7 @@ import device.log
 from device import native_output, native_sdk
 from device.clock import ServerClock, monotonic_us
 from device.config.validation import Validation, validated
+from device.control.socket_server import control_socket
 from device.errors import DeviceError, ExitCode, NativePanicError
 from device.identity import board_model, keep_identity
 from device.ipc.detected import Detected
@@ -22,6 +23,7 @@ from device.lifecycle.enforcer import enforcing
 from device.lifecycle.leave import leave
 from device.lifecycle.sd_notify import Notifier
 from device.lifecycle.signals import until_signalled
+from device.log_memory import LogMemory
 from device.memory import Trimmer
 from device.network.probe import Probe
 from device.network.resolver import Resolver
@@ -31,6 +33,7 @@ from device.settings import Settings, of_valid
 from device.streams.capture import capturing
 from device.streams.plan import plan_streams
 from device.telemetry.attributes import Attributes
+from device.telemetry.bitrates import Bitrates
 from device.telemetry.running_config import RunningConfig
 from device.telemetry.state_file import StateFile
 from device.telemetry.status import DeviceState, Status
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from device.control.performer import Performer
     from device.log import LogContext
     from device.reload.reloader import Reloader
     from device.room.connection import RoomConnection
@@ -70,7 +74,10 @@ def main(config_path: Path | None, validation: Validation | None = None) -> Exit
     settings = of_valid((validation or Validation(config_path)).result(), attributes)
     TIMELINE.mark("configuration")
     config, token_source = settings.config, settings.token_source
-    log_context = device.log.configure(level=config.log.level, format=config.log.format, stream=native_output.relay())
+    memory = LogMemory()
+    log_context = device.log.configure(
+        level=config.log.level, format=config.log.format, stream=native_output.relay(), memory=memory
+    )
     device.log.install_hooks()
     TIMELINE.log()
     log_warnings(settings.warnings, token_source)
@@ -78,7 +85,10 @@ def main(config_path: Path | None, validation: Validation | None = None) -> Exit
     log_context.bind(identity=wanted.identity or wanted.derived_identity, room=wanted.room)
 
     async def run_and_leave() -> None:
-        leave(await run(settings, attributes, log_context, reload=lambda: of_valid(validated(config_path), attributes)))
+        def reload() -> Settings:
+            return of_valid(validated(config_path), attributes)
+
+        leave(await run(settings, attributes, log_context, memory, reload=reload))
 
     try:
         asyncio.run(run_and_leave())
@@ -97,7 +107,12 @@ def _import_the_rest() -> None:
 
 
 async def run(
-    settings: Settings, attributes: Attributes, log_context: LogContext, *, reload: Callable[[], Settings]
+    settings: Settings,
+    attributes: Attributes,
+    log_context: LogContext,
+    memory: LogMemory,
+    *,
+    reload: Callable[[], Settings],
 ) -> ExitCode:
     """Publish until a signal or a reload ends the process, then leave the room and end the workers, in this order.
 
@@ -109,7 +124,7 @@ async def run(
     running_config = RunningConfig.of_environment()
     labels = {each.name: each.label for each in settings.config.streams}
     status, deadlines, clock = Status(attributes, notifier, state_file, labels), Deadlines(), ServerClock()
-    resolver, trimmer, epoch_us = Resolver(), Trimmer(), monotonic_us()
+    resolver, bitrates, trimmer, epoch_us = Resolver(), Bitrates(), Trimmer(), monotonic_us()
     if identity_may_collide(settings.token_source):
         log.warning(
             "room.identity_not_unique",
@@ -137,7 +152,9 @@ async def run(
             def connect(settings: Settings, why: str) -> RoomConnection:
                 urls, token_source = settings.config.room.url, settings.token_source
                 return RoomConnection(
-                    RoomDependencies(urls=urls, token_source=token_source, resolver=resolver, routes=routes),
+                    RoomDependencies(
+                        urls=urls, token_source=token_source, resolver=resolver, routes=routes, bitrates=bitrates
+                    ),
                     reconnect=settings.config.reconnect,
                     stall_s=settings.config.watch.delivery_stall_s,
                     tracks=[each.track for each in streams],
@@ -162,13 +179,28 @@ async def run(
             )
             files, probe = ReloadFiles.of_environment(), Probe(resolver)
             reloader = Reloader(running, load=reload, status=status, notifier=notifier, files=files, probe=probe)
+
+            def performer() -> Performer:
+                from device.control.performer import Performer
+
+                return Performer(
+                    running,
+                    reloader=reloader,
+                    status=status,
+                    bitrates=bitrates,
+                    clock=clock,
+                    memory=memory,
+                    started_at=epoch_us / 1e6,
+                )
+
             others = [
                 tasks.create_task(reloader.run(), name="reload"),
                 tasks.create_task(notifier.keep_alive(deadlines), name="watchdog"),
             ]
-            # Without devices or a network the device recovers; its start has not failed.
-            notifier.ready()
-            exit_code = await _until_ended(notifier, reloader)
+            async with control_socket(performer):
+                # Without devices or a network the device recovers; its start has not failed.
+                notifier.ready()
+                exit_code = await _until_ended(notifier, reloader)
             log.info("daemon.stopping")
             notifier.stopping()
             for task in others:

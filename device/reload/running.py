@@ -51,7 +51,8 @@ class RunningDevice:
         in_effect: Callable[[Config], None],
     ) -> None:
         self.settings = settings
-        self._streams = {each.name: each for each in streams}
+        self.streams = {each.name: each for each in streams}
+        self._one_at_a_time = asyncio.Lock()
         self._tasks, self._connect, self._clock, self._epoch_us = tasks, connect, clock, epoch_us
         self._joined: list[asyncio.Task[None]] = []
         self._in_effect = in_effect
@@ -65,6 +66,15 @@ class RunningDevice:
 
     async def apply(self, settings: Settings, decision: Decision) -> None:
         """Put other settings into effect, all or none. Raises ConfigError if a worker refuses a value."""
+        async with self._one_at_a_time:
+            await self._apply(settings, decision)
+
+    async def rejoin(self, why: str) -> None:
+        """Leave the room in order, and begin to join it again."""
+        async with self._one_at_a_time:
+            await self._rejoin(why)
+
+    async def _apply(self, settings: Settings, decision: Decision) -> None:
         plans = {each.name: each for each in self._plans(settings)}
         restart = decision.restart | await self._ask_workers(plans, decision.restart)
         self.settings = settings
@@ -72,13 +82,16 @@ class RunningDevice:
         device.log.set_level(config.log.level)
         native_sdk.follow_log_level()
         for name, plan in plans.items():
-            self._streams[name].replan(plan, restart=name in restart)
+            self.streams[name].replan(plan, restart=name in restart)
         self._connection.retime(config.reconnect, stall_s=config.watch.delivery_stall_s)
         if decision.rejoin:
-            log.info("room.leaving", why=decision.why_rejoin)
-            await self.leave()
-            self._connection = self._join(decision.why_rejoin)
+            await self._rejoin(decision.why_rejoin)
         self._in_effect(config)
+
+    async def _rejoin(self, why: str) -> None:
+        log.info("room.leaving", why=why)
+        await self.leave()
+        self._connection = self._join(why)
 
     async def leave(self) -> None:
         """Leave the room in order. May be called twice."""
@@ -108,16 +121,16 @@ class RunningDevice:
         for name, plan in plans.items():
             if (
                 name in restart
-                or (requests := _requests(self._streams[name].supervisor.plan.job, plan.worker.job)) is None
+                or (requests := _requests(self.streams[name].supervisor.plan.job, plan.worker.job)) is None
             ):
                 continue
             new, old = requests
             try:
                 async with asyncio.timeout(_ANSWER_S):
-                    await self._streams[name].supervisor.requests.request(new)
+                    await self.streams[name].supervisor.requests.request(new)
             except RequestRefusedError as error:
                 for each, undo in (*taken, (name, old)):
-                    self._streams[each].supervisor.requests.post(undo)
+                    self.streams[each].supervisor.requests.post(undo)
                 raise ConfigError(Problem(str(self.settings.path), str(error))) from None
             except (WorkerRequestError, TimeoutError):
                 unanswered.add(name)

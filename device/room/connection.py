@@ -69,7 +69,7 @@ class RoomConnection:
         self._resolver = dependencies.resolver
         self._routes = dependencies.routes
         self._probe = Probe(dependencies.resolver)
-        self._deadlines = deadlines
+        self._deadlines, self._bitrates = deadlines, dependencies.bitrates
         self._monitor = SessionMonitor(
             probe=self._probe,
             routes=self._routes,
@@ -186,6 +186,7 @@ class RoomConnection:
             await self._join_token(),
             tracks=self._tracks,
             attributes=self._attributes,
+            bitrates=self._bitrates,
             on_publication=self._on_publication,
         )
         running = asyncio.create_task(session.run(), name="session")
@@ -238,8 +239,7 @@ class RoomConnection:
             self._away_since = time.monotonic()
         self._become(RoomState.WAITING, for_viewers or why)
         if times := self._throttle.count_to_log(why, time.monotonic()):
-            delay_s = None if delay_s is None else round(delay_s, 2)
-            log.warning("room.waiting", why=why, delay_s=delay_s, times=times)
+            log.warning("room.waiting", why=why, delay_s=delay_s and round(delay_s, 2), times=times)
 
     def _become(self, state: RoomState, why: str) -> None:
         if state is not self.state:

@@ -15,6 +15,7 @@ from device.room.attribute_writer import AttributeWriter
 from device.room.connect_errors import connect_error_text
 from device.room.publications import Permission, Publications
 from device.room.reasons import LEFT, Reason, reason_named
+from device.telemetry.bitrates import Bitrates
 from device.telemetry.sampler import Sample, Sampler
 from device.timeline import TIMELINE
 
@@ -54,6 +55,7 @@ class Session:
         *,
         tracks: Sequence[Track],
         attributes: Attributes,
+        bitrates: Bitrates | None = None,
         on_publication: Callable[[str, PublishState], None] = lambda _name, _state: None,
     ) -> None:
         self.url = join_token.url
@@ -81,7 +83,8 @@ class Session:
         )
         self._attributes = AttributeWriter(self._room, attributes, permitted=grants.can_update_own_metadata)
         self.sampler = Sampler(self._room, self._publications.active)
-        self.sampler.listeners.append(self._on_sample)
+        self._bitrates = bitrates or Bitrates()
+        self.sampler.listeners += [self._on_sample, self._bitrates.sampled]
         self._clean = True
 
     @property
@@ -113,6 +116,7 @@ class Session:
             reason = await self._until_ended()
             return SessionEnd(reason=reason, published_for_s=time.monotonic() - began, clean=self._clean)
         finally:
+            self._bitrates.ended()
             await self._leave()
 
     def give_up(self, reason: Reason) -> None:

@@ -56,7 +56,9 @@ class Stream:
         known = plan.required or self.detected.has(self.name)
         if known:
             self.track.wanted.set()
-        self.supervisor.replace_plan(plan.worker, restart=restart, known=known)
+        self.supervisor.replace_plan(plan.worker, known=known)
+        if restart:
+            self.supervisor.restart("the configuration changed")
 
     async def aclose(self) -> None:
         """Free the slate and the track, after `run` has ended."""

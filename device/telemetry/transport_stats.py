@@ -24,13 +24,14 @@ class TransportStats:
 
     `responses`: STUN responses on the selected candidate pair. By the name of the stream: `reports`, the newest
     receiver report; `sent`, frames of a video track or packets of an audio track; `lost`, the share of packets, 0 to 1,
-    that the newest report misses.
+    that the newest report misses; `sent_bytes`, what was sent of it, with RTP.
     """
 
     responses: object
     reports: Mapping[str, Report] = field(default_factory=dict)
     sent: Mapping[str, int] = field(default_factory=dict)
     lost: Mapping[str, float] = field(default_factory=dict)
+    sent_bytes: Mapping[str, int] = field(default_factory=dict)
 
 
 def track_identifiers(statistics: Iterable[RtcStats]) -> set[str]:
@@ -78,4 +79,5 @@ def read_stats(statistics: Iterable[RtcStats], names: Mapping[str, str]) -> Tran
             for number, name in streams.items()
             if (sender := outbounds[number])
         },
+        sent_bytes={name: outbounds[number].sent.bytes_sent for number, name in streams.items()},
     )

@@ -15,7 +15,7 @@ from device.ipc.messages import Done, ForceKeyFrame, SetBitrate, SetKeyFramesOnl
 from device.timeline import TIMELINE
 from device.tracks.encoder_control import EncoderCommands, EncoderControl, MissingUnits
 from device.tracks.ladder import Ladder, Rung, rungs
-from device.tracks.send_stats import SendMeter, SendSummary
+from device.tracks.send_stats import SendMeter, SendSummary, Sent
 from device.tracks.video_feed import video_feed
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ class VideoTrack:
         self._waiting: deque[AccessUnit] = deque()
         self._next_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        self._dropped, self._log_drops_at = 0, 0.0
+        self._dropped, self._log_drops_at, self.dropped = 0, 0.0, 0
+        self.sent: Sent | None = None
         self._missing, self._fed_before = MissingUnits(), 0
         self._key_wanted_at: float | None = None
         self._on_viewer, self._on_summary = on_viewer, on_summary
@@ -123,6 +124,10 @@ class VideoTrack:
         self._missing, self._fed_before = MissingUnits(), self.fed
         self._apply(self._control.units_lost(time.monotonic()))
 
+    def request_key_frame(self) -> None:
+        """Send a key frame, because somebody asks for one."""
+        self._apply(self._control.units_lost(time.monotonic()))
+
     def viewer_joined(self) -> None:
         """Note that a viewer has joined who has not received a picture yet."""
         self._on_viewer()
@@ -157,6 +162,7 @@ class VideoTrack:
     def _log_sent(self, now: float, lost: float) -> None:
         if (sent := self._meter.measure(now)) is None:
             return
+        self.sent = sent
         self._log.debug(
             "camera.sent",
             width=sent.width,
@@ -172,6 +178,7 @@ class VideoTrack:
 
     def _drop_waiting(self, now: float) -> None:
         self._dropped += len(self._waiting)
+        self.dropped += len(self._waiting)
         self._waiting.clear()
         if now >= self._log_drops_at:
             self._log_drops_at = now + _DROPS_LOG_INTERVAL_S
