@@ -28,6 +28,7 @@ from device.memory import Trimmer
 from device.network.probe import Probe
 from device.network.resolver import Resolver
 from device.network.route import watching
+from device.network.sdk import prepare_process
 from device.reload.files import ReloadFiles
 from device.settings import Settings, of_valid
 from device.streams.capture import capturing
@@ -61,19 +62,22 @@ def first_attributes() -> Attributes:
 def main(config_path: Path | None, validation: Validation | None = None) -> ExitCode:
     """Run the daemon with the configuration that the command line names, until SIGTERM or SIGINT.
 
-    `validation` of that configuration may have been started before.
-
-    Raises ConfigError before anything is started. Else it ends the process itself.
+    Its `validation` may run already. Raises ConfigError before anything is started. Else it ends the process itself.
     """
     TIMELINE.mark("imports")
     native_sdk.prepare()
+    prepare_process("")
     # Not a daemon thread: a wrong configuration ends this process after the imports, not in the middle of one.
-    threading.Thread(target=_import_the_rest, name="imports").start()
+    importing = threading.Thread(target=_import_the_rest, name="imports")
+    importing.start()
     keep_identity()
     attributes = first_attributes()
     settings = of_valid((validation or Validation(config_path)).result(), attributes)
     TIMELINE.mark("configuration")
     config, token_source = settings.config, settings.token_source
+    if config.network.ca_file:
+        importing.join()  # native code that is being loaded may read the environment
+        prepare_process(config.network.ca_file)
     memory = LogMemory()
     log_context = device.log.configure(
         level=config.log.level, format=config.log.format, stream=native_output.relay(), memory=memory
@@ -153,7 +157,12 @@ async def run(
                 urls, token_source = settings.config.room.url, settings.token_source
                 return RoomConnection(
                     RoomDependencies(
-                        urls=urls, token_source=token_source, resolver=resolver, routes=routes, bitrates=bitrates
+                        urls=urls,
+                        token_source=token_source,
+                        resolver=resolver,
+                        routes=routes,
+                        relay_only=settings.config.network.relay == "always",
+                        bitrates=bitrates,
                     ),
                     reconnect=settings.config.reconnect,
                     stall_s=settings.config.watch.delivery_stall_s,

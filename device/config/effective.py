@@ -93,6 +93,15 @@ class Microphone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    proxy: Secret
+    proxy_file: str
+    no_proxy: str
+    ca_file: str
+    relay: Literal["auto", "always"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
     camera_stall_s: float
     microphone_stall_s: float
@@ -122,6 +131,7 @@ class Config:
     cameras: dict[str, Camera]
     microphone: Microphone
     microphones: dict[str, Microphone]
+    network: Network
     reconnect: Reconnect
     watch: Watch
     log: Log

@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from device.config.capture_rules import check_camera, check_microphone, least_camera_stall_s
 from device.config.marks import LIVE, PROCESS_RESTART, REJOIN, SECRET, WORKER_RESTART
+from device.config.network import Network
 from device.config.night import Night
 from device.config.streams import cameras_of, contradiction, microphones_of
 from device.config.table import ControlValue, Table
@@ -170,6 +171,7 @@ class Config(Table):
     cameras: Annotated[dict[StreamName, NamedCamera], PROCESS_RESTART] = Field(default_factory=dict)
     microphone: Microphone = Microphone()
     microphones: Annotated[dict[StreamName, NamedMicrophone], PROCESS_RESTART] = Field(default_factory=dict)
+    network: Network = Network()
     reconnect: Reconnect = Reconnect()
     watch: Watch = Watch()
     log: Log = Log()

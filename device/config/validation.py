@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -40,7 +41,12 @@ class Validation:
 
     def __init__(self, argument: Path | None) -> None:
         command = [sys.executable, "-P", "-m", _CHILD, *([str(argument)] if argument else [])]
-        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)  # noqa: S603 - this program
+        self._process = subprocess.Popen(  # noqa: S603 - this program
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            env=dict(os.environ),  # without what only native libraries see
+        )
 
     def result(self) -> Valid:
         """Wait for the result, at most a minute.

@@ -32,6 +32,7 @@ class ProbeResult:
     """A server that answered a probe, and the server's time in epoch seconds if its response has a Date header.
 
     `address` is the peer's address, which is the proxy's if there is a proxy. `proxy` is the proxy's host and port.
+    `detour`: the SDK alone may not get there (`device.network.tunnel`).
     `seen_at_s` is the monotonic time of the response: a join may follow much later.
     """
 
@@ -39,6 +40,7 @@ class ProbeResult:
     address: str
     server_time_s: float | None
     proxy: str = ""
+    detour: bool = False
     seen_at_s: float = field(default_factory=time.monotonic)
 
     def server_now_s(self) -> float | None:
@@ -66,6 +68,7 @@ class Probe:
             address=connection.address,
             server_time_s=answer.server_time_s,
             proxy=str(connection.proxy) if connection.proxy else "",
+            detour=connection.detour,
         )
 
     async def first(self, urls: Sequence[str]) -> ProbeResult:

@@ -12,6 +12,7 @@ from device import native_sdk
 from device.config.diff import diff
 from device.errors import ConfigError, Problem, RequestRefusedError, WorkerRequestError
 from device.ipc.messages import CameraJob, MicrophoneJob, SetControls, SetGain
+from device.network import rules
 from device.reload.decision import Decision, decide
 from device.streams.plan import plan_streams
 from device.tokens.selection import TokenFile, announce_expiry
@@ -101,6 +102,7 @@ class RunningDevice:
             await asyncio.wait(self._joined)
 
     def _join(self, why: str) -> RoomConnection:
+        rules.use(self.settings.network)
         connection, token_source = self._connect(self.settings, why), self.settings.token_source
         self._joined = [self._tasks.create_task(connection.run(), name="room")]
         if isinstance(token_source, TokenFile):

@@ -15,10 +15,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoomDependencies:
-    """What a connection depends on; `urls` are tried in this order, `bitrates` gets what each session sends."""
+    """What a connection depends on; `urls` are tried in this order, `bitrates` gets what each session sends.
+
+    `relay_only`: media passes a TURN server.
+    """
 
     urls: tuple[str, ...]
     token_source: TokenSource
     resolver: Resolver
     routes: Routes
+    relay_only: bool = False
     bitrates: Bitrates = field(default_factory=Bitrates)

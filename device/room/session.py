@@ -34,6 +34,12 @@ _LEAVE_S = 1.0
 _PENDING_JOIN_S = 0.5
 
 
+def room_options(*, relay_only: bool) -> rtc.RoomOptions:
+    """Return options of a join. `relay_only`: media passes only the TURN servers that the server names."""
+    relay = rtc.RtcConfiguration(ice_transport_type=rtc.IceTransportType.TRANSPORT_RELAY) if relay_only else None
+    return rtc.RoomOptions(auto_subscribe=False, dynacast=False, rtc_config=relay)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionEnd:
     """Why a session ended, and for how long it had published, in seconds.
@@ -55,6 +61,7 @@ class Session:
         *,
         tracks: Sequence[Track],
         attributes: Attributes,
+        relay_only: bool = False,
         bitrates: Bitrates | None = None,
         on_publication: Callable[[str, PublishState], None] = lambda _name, _state: None,
     ) -> None:
@@ -64,6 +71,7 @@ class Session:
         self.changed = asyncio.Event()  # the SDK's state or a permission; for the session's monitor
         self.reconnecting = False
         self._join_token = join_token
+        self._relay_only = relay_only
         self._tracks = tracks
         self._room = rtc.Room()
         self._ended: asyncio.Future[Reason] = asyncio.get_running_loop().create_future()
@@ -126,7 +134,7 @@ class Session:
             self._ended.set_result(reason)
 
     async def _connect(self) -> None:
-        options = rtc.RoomOptions(auto_subscribe=False, dynacast=False)
+        options = room_options(relay_only=self._relay_only)
         join = asyncio.create_task(
             self._room.connect(self._join_token.url, self._join_token.token, options), name="join"
         )

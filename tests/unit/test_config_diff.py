@@ -67,6 +67,11 @@ OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
     "microphone.channels": (2, {}),
     "microphone.gain_db": (3.0, {}),
     "microphone.processing": (False, {}),
+    "network.proxy": ("http://user:zq-secret@h:3128", {}),
+    "network.proxy_file": ("/p", {}),
+    "network.no_proxy": (".example", {}),
+    "network.ca_file": ("/ca.pem", {}),
+    "network.relay": ("always", {}),
     "reconnect.probe_s": (3.0, {}),
     "reconnect.spread_s": (3.0, {}),
     "reconnect.max_s": (60.0, {}),
@@ -79,7 +84,7 @@ OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
 
 _NEED_OTHERS = {
     *("credentials.token_file", "credentials.endpoint_headers_file", "camera.night.enabled"),
-    *("camera.url", "camera.url_file", "microphone.url", "microphone.url_file"),
+    *("camera.url", "camera.url_file", "microphone.url", "microphone.url_file", "network.proxy_file"),
 }
 
 

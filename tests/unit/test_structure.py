@@ -40,6 +40,7 @@ ORDER = (
         "identity",
         "board",
         "stream_url",
+        "proxy_url",
         "arguments",
         "native_output",
         "native_sdk",
