@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -13,11 +14,16 @@ from typing import Any
 
 from device.errors import ConfigError
 
+_STDOUT = 1
+
 
 def main(arguments: list[str]) -> None:
     """Print what is valid, or the problems, or the traceback of an error that is none of the configuration."""
     gc.disable()  # it would run many times during the imports, and find nothing
-    sys.stdout.write(json.dumps(_answer(Path(arguments[0]) if arguments else None)))
+    answer = json.dumps(_answer(Path(arguments[0]) if arguments else None))
+    # Without a text if the daemon has ended meanwhile.
+    with contextlib.suppress(BrokenPipeError), os.fdopen(_STDOUT, "w") as pipe:
+        pipe.write(answer)
 
 
 def _answer(argument: Path | None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import typing
@@ -106,6 +107,15 @@ def test_a_child_without_a_result_is_no_error_of_the_configuration(
     with pytest.raises(ConfigError, match=f"could not be validated: .*{text}"):
         validated(tmp_path)
     assert "No module named" in capfd.readouterr().err
+
+
+def test_a_child_whose_parent_has_ended_says_nothing(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = (sys.executable, "-m", validation._CHILD, str(tmp_path))
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert done.stderr == ""
 
 
 def test_a_child_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
