@@ -68,13 +68,12 @@ def main(config_path: Path | None, validation: Validation | None = None) -> Exit
     native_sdk.prepare()
     prepare_process("")
     # Not a daemon thread: a wrong configuration ends this process after the imports, not in the middle of one.
-    importing = threading.Thread(target=_import_the_rest, name="imports")
-    importing.start()
+    (importing := threading.Thread(target=_import_the_rest, name="imports")).start()
     keep_identity()
     attributes = first_attributes()
     settings = of_valid((validation or Validation(config_path)).result(), attributes)
     TIMELINE.mark("configuration")
-    config, token_source = settings.config, settings.token_source
+    config = settings.config
     if config.network.ca_file:
         importing.join()  # native code that is being loaded may read the environment
         prepare_process(config.network.ca_file)
@@ -84,14 +83,14 @@ def main(config_path: Path | None, validation: Validation | None = None) -> Exit
     )
     device.log.install_hooks()
     TIMELINE.log()
-    log_warnings(settings.warnings, token_source)
-    wanted = token_source.wanted
+    log_warnings(settings.warnings, settings.token_source)
+    wanted = settings.token_source.wanted
     log_context.bind(identity=wanted.identity or wanted.derived_identity, room=wanted.room)
 
-    async def run_and_leave() -> None:
-        def reload() -> Settings:
-            return of_valid(validated(config_path), attributes)
+    def reload() -> Settings:
+        return of_valid(validated(config_path), attributes)
 
+    async def run_and_leave() -> None:
         leave(await run(settings, attributes, log_context, memory, reload=reload))
 
     try:
