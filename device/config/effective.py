@@ -72,6 +72,7 @@ class Camera:
     vflip: bool
     rotate: int
     encoder: str
+    x264_preset: str
     bitrate_max_bps: int
     bitrate_min_bps: int
     keyframe_interval_s: int
@@ -90,6 +91,7 @@ class Microphone:
     channels: int
     gain_db: float
     processing: bool
+    redundancy: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

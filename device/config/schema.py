@@ -24,6 +24,7 @@ from device.config.values import Degrees, Dimension, FilePath, StreamName, Strea
 CONTRADICTION = "streams"
 """The type of the error about streams that contradict each other."""
 CameraSource = Literal["auto", "picamera2", "v4l2", "stream", "pattern", "file", "off"]
+X264Preset = Literal["ultrafast", "superfast", "veryfast", "auto"]
 MicrophoneSource = Literal["auto", "pyaudio", "stream", "tone", "file", "off"]
 
 
@@ -95,6 +96,7 @@ class Camera(Table):
     vflip: Annotated[bool, WORKER_RESTART] = False
     rotate: Annotated[Degrees, WORKER_RESTART] = 0
     encoder: Annotated[Literal["auto", "v4l2", "x264", "copy"], WORKER_RESTART] = "auto"
+    x264_preset: Annotated[X264Preset, WORKER_RESTART] = "ultrafast"
     bitrate_max_bps: Annotated[int, LIVE] = Field(default=2_500_000, ge=50_000, le=50_000_000)
     bitrate_min_bps: Annotated[int, LIVE] = Field(default=60_000, ge=30_000, le=50_000_000)
     keyframe_interval_s: Annotated[int, WORKER_RESTART] = Field(default=10, ge=1, le=3600)
@@ -119,6 +121,7 @@ class Microphone(Table):
     channels: Annotated[int, PROCESS_RESTART] = Field(default=1, ge=1, le=2)
     gain_db: Annotated[float, LIVE] = Field(default=0.0, ge=-60, le=60)
     processing: Annotated[bool, LIVE] = True
+    redundancy: Annotated[bool, REJOIN] = False
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -9,6 +9,7 @@
 - For each block of sound the SDK parses an event and wakes the event loop. Requests with the id `OWN_CAPTURE` need no
   answer: their event is dropped unless it reports an error.
 - For each picture the SDK builds and parses two messages and a dozen objects. `video.py` keeps its messages.
+  For each block of sound, likewise: `audio.py` has one request of constant bytes.
 - The SDK's modules that need numpy are not imported (`loading.py`).
 - A panic is logged instead of printed, because its text may contain a token. The process ends as with the SDK.
 

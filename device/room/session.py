@@ -181,6 +181,8 @@ class Session:
             if name in sample.stats.sent and name in sample.fed:
                 lost = sample.stats.lost.get(name, 0.0)
                 each.sampled(sample.stats.sent[name], fed=sample.fed[name], lost=lost)
+                if name in sample.stats.taken_s:
+                    each.taken(sample.stats.taken_s[name], fed=sample.fed[name])
 
     def _on_disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
         if not self._ended.done():

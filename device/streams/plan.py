@@ -26,6 +26,7 @@ class StreamPlan:
 
     title: of the slate
     processing: the SDK processes the sound
+    redundancy: sound is sent twice
     cameras: how many share the link with this one
     required: if not, the absence of the device is no fault until it was detected once
     """
@@ -34,6 +35,7 @@ class StreamPlan:
     required: bool = True
     title: str = ""
     processing: bool = False
+    redundancy: bool = False
     cameras: int = 1
 
     @property
@@ -97,10 +99,10 @@ def _camera_plan(
 def _microphone_plan(config: Config, stream: NamedStream[Microphone], *, epoch_us: int) -> StreamPlan:
     table = stream.table
     settings = asdict(table) | {"url": table.url.get_secret_value()}
-    del settings["processing"]
+    del settings["processing"], settings["redundancy"]
     job = MicrophoneJob(**settings, epoch_us=epoch_us)
     stall_s = config.watch.microphone_stall_s
     worker = WorkerPlan(name=stream.name, module="device.workers.microphone", job=job, stall_s=stall_s)
     # Noise suppression would remove a steady tone, and a file is published as it was made.
     processing = table.processing and table.source in ("auto", "pyaudio")
-    return StreamPlan(worker=worker, required=is_required(table), processing=processing)
+    return StreamPlan(worker=worker, required=is_required(table), processing=processing, redundancy=table.redundancy)

@@ -147,6 +147,9 @@ class VideoTrack:
         if self._timer is None:
             self._feed_waiting()
 
+    def taken(self, seconds: float, *, fed: int) -> None:
+        """Do nothing: pictures are not taken by the second."""
+
     def sampled(self, sent: int, *, fed: int, lost: float) -> None:
         """Note how many of the `fed` units the SDK has sent, and which share of the packets was lost.
 
