@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from device.check.report import Report
-    from device.config.schema import Camera, Config, Microphone
+    from device.config.effective import Camera, Config, Microphone
     from device.config.streams import AnyStream, NamedStream
 
 _STARTS = "publishes one as soon as it is connected"

@@ -11,15 +11,18 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from device.config.capture_rules import check_camera, check_microphone, least_camera_stall_s
 from device.config.marks import LIVE, PROCESS_RESTART, REJOIN, SECRET, WORKER_RESTART
 from device.config.network import Network
 from device.config.night import Night
-from device.config.streams import AnyStream, NamedStream, StreamName, cameras_of, microphones_of, require_consistent
+from device.config.streams import cameras_of, contradiction, microphones_of
 from device.config.table import ControlValue, Table
-from device.config.values import Degrees, Dimension, FilePath, StreamUrl, WebSocketUrls  # noqa: TC001 - pydantic reads the annotations
+from device.config.values import Degrees, Dimension, FilePath, StreamName, StreamUrl, WebSocketUrls  # noqa: TC001 - pydantic reads the annotations
 
+CONTRADICTION = "streams"
+"""The type of the error about streams that contradict each other."""
 CameraSource = Literal["auto", "picamera2", "v4l2", "stream", "pattern", "file", "off"]
 X264Preset = Literal["ultrafast", "superfast", "veryfast", "auto"]
 MicrophoneSource = Literal["auto", "pyaudio", "stream", "tone", "file", "off"]
@@ -176,28 +179,13 @@ class Config(Table):
     watch: Watch = Watch()
     log: Log = Log()
 
-    @property
-    def active_cameras(self) -> list[NamedStream[Camera]]:
-        """The cameras that are not off, in the order in which they are published."""
-        return [each for each in cameras_of(self) if each.table.source != "off"]
-
-    @property
-    def active_microphones(self) -> list[NamedStream[Microphone]]:
-        """The microphones that are not off, in the order in which they are published."""
-        return [each for each in microphones_of(self) if each.table.source != "off"]
-
-    @property
-    def streams(self) -> list[AnyStream]:
-        """What is published, in this order: the cameras and microphones that are not off."""
-        return [*self.active_cameras, *self.active_microphones]
-
     @model_validator(mode="after")
     def _camera_stall_limit(self) -> Self:
         """Refuse a stall limit that a healthy source exceeds. The default is raised to the minimum, not refused."""
         if "camera_stall_s" not in self.watch.model_fields_set:
             return self
-        for each in self.active_cameras:
-            if self.watch.camera_stall_s < (least_s := least_camera_stall_s(each.table)):
+        for each in cameras_of(self):
+            if each.table.source != "off" and self.watch.camera_stall_s < (least_s := least_camera_stall_s(each.table)):
                 raise ValueError(
                     f"watch.camera_stall_s is {self.watch.camera_stall_s:g}, but a healthy camera with the settings of "
                     f"[{each.key}] may pause for longer; allowed: {least_s:g} or more"
@@ -206,5 +194,6 @@ class Config(Table):
 
     @model_validator(mode="after")
     def _consistent_streams(self) -> Self:
-        require_consistent(cameras_of(self), microphones_of(self))
+        if text := contradiction([*cameras_of(self), *microphones_of(self)]):
+            raise PydanticCustomError(CONTRADICTION, text)
         return self

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from device.clock import ServerClock
-    from device.config.schema import Config
+    from device.config.effective import Config
     from device.ipc.registry import Request
     from device.room.connection import RoomConnection
     from device.settings import Settings

@@ -17,6 +17,7 @@ from device.room.publications import Permission, Publications
 from device.room.reasons import LEFT, Reason, reason_named
 from device.telemetry.bitrates import Bitrates
 from device.telemetry.sampler import Sample, Sampler
+from device.timeline import TIMELINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -115,9 +116,11 @@ class Session:
         try:
             await self._connect()
             self.joined.set()
+            TIMELINE.mark("join")
             await self._publications.publish_all(self._room, self._ended)
             began = time.monotonic()
             self.live.set()
+            TIMELINE.mark("publish")
             reason = await self._until_ended()
             return SessionEnd(reason=reason, published_for_s=time.monotonic() - began, clean=self._clean)
         finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from device.clock import monotonic_us
@@ -13,7 +13,7 @@ from device.ipc.messages import CameraJob, MicrophoneJob
 from device.ipc.worker_plan import WorkerPlan
 
 if TYPE_CHECKING:
-    from device.config.schema import Camera, Config, Microphone
+    from device.config.effective import Camera, Config, Microphone
     from device.config.streams import NamedStream
     from device.ipc.supervisor import WorkerState
 
@@ -87,7 +87,7 @@ def _camera_plan(
 ) -> StreamPlan:
     if stream.name != stream.kind:  # viewers see several pictures, and have to tell them apart
         title, identity = f"{title}, {stream.name}", f"{identity} {stream.name}"
-    settings = stream.table.model_dump() | {"url": stream.table.url.get_secret_value()}
+    settings = asdict(stream.table) | {"url": stream.table.url.get_secret_value()}
     job = CameraJob(**settings, identity=identity, epoch_us=epoch_us)
     stall_s = max(config.watch.camera_stall_s, least_camera_stall_s(stream.table))
     worker = WorkerPlan(name=stream.name, module="device.workers.camera", job=job, stall_s=stall_s)
@@ -98,7 +98,8 @@ def _camera_plan(
 
 def _microphone_plan(config: Config, stream: NamedStream[Microphone], *, epoch_us: int) -> StreamPlan:
     table = stream.table
-    settings = table.model_dump(exclude={"processing", "redundancy"}) | {"url": table.url.get_secret_value()}
+    settings = asdict(table) | {"url": table.url.get_secret_value()}
+    del settings["processing"], settings["redundancy"]
     job = MicrophoneJob(**settings, epoch_us=epoch_us)
     stall_s = config.watch.microphone_stall_s
     worker = WorkerPlan(name=stream.name, module="device.workers.microphone", job=job, stall_s=stall_s)

@@ -34,7 +34,7 @@ class KeyFrames:
 
     def fresh(self, now_us: int) -> bool:
         """Return whether the last key frame may still stand for the picture; ask for a newer one if it may not."""
-        return (self._came_us is not None and now_us - self._came_us <= _SOON_US) or self.awaited(now_us)
+        return (self._came_us is not None and now_us - self._came_us <= _SOON_US) or self.worth_awaiting(now_us)
 
     def due_soon(self, now_us: int, *, within_us: int = _SOON_US) -> bool:
         """Return whether a key frame will come by itself within this time."""
@@ -42,7 +42,7 @@ class KeyFrames:
             return False
         return -_TOLERANCE_US < self._came_us + self._interval_us - now_us <= within_us
 
-    def awaited(self, now_us: int, *, within_us: int = _SOON_US) -> bool:
+    def worth_awaiting(self, now_us: int, *, within_us: int = _SOON_US) -> bool:
         """Return whether the next key frame is worth waiting for. The source is asked for it once, if it can be."""
         if self._asked_us is None and self.ask():
             self._asked_us = now_us

@@ -16,16 +16,16 @@ def every_two_seconds() -> KeyFrames:
 
 def test_one_that_is_due_soon_is_awaited() -> None:
     keys = every_two_seconds()
-    assert not keys.awaited(2_900_000)
-    assert keys.awaited(3_000_000)
-    assert keys.awaited(4_100_000)  # it is a little late
-    assert not keys.awaited(4_200_000)  # it does not come as the ones before
+    assert not keys.worth_awaiting(2_900_000)
+    assert keys.worth_awaiting(3_000_000)
+    assert keys.worth_awaiting(4_100_000)  # it is a little late
+    assert not keys.worth_awaiting(4_200_000)  # it does not come as the ones before
 
 
 def test_a_late_viewer_waits_for_less_because_the_join_took_a_part_of_its_second() -> None:
     keys = every_two_seconds()
-    assert not keys.awaited(3_300_000, within_us=LATE_VIEWER_US)
-    assert keys.awaited(3_400_000, within_us=LATE_VIEWER_US)
+    assert not keys.worth_awaiting(3_300_000, within_us=LATE_VIEWER_US)
+    assert keys.worth_awaiting(3_400_000, within_us=LATE_VIEWER_US)
 
 
 def test_a_source_is_asked_once_and_given_a_moment() -> None:
@@ -37,12 +37,12 @@ def test_a_source_is_asked_once_and_given_a_moment() -> None:
 
     keys = KeyFrames(ask=ask)
     keys.came(0)
-    assert keys.awaited(100_000)
-    assert keys.awaited(300_000)
-    assert not keys.awaited(500_000)  # without an answer, and the next one is due in 1.5 s
+    assert keys.worth_awaiting(100_000)
+    assert keys.worth_awaiting(300_000)
+    assert not keys.worth_awaiting(500_000)  # without an answer, and the next one is due in 1.5 s
     assert len(asked) == 1
     keys.came(600_000)
-    assert keys.awaited(700_000)
+    assert keys.worth_awaiting(700_000)
     assert len(asked) == 2
 
 

@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.config import loading
-from device.config.schema import Config
 from device.errors import ConfigError, SourceError
 from device.ipc.messages import Capturing, Degraded, LogRecord, SetControls, SetNight, SetPictureLimits
 from device.ipc.worker_link import WorkerLink
@@ -26,6 +25,7 @@ from device.streams.plan import plan_streams
 from device.workers.encoding import Encoding
 from device.workers.night import Night, mean_luma
 from device.workers.night_policy import NightPolicy, Thresholds
+from tests.support.configs import config_of
 from tests.unit.workers.watched import CAMERA
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class Scene:
     now: float = 0.0
 
     def __post_init__(self) -> None:
-        settings = Config.model_validate(
+        settings = config_of(
             {
                 "room": {"url": "ws://h"},
                 "camera": {
@@ -275,7 +275,7 @@ def test_a_rate_that_the_sensor_does_not_have_is_its_slowest() -> None:
 )
 def test_contradictions_are_refused(night: dict[str, Any], source: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
-        Config.model_validate({"room": {"url": "ws://h"}, "camera": {"source": source, "night": night}})
+        config_of({"room": {"url": "ws://h"}, "camera": {"source": source, "night": night}})
 
 
 @pytest.mark.parametrize(
