@@ -45,7 +45,8 @@ def main() -> int:
         runs = _runs(rows, int(os.environ.get("BENCH_RUNS", _RUNS)), lambda row: one_run(row, server, files))
     found = {name: medians(each) for name, each in runs.items() if each}
     judged = targets.judged(found)
-    machine = f"{report.machine()}; medians of {max(map(len, runs.values()), default=0)} runs"
+    count = max(map(len, runs.values()), default=0)
+    machine = f"{report.machine()}; {'one run' if count == 1 else f'medians of {count} runs'}"
     text = "\n".join((machine, "", report.tables(found, missing), report.results(judged)))
     print(text)
     if file := os.environ.get("BENCH_JSON"):

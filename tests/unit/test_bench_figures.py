@@ -211,6 +211,14 @@ def test_targets_are_held_missed_or_not_measured() -> None:
     assert results["latency p99, x264: the floor's + 20"] == "held"
 
 
+def test_results_show_bound_and_measurement() -> None:
+    found = [targets.Target("waits", 1234.5, 740.0, "per s"), targets.Target("CPU", math.nan, 3.2, "x the floor")]
+    assert report.results(found).splitlines()[2:] == [
+        "| waits | 740 per s | 1234 | MISSED |",
+        "| CPU | 3.2 x the floor | - | not measured |",
+    ]
+
+
 def test_the_tables_mark_a_missing_publisher() -> None:
     both = report.tables({"x264": _figures(ssim=math.nan)}, {"floor": "not installed: go"}).split("\n\n")
     assert len(both) == 2
