@@ -7,7 +7,7 @@ TEST_PROCESSES ?= 3
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test lint lab lab-kernel install-test arm64 faults soak bench bench-peers profile deb apt-repo offline format lock clean
+.PHONY: help setup run test lint lab lab-kernel install-test arm64 faults soak integration bench bench-peers profile deb apt-repo offline format lock clean
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -64,10 +64,15 @@ faults: $(READY)  ## server, network, clock and disk fail for real, in network n
 	@.venv/bin/python -m tests.support.livekit_server
 	@.venv/bin/pytest tests/faults $(ARGS)
 
-soak: $(READY)  ## an hour of random faults, a server that is away for 10 minutes (needs root; SOAK_MINUTES=60)
+soak: $(READY)  ## an hour of random faults, a server that is away for 10 minutes, 200 rejoins (needs root; SOAK_MINUTES=60)
 	@tests/faults/prepare.sh
 	@.venv/bin/python -m tests.support.livekit_server
 	@.venv/bin/pytest tests/faults/soak.py $(ARGS)
+
+integration: $(READY)  ## Debian's coturn and a real proxy between device and server (needs root; 3 minutes)
+	@tests/faults/prepare_integration.sh
+	@.venv/bin/python -m tests.support.livekit_server
+	@.venv/bin/pytest tests/faults/integration.py $(ARGS)
 
 bench: $(READY)  ## this daemon beside other publishers: processor, memory, start, latency, skew (17 minutes; BENCH_JSON=file)
 	@.venv/bin/python -m tests.support.livekit_server

@@ -31,12 +31,13 @@ Without a configuration the service waits; its status is then:"""
 _ENVIRONMENT = {
     "DEVICE_CONFIG": "The configuration file, if it is not given by \\fB\\-\\-config\\fR.",
     "DEVICE_<TABLE>__<KEY>": "Overrides a key of the configuration, such as DEVICE_CAMERA__FPS=15.",
-    "HTTPS_PROXY, HTTP_PROXY, NO_PROXY": "A proxy for connections to the server.",
+    "HTTPS_PROXY, HTTP_PROXY, NO_PROXY": "A proxy for connections to the server, if \\fB[network]\\fR names none.",
+    "SSL_CERT_FILE": "CA certificates to trust instead of the system's, if \\fBnetwork.ca_file\\fR is empty.",
 }
 _FILES = {
     "/etc/livekit-device/device.toml": "The configuration: \\fBlivekit\\-device.toml\\fR(5).",
-    "/etc/livekit-device/credentials/": "Files that systemd passes to the service: token, api_key, api_secret or "
-    "endpoint_headers.",
+    "/etc/livekit-device/credentials/": "Files that systemd passes to the service: token, api_key, api_secret, "
+    "endpoint_headers, camera_url or proxy.",
     "/boot/firmware/livekit-device.toml": "A configuration with credentials, which the service imports and removes "
     "at its start.",
     "/usr/share/doc/livekit-device/examples/device.toml": "Every key, with its unit and default.",

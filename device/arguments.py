@@ -54,3 +54,14 @@ def seconds(least: int, most: int) -> Callable[[str], float]:
         return float(text)
 
     return parsed
+
+
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """Return a parser of whole numbers between two bounds."""
+
+    def parsed(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number; allowed: {least} to {most}")
+        return int(text)
+
+    return parsed

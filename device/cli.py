@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 import traceback
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 import device
 from device.arguments import Parser, address, duration, seconds
 from device.config.places import is_set_up
-from device.errors import ConfigError, DeviceError, ExitCode
+from device.errors import ConfigError, DeviceError, ExitCode, NotRunningError
 
 if TYPE_CHECKING:
     import argparse
@@ -32,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
         return error.exit_code
     except DeviceError as error:
         _complain(str(error))
-        return ExitCode.FAILED
+        return error.exit_code if isinstance(error, NotRunningError) else ExitCode.FAILED
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -73,7 +72,8 @@ def _parser() -> Parser:
     imported.add_argument("--folder", type=Path, action="append", metavar="DIR", help="instead of the boot partition")
     check = add("check", _check, "try each step of a start and say what to do about what fails")
     check.add_argument("--no-sandbox", action="store_true", help="run as this user, not as the service does")
-    from device.reload.files import REVERT_AFTER_S  # light: --help answers without the SDK
+    from device.control.command_line import add_control_commands  # light: --help answers without the SDK
+    from device.reload.files import REVERT_AFTER_S
     from device.setup.options import add_options
 
     reload = add("reload", _reload, "validate the edited configuration, and put it into effect in the running service")
@@ -87,6 +87,7 @@ def _parser() -> Parser:
     config = add("config", _config, "print each key's value, and the file or variable that it is from; secrets masked")
     config.add_argument("--diff", action="store_true", help="print what a reload would change in the running daemon")
     config.add_argument("--json", action="store_true", help="print JSON")
+    add_control_commands(add)
     viewer = add("viewer", _viewer, "serve a page that shows the room")
     viewer.add_argument(
         "--bind",
@@ -125,9 +126,12 @@ def _run(options: argparse.Namespace) -> int:
         from device.lifecycle import not_set_up
 
         not_set_up.main(options.config)
+    from device.config.validation import Validation
+
+    validation = Validation(options.config)  # it works while this process imports the rest
     from device import app
 
-    return app.main(options.config)
+    return app.main(options.config, validation)
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -137,6 +141,8 @@ def _check(options: argparse.Namespace) -> int:
     place = sandbox.here()
     code = None if options.no_sandbox else sandbox.run_inside(place, options.config)
     if code is None:
+        import asyncio
+
         from device.check import command
 
         leave(asyncio.run(command.run(options.config, place)))

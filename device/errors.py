@@ -115,6 +115,16 @@ class RequestRefusedError(WorkerRequestError):
     retry = False
 
 
+class CallError(DeviceError):
+    """An operation cannot be carried out as it was asked for. The text is for the caller."""
+
+
+class NotRunningError(DeviceError):
+    """A command asks a running daemon, and there is none."""
+
+    exit_code = ExitCode.NOT_RUNNING
+
+
 class SourceError(DeviceError):
     """A camera, microphone or file cannot be read. The text says what to check."""
 

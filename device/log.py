@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from structlog.typing import EventDict, Processor, WrappedLogger
 
+    from device.log_memory import LogMemory
+
 # sd-daemon(3): a line that begins with <N> gets syslog priority N in the journal.
 _PRIORITIES = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
 _FOREIGN_PREFIX = "sdk"
@@ -42,8 +44,12 @@ def configure(
     level: str,
     format: Literal["auto", "console", "json"],  # noqa: A002
     stream: TextIO | None = None,
+    memory: LogMemory | None = None,
 ) -> LogContext:
-    """Send the lines of all loggers to `stream`, by default standard error; return the context for common fields."""
+    """Send the lines of all loggers to `stream`, by default standard error; return the context for common fields.
+
+    The records go into `memory` as well.
+    """
     context = LogContext()
     stream = stream or sys.stderr
     colours = stream.isatty() and not os.environ.get("NO_COLOR")
@@ -66,7 +72,7 @@ def configure(
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,  # without local variables, which may contain secrets
-            _redacting(render),
+            _redacting(render, memory),
         ],
     )
     handler = _Handler(stream)
@@ -109,11 +115,14 @@ class _Handler(logging.StreamHandler[TextIO]):
             )
 
 
-def _redacting(render: Processor) -> Processor:
+def _redacting(render: Processor, memory: LogMemory | None) -> Processor:
     """Redact each text before it is rendered: a key, a set or the repr of an object may contain a token."""
 
     def rendered(logger: WrappedLogger, method: str, event: EventDict) -> str:
-        return str(render(logger, method, cast("EventDict", without_secrets(event))))
+        clean = cast("EventDict", without_secrets(event))
+        if memory is not None:
+            memory.add(clean)
+        return str(render(logger, method, clean))
 
     return rendered
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import tempfile
 import uuid
 from typing import TYPE_CHECKING
 
@@ -19,8 +21,14 @@ if TYPE_CHECKING:
 _TURNS = Turns()
 
 
-def pytest_configure() -> None:
-    """Let SIGINT work in child processes: a shell starts background jobs, as these tests may be, with it ignored."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Let SIGINT work in child processes: a shell starts background jobs, as these tests may be, with it ignored.
+
+    Daemons without a runtime directory of their own put their control socket into a folder of the tests.
+    """
+    folder = tempfile.TemporaryDirectory(prefix="run-")
+    config.add_cleanup(folder.cleanup)
+    os.environ["XDG_RUNTIME_DIR"] = folder.name
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

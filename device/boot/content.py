@@ -19,9 +19,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from device.config.schema import Config
+    from device.config.effective import Config
 
-ALLOWED = ("room", "credentials", "camera", "cameras", "microphone", "microphones", "reconnect", "watch", "log")
+ALLOWED = (
+    "room",
+    "credentials",
+    "camera",
+    "cameras",
+    "microphone",
+    "microphones",
+    "network",
+    "reconnect",
+    "watch",
+    "log",
+)
 """The tables that are allowed on the boot partition. Other tables may run programs or grant control."""
 REFUSED = ("hooks", "commands", "control", "remote")
 """Tables that are not allowed there; some of them do not exist yet."""
@@ -44,13 +55,14 @@ class Content:
 
     config_text: the configuration without secrets, as TOML
     secrets: the content of each file in the credentials folder; None leaves the folder unchanged
-    camera_url: the URL of [camera], which may hold a password; empty leaves the present one
+    camera_url, proxy: the URLs of [camera] and of the proxy, which may hold passwords; empty leaves the present one
     """
 
     config: Config
     config_text: str
     secrets: dict[str, str] | None = field(repr=False)
     camera_url: str = field(default="", repr=False)
+    proxy: str = field(default="", repr=False)
 
 
 def interpreted(path: Path, data: bytes, *, target: Path | None = None) -> Content:
@@ -72,6 +84,7 @@ def interpreted(path: Path, data: bytes, *, target: Path | None = None) -> Conte
         problems += found_problems
         tables["credentials"] = rest
     problems += [*_relative(path, tables), *_urls(path, tables)]
+    proxy = _hidden_proxy(tables)
     try:
         config = validated(path, tables, target=target)
     except ConfigError as error:
@@ -80,8 +93,10 @@ def interpreted(path: Path, data: bytes, *, target: Path | None = None) -> Conte
         raise ConfigError(*problems)
     if camera_url := config.camera.url.get_secret_value() if "url" in tables.get("camera", {}) else "":
         tables["camera"] = {key: value for key, value in tables["camera"].items() if key != "url"}
+    if proxy:
+        tables["network"] = {key: value for key, value in tables["network"].items() if key != "proxy"}
     text = _HEADING.format(name=path.name) + toml_text(tables)
-    return Content(config=config, config_text=text, secrets=secrets, camera_url=camera_url)
+    return Content(config=config, config_text=text, secrets=secrets, camera_url=camera_url, proxy=proxy)
 
 
 def _why_not(name: str) -> str:
@@ -157,6 +172,16 @@ def _urls(path: Path, tables: dict[str, Any]) -> Iterator[Problem]:
                 )
 
 
+def _hidden_proxy(tables: dict[str, Any]) -> str:
+    """Hide the proxy's URL, which may hold a password, and return it; empty if there is none."""
+    table = tables.get("network")
+    proxy = table.get("proxy") if isinstance(table, dict) else None
+    if not isinstance(proxy, str) or not proxy:
+        return ""
+    hide(proxy)
+    return proxy.strip()
+
+
 def _capture_tables(tables: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each table of a camera or microphone with its key."""
     for kind in ("camera", "microphone"):
@@ -169,8 +194,9 @@ def _capture_tables(tables: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any
 def _relative(path: Path, tables: dict[str, Any]) -> list[Problem]:
     """Find relative paths: they are relative to the file, and would have another meaning in /etc."""
     found = []
-    for name, table in _capture_tables(tables):
-        for key in ("path", "url_file"):
+    network = [("network", tables["network"])] if isinstance(tables.get("network"), dict) else []
+    for name, table in (*_capture_tables(tables), *network):
+        for key in ("path", "url_file", "proxy_file", "ca_file"):
             value = table.get(key)
             if isinstance(value, str) and value and "://" not in value and not PurePosixPath(value).is_absolute():
                 text = "must begin with / on the boot partition, such as /var/lib/livekit-device/..."

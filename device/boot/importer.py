@@ -15,6 +15,7 @@ from device.config.places import DEFAULT_PATH
 from device.config.stream_urls import CREDENTIAL
 from device.errors import ConfigError, DeviceError, ExitCode
 from device.redaction import redacted
+from device.settings import PROXY_CREDENTIAL
 from device.transaction import Recovery, TransactionError
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ def _import(path: Path, places: Places) -> int:
         secrets = {} if content.secrets is None else dict.fromkeys(writing.SECRETS) | content.secrets
         if content.camera_url:
             secrets[CREDENTIAL] = f"{content.camera_url}\n"
+        if content.proxy:
+            secrets[PROXY_CREDENTIAL] = f"{content.proxy}\n"
         writing.write(places.configuration, content.config_text, secrets=secrets)
     except Exception as error:  # any error has to be in the log on the card  # noqa: BLE001
         refused = f"{path.name} was not imported; {_STAYS}."

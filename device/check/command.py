@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from device import log
 from device.app import first_attributes
-from device.check import hardware, media, network
+from device.check import hardware, legs, media, network
 from device.check.report import Report, report_failures
 from device.config import loading as config_file
 from device.config.stream_urls import missing_urls, with_urls
 from device.config.streams import streams_of
 from device.errors import ConfigError, CredentialError, ExitCode
 from device.identity import keep_identity
+from device.network import rules
 from device.network.resolver import Resolver
-from device.settings import credentials_directory, find_camera_url_file
+from device.network.sdk import prepare_process
+from device.settings import credentials_directory, find_camera_url_file, network_rules
 from device.telemetry import state_file
 from device.telemetry.room_state import RoomState
 from device.tokens import selection as credentials
@@ -28,8 +30,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from device.check.sandbox import Sandbox
+    from device.config.effective import Config
     from device.config.loading import Loaded
-    from device.config.schema import Config
     from device.errors import Problem
     from device.network.probe import ProbeResult
     from device.tokens.join_token import JoinToken
@@ -61,6 +63,8 @@ async def _steps(report: Report, path: Path, sandbox: Sandbox) -> None:
     if token_source is None:
         return
     _warn(report, found.warnings, token_source)
+    rules.use(network_rules(config.network, credentials_directory()))
+    prepare_process(config.network.ca_file)
     service = state_file.read()
     _report_service(report, service)
     with report.busy("devices", "querying the libraries"):
@@ -87,13 +91,21 @@ async def _steps(report: Report, path: Path, sandbox: Sandbox) -> None:
     if not valid:
         return
     if isinstance(token_source, ApiKey):
-        with report.busy("room", "publishing and decoding"):
-            await media.check(report, config, token_source, probed_servers[0], resolver)
+        await _media(report, config, token_source, probed_servers[0], resolver)
     else:
         report.skipped(
             "room",
             f"joining as {join_token.grants.identity} would disconnect a running device; no other token can be minted",
         )
+
+
+async def _media(report: Report, config: Config, api_key: ApiKey, at: ProbeResult, resolver: Resolver) -> None:
+    relay_only = config.network.relay == "always"
+    with report.busy("websocket", "joining and listening"):
+        token = api_key.viewer_token(at=at, ttl=media.TTL, data=False, hidden=True)
+        offered = await legs.media(report, at.url, token, resolver, relay_only=relay_only)
+    with report.busy("room", "publishing and decoding"):
+        await media.check(report, config, api_key, at, resolver, offered=offered)
 
 
 def _load(report: Report, path: Path, sandbox: Sandbox) -> Loaded | None:

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING
 from livekit import rtc
 
 from device.check.decoding import SAMPLE_RATE, Decoded, decode, subscribe
+from device.check.media_path import report_blocked, report_path
 from device.check.report import report_failures
 from device.errors import CredentialError, DeviceError, JoinError, leaves
 from device.ipc.detected import Detected
 from device.ipc.supervisor import WorkerState
 from device.lifecycle.deadlines import Deadlines
 from device.lifecycle.sd_notify import Notifier
-from device.network.sdk import prepare_sdk
-from device.room.connect_errors import connect_error_text
-from device.room.session import Session
+from device.network.sdk import sdk_connects_to
+from device.room.connect_errors import MEDIA_BLOCKED, connect_error_text
+from device.room.session import Session, room_options
 from device.settings import credentials_directory, find_camera_url_file
 from device.streams.capture import capturing
 from device.streams.plan import plan_streams
@@ -35,13 +36,14 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from device.check.report import Report
-    from device.config.schema import Config
+    from device.check.signal import Offered
+    from device.config.effective import Config
     from device.config.streams import AnyStream
     from device.network.probe import ProbeResult
     from device.network.resolver import Resolver
     from device.tokens.minting import ApiKey
 
-_TTL = datetime.timedelta(minutes=2)  # the check takes half a minute
+TTL = datetime.timedelta(minutes=2)  # the check takes half a minute
 _MEASURE_S = 3.0
 _FIRST_S = 15.0
 _LOOK_S = 0.5
@@ -58,8 +60,20 @@ class _CheckedStatus(Status):
         self._reasons[self._own_labels[name]] = why
 
 
-async def check(report: Report, config: Config, api_key: ApiKey, at: ProbeResult, resolver: Resolver) -> None:
-    """Decode the running device's tracks; if it is not in the room, publish under a temporary identity."""
+async def check(
+    report: Report, config: Config, api_key: ApiKey, at: ProbeResult, resolver: Resolver, *, offered: Offered | None
+) -> None:
+    """Decode the running device's tracks; if it is not in the room, publish under a temporary identity.
+
+    `offered`: the ways for media that the server has named.
+    """
+    async with sdk_connects_to(at, resolver):
+        await _check(report, config, api_key, at, resolver, offered)
+
+
+async def _check(  # noqa: PLR0917 - those of `check`
+    report: Report, config: Config, api_key: ApiKey, at: ProbeResult, resolver: Resolver, offered: Offered | None
+) -> None:
     room = rtc.Room()
     decoders: list[asyncio.Task[None]] = []
     decoded = {each.name: Decoded() for each in config.streams}
@@ -71,13 +85,15 @@ async def check(report: Report, config: Config, api_key: ApiKey, at: ProbeResult
 
     room.on("track_subscribed", on_track)
     identity = api_key.wanted.identity or api_key.wanted.derived_identity
-    prepare_sdk(at.url)
     try:
         # The token allows only to subscribe, without sending data, and hides this participant.
-        token = api_key.viewer_token(at=at, ttl=_TTL, data=False, hidden=True)
-        await room.connect(at.url, token, rtc.RoomOptions(auto_subscribe=False))
+        token = api_key.viewer_token(at=at, ttl=TTL, data=False, hidden=True)
+        await room.connect(at.url, token, room_options(relay_only=config.network.relay == "always"))
     except rtc.ConnectError as error:
-        report.bad("room", f"{config.room.name} cannot be joined: {await _refusal(error, api_key, at, resolver)}")
+        why = await _refusal(error, api_key, at, resolver)
+        report.bad("room", f"{config.room.name} cannot be joined: {why}")
+        if why == MEDIA_BLOCKED:
+            report_blocked(report, offered, relay_only=config.network.relay == "always")
         return
     try:
         running = identity in room.remote_participants
@@ -93,6 +109,7 @@ async def check(report: Report, config: Config, api_key: ApiKey, at: ProbeResult
                 await _measure(report, config, decoded, ours or partial(_attributes, room, identity))
             finally:
                 subscribing.cancel()
+            await report_path(report, room, offered)
     except (BaseExceptionGroup, DeviceError) as error:
         full = await _full(api_key, at, resolver) if any(isinstance(each, JoinError) for each in leaves(error)) else ""
         if full:
@@ -127,7 +144,7 @@ async def _publishing(
     config: Config, api_key: ApiKey, identity: str, at: ProbeResult
 ) -> AsyncIterator[Callable[[], Mapping[str, str]]]:
     """Publish; yield a function that returns the attributes, with reasons for operators instead of viewers."""
-    token = api_key.publisher_token(at=at, identity=identity, ttl=_TTL)
+    token = api_key.publisher_token(at=at, identity=identity, ttl=TTL)
     join_token = JoinToken(url=at.url, token=token, grants=read_grants(token))
     attributes = Attributes()
     reasons: dict[str, str] = {}
@@ -141,7 +158,12 @@ async def _publishing(
         ) as streams,
         asyncio.TaskGroup() as tasks,
     ):
-        session = Session(join_token, tracks=[each.track for each in streams], attributes=attributes)
+        session = Session(
+            join_token,
+            tracks=[each.track for each in streams],
+            attributes=attributes,
+            relay_only=config.network.relay == "always",
+        )
         session_run = tasks.create_task(session.run())
         live = tasks.create_task(session.live.wait())
         await asyncio.wait({session_run, live}, return_when=asyncio.FIRST_COMPLETED)

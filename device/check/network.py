@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import datetime
-import os
 import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import aiohttp
 
+from device.check import legs
 from device.errors import UnreachableError
 from device.network.address import base_of
 from device.network.answer import redirected
 from device.network.http import http_session
 from device.network.probe import Probe, ProbeResult
-from device.network.proxy import ProxyError, proxy_for
 
 if TYPE_CHECKING:
     from device.check.report import Report
     from device.network.resolver import Resolver
     from device.tokens.join_token import JoinToken
 
-_RESOLVE_S = 5.0
 _VALIDATE_S = 5.0
 # The server allows a token a minute of leeway (livekit-api's default on its side).
 _MAX_SKEW_S = 60
@@ -43,8 +40,9 @@ _REFUSED: dict[int, tuple[str, str]] = {
 
 
 async def reach(report: Report, url: str, resolver: Resolver) -> ProbeResult | None:
-    """Resolve and probe a server, and compare our clock with the server's Date header."""
-    if not await _resolved(report, url, resolver):
+    """Try each leg of the way to a server, and compare our clock with the server's Date header."""
+    if not await legs.reached(report, url, resolver):
+        report.skipped("server", "the way to it fails, see above")
         return None
     try:
         probed = await Probe(resolver).probe(url)
@@ -56,24 +54,6 @@ async def reach(report: Report, url: str, resolver: Resolver) -> ProbeResult | N
     report.good("server", f"{base_of(url)} answers{through}")
     _compare_clock(report, probed.server_time_s)
     return probed
-
-
-async def _resolved(report: Report, url: str, resolver: Resolver) -> bool:
-    """Resolve the server's name, or the proxy's if there is one."""
-    try:
-        proxy = proxy_for(url, os.environ)
-    except ProxyError as error:
-        report.bad("proxy", str(error))
-        return False
-    host, place = (proxy.host, proxy.variable) if proxy else (urlsplit(url).hostname or "", "room.url")
-    try:
-        addresses = await resolver.resolve(host, within_s=_RESOLVE_S)
-    except UnreachableError as error:
-        report.bad("name", str(error), hint=f"look at {place}, /etc/resolv.conf and the network")
-        return False
-    shown = f"{host} is {', '.join(addresses[:3])}"
-    report.good("name", f"the proxy {shown} (by {place})" if proxy else shown)
-    return True
 
 
 def _compare_clock(report: Report, theirs: float | None) -> None:

@@ -20,7 +20,7 @@ from device.errors import DeviceError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from device.config.schema import Config
+    from device.config.effective import Config
 
 UNIT = "livekit-device.service"
 STATE_FOLDER = "/var/lib/livekit-device"
@@ -64,6 +64,8 @@ class Sandbox:
             "credentials.token_file": config.credentials.token_file,
             "credentials.endpoint_headers_file": config.credentials.endpoint_headers_file,
             "credentials.api_secret_file": config.credentials.api_secret_file,
+            "network.proxy_file": config.network.proxy_file,
+            "network.ca_file": config.network.ca_file,
         } | {f"{each.key}.path": each.table.path for each in config.streams if each.table.source == "file"}
         return [f"{key}: {text}" for key, path in paths.items() if path and (text := self.hidden(path))]
 

@@ -13,7 +13,7 @@ from av.video.frame import VideoFrame
 if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
 
-_FIRST_COST_S = 0.01  # until it has been measured
+_FIRST_COST_S = 0.005  # until it has been measured
 _SMOOTHING = 0.1
 
 
@@ -24,14 +24,17 @@ class LazyDecoder:
     """
 
     def __init__(self) -> None:
-        self._context: VideoCodecContext = av.CodecContext.create("h264", "r")
-        self._context.flags |= Flags.low_delay
+        self._context: VideoCodecContext | None = None
         self._kept: deque[bytes] = deque()
         self._bytes = 0
         self._unit_s = _FIRST_COST_S
 
     @property
     def context(self) -> VideoCodecContext:
+        """The decoder, which exists only while units are decoded: its pictures need much memory."""
+        if self._context is None:
+            self._context = av.CodecContext.create("h264", "r")
+            self._context.flags |= Flags.low_delay
         return self._context
 
     @property
@@ -46,7 +49,7 @@ class LazyDecoder:
         """Take the next unit; a key frame makes earlier ones unnecessary."""
         if key:
             self._kept.clear()
-            self._bytes = 0
+            self._bytes, self._context = 0, None
         self._kept.append(payload)
         self._bytes += len(payload)
 
@@ -58,7 +61,7 @@ class LazyDecoder:
             payload = self._kept.popleft()
             self._bytes -= len(payload)
             try:
-                frames = self._context.decode(av.Packet(payload))
+                frames = self.context.decode(av.Packet(payload))
             except av.error.InvalidDataError:
                 frames = []
             for frame in frames:

@@ -71,16 +71,13 @@ class Supervisor:
         on_known: Callable[[], None] = lambda: None,
         deadlines: Deadlines,
     ) -> None:
-        self.plan = plan
-        self.requests = requests or Requester(plan.name)
+        self.plan, self.requests = plan, requests or Requester(plan.name)
         self.state, self._why = WorkerState.STARTING, ""
-        self._on_media = on_media
-        self._on_state = on_state
-        self._on_notice = on_notice
-        self._on_failure = on_failure
+        self._on_media, self._on_state = on_media, on_state
+        self._on_notice, self._on_failure = on_notice, on_failure
         self._known, self._on_known = known, on_known
         self._deadlines = deadlines
-        self._failure = ""
+        self._failure = self._why_replaced = ""
         self._spawned = spawned
         self._capturing: Capturing | None = None
         self._restarts = RestartPolicy(
@@ -93,15 +90,18 @@ class Supervisor:
             uniform=random.uniform,
         )
         self._throttle = LogThrottle()
-        self._replaced = asyncio.Event()  # the worker that runs has an outdated job
+        self._replaced = asyncio.Event()  # the worker that runs has to end
 
-    def replace_plan(self, plan: WorkerPlan, *, restart: bool, known: bool = True) -> None:
-        """Use another plan for each following start; with `restart` end the present worker and start one at once."""
+    def replace_plan(self, plan: WorkerPlan, *, known: bool = True) -> None:
+        """Use another plan for each following start."""
         self.plan, self._known = plan, known
         self._limit_stall()
-        if restart:
-            self._become(WorkerState.STARTING, "")
-            self._replaced.set()
+
+    def restart(self, why: str) -> None:
+        """End the present worker and start another one at once."""
+        self._why_replaced = why
+        self._become(WorkerState.STARTING, "")
+        self._replaced.set()
 
     async def run(self) -> None:
         """Run the worker until cancelled."""
@@ -121,7 +121,7 @@ class Supervisor:
                 why = for_viewers = f"it cannot be started: {error.strerror}"
                 self._failure = ""
             if self._replaced.is_set():
-                log.info("worker.restarting", worker=self.plan.name, why="the configuration changed", delay_s=0.0)
+                log.info("worker.restarting", worker=self.plan.name, why=self._why_replaced, delay_s=0.0)
                 continue
             state = self._failed_state()
             delay_s = self._restarts.ended(time.monotonic(), not_present=state is WorkerState.NOT_PRESENT)

@@ -23,6 +23,14 @@ _WANTS_TLS = re.compile(rb"(?i)https (server|port)|ssl-enabled")  # Go, nginx; A
 # LiveKit answers 401 to a request without a token. The others may come from a gateway in front of it that accepts only
 # WebSocket, or limits requests. A web site without LiveKit answers 404, or 200 with a page.
 _LIVEKIT_STATUSES = frozenset({400, 401, 403, 405, 426, 429})
+_LOGIN = (
+    "it looks like a login page. Does this network require a login? Then log in with a browser, or let its operator "
+    "admit this device. Else look at room.url"
+)
+_PAGE = re.compile(rb"(?i)<(!doctype html|html|meta|title|script|form)\b")
+_LOGIN_WORDS = re.compile(
+    rb"(?i)log[- ]?in\b|log[- ]?on\b|sign[- ]?in\b|captive|portal|hotspot|wispaccess|guest|accept (the )?terms"
+)
 _PASSWORD = ("basic", "digest", "negotiate", "ntlm")
 
 
@@ -113,10 +121,13 @@ def problem_of(root: Answer, rtc: Answer) -> str:
     if rtc.status in _LIVEKIT_STATUSES and not _asks_for_password(rtc):
         wants_tls = rtc.status == HTTPStatus.BAD_REQUEST and _WANTS_TLS.search(rtc.start)
         return f"{root.url} answers, but requires TLS; set room.url to wss://" if wants_tls else ""
+    if looks_like_login(root) or looks_like_login(rtc):
+        return f"{root.url} answered, but is not a LiveKit server: {_LOGIN}"
     for answer in (rtc, root):
         if HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST:
             location = answer.headers.get("Location")
-            return f"{root.url} {redirected(answer.url, location, key='room.url')}"
+            text = f"{root.url} {redirected(answer.url, location, key='room.url')}"
+            return f"{text}; or {_LOGIN}" if _LOGIN_WORDS.search((location or "").encode()) else text
     for answer in (rtc, root):
         if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return f"{answer.url} answers HTTP {answer.status}: a proxy is there, the LiveKit server is not"
@@ -126,6 +137,14 @@ def problem_of(root: Answer, rtc: Answer) -> str:
         f"something other than a LiveKit server answers at {root.url} (HTTP {root.status}, and HTTP {rtc.status} at "
         f"{rtc.url}); is room.url right, its path too? Does this network require a login?"
     )
+
+
+def looks_like_login(answer: Answer) -> bool:
+    """Return whether a network answers in the place of the server, and asks to log in (a captive portal)."""
+    if answer.status == HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED:  # RFC 6585
+        return True
+    page = answer.status == HTTPStatus.OK and _PAGE.search(answer.start)
+    return bool(page and _LOGIN_WORDS.search(answer.start))
 
 
 def redirected(url: str, location: str | None, *, key: str) -> str:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from aiohappyeyeballs import start_connection
 
 from device.errors import UnreachableError
-from device.network import tls
+from device.network import rules, tls
 from device.network.address import host_and_port, target_of
 from device.network.proxy import Proxy, ProxyError, proxy_for
 
@@ -27,6 +27,7 @@ _P = TypeVar("_P", bound=asyncio.BaseProtocol)
 
 _NEXT_ADDRESS_S = 0.25  # RFC 8305, 5: Connection Attempt Delay
 _CERTIFICATE_S = 0.5
+_LATE_S = 0.3  # a name server that is this late may be too late for the SDK
 _MAX_HEAD_BYTES = 16 << 10
 _CHUNK = 4096
 _STATUS = re.compile(rb"HTTP/\d\.\d (\d{3})[ \r]")
@@ -49,7 +50,14 @@ _WHY_REFUSED = {
 
 
 class DialError(UnreachableError):
-    """The connection failed. The text follows the server's name, such as "cannot be reached: Connection refused"."""
+    """The connection failed. The text follows the server's name, such as "cannot be reached: Connection refused".
+
+    `leg` is the part of the way that failed: "tcp", "proxy" or "tls".
+    """
+
+    def __init__(self, message: str, *, leg: str, for_viewers: str = "") -> None:
+        super().__init__(message, for_viewers=for_viewers)
+        self.leg = leg
 
 
 class AddressResolver(Protocol):
@@ -60,11 +68,15 @@ class AddressResolver(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """An open connection. `address` is the peer's address, which is the proxy's if there is a proxy."""
+    """An open connection. `address` is the peer's address, which is the proxy's if there is a proxy.
+
+    `detour`: the first address did not answer, or the name servers were late, so the SDK alone may fail.
+    """
 
     socket: socket.socket
     address: str
     proxy: Proxy | None
+    detour: bool = False
 
 
 def family_of(address: str) -> socket.AddressFamily:
@@ -80,7 +92,7 @@ async def connect(
     Raises DialError, and UnreachableError for a name that does not resolve.
     """
     parts = urlsplit(url)
-    connection = await _open(parts, resolver, within_s=within_s)
+    connection = await open_connection(parts, resolver, within_s=within_s)
     try:
         return (*await _encrypted(connection.socket, parts, factory, tls.context()), connection)
     except ssl.SSLError as error:  # before ValueError and OSError: a certificate error is both
@@ -88,9 +100,12 @@ async def connect(
         tls.forget_authorities()
         text = tls.error_text(error, host=parts.hostname or "", names=wrong)
         public = "certificate is refused" if isinstance(error, ssl.SSLCertVerificationError) else "TLS fails"
-        raise DialError(text, for_viewers=f"the server's {public}") from None
+        raise DialError(text, leg="tls", for_viewers=f"the server's {public}") from None
+    except tls.AuthoritiesError as error:
+        connection.socket.close()
+        raise DialError(f"cannot be trusted: {error}", leg="tls") from None
     except OSError as error:
-        raise DialError(f"cannot be reached: {error_text(error)}") from None
+        raise DialError(f"cannot be reached: {error_text(error)}", leg="tls") from None
 
 
 async def _encrypted(
@@ -113,7 +128,7 @@ async def _certificate_names(url: SplitResult, resolver: AddressResolver, *, wit
     """Return the names in a certificate for another host. It connects again: OpenSSL does not keep the certificate."""
     try:
         async with asyncio.timeout(_CERTIFICATE_S):
-            connection = await _open(url, resolver, within_s=within_s)
+            connection = await open_connection(url, resolver, within_s=within_s)
             transport, _ = await _encrypted(connection.socket, url, asyncio.Protocol, tls.context_without_names())
             try:
                 return tls.names_of(transport.get_extra_info("peercert") or {})
@@ -123,53 +138,52 @@ async def _certificate_names(url: SplitResult, resolver: AddressResolver, *, wit
         return ()
 
 
-async def _open(url: SplitResult, resolver: AddressResolver, *, within_s: float) -> Connection:
+async def open_connection(url: SplitResult, resolver: AddressResolver, *, within_s: float) -> Connection:
+    """Connect to a server, or to the proxy and through that, without TLS. Raises as `connect` does."""
     try:
-        proxy = proxy_for(url.geturl(), os.environ)
+        proxy = proxy_for(url.geturl(), rules.settings())
         host, port = target_of(url)
     except ProxyError as error:
-        raise DialError(f"cannot be reached: {error}") from None
+        raise DialError(f"cannot be reached: {error}", leg="proxy") from None
     except UnicodeError:
-        raise DialError("cannot be reached: its name is not a valid host name") from None
+        raise DialError("cannot be reached: its name is not a valid host name", leg="tcp") from None
     if proxy is None:
-        addresses = await resolver.resolve(url.hostname or "", within_s=within_s)
         try:
-            connected = await _connected(addresses, port)
+            connected, detour = await _reached(resolver, url.hostname or "", port, within_s=within_s)
         except OSError as error:
-            raise DialError(f"cannot be reached: {error_text(error)}") from None
-        return Connection(socket=connected, address=_peer(connected), proxy=None)
+            raise DialError(f"cannot be reached: {error_text(error)}", leg="tcp") from None
+        return Connection(socket=connected, address=_peer(connected), proxy=None, detour=detour)
     try:
-        connected = await _connect_through(proxy, host_and_port(host, port), resolver, within_s=within_s)
+        return await _connect_through(proxy, host_and_port(host, port), resolver, within_s=within_s)
     except DialError as error:
-        raise DialError(str(error), for_viewers="the proxy does not connect to the server") from None
-    return Connection(socket=connected, address=_peer(connected), proxy=proxy)
+        raise DialError(str(error), leg="proxy", for_viewers="the proxy does not connect to the server") from None
 
 
-async def _connect_through(proxy: Proxy, target: str, resolver: AddressResolver, *, within_s: float) -> socket.socket:
+async def _connect_through(proxy: Proxy, target: str, resolver: AddressResolver, *, within_s: float) -> Connection:
     """Open a tunnel through a proxy, which resolves the server's name."""
     prefix = f"cannot be reached: the proxy {proxy} (of {proxy.variable})"
     try:
-        addresses = await resolver.resolve(proxy.host, within_s=within_s)
-        connected = await _connected(addresses, proxy.port)
+        connected, detour = await _reached(resolver, proxy.host, proxy.port, within_s=within_s)
     except UnreachableError:
-        raise DialError(f"{prefix} does not resolve") from None
+        raise DialError(f"{prefix} does not resolve", leg="proxy") from None
     except OSError as error:
-        raise DialError(f"{prefix} cannot be reached: {error_text(error)}") from None
+        raise DialError(f"{prefix} cannot be reached: {error_text(error)}", leg="proxy") from None
     try:
         status = await _tunnelled(connected, proxy, target)
     except OSError as error:
         connected.close()
-        raise DialError(f"{prefix} closes the connection: {error_text(error)}") from None
+        raise DialError(f"{prefix} closes the connection: {error_text(error)}", leg="proxy") from None
     except BaseException:
         connected.close()
         raise
     if status in _GRANTED:
-        return connected
+        return Connection(socket=connected, address=_peer(connected), proxy=proxy, detour=detour)
     connected.close()
     if status is None:
-        raise DialError(f"{prefix} does not answer in HTTP; the LiveKit SDK needs a proxy for plain HTTP")
+        text = f"{prefix} does not answer in HTTP; the LiveKit SDK needs a proxy for plain HTTP"
+        raise DialError(text, leg="proxy")
     why = _WHY_REFUSED.get(status)
-    raise DialError(f"{prefix} refuses (HTTP {status}){f': {why}' if why else ''}")
+    raise DialError(f"{prefix} refuses (HTTP {status}){f': {why}' if why else ''}", leg="proxy")
 
 
 async def _tunnelled(connected: socket.socket, proxy: Proxy, target: str) -> int | None:
@@ -186,6 +200,16 @@ async def _tunnelled(connected: socket.socket, proxy: Proxy, target: str) -> int
             break
     match = _STATUS.match(head)
     return int(match[1]) if match else None
+
+
+async def _reached(resolver: AddressResolver, host: str, port: int, *, within_s: float) -> tuple[socket.socket, bool]:
+    """Connect to a host; return whether the first address failed or the name servers were late, too."""
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    addresses = await resolver.resolve(host, within_s=within_s)
+    late = clock() - began > _LATE_S
+    connected = await _connected(addresses, port)
+    return connected, late or _peer(connected) not in ("", addresses[0])
 
 
 async def _connected(addresses: Sequence[str], port: int) -> socket.socket:

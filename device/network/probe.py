@@ -14,6 +14,7 @@ from device.network import tls
 from device.network.address import base_of, host_header, request_path
 from device.network.answer import Answer, NotHTTPError, problem_of, read_answer
 from device.network.dial import DialError, connect, error_text
+from device.timeline import TIMELINE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +32,7 @@ class ProbeResult:
     """A server that answered a probe, and the server's time in epoch seconds if its response has a Date header.
 
     `address` is the peer's address, which is the proxy's if there is a proxy. `proxy` is the proxy's host and port.
+    `detour`: the SDK alone may not get there (`device.network.tunnel`).
     `seen_at_s` is the monotonic time of the response: a join may follow much later.
     """
 
@@ -38,6 +40,7 @@ class ProbeResult:
     address: str
     server_time_s: float | None
     proxy: str = ""
+    detour: bool = False
     seen_at_s: float = field(default_factory=time.monotonic)
 
     def server_now_s(self) -> float | None:
@@ -65,6 +68,7 @@ class Probe:
             address=connection.address,
             server_time_s=answer.server_time_s,
             proxy=str(connection.proxy) if connection.proxy else "",
+            detour=connection.detour,
         )
 
     async def first(self, urls: Sequence[str]) -> ProbeResult:
@@ -77,9 +81,12 @@ class Probe:
             problems = []
             for probe in probes:
                 try:
-                    return await probe
+                    found = await probe
                 except UnreachableError as error:
                     problems.append(error)
+                else:
+                    TIMELINE.mark("probe")
+                    return found
             public = {error.for_viewers for error in problems}
             raise UnreachableError("; ".join(map(str, problems)), for_viewers=public.pop() if len(public) == 1 else "")
         finally:

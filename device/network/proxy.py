@@ -1,9 +1,10 @@
-"""Chooses the proxy for a URL by HTTPS_PROXY, HTTP_PROXY and NO_PROXY. Pure.
+"""Chooses the proxy for a URL by the configuration, or by HTTPS_PROXY, HTTP_PROXY and NO_PROXY. Pure.
 
 The LiveKit SDK reads HTTPS_PROXY for wss:// and HTTP_PROXY for ws://, upper case before lower case; an empty variable
 means no proxy. It opens a tunnel with CONNECT, over plain TCP, with Basic authentication. It reads neither ALL_PROXY
 nor NO_PROXY. All connections of this package follow the same rules, and also NO_PROXY with the syntax of curl and
-Python.
+Python. Keys of [network] come before the variables; they stand among them under their own names, such as
+"network.proxy".
 """
 
 from __future__ import annotations
@@ -13,36 +14,32 @@ import ipaddress
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
+from device import proxy_url
 from device.network.address import PORTS, host_and_port
-from device.redaction import hide
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_NO_PROXY = ("NO_PROXY", "no_proxy")
-_VARIABLES = {
-    "wss": ("HTTPS_PROXY", "https_proxy"),
-    "https": ("HTTPS_PROXY", "https_proxy"),
-    "ws": ("HTTP_PROXY", "http_proxy"),
-    "http": ("HTTP_PROXY", "http_proxy"),
-}
-_SDK_VARIABLES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
-_SCHEMES = {"http": 80, "https": 443}  # the SDK speaks plain HTTP with both
-_MAX_PORT = 65535
-# The SDK percent-encodes all other characters, and the proxy then gets a wrong password.
-_SENDABLE = re.compile(r"[A-Za-z0-9!$%&'()*+,._~-]*")
+KEY, FILE_KEY, NO_PROXY_KEY = "network.proxy", "network.proxy_file", "network.no_proxy"
+UNREADABLE = "\0"
+"""Begins the value of `FILE_KEY` if the file cannot be read: the rest says why."""
+_NO_PROXY = (NO_PROXY_KEY, "NO_PROXY", "no_proxy")
+_SECURE = ("HTTPS_PROXY", "https_proxy")
+_PLAIN = ("HTTP_PROXY", "http_proxy")
+_VARIABLES = {"wss": _SECURE, "https": _SECURE, "ws": _PLAIN, "http": _PLAIN}
+SDK_VARIABLES = (*_SECURE, *_PLAIN, "ALL_PROXY", "all_proxy")
 _PORT_AFTER_HOST = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]*):(?P<port>\d+)")
 
 
 class ProxyError(ValueError):
-    """A proxy variable cannot be used. The text names the variable and the allowed values, but not its value."""
+    """A proxy setting cannot be used. The text names the key or variable and the allowed values, but not its value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proxy:
-    """An HTTP proxy. Its text is host and port, without user and password."""
+    """An HTTP proxy. Its text is host and port, without user and password. `variable`: where it is set."""
 
     variable: str
     host: str
@@ -67,71 +64,49 @@ class Proxy:
         return f"http://{user}{self}"
 
 
-def proxy_for(url: str, environment: Mapping[str, str]) -> Proxy | None:
+def proxy_for(url: str, settings: Mapping[str, str]) -> Proxy | None:
     """Return the proxy for a ws://, wss://, http:// or https:// URL; None for a direct connection.
 
     Raises ProxyError.
     """
     target = urlsplit(url)
-    variable, value = _first(environment, _VARIABLES[target.scheme])
+    variable, value = _first(settings, (KEY, FILE_KEY, *_VARIABLES[target.scheme]))
     if not value:
         return None
     host, port = (target.hostname or "").lower(), target.port or PORTS[target.scheme]
-    if any(_covers(entry, host, port) for entry in _entries(_first(environment, _NO_PROXY)[1])):
+    if any(_covers(entry, host, port) for entry in _entries(_first(settings, _NO_PROXY)[1])):
         return None
-    return _proxy(variable, value)
+    if value.startswith(UNREADABLE):
+        raise ProxyError(f"{variable}: {value.removeprefix(UNREADABLE)}")
+    try:
+        found = proxy_url.parsed(value)
+    except ValueError as error:
+        raise ProxyError(f"{variable} {error}") from None
+    return Proxy(variable=variable, host=found.host, port=found.port, user=found.user, password=found.password)
 
 
-def host_to_reach(url: str, environment: Mapping[str, str]) -> str:
+def host_to_reach(url: str, settings: Mapping[str, str]) -> str:
     """Return the host to which connections for a URL are made, which is the proxy's if there is one."""
     try:
-        proxy = proxy_for(url, environment)
+        proxy = proxy_for(url, settings)
     except ProxyError:
         proxy = None
     return proxy.host if proxy else urlsplit(url).hostname or ""
 
 
-def sdk_variables(url: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return values for the proxy variables that are set, with which the SDK connects to a URL like this package.
+def sdk_variables(url: str, settings: Mapping[str, str]) -> dict[str, str]:
+    """Return values for the SDK's proxy variables, with which it connects to a URL like this package.
 
     Raises ProxyError.
     """
-    proxy = proxy_for(url, environment)
+    proxy = proxy_for(url, settings)
     ours = _VARIABLES[urlsplit(url).scheme]
-    return {name: proxy.url if proxy and name in ours else "" for name in _SDK_VARIABLES if name in environment}
+    return {name: proxy.url if proxy and name in ours else "" for name in SDK_VARIABLES}
 
 
-def _first(environment: Mapping[str, str], names: tuple[str, ...]) -> tuple[str, str]:
+def _first(settings: Mapping[str, str], names: tuple[str, ...]) -> tuple[str, str]:
     """Return the first name that is set, with its value."""
-    return next(((name, environment[name].strip()) for name in names if name in environment), (names[0], ""))
-
-
-def _proxy(variable: str, value: str) -> Proxy:
-    allowed = "allowed is http://HOST:PORT or http://USER:PASSWORD@HOST:PORT"
-    try:
-        parts = urlsplit(value if "://" in value else f"http://{value}")
-        default_port = _SCHEMES[parts.scheme]
-        host = (parts.hostname or "").encode("idna").decode()
-        proxy = Proxy(
-            variable=variable,
-            host=host,
-            port=default_port if parts.port is None else parts.port,
-            user=unquote(parts.username or "", errors="strict"),
-            password=unquote(parts.password or "", errors="strict"),
-        )
-    except KeyError:
-        raise ProxyError(f"{variable} is not an HTTP proxy; {allowed}") from None
-    except ValueError:
-        raise ProxyError(f"{variable} is not a URL; {allowed}") from None
-    hide(proxy.password)
-    if not re.fullmatch(r"[\w.:%-]+", host) or not 0 < proxy.port <= _MAX_PORT:
-        raise ProxyError(f"{variable} is not a URL; {allowed}")
-    if not _SENDABLE.fullmatch(proxy.user) or not _SENDABLE.fullmatch(proxy.password):
-        raise ProxyError(
-            f"{variable} has a user or password with a character that the LiveKit SDK cannot send; "
-            "allowed are letters, digits and ! $ % & ' ( ) * + , . _ ~ -"
-        )
-    return proxy
+    return next(((name, settings[name].strip()) for name in names if name in settings), (names[0], ""))
 
 
 def _entries(no_proxy: str) -> Iterator[str]:

@@ -8,13 +8,16 @@ import re
 import ssl
 from typing import Any
 
+from device.errors import system_text
+from device.network import rules
+
 _MAX_NAMES = 4
 _NAME = re.compile(r"[\w.*:-]{1,253}")
 _NOT_YET_VALID, _EXPIRED = 9, 10
 _WRONG_NAME = frozenset({62, 64})  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
 _ADD_ISSUER = (
     "put its issuer's CA certificate into /usr/local/share/ca-certificates and run update-ca-certificates, or name "
-    "the file in SSL_CERT_FILE"
+    "the file in network.ca_file"
 )
 # X509_V_ERR_* of OpenSSL's x509_vfy.h.
 _REFUSED = {
@@ -47,22 +50,42 @@ _CLIENT_CERTIFICATE = frozenset({"TLSV13_ALERT_CERTIFICATE_REQUIRED", "CERTIFICA
 _REASON = re.compile(r"[A-Z0-9_]+")
 
 
-@functools.cache
+class AuthoritiesError(Exception):
+    """The file of network.ca_file cannot be used. The text names it."""
+
+
 def context() -> ssl.SSLContext:
-    """Return the context of all connections, which trusts the system's authorities or those in SSL_CERT_FILE."""
-    return ssl.create_default_context()
+    """Return the context of all connections.
+
+    It trusts those in network.ca_file, else those in SSL_CERT_FILE, else the system's. Raises AuthoritiesError.
+    """
+    return _cached(rules.current().ca_file)
+
+
+@functools.cache
+def _cached(ca_file: str) -> ssl.SSLContext:
+    return _trusting(ca_file)
+
+
+def _trusting(ca_file: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file or None)
+    except ssl.SSLError:
+        raise AuthoritiesError(f"network.ca_file: {ca_file} has no certificate in PEM") from None
+    except OSError as error:
+        raise AuthoritiesError(f"network.ca_file: {ca_file} cannot be read: {system_text(error)}") from None
 
 
 def context_without_names() -> ssl.SSLContext:
     """Return a context with the same authorities that accepts any host name, to read a certificate's names."""
-    context_ = ssl.create_default_context()
+    context_ = _trusting(rules.current().ca_file)
     context_.check_hostname = False
     return context_
 
 
 def forget_authorities() -> None:
     """Make the next connection load the authorities again, because one may have been added."""
-    context.cache_clear()
+    _cached.cache_clear()
 
 
 def is_wrong_name(error: ssl.SSLError) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from device.errors import ConfigError, Problem, UnreachableError
+from device.network import rules
 from device.reload.decision import keys_text
 from device.reload.files import Outcome, Result
 from device.reload.revert import Action, RevertPolicy
@@ -163,7 +164,8 @@ class Reloader:
 
     async def _answers(self, settings: Settings) -> bool:
         try:
-            await self._probe.first(settings.config.room.url)
+            with rules.instead(settings.network):
+                await self._probe.first(settings.config.room.url)
         except UnreachableError:
             return False
         return True

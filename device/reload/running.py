@@ -11,16 +11,17 @@ import device.log
 from device import native_sdk
 from device.config.diff import diff
 from device.errors import ConfigError, Problem, RequestRefusedError, WorkerRequestError
-from device.ipc.messages import CameraJob, MicrophoneJob, SetControls, SetGain
+from device.ipc.messages import CameraJob, MicrophoneJob, SetControls, SetGain, SetNight
+from device.network import rules
 from device.reload.decision import Decision, decide
 from device.streams.plan import plan_streams
 from device.tokens.selection import TokenFile, announce_expiry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from device.clock import ServerClock
-    from device.config.schema import Config
+    from device.config.effective import Config
     from device.ipc.registry import Request
     from device.room.connection import RoomConnection
     from device.settings import Settings
@@ -51,7 +52,8 @@ class RunningDevice:
         in_effect: Callable[[Config], None],
     ) -> None:
         self.settings = settings
-        self._streams = {each.name: each for each in streams}
+        self.streams = {each.name: each for each in streams}
+        self._one_at_a_time = asyncio.Lock()
         self._tasks, self._connect, self._clock, self._epoch_us = tasks, connect, clock, epoch_us
         self._joined: list[asyncio.Task[None]] = []
         self._in_effect = in_effect
@@ -65,6 +67,15 @@ class RunningDevice:
 
     async def apply(self, settings: Settings, decision: Decision) -> None:
         """Put other settings into effect, all or none. Raises ConfigError if a worker refuses a value."""
+        async with self._one_at_a_time:
+            await self._apply(settings, decision)
+
+    async def rejoin(self, why: str) -> None:
+        """Leave the room in order, and begin to join it again."""
+        async with self._one_at_a_time:
+            await self._rejoin(why)
+
+    async def _apply(self, settings: Settings, decision: Decision) -> None:
         plans = {each.name: each for each in self._plans(settings)}
         restart = decision.restart | await self._ask_workers(plans, decision.restart)
         self.settings = settings
@@ -72,13 +83,16 @@ class RunningDevice:
         device.log.set_level(config.log.level)
         native_sdk.follow_log_level()
         for name, plan in plans.items():
-            self._streams[name].replan(plan, restart=name in restart)
+            self.streams[name].replan(plan, restart=name in restart)
         self._connection.retime(config.reconnect, stall_s=config.watch.delivery_stall_s)
         if decision.rejoin:
-            log.info("room.leaving", why=decision.why_rejoin)
-            await self.leave()
-            self._connection = self._join(decision.why_rejoin)
+            await self._rejoin(decision.why_rejoin)
         self._in_effect(config)
+
+    async def _rejoin(self, why: str) -> None:
+        log.info("room.leaving", why=why)
+        await self.leave()
+        self._connection = self._join(why)
 
     async def leave(self) -> None:
         """Leave the room in order. May be called twice."""
@@ -88,6 +102,7 @@ class RunningDevice:
             await asyncio.wait(self._joined)
 
     def _join(self, why: str) -> RoomConnection:
+        rules.use(self.settings.network)
         connection, token_source = self._connect(self.settings, why), self.settings.token_source
         self._joined = [self._tasks.create_task(connection.run(), name="room")]
         if isinstance(token_source, TokenFile):
@@ -106,31 +121,30 @@ class RunningDevice:
         taken: list[tuple[str, Request[Any]]] = []
         unanswered = set()
         for name, plan in plans.items():
-            if (
-                name in restart
-                or (requests := _requests(self._streams[name].supervisor.plan.job, plan.worker.job)) is None
-            ):
+            if name in restart:
                 continue
-            new, old = requests
-            try:
-                async with asyncio.timeout(_ANSWER_S):
-                    await self._streams[name].supervisor.requests.request(new)
-            except RequestRefusedError as error:
-                for each, undo in (*taken, (name, old)):
-                    self._streams[each].supervisor.requests.post(undo)
-                raise ConfigError(Problem(str(self.settings.path), str(error))) from None
-            except (WorkerRequestError, TimeoutError):
-                unanswered.add(name)
-            else:
-                taken.append((name, old))
+            for new, old in requests(self.streams[name].supervisor.plan.job, plan.worker.job):
+                try:
+                    async with asyncio.timeout(_ANSWER_S):
+                        await self.streams[name].supervisor.requests.request(new)
+                except RequestRefusedError as error:
+                    for each, undo in (*taken, (name, old)):
+                        self.streams[each].supervisor.requests.post(undo)
+                    raise ConfigError(Problem(str(self.settings.path), str(error))) from None
+                except (WorkerRequestError, TimeoutError):
+                    unanswered.add(name)
+                else:
+                    taken.append((name, old))
         return unanswered
 
 
-def _requests(old: object, new: object) -> tuple[Request[Any], Request[Any]] | None:
-    """Return the request that changes a running worker from the old job to the new one, and the one that undoes it."""
+def requests(old: object, new: object) -> Iterator[tuple[Request[Any], Request[Any]]]:
+    """Yield the requests that change a running worker from the old job to the new one, each with what undoes it."""
     match old, new:
-        case CameraJob(), CameraJob() if old.controls != new.controls:
-            return SetControls(controls=new.controls), SetControls(controls=old.controls)
+        case CameraJob(), CameraJob():
+            if old.controls != new.controls:
+                yield SetControls(controls=new.controls), SetControls(controls=old.controls)
+            if old.night != new.night and old.night.get("enabled") and new.night.get("enabled"):
+                yield SetNight(night=new.night), SetNight(night=old.night)
         case MicrophoneJob(), MicrophoneJob() if old.gain_db != new.gain_db:
-            return SetGain(gain_db=new.gain_db), SetGain(gain_db=old.gain_db)
-    return None
+            yield SetGain(gain_db=new.gain_db), SetGain(gain_db=old.gain_db)

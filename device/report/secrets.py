@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _MAX_BYTES = 64 << 10
-_CREDENTIALS = "credentials"
+_CREDENTIALS, _NETWORK = "credentials", "network"
 _SECRET_KEYS = ("api_secret", "api_key")
 _FILE_KEYS = ("token_file", "api_secret_file", "endpoint_headers_file")
 _SCHEMES = frozenset({"bearer", "basic", "digest"})
@@ -57,12 +57,23 @@ def _learn_tables(path: Path) -> None:
         for key in _FILE_KEYS:
             if isinstance(name := table.get(key), str) and name:
                 _hide_file(path.parent / name)
+    network = data.get(_NETWORK)
+    if isinstance(network, dict):
+        _hide_url(network.get("proxy"))
+        if isinstance(name := network.get("proxy_file"), str) and name:
+            _hide_proxy_file(path.parent / name)
     for each in _captures(data):
         _hide_url(each.get("url"))
         if isinstance(name := each.get("url_file"), str) and name:
             _hide_file(path.parent / name)
             for line in _text(path.parent / name).splitlines():
                 _hide_url(line.strip())
+
+
+def _hide_proxy_file(path: Path) -> None:
+    _hide_file(path)
+    for line in _text(path).splitlines():
+        _hide_url(line.strip())
 
 
 def _captures(data: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -84,8 +95,10 @@ def _hide_url(url: object) -> None:
 def _learn_variables(config: Path, environment: Mapping[str, str]) -> None:
     for name, value in environment.items():
         key = name.upper().removeprefix(f"{PREFIX}CREDENTIALS__").lower()
-        if name.upper().startswith(PREFIX) and name.upper().endswith("__URL"):
+        if name.upper().startswith(PREFIX) and name.upper().endswith(("__URL", "__PROXY")):
             _hide_url(value)
+        if name.upper() == f"{PREFIX}NETWORK__PROXY_FILE" and value:
+            _hide_proxy_file(config.parent / value)
         if key in _SECRET_KEYS:
             _hide(value)
         elif key == "endpoint":
@@ -113,6 +126,9 @@ def masked(data: Mapping[str, Any]) -> dict[str, Any]:
     for each in _captures(result):
         if each.get("url"):
             each["url"] = MARK
+    network = result.get(_NETWORK)
+    if isinstance(network, dict) and network.get("proxy"):
+        network["proxy"] = MARK
     table = result.get(_CREDENTIALS)
     if isinstance(table, dict):
         for key in _SECRET_KEYS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+MEDIA_BLOCKED = "the server answers, but media does not get through: UDP, TCP or TURN has to be open"
 # What str(ConnectError) contains (livekit 1.2.1), and our text. On a 401 it also contains the whole token.
 _CONNECT_ERRORS = (
     (r"\b401\b", "the server refuses the token (HTTP 401): is it expired, or of another project's key?"),
@@ -12,6 +13,7 @@ _CONNECT_ERRORS = (
     (r"\b429\b|limit|capacity|max.?participants|full", "the room or the server is full"),
     (r"\b3\d\d\b", "the server redirects; set room.url to where it redirects to"),
     (r"\b5\d\d\b", "the server answers with an error (HTTP 5xx), as it also does for a full room (max_participants)"),
+    (r"wait_pc_connection|publisher connection", MEDIA_BLOCKED),
     (r"timed? ?out|timeout", "the server does not answer in time"),
     (r"certificate|tls|ssl", "the TLS certificate of the server is not accepted"),
     (r"io error|connection|transport", "the connection to the server breaks off"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import random
 import time
 from typing import TYPE_CHECKING
@@ -13,9 +12,10 @@ import structlog
 
 from device.errors import CredentialError, DeviceError, UnreachableError
 from device.log_throttle import LogThrottle
+from device.network import rules
 from device.network.probe import Probe
 from device.network.proxy import host_to_reach
-from device.network.sdk import prepare_sdk
+from device.network.sdk import sdk_connects_to
 from device.redaction import redacted
 from device.room.claim import IdentityClaim
 from device.room.join_policy import Action, Joining
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from device.clock import ServerClock
-    from device.config.schema import Reconnect
+    from device.config.effective import Reconnect
     from device.lifecycle.deadlines import Deadlines
     from device.log import LogContext
     from device.network.probe import ProbeResult
@@ -64,12 +64,11 @@ class RoomConnection:
         rejoins_because: str = "",
     ) -> None:
         self.state, self._why = RoomState.CONNECTING, rejoins_because
-        self._urls = dependencies.urls
-        self._token_source = dependencies.token_source
+        self._urls, self._token_source = dependencies.urls, dependencies.token_source
         self._resolver = dependencies.resolver
-        self._routes = dependencies.routes
+        self._routes, self._relay_only = dependencies.routes, dependencies.relay_only
         self._probe = Probe(dependencies.resolver)
-        self._deadlines = deadlines
+        self._deadlines, self._bitrates = deadlines, dependencies.bitrates
         self._monitor = SessionMonitor(
             probe=self._probe,
             routes=self._routes,
@@ -84,9 +83,8 @@ class RoomConnection:
         self._tracks, self._attributes, self._log_context = tracks, attributes, log_context
         self._on_state, self._on_publication = on_state, on_publication
         self._clock, self._on_clock = clock, on_clock
-        self._claim = IdentityClaim()
+        self._claim, self._throttle = IdentityClaim(), LogThrottle()
         self._probed: ProbeResult | None = None
-        self._throttle = LogThrottle()
         self._away_since: float | None = time.monotonic() if rejoins_because else None
 
     def retime(self, reconnect: Reconnect, *, stall_s: float) -> None:
@@ -132,7 +130,7 @@ class RoomConnection:
                 await self._routes.changed.wait()
 
     def _route_by_name(self) -> None:
-        self._routes.set_target(host_to_reach(self._urls[0], os.environ))
+        self._routes.set_target(host_to_reach(self._urls[0], rules.settings()))
 
     async def _probe_server(self) -> None:
         try:
@@ -165,8 +163,11 @@ class RoomConnection:
             self._wait_because(f"{DUPLICATE_IDENTITY.text}; next check in {hold_s:.0f} s")
 
     async def _join(self) -> None:
+        assert self._probed
         try:
-            ended = await self._run_session()
+            join_token = await self._join_token()
+            async with sdk_connects_to(self._probed, self._resolver):
+                ended = await self._run_session(join_token)
         except DeviceError as error:
             if not error.retry:
                 raise
@@ -181,11 +182,13 @@ class RoomConnection:
             log.error("room.duplicate_identity", hint="two devices with one identity: set room.identity on one of them")
         self._wait_because(ended.reason.text, delay_s=delay_s)
 
-    async def _run_session(self) -> SessionEnd:
+    async def _run_session(self, join_token: JoinToken) -> SessionEnd:
         session = Session(
-            await self._join_token(),
+            join_token,
             tracks=self._tracks,
             attributes=self._attributes,
+            relay_only=self._relay_only,
+            bitrates=self._bitrates,
             on_publication=self._on_publication,
         )
         running = asyncio.create_task(session.run(), name="session")
@@ -204,15 +207,13 @@ class RoomConnection:
         """Obtain a join token for a server that has just answered."""
         assert self._probed
         join_token = await self._token_source.obtain(self._probed, self._resolver)
-        join_token.grants.require_any(tuple(dict.fromkeys(each.kind for each in self._tracks)))
+        grants = join_token.grants
+        grants.require_any(tuple(dict.fromkeys(each.kind for each in self._tracks)))
         if join_token.url != self._probed.url:  # a token endpoint may name another server
             self._probed = await self._probe.probe(join_token.url)
             self._routes.set_target(self._probed.address)
-        self._log_context.bind(identity=join_token.grants.identity, room=join_token.grants.room)
-        self._claim.take(
-            (join_token.url, *self._urls), room=join_token.grants.room, identity=join_token.grants.identity
-        )
-        prepare_sdk(join_token.url)
+        self._log_context.bind(identity=grants.identity, room=grants.room)
+        self._claim.take((join_token.url, *self._urls), room=grants.room, identity=grants.identity)
         log.debug("room.joining", url=join_token.url)
         return join_token
 
@@ -238,8 +239,7 @@ class RoomConnection:
             self._away_since = time.monotonic()
         self._become(RoomState.WAITING, for_viewers or why)
         if times := self._throttle.count_to_log(why, time.monotonic()):
-            delay_s = None if delay_s is None else round(delay_s, 2)
-            log.warning("room.waiting", why=why, delay_s=delay_s, times=times)
+            log.warning("room.waiting", why=why, delay_s=delay_s and round(delay_s, 2), times=times)
 
     def _become(self, state: RoomState, why: str) -> None:
         if state is not self.state:

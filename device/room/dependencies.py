@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from device.telemetry.bitrates import Bitrates
 
 if TYPE_CHECKING:
     from device.network.resolver import Resolver
@@ -13,9 +15,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoomDependencies:
-    """What a connection depends on; `urls` are tried in this order."""
+    """What a connection depends on; `urls` are tried in this order, `bitrates` gets what each session sends.
+
+    `relay_only`: media passes a TURN server.
+    """
 
     urls: tuple[str, ...]
     token_source: TokenSource
     resolver: Resolver
     routes: Routes
+    relay_only: bool = False
+    bitrates: Bitrates = field(default_factory=Bitrates)

@@ -15,7 +15,9 @@ from device.room.attribute_writer import AttributeWriter
 from device.room.connect_errors import connect_error_text
 from device.room.publications import Permission, Publications
 from device.room.reasons import LEFT, Reason, reason_named
+from device.telemetry.bitrates import Bitrates
 from device.telemetry.sampler import Sample, Sampler
+from device.timeline import TIMELINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,6 +32,12 @@ log = structlog.get_logger()
 _LEAVE_S = 1.0
 # A join cannot be cancelled: the SDK completes it in the background.
 _PENDING_JOIN_S = 0.5
+
+
+def room_options(*, relay_only: bool) -> rtc.RoomOptions:
+    """Return options of a join. `relay_only`: media passes only the TURN servers that the server names."""
+    relay = rtc.RtcConfiguration(ice_transport_type=rtc.IceTransportType.TRANSPORT_RELAY) if relay_only else None
+    return rtc.RoomOptions(auto_subscribe=False, dynacast=False, rtc_config=relay)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +61,8 @@ class Session:
         *,
         tracks: Sequence[Track],
         attributes: Attributes,
+        relay_only: bool = False,
+        bitrates: Bitrates | None = None,
         on_publication: Callable[[str, PublishState], None] = lambda _name, _state: None,
     ) -> None:
         self.url = join_token.url
@@ -61,6 +71,7 @@ class Session:
         self.changed = asyncio.Event()  # the SDK's state or a permission; for the session's monitor
         self.reconnecting = False
         self._join_token = join_token
+        self._relay_only = relay_only
         self._tracks = tracks
         self._room = rtc.Room()
         self._ended: asyncio.Future[Reason] = asyncio.get_running_loop().create_future()
@@ -80,7 +91,8 @@ class Session:
         )
         self._attributes = AttributeWriter(self._room, attributes, permitted=grants.can_update_own_metadata)
         self.sampler = Sampler(self._room, self._publications.active)
-        self.sampler.listeners.append(self._on_sample)
+        self._bitrates = bitrates or Bitrates()
+        self.sampler.listeners += [self._on_sample, self._bitrates.sampled]
         self._clean = True
 
     @property
@@ -104,12 +116,15 @@ class Session:
         try:
             await self._connect()
             self.joined.set()
+            TIMELINE.mark("join")
             await self._publications.publish_all(self._room, self._ended)
             began = time.monotonic()
             self.live.set()
+            TIMELINE.mark("publish")
             reason = await self._until_ended()
             return SessionEnd(reason=reason, published_for_s=time.monotonic() - began, clean=self._clean)
         finally:
+            self._bitrates.ended()
             await self._leave()
 
     def give_up(self, reason: Reason) -> None:
@@ -119,7 +134,7 @@ class Session:
             self._ended.set_result(reason)
 
     async def _connect(self) -> None:
-        options = rtc.RoomOptions(auto_subscribe=False, dynacast=False)
+        options = room_options(relay_only=self._relay_only)
         join = asyncio.create_task(
             self._room.connect(self._join_token.url, self._join_token.token, options), name="join"
         )
@@ -166,6 +181,8 @@ class Session:
             if name in sample.stats.sent and name in sample.fed:
                 lost = sample.stats.lost.get(name, 0.0)
                 each.sampled(sample.stats.sent[name], fed=sample.fed[name], lost=lost)
+                if name in sample.stats.taken_s:
+                    each.taken(sample.stats.taken_s[name], fed=sample.fed[name])
 
     def _on_disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
         if not self._ended.done():

@@ -7,16 +7,21 @@ import io
 import os
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
 
 from device import log
 from device.boot import mounts
 from device.check.report import Report
-from device.config import loading, writing
+from device.config import effective, loading, writing
 from device.config.diff import entries
 from device.config.layers import overridden
+from device.config.network import Network
 from device.config.places import DEFAULT_PATH, PREFIX
-from device.errors import DeviceError, ExitCode, system_text
+from device.errors import ConfigError, DeviceError, ExitCode, system_text
+from device.network import rules
+from device.settings import network_rules
 from device.setup import options as setup_options
 from device.setup import present as before
 from device.setup.draft import loaded, new_state, private_folder
@@ -30,6 +35,7 @@ from device.transaction import TransactionError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
     from pathlib import Path
 
     from device.setup.draft import State
@@ -82,6 +88,7 @@ def _run(options: argparse.Namespace, progress: _Progress) -> int:
         with signals_delayed():
             writing.finish(configuration)
         present = before.read(target)
+        _use_network(configuration, present.data)
         if options.yes:
             setup_options.demand_complete(options, present)
         _warn_if_volatile(terminal, options.root, target)
@@ -106,6 +113,19 @@ def _run(options: argparse.Namespace, progress: _Progress) -> int:
     terminal.say(f"Written: {configuration}")
     _warn_if_overridden(terminal, configuration)
     return _start(options, service, terminal, target, patient=not (questions.unproven or options.no_check))
+
+
+def _use_network(configuration: Path, data: Mapping[str, Any]) -> None:
+    """Reach servers as the present configuration says, which may not be complete yet."""
+    network: effective.Network | Network
+    try:
+        network = loading.load(configuration).network
+    except ConfigError:
+        try:
+            network = Network.model_validate(data.get("network", {}))
+        except ValidationError:  # the draft reports it
+            return
+    rules.use(network_rules(network, configuration.parent / writing.CREDENTIALS))
 
 
 def _write(configuration: Path, state: State) -> None:

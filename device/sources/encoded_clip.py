@@ -34,7 +34,7 @@ class EncodedClip:
     name = "file"
 
     def __init__(self, *, path: str, epoch_us: int, on_damage: Callable[[str], None] = lambda _path: None) -> None:
-        self._loop = Loop(path, "video", epoch_us, on_damage=on_damage)
+        self._loop = Loop(path, "video", epoch_us, on_damage=on_damage, decoding=False)
         context = self._loop.stream.codec_context
         if context.name != "h264":
             raise self._refused(f"is {context.name}; allowed: h264")
@@ -54,9 +54,9 @@ class EncodedClip:
     def units(self) -> Iterator[AccessUnit]:
         """Yield access units without end, each when it is due.
 
-        After a start in the middle of the file, the previous key frame is sent at once, and again every second until
-        the next key frame is due: viewers see a still picture instead of decoding errors. If no key frame is due within
-        3 s, the file plays from the previous one, with a delay, until the end of this loop.
+        After a start in the middle of the file, the previous key frame takes the place of every unit until the next key
+        frame is due: viewers see a still picture instead of decoding errors. If no key frame is due within 3 s, the
+        file plays from the previous one, with a delay, until the end of this loop.
 
         Raises SourceError for a file that cannot be passed through.
         """
@@ -83,7 +83,7 @@ class EncodedClip:
                     shown_at_us, still_since_us = due_us, 0
                     continue
                 shown_us = max(due_us, now_us) if overdue else due_us
-                if key is None or shown_us - shown_at_us < _STILL_US:
+                if key is None or shown_us - shown_at_us < (_STILL_US if overdue else 1):
                     continue
                 still_since_us = still_since_us or shown_us
                 if not overdue and shown_us - still_since_us >= _STILL_MAX_US:

@@ -12,7 +12,6 @@ from av.video.frame import VideoFrame
 
 from device.media.colour import Colour, default_colour
 from device.sources.conversion import Conversion, Decoded, Turn, conversion, turn_of_matrix
-from device.sources.tone_mapping import hald_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -41,6 +40,8 @@ class Filtering:
         for each in filters_before:
             last = self._linked(last, each)
         if tone_mapping:
+            from device.sources.tone_mapping import hald_image  # imports numpy: 12 MB
+
             table = VideoFrame.from_ndarray(hald_image(tone_mapping)[..., [1, 2, 0]], format="gbrp10le")
             table.pts, table.time_base = 0, _TIME_BASE
             colours = self._buffer(table)

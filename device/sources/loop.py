@@ -26,6 +26,7 @@ _MIN_DURATION_US = 100_000
 _TRUNCATED_US = 1_000_000
 # Most files are read completely in this time, so that nothing about them has to be believed.
 _SURVEY_S, _SURVEY_FOR_START_S = 0.2, 4.0
+_SURVEY_PART_IF_DECLARED = 0.25  # of this time: a declared duration is believed if there is data at that end
 _UNKNOWN_US = 1 << 60
 # In MPEG's transport and program streams FFmpeg seeks by the times of decoding, to any picture: a search for a key
 # frame's time of presentation ends behind it. A search this much before a key frame, or before any time, finds it.
@@ -40,7 +41,8 @@ class Loop:
 
     Picture and sound of one file are played by two processes. Both derive the same duration from the file alone, so
     they stay in step. A file that declares no duration, or a wrong one because it is truncated, is read to its end. If
-    that takes long, it goes on while the file already plays, and the duration is `_UNKNOWN_US` until then.
+    that takes long, it goes on while the file already plays, and the duration is `_UNKNOWN_US` until then. Without
+    `decoding` only the first picture is decoded.
     """
 
     def __init__(
@@ -50,8 +52,9 @@ class Loop:
         epoch_us: int,
         *,
         on_damage: Callable[[str], None] = lambda _path: None,
+        decoding: bool = True,
     ) -> None:
-        self.path, self._kind = path, kind
+        self.path, self._kind, self._decoding = path, kind, decoding
         self._on_damage, self._damage_reported = on_damage, False
         self._epoch_us = epoch_us
         self._skip_until_us = self._reordering_us = 0
@@ -76,7 +79,7 @@ class Loop:
     def _determine_duration(self) -> None:
         self._trusted = not is_regular(self.path)
         if not self._trusted:
-            self.survey.read(_SURVEY_S)
+            self.survey.read(_SURVEY_S * (_SURVEY_PART_IF_DECLARED if self._declared_us else 1))
             if self._declared_us and not self.survey.complete.is_set():
                 self._trusted = has_data_at(self._container, self._origin_us + self._declared_us - _TRUNCATED_US)
                 self._container.close()
@@ -100,8 +103,11 @@ class Loop:
     def _open(self) -> None:
         self._container, self.stream = opened(self.path, self._kind)
         if self._kind == "video":
-            # Frame threads as well: with slices alone most files are decoded by one processor.
-            self.stream.thread_type = "AUTO"
+            # Frame threads as well: with slices alone most files are decoded by one processor. A single picture needs
+            # no threads: they take 5 MB.
+            self.stream.thread_type = "AUTO" if self._decoding else "NONE"
+            if not self._decoding:
+                self.stream.codec_context.thread_count = 1
         self._by_decoding = self._kind == "video" and self._container.format.name == "avi"
 
     def starts(self) -> Iterator[int]:

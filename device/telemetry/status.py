@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import time
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -56,18 +57,34 @@ class Status:
         self._state_file = state_file
         self._labels = labels
         self._room = "connecting"
-        self._room_state = RoomState.CONNECTING
+        self.room_state, self.room_reason, self.last_disconnect = RoomState.CONNECTING, "", ""
         self._clock = self._configuration = ""
         self._workers: dict[str, WorkerState] = {}
         self._publications: dict[str, PublishState] = {}
         self._worker_texts: dict[str, str] = {}
+        self._whys: dict[str, str] = {}
         self._state = DeviceState.CONNECTING
         self._nothing_connected = ""
+
+    @property
+    def state(self) -> DeviceState:
+        return self._state
 
     @property
     def live(self) -> bool:
         """Whether everything is published in the room."""
         return self._state is DeviceState.LIVE
+
+    @property
+    def last_reload(self) -> str:
+        """What became of the last reload; empty if there was none."""
+        return redacted(self._configuration)
+
+    def stream(self, name: str) -> tuple[WorkerState, str, PublishState]:
+        """Return the state of a stream's worker, why, and how its track is in the room."""
+        state = self._workers[name]
+        publication = self._publications.get(name, PublishState.STARTING)
+        return state, self._whys[name], publication
 
     def configuration(self, text: str) -> None:
         """Note what became of the last reload; it may contain paths, and is not for viewers."""
@@ -75,12 +92,16 @@ class Status:
         self._update()
 
     def room(self, state: RoomState, why: str) -> None:
-        self._room_state = state
+        if self.room_state is RoomState.LIVE and state is not RoomState.FORBIDDEN:
+            since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
+            self.last_disconnect = public_text(f"{since}: {why or 'for a new join'}")
+        self.room_state, self.room_reason = state, public_text(why)
         self._room = _with_reason(state.value, why)
         self._update()
 
     def worker(self, name: str, state: WorkerState, why: str) -> None:
         self._workers[name] = state
+        self._whys[name] = public_text(why)
         self._worker_texts[name] = _with_reason(state.value, why)
         self._update()
 
@@ -107,8 +128,8 @@ class Status:
     def _device_state(self) -> DeviceState:
         publications, workers = set(self._publications.values()), set(self._workers.values())
         by_precedence = (
-            (self._room_state is RoomState.FORBIDDEN, DeviceState.FORBIDDEN),
-            (self._room_state is not RoomState.LIVE, DeviceState.CONNECTING),
+            (self.room_state is RoomState.FORBIDDEN, DeviceState.FORBIDDEN),
+            (self.room_state is not RoomState.LIVE, DeviceState.CONNECTING),
             (PublishState.FORBIDDEN in publications, DeviceState.FORBIDDEN),
             (workers & _NOT_DELIVERING or PublishState.FAILED in publications, DeviceState.RECOVERING),
             (PublishState.MUTED in publications, DeviceState.MUTED),

@@ -12,9 +12,10 @@ from livekit import rtc
 
 from device.clock import epoch_of_us
 from device.ipc.messages import Done, ForceKeyFrame, SetBitrate, SetKeyFramesOnly, SetPictureLimits
+from device.timeline import TIMELINE
 from device.tracks.encoder_control import EncoderCommands, EncoderControl, MissingUnits
 from device.tracks.ladder import Ladder, Rung, rungs
-from device.tracks.send_stats import SendMeter, SendSummary
+from device.tracks.send_stats import SendMeter, SendSummary, Sent
 from device.tracks.video_feed import video_feed
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ class VideoTrack:
         self._waiting: deque[AccessUnit] = deque()
         self._next_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        self._dropped, self._log_drops_at = 0, 0.0
+        self._dropped, self._log_drops_at, self.dropped = 0, 0.0, 0
+        self.sent: Sent | None = None
         self._missing, self._fed_before = MissingUnits(), 0
         self._key_wanted_at: float | None = None
         self._on_viewer, self._on_summary = on_viewer, on_summary
@@ -122,6 +124,10 @@ class VideoTrack:
         self._missing, self._fed_before = MissingUnits(), self.fed
         self._apply(self._control.units_lost(time.monotonic()))
 
+    def request_key_frame(self) -> None:
+        """Send a key frame, because somebody asks for one."""
+        self._apply(self._control.units_lost(time.monotonic()))
+
     def viewer_joined(self) -> None:
         """Note that a viewer has joined who has not received a picture yet."""
         self._on_viewer()
@@ -141,6 +147,9 @@ class VideoTrack:
         if self._timer is None:
             self._feed_waiting()
 
+    def taken(self, seconds: float, *, fed: int) -> None:
+        """Do nothing: pictures are not taken by the second."""
+
     def sampled(self, sent: int, *, fed: int, lost: float) -> None:
         """Note how many of the `fed` units the SDK has sent, and which share of the packets was lost.
 
@@ -156,6 +165,7 @@ class VideoTrack:
     def _log_sent(self, now: float, lost: float) -> None:
         if (sent := self._meter.measure(now)) is None:
             return
+        self.sent = sent
         self._log.debug(
             "camera.sent",
             width=sent.width,
@@ -171,6 +181,7 @@ class VideoTrack:
 
     def _drop_waiting(self, now: float) -> None:
         self._dropped += len(self._waiting)
+        self.dropped += len(self._waiting)
         self._waiting.clear()
         if now >= self._log_drops_at:
             self._log_drops_at = now + _DROPS_LOG_INTERVAL_S
@@ -192,6 +203,7 @@ class VideoTrack:
         accepted = self._sdk.capture(unit, user_timestamp=epoch_of_us(unit.captured_at_us))
         now = time.monotonic()
         self.fed += 1
+        TIMELINE.mark("first picture")
         self._meter.count(len(unit.payload), width=unit.width, height=unit.height, now=now)
         if unit.key and self._key_wanted_at is not None:
             self._log.debug("camera.key_frame", after_s=round(now - self._key_wanted_at, 3))
@@ -202,6 +214,7 @@ class VideoTrack:
         rate = feedback.rate_control
         if rate and rate.target_bitrate_bps != self._target_bps:
             self._target_bps = rate.target_bitrate_bps
+            TIMELINE.mark("first feedback")
             self._log.debug("camera.target", target_bps=self._target_bps)
         commands = self._control.feedback(
             # The next units depend on one that the SDK did not take.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures.thread  # asyncio loads it late, when an interpreter in root's home is out of reach  # noqa: F401
+import contextlib
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -10,14 +11,15 @@ from typing import TYPE_CHECKING
 
 from device.config.loading import find, load
 from device.errors import ConfigError, Problem
+from device.network import rules, tls
 from device.privileges import PrivilegesError, give_up_root
 from device.secret_file import read_secret
-from device.settings import SERVICE_CREDENTIALS, credentials_directory, select_token_source
+from device.settings import SERVICE_CREDENTIALS, credentials_directory, network_rules, select_token_source
 from device.telemetry.attributes import Attributes
 from device.tokens.selection import ApiKey
 
 if TYPE_CHECKING:
-    from device.config.schema import Config
+    from device.config.effective import Config
 
 _PACKAGE = Path(__file__).parents[1]
 
@@ -39,6 +41,13 @@ def viewer_access(argument: Path | None) -> tuple[Config, ApiKey]:
     # Without root's rights the files cannot be read again.
     as_root = os.geteuid() == 0
     api_key = _with_contents(chosen) if as_root else chosen
+    network = network_rules(config.network, credentials_directory())
+    if as_root and network.proxy_file:
+        network = replace(network, proxy=read_secret(network.proxy_file), proxy_file=None)
+    rules.use(network)
+    if network.ca_file:
+        with contextlib.suppress(tls.AuthoritiesError):  # the connection reports it
+            tls.context()
     if (name := give_up_root()) and not os.access(_PACKAGE / "viewer/page.html", os.R_OK):
         raise PrivilegesError(f"{name} cannot read {_PACKAGE}; install the package, or run this as another user")
     return config, api_key

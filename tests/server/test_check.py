@@ -141,7 +141,7 @@ def test_a_worker_that_fails_is_a_row_and_not_a_task_group(server: Server, room:
 
 def test_each_failure_has_its_row(server: Server, room: str, config: Path) -> None:
     for name, extra in {
-        "server": {"DEVICE_ROOM__URL": "ws://127.0.0.1:9"},
+        "tcp": {"DEVICE_ROOM__URL": "ws://127.0.0.1:9"},
         "name": {"DEVICE_ROOM__URL": "ws://does-not-exist.invalid"},
         "token": {"DEVICE_CREDENTIALS__API_SECRET": "of-another-project-entirely-0123456789"},
         "values": {"DEVICE_CAMERA__FPS": "0"},

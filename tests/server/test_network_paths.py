@@ -210,7 +210,7 @@ def test_check_names_the_proxy_and_never_its_password(server: Server, room: str,
             variables["HTTP_PROXY"] = f"http://user:zqother@127.0.0.1:{proxy.port}"
             rows = await _check(config, variables)
             said = f"the proxy 127.0.0.1:{proxy.port} (of HTTP_PROXY) refuses (HTTP 407)"
-            assert said in rows["server"]
+            assert said in rows["proxy"]
             assert "zq" not in "".join(rows.values())
             assert said in await _until_waiting(config, variables)
 

@@ -259,7 +259,7 @@ def test_a_trusted_certificate_is_accepted_and_the_servers_time_is_read(trusted:
 def test_an_unknown_issuer_is_an_error_with_a_remedy(authority: Authority) -> None:
     said = asyncio.run(_refused_tls(authority.context()))
     assert said.startswith("https://127.0.0.1/ has a certificate of an unknown issuer; ")
-    assert "SSL_CERT_FILE" in said
+    assert "network.ca_file" in said
 
 
 def test_a_self_signed_certificate_is_an_error(authority: Authority) -> None:

@@ -67,12 +67,14 @@ def test_each_key_frame_has_its_parameter_sets(tmp_path: Path, suffix: str) -> N
 def test_a_start_in_the_middle_repeats_the_last_key_frame_until_the_next_is_due(tmp_path: Path) -> None:
     path = film(tmp_path / "film.mp4", gop=90, times=range(120))
     started_us = monotonic_us()
-    units = list(islice(clip(path, ago_us=US).units(), 4))
-    # The next key frame is 2 s away: the first one is repeated after 1 s, without units that reference other ones.
-    assert [unit.key for unit in units] == [True, True, True, False]
-    assert numbers(units) == [0, 0, 90, 91]
+    units = list(islice(clip(path, ago_us=US).units(), 62))
+    # The next key frame is 2 s away: until then the first one is sent in place of units that reference other ones.
+    moving = next(index for index, unit in enumerate(units) if not unit.key)
+    assert numbers(units[: moving + 1]) == [0] * (moving - 1) + [90, 91]
+    assert all(unit.payload is units[0].payload for unit in units[: moving - 1])
     assert units[0].captured_at_us - started_us < US
-    assert units[1].captured_at_us - units[0].captured_at_us == pytest.approx(US, abs=2 * PERIOD_US)
+    for before, after in pairwise(units[: moving + 1]):
+        assert 0 < after.captured_at_us - before.captured_at_us < 15 * PERIOD_US
 
 
 def test_after_a_still_of_3_s_the_file_plays_from_that_key_frame_until_the_loop_ends(tmp_path: Path) -> None:
@@ -89,7 +91,7 @@ def test_after_a_still_of_3_s_the_file_plays_from_that_key_frame_until_the_loop_
         assert 0 < after.captured_at_us - before.captured_at_us < US + 5 * PERIOD_US
     keys = [index for index, unit in enumerate(units) if unit.key]
     still, moving, again = keys[:-2], units[keys[-2] : keys[-1]], units[keys[-1] :]
-    assert len(still) in (2, 3)
+    assert 2 < len(still) / FPS < 4
     assert numbers(moving) == list(range(len(moving)))
     assert 1 < len(moving) / FPS < 3
     assert again[0].captured_at_us - epoch_us == pytest.approx(12 * US, abs=PERIOD_US)

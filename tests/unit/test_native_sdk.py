@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import logging
 import os
 import re
 import threading
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +21,7 @@ from livekit.rtc._proto import ffi_pb2
 from structlog.testing import capture_logs
 
 from device import native_sdk
+from device.errors import NativePanicError
 from tests.support.daemon import SERVERLESS, SYNTHETIC, Daemon, start_altered
 
 if TYPE_CHECKING:
@@ -99,6 +102,27 @@ def test_a_failed_capture_is_logged(library: native_sdk.NativeLibrary) -> None:
     with capture_logs() as lines:
         emitted(library, event)
     assert [(line["event"], line["why"]) for line in lines] == [("sdk.capture_failed", "InvalidState")]
+
+
+def test_native_log_records_come_to_the_log_only_at_debug_level(
+    library: native_sdk.NativeLibrary, caplog: pytest.LogCaptureFixture
+) -> None:
+    logger = logging.getLogger("livekit")
+    before = logger.level
+    try:
+        for level, comes in ((logging.DEBUG, True), (logging.ERROR, False), (logging.DEBUG, True)):
+            logger.setLevel(level)
+            native_sdk.follow_log_level()
+            caplog.clear()
+            with pytest.raises(NativePanicError):
+                library.call(b"\xff")
+            give_up_at = time.monotonic() + (LIMIT_S if comes else 0.3)  # records come from another thread
+            while not (found := "failed to decode request" in caplog.text) and time.monotonic() < give_up_at:
+                time.sleep(0.005)
+            assert found is comes
+    finally:
+        logger.setLevel(before)
+        native_sdk.follow_log_level()
 
 
 def test_few_threads_keep_their_state(library: native_sdk.NativeLibrary) -> None:

@@ -189,6 +189,32 @@ def test_something_other_than_livekit_is_reported(root: str, rtc: str) -> None:
     assert "room.url" in said
 
 
+@pytest.mark.parametrize(
+    ("root", "rtc"),
+    (
+        ("<!DOCTYPE html><title>Hotel Guest WiFi - Log in</title>", ""),
+        ("<html><head><title>Captive Portal</title>", "<html><head><title>Captive Portal</title>"),
+        ("<HTML><!-- <WISPAccessGatewayParam> -->", ""),
+        ("", "<html><form>Please sign in</form>"),
+    ),
+)
+def test_a_login_page_is_named(root: str, rtc: str) -> None:
+    def page(text: str) -> str:
+        return f"200 OK\r\nContent-Length: {len(text)}\r\n\r\n{text}" if text else NOT_FOUND
+
+    said = refusal(site(page(root), page(rtc)))
+    assert said.startswith("http://127.0.0.1/ answered, but is not a LiveKit server: it looks like a login page")
+
+
+def test_a_network_that_asks_to_log_in_is_named() -> None:
+    said = refusal(answering("511 Network Authentication Required"))
+    assert "it looks like a login page" in said
+    location = "http://login.hotel.example/?zq=1"
+    said = refusal(site(moved(location), moved(location)))
+    assert "redirects to ws://login.hotel.example; set room.url to that; or it looks like a login page" in said
+    assert "zq" not in said
+
+
 def test_a_site_with_a_password_is_not_a_livekit_server() -> None:
     locked = '401 Unauthorized\r\nWWW-Authenticate: Basic realm="zq"\r\n\r\n'
     said = refusal(site(locked, locked))

@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from device.network.proxy import Proxy, ProxyError, host_to_reach, proxy_for, sdk_variables
+from device.network.proxy import SDK_VARIABLES, Proxy, ProxyError, host_to_reach, proxy_for, sdk_variables
 
 P = "http://proxy.example:3128"
 THERE = Proxy(variable="HTTP_PROXY", host="proxy.example", port=3128)
@@ -142,24 +142,25 @@ def test_user_and_password_are_sent_and_never_shown(userinfo: str, sent: str, sd
     proxy = proxy_for("wss://h", environment)
     assert proxy
     assert proxy.authorization == (f"Basic {base64.b64encode(sent.encode()).decode()}" if sent else "")
-    assert sdk_variables("wss://h", environment) == {"HTTPS_PROXY": f"http://{sdk}proxy.example:3128"}
+    assert sdk_variables("wss://h", environment)["HTTPS_PROXY"] == f"http://{sdk}proxy.example:3128"
     assert "pw" not in f"{proxy} {proxy!r}"
 
 
 @pytest.mark.parametrize(
-    ("url", "environment", "variables"),
+    ("url", "environment", "names"),
     (
-        ("wss://h", {}, {}),
-        ("wss://h", {"PATH": "/bin"}, {}),
-        ("wss://h", {"HTTPS_PROXY": P}, {"HTTPS_PROXY": P}),
-        ("wss://h", {"https_proxy": "proxy.example:3128"}, {"https_proxy": P}),
-        ("ws://h", {"HTTP_PROXY": P, "NO_PROXY": "h"}, {"HTTP_PROXY": ""}),
-        ("ws://h", {"HTTP_PROXY": P, "HTTPS_PROXY": P}, {"HTTP_PROXY": P, "HTTPS_PROXY": ""}),
-        ("wss://h", {"ALL_PROXY": P, "all_proxy": P}, {"ALL_PROXY": "", "all_proxy": ""}),
+        ("wss://h", {}, ()),
+        ("wss://h", {"PATH": "/bin"}, ()),
+        ("wss://h", {"HTTPS_PROXY": P}, ("HTTPS_PROXY", "https_proxy")),
+        ("wss://h", {"https_proxy": "proxy.example:3128"}, ("HTTPS_PROXY", "https_proxy")),
+        ("ws://h", {"HTTP_PROXY": P, "NO_PROXY": "h"}, ()),
+        ("ws://h", {"HTTP_PROXY": P, "HTTPS_PROXY": P}, ("HTTP_PROXY", "http_proxy")),
+        ("wss://h", {"ALL_PROXY": P, "all_proxy": P}, ()),
     ),
 )
-def test_the_sdks_proxy_variables(url: str, environment: dict[str, str], variables: dict[str, str]) -> None:
-    assert sdk_variables(url, environment) == variables
+def test_the_sdks_proxy_variables(url: str, environment: dict[str, str], names: tuple[str, ...]) -> None:
+    """Each variable is set, because the others have to be empty."""
+    assert sdk_variables(url, environment) == dict.fromkeys(SDK_VARIABLES, "") | dict.fromkeys(names, P)
 
 
 def test_the_host_to_reach_is_the_proxys_if_there_is_one() -> None:

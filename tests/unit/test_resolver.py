@@ -26,10 +26,11 @@ class NameServer:
         self.asked: list[str] = []
         self.hangs = threading.Event()
         self.addresses = ["192.0.2.1"]
+        self.quick_family = -1  # a query for this family alone does not hang
 
-    def getaddrinfo(self, host: str, *_rest: Any, **_more: Any) -> list[Any]:
+    def getaddrinfo(self, host: str, *_rest: Any, family: int = 0, **_more: Any) -> list[Any]:
         self.asked.append(host)
-        if host.startswith("hang"):
+        if host.startswith("hang") and family != self.quick_family:
             self.hangs.wait(60)
         if host.startswith("unknown"):
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -179,7 +180,26 @@ def test_a_probe_whose_name_hangs_ends_in_time_with_an_error(server: NameServer)
         return str(caught.value)
 
     assert "hang.example" in asyncio.run(main())
-    assert server.asked == ["hang.example"]
+    assert set(server.asked) == {"hang.example"}
+
+
+@pytest.mark.parametrize("family", (socket.AF_INET, socket.AF_INET6))
+def test_one_family_that_is_late_does_not_delay_the_other(server: NameServer, family: socket.AddressFamily) -> None:
+    server.quick_family = family
+
+    async def main() -> None:
+        resolver = Resolver()
+        for _ in range(3):
+            assert await resolver.resolve("hang.example", within_s=SOON_S) == ["192.0.2.1"]
+        assert len(at_work()) == 2  # both families, and the late one: never more
+        server.hangs.set()
+        for thread in at_work():
+            await asyncio.to_thread(thread.join, SOON_S)
+        await asyncio.sleep(0)
+        assert not resolver._waiting
+        assert not resolver._asked
+
+    asyncio.run(main())
 
 
 def test_a_probe_uses_the_resolver(server: NameServer) -> None:

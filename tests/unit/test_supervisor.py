@@ -260,8 +260,8 @@ def _root(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_new_plan_restarts_the_worker_at_once_without_a_failure() -> None:
     async def act(watcher: Watcher) -> None:
         await watcher.until(lambda: watcher.pids)
-        watcher.supervisor.replace_plan(replace(watcher.supervisor.plan, stall_s=5.0), restart=False)
-        watcher.supervisor.replace_plan(watcher.supervisor.plan, restart=True)
+        watcher.supervisor.replace_plan(replace(watcher.supervisor.plan, stall_s=5.0))
+        watcher.supervisor.restart("a test")
         await watcher.until(lambda: len(watcher.pids) == 2)
 
     watcher = supervised(lambda: Watcher("live"), act)
@@ -274,7 +274,8 @@ def test_a_new_plan_ends_the_wait_after_failures() -> None:
         watcher.supervisor._restarts._backoff.uniform = lambda _least, _most: 1000.0
         await watcher.until_failures(1)
         plan = replace(watcher.supervisor.plan, job=rogue_job("live"))
-        watcher.supervisor.replace_plan(plan, restart=True)
+        watcher.supervisor.replace_plan(plan)
+        watcher.supervisor.restart("a test")
         await watcher.until(lambda: watcher.supervisor.state is WorkerState.LIVE)
 
     supervised(lambda: Watcher("absent", first=False), act)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 from typing import TYPE_CHECKING
 
@@ -61,6 +62,15 @@ def test_pictures_of_each_format_arrive_in_order_with_the_drivers_time(tmp_path:
     assert numbers == sorted(numbers)
     assert numbers[-1] >= 7
     assert all(0 <= age_us < 500_000 for _, age_us in found)
+
+
+def test_controls_of_the_night_are_checked_at_the_start(tmp_path: Path) -> None:
+    tree = Tree(tmp_path)
+    tree.plug("video0", Camera(modes=("YUYV 320 240 0 30",)))
+    body = 'first(1, night={"enabled": True, "controls": {"gian": 1}})'
+    kind, text = tree.run(program(body))
+    assert kind == "SourceError"
+    assert text.startswith("camera.night.controls.gian: this camera has no such control (did you mean gain?)")
 
 
 def test_nearest_size_and_metadata_nodes(tmp_path: Path) -> None:
@@ -129,6 +139,42 @@ def test_h264_starts_with_a_key_frame_and_has_the_drivers_time(tmp_path: Path) -
     assert any(keys[4:6])
     assert all(0 <= age_us < 500_000 for _, age_us in found)
     assert tree.values("video0") == [(0x9909CF, 50_000), (0x9909E5, 1)]
+
+
+@pytest.mark.parametrize("controls", (H264_CONTROLS, ()))
+def test_a_late_viewer_of_h264_has_a_key_frame_from_the_camera_or_from_the_encoder(
+    tmp_path: Path, controls: tuple[str, ...]
+) -> None:
+    tree = Tree(tmp_path)
+    content = marked(tmp_path / "content", "H264", size=(320, 240), count=60, gop=99)
+    tree.plug("video0", Camera(modes=(f"H264 320 240 0 30 {content}",), controls=controls))
+    body = """
+    from types import SimpleNamespace
+    from device.errors import SourceError
+    from device.ipc.messages import ForceKeyFrame, SetBitrate, SetKeyFramesOnly
+    from device.workers.v4l2_copy import pass_through
+    asked = {0: [SetKeyFramesOnly(enabled=False)], 10: [SetBitrate(bitrate_bps=400_000), ForceKeyFrame()]}
+    class Link:
+        def log(self, level, event, **fields):
+            said.append([event, fields["why"]])
+        capturing = lambda self, what: said.append(what.encoder)
+        reply = lambda self, request, error="": None
+        def requests(self):
+            return [SimpleNamespace(message=each) for each in asked.pop(len(found), [])]
+        def unit(self, unit):
+            found.append([unit.key, len(unit.payload)])
+            if len(found) == 20:
+                raise SourceError(json.dumps([said, found]))
+    pass_through(Link(), CameraJob(**(job | {"encoder": "copy"})))
+    """
+    kind, text = tree.run(program(body.strip()))
+    assert kind == "SourceError", text
+    said, found = json.loads(text)
+    assert said == ["copy"]
+    keys = [key for key, _ in found]
+    assert keys[:10] == [True] + [False] * 9
+    assert any(keys[10:16])
+    assert tree.values("video0") == ([(0x9909CF, 400_000), (0x9909E5, 1)] if controls else [])
 
 
 def test_h264_without_a_key_frame_is_left_for_another_format(tmp_path: Path) -> None:

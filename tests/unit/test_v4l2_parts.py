@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from device.errors import SourceAbsentError, SourceError
-from device.media.picture import AccessUnit
 from device.sources.v4l2.controls import Control, Kind, checked, variable_name
 from device.sources.v4l2.copying import NotCopyableError, copied_mode
 from device.sources.v4l2.demuxer import captured_at_us, failure
@@ -22,7 +21,6 @@ from device.sources.v4l2.latest import Latest
 from device.sources.v4l2.modes import Mode, Sizes, choose, difference
 from device.sources.v4l2.nodes import Node, reason_against
 from device.sources.v4l2.nodes import choose as choose_node
-from device.workers.live_copy import LiveCopy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -246,25 +244,6 @@ def test_h264_of_a_camera_is_used_if_it_can_follow_the_room_or_if_it_is_wanted(
             copied_mode(USB2, offered, wanted)
     else:
         assert copied_mode(USB2, offered, wanted).fourcc == "H264"
-
-
-def unit(number: int, *, key: bool = False, payload: bytes = b"") -> AccessUnit:
-    return AccessUnit(
-        payload=payload or bytes((number,)), key=key, width=2, height=2, number=number, captured_at_us=number * 100_000
-    )
-
-
-def test_while_units_may_get_lost_the_last_key_frame_takes_their_place() -> None:
-    copy = LiveCopy()
-    assert copy.take(unit(0)) is None
-    assert copy.take(unit(1, key=True)) == unit(1, key=True)
-    assert copy.take(unit(2)) == unit(2, key=True, payload=b"\1")
-    copy.hold = False
-    later = [copy.take(unit(number)) for number in range(3, 14)]
-    assert [each.number for each in later if each] == [12]  # still a picture each second
-    assert later[9] == unit(12, key=True, payload=b"\1")
-    assert copy.take(unit(14, key=True)) == unit(14, key=True)
-    assert copy.take(unit(15)) == unit(15)
 
 
 def test_names_are_those_of_v4l2_ctl() -> None:

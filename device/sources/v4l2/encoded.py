@@ -49,11 +49,6 @@ class V4l2Units:
         self.fps = max(1, round(self.mode.rate or job.fps))
         self._parameter_sets = ParameterSets(bytes(context.extradata or b""))
 
-    @property
-    def difference(self) -> str:
-        """Return which requests of the room the camera cannot carry out; empty if it can."""
-        return self._encoder.lacks()
-
     def units(self) -> Iterator[AccessUnit]:
         """Yield units without end. Raises NotCopyableError before the first one, later SourceError."""
         number, began_us = 0, 0

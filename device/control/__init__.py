@@ -1,0 +1,1 @@
+"""What can be asked of a running device: one registry of operations, and the interfaces to them."""

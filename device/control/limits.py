@@ -1,0 +1,8 @@
+"""Bounds of what callers may ask for."""
+
+from __future__ import annotations
+
+from typing import Final
+
+LEVELS: Final = ("debug", "info", "warning", "error", "critical")
+MAX_LOG_LINES: Final = 300

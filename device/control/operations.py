@@ -1,0 +1,151 @@
+"""Every operation: its name, its arguments and its result. All interfaces use these types and this registry.
+
+A call is a frozen dataclass of its arguments. `@operation("NAME")` registers it; `decoded` makes one of what a caller
+sends.
+"""
+
+from __future__ import annotations
+
+import typing
+from dataclasses import MISSING, dataclass, fields
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from device.control.limits import LEVELS, MAX_LOG_LINES
+from device.control.results import DeviceStatus, Done, LogLines
+from device.errors import CallError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+ResultT = TypeVar("ResultT")
+CallT = TypeVar("CallT")
+
+_MAX_NAME = 64
+_JSON_NAMES = MappingProxyType({str: "a text", int: "a whole number", float: "a number", bool: "true or false"})
+
+
+class Call(Generic[ResultT]):
+    """Base of all calls. The type parameter is the type of the result."""
+
+    __slots__ = ()
+
+
+_BY_NAME: dict[str, type[Call[Any]]] = {}
+_NAMES: dict[type[Call[Any]], str] = {}
+
+
+def operation(name: str) -> Callable[[type[CallT]], type[CallT]]:
+    """Register a call under the name of its operation. Raises ValueError for a name that is registered already."""
+
+    def registered(cls: type[CallT]) -> type[CallT]:
+        if name in _BY_NAME:
+            raise ValueError(f"operation {name} is registered twice")
+        assert issubclass(cls, Call)
+        _BY_NAME[name], _NAMES[cls] = cls, name
+        return cls
+
+    return registered
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all operations."""
+    return tuple(sorted(_BY_NAME))
+
+
+def name_of(call: Call[Any]) -> str:
+    """Return the name of a call's operation."""
+    return _NAMES[type(call)]
+
+
+def decoded(name: object, arguments: object) -> Call[Any]:
+    """Return the call of an operation with arguments from outside, as JSON has them.
+
+    Raises CallError that says what is wrong and what is allowed.
+    """
+    cls = _BY_NAME.get(name) if isinstance(name, str) else None
+    if cls is None:
+        raise CallError(f"there is no operation {_shown(name)}; there are: {', '.join(names())}")
+    if not isinstance(arguments, dict):
+        raise CallError(f"the arguments of {name} must be an object")
+    hints = typing.get_type_hints(cls)
+    known = {each.name: each for each in fields(cls)}  # type: ignore[arg-type]  # the classes are dataclasses
+    for key in arguments:
+        if key not in known:
+            allowed = f"it takes: {', '.join(known)}" if known else "it takes none"
+            raise CallError(f"{name} has no argument {_shown(key)}; {allowed}")
+    if missing := [key for key, each in known.items() if each.default is MISSING and key not in arguments]:
+        raise CallError(f"{name} needs the argument {missing[0]}")
+    return cls(**{key: _checked(str(name), key, value, hints[key]) for key, value in arguments.items()})
+
+
+def _checked(name: str, key: str, value: object, hint: type) -> object:
+    if hint is float and type(value) is int:
+        return float(value)
+    if type(value) is not hint:
+        raise CallError(f"{key} of {name} must be {_JSON_NAMES[hint]}")
+    return value
+
+
+def _shown(value: object) -> str:
+    text = str(value)[:_MAX_NAME]
+    return f'"{"".join(each if each.isprintable() else "?" for each in text)}"'
+
+
+@operation("status")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetStatus(Call[DeviceStatus]):
+    """How the device, its room and its streams are."""
+
+
+@operation("logs")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetLogs(Call[LogLines]):
+    """The newest log records, the oldest first: at most `lines`, of this level and above.
+
+    `since` is the number of the last record that the caller has.
+    """
+
+    since: int = 0
+    level: str = "debug"
+    lines: int = 100
+
+    def __post_init__(self) -> None:
+        if self.level not in LEVELS:
+            raise CallError(f"level of logs must be one of {', '.join(LEVELS)}")
+        if not 1 <= self.lines <= MAX_LOG_LINES:
+            raise CallError(f"lines of logs must be between 1 and {MAX_LOG_LINES}")
+
+
+@operation("key_frame")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestKeyFrame(Call[Done]):
+    """Let a camera's encoder make its next picture a key frame."""
+
+    stream: str
+
+
+@operation("restart")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestartStream(Call[Done]):
+    """End the worker of a stream and start a new one. The track stays published."""
+
+    stream: str
+
+
+@operation("rejoin")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejoin(Call[Done]):
+    """Leave the room and join it again."""
+
+
+@operation("reload")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reload(Call[Done]):
+    """Read the configuration's files again."""
+
+
+def as_request(call: Call[Any]) -> Mapping[str, object]:
+    """Return a call as JSON has it: what `decoded` takes."""
+    arguments = {each.name: getattr(call, each.name) for each in fields(call)}  # type: ignore[arg-type]
+    return {"operation": name_of(call), "arguments": arguments}

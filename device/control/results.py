@@ -1,0 +1,79 @@
+"""The results of operations: plain data, which each interface shows or serialises. Times in seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What an operation without another result has done, as text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomStatus:
+    """The connection to the room. `reason` is why it is not live; `last_disconnect` why it was left the last time."""
+
+    state: str
+    reason: str
+    url: str
+    name: str
+    last_disconnect: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamStatus:
+    """One stream. Sizes in pixels; rates per second; what does not apply to a kind is 0.
+
+    `bitrate_bps` is what is sent, with RTP; `dropped` counts units or blocks that were dropped in the daemon.
+    """
+
+    kind: str
+    state: str
+    reason: str
+    publication: str
+    width: int = 0
+    height: int = 0
+    fps: float = 0.0
+    bitrate_bps: int = 0
+    dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardStatus:
+    """The board. What it does not tell is None. `throttled` has the firmware's reasons, empty for none."""
+
+    temperature_celsius: float | None
+    throttled: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceStatus:
+    """The device. `clock_offset_s` is how far its clock is ahead of the server's."""
+
+    state: str
+    identity: str
+    version: str
+    model: str
+    pid: int
+    uptime_s: float
+    clock_offset_s: float
+    config_file: str
+    configuration: str
+    room: RoomStatus
+    streams: dict[str, StreamStatus]
+    board: BoardStatus
+
+    @property
+    def live(self) -> bool:
+        return self.state == "live"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLines:
+    """Log records, the oldest first; each has a `number`, which is higher than the one before."""
+
+    records: list[dict[str, Any]] = field(default_factory=list)

@@ -1,0 +1,50 @@
+"""What is on the control socket: one JSON object in a line for a call, and one for its answer."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, is_dataclass
+from typing import Any
+
+from device.errors import CallError
+
+MAX_CALL_BYTES = 64 << 10
+MAX_ANSWER_BYTES = 4 << 20
+
+
+def call_of_line(line: bytes) -> tuple[object, object]:
+    """Return the name of an operation and its arguments, both unchecked. Raises CallError."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        raise CallError("the call is not JSON in UTF-8") from None
+    if not isinstance(value, dict) or "operation" not in value or value.keys() - {"operation", "arguments"}:
+        raise CallError('a call is an object with "operation" and "arguments"')
+    return value["operation"], value.get("arguments", {})
+
+
+def answer_line(result: object) -> bytes:
+    """Return the line for a result, which is a dataclass."""
+    assert is_dataclass(result)
+    assert not isinstance(result, type)
+    return _line({"result": asdict(result)})
+
+
+def error_line(error: CallError) -> bytes:
+    return _line({"error": str(error)})
+
+
+def result_of_line(line: bytes) -> dict[str, Any]:
+    """Return the result in an answer. Raises CallError with the daemon's text."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        raise CallError("the daemon's answer cannot be read; is it of another version?") from None
+    if isinstance(value, dict) and isinstance(value.get("result"), dict):
+        return dict(value["result"])
+    error = value.get("error") if isinstance(value, dict) else None
+    raise CallError(str(error or "the daemon's answer cannot be read; is it of another version?"))
+
+
+def _line(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode() + b"\n"

@@ -1,0 +1,12 @@
+#!/bin/sh
+# Installs what `make integration` needs on the host beside the fault tests, on Debian and Ubuntu.
+set -eu
+"$(dirname "$0")/prepare.sh"
+missing=
+command -v turnserver >/dev/null || missing="$missing coturn"
+command -v tinyproxy >/dev/null || missing="$missing tinyproxy"
+test -z "$missing" && exit 0
+apt-get update
+# Debian must not start its own ones: each run starts its own.
+# shellcheck disable=SC2086
+RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $missing

@@ -1,0 +1,124 @@
+"""What can be asked of a running daemon by the commands of its box, on a real server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from tests.support import daemon as daemons
+from tests.support.watcher import watching
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from tests.support.livekit_server import Server
+
+_FIRST_S = 30.0
+
+
+def command(variables: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "device", *arguments],
+        env=variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def call(folder: Path, operation: str, **arguments: object) -> Any:
+    """Make one call of an operation that has no command."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(30)
+        connection.connect(str(folder / "control"))
+        connection.sendall(json.dumps({"operation": operation, "arguments": arguments}).encode() + b"\n")
+        return json.loads(connection.makefile("rb").readline())
+
+
+def until_measured(folder: Path) -> None:
+    """Wait until the first second of picture and sound has been measured."""
+    give_up_at = time.monotonic() + 10
+    while not all(
+        each["bitrate_bps"] and (each["kind"] == "microphone" or each["width"])
+        for each in call(folder, "status")["result"]["streams"].values()
+    ):
+        assert time.monotonic() < give_up_at
+        time.sleep(0.1)
+
+
+def the_status_is_shown(variables: Mapping[str, str], config: Path, room: str, pid: int) -> None:
+    shown = command(variables, "status", "--json")
+    assert shown.returncode == 0, shown.stderr
+    status = json.loads(shown.stdout)
+    assert (status["state"], status["identity"], status["pid"]) == ("live", "device", pid)
+    assert status["room"]["name"] == room
+    camera = status["streams"]["camera"]
+    assert (camera["state"], camera["publication"], camera["width"]) == ("live", "published", 1280)
+    assert variables["DEVICE_CREDENTIALS__API_SECRET"] not in shown.stdout
+
+    text = command(variables, "status", "--config", str(config))
+    assert text.returncode == 0, text.stderr
+    assert text.stdout.startswith("state        live\n")
+    other = command(variables, "status", "--config", f"{config}.other")
+    assert other.returncode == 3
+    assert str(config) in other.stderr
+
+
+def test_a_running_device_is_asked_and_told(server: Server, room: str, config: Path, tmp_path: Path) -> None:
+    runtime = tmp_path / "run"
+    runtime.mkdir()
+    variables = daemons.environment(server, room, RUNTIME_DIRECTORY=str(runtime))
+
+    async def scenario() -> None:
+        async with watching(server, room) as watcher:
+            with daemons.running(config, variables) as daemon:
+                await watcher.until_received(within_s=_FIRST_S)
+                await asyncio.to_thread(daemon.event, "device.state", new="live")
+                await asyncio.to_thread(until_measured, runtime)
+
+                await asyncio.to_thread(the_status_is_shown, variables, config, room, daemon.pid)
+
+                mark = len(daemon.lines)
+                assert await asyncio.to_thread(call, runtime, "restart", stream="camera") == {
+                    "result": {"text": "camera is restarted"}
+                }
+                why = "an operator asked for it"
+                await asyncio.to_thread(daemon.event, "worker.restarting", worker="camera", why=why, since=mark)
+                await asyncio.to_thread(daemon.event, "device.state", new="live", since=mark)
+                refused = await asyncio.to_thread(call, runtime, "key_frame", stream="microphone")
+                assert refused == {"error": "microphone is no camera"}
+                assert "result" in await asyncio.to_thread(call, runtime, "key_frame", stream="camera")
+                missing = await asyncio.to_thread(call, runtime, "restart", stream="garden")
+                assert missing == {"error": "there is no stream of this name; there are: camera, microphone"}
+
+                mark = len(daemon.lines)
+                rejoined = await asyncio.to_thread(command, variables, "rejoin")
+                assert rejoined.returncode == 0, rejoined.stderr
+                await asyncio.to_thread(daemon.event, "device.state", new="live", since=mark)
+                again = json.loads((await asyncio.to_thread(command, variables, "status", "--json")).stdout)
+                assert "an operator asked for it" in again["room"]["last_disconnect"]
+
+                logs = await asyncio.to_thread(command, variables, "logs", "--json", "--lines", "300")
+                records = [json.loads(line) for line in logs.stdout.splitlines()]
+                audit = [each for each in records if each["event"] == "control.call"]
+                assert {"restart", "key_frame", "rejoin"} <= {each["operation"] for each in audit}
+                assert all(each["caller"].startswith(f"uid {os.getuid()}, pid ") for each in audit)
+                assert server.api_secret not in logs.stdout
+
+                assert await asyncio.to_thread(call, runtime, "reload") == {
+                    "result": {"text": "the configuration is loaded again; status has the result"}
+                }
+                await asyncio.to_thread(daemon.stop)
+        ended = await asyncio.to_thread(command, variables, "status")
+        assert ended.returncode == 3
+        assert ended.stderr == "livekit-device is not running: nothing listens on its control socket\n"
+
+    asyncio.run(scenario())

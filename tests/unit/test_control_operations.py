@@ -1,0 +1,107 @@
+"""Calls from outside: what is decoded, what is refused, and how that is said."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import is_dataclass
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from device.control import wire
+from device.control.operations import (
+    Call,
+    GetLogs,
+    GetStatus,
+    RequestKeyFrame,
+    as_request,
+    decoded,
+    name_of,
+    names,
+    operation,
+)
+from device.control.results import Done, LogLines
+from device.errors import CallError
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+)
+
+
+def test_a_call_is_the_same_at_the_other_end() -> None:
+    for call in (GetStatus(), RequestKeyFrame(stream="camera"), GetLogs(since=3, level="warning", lines=5)):
+        line = json.dumps(as_request(call)).encode()
+        assert decoded(*wire.call_of_line(line)) == call
+
+
+def test_the_names_are_a_contract() -> None:
+    assert {"status", "logs", "key_frame", "restart", "rejoin", "reload"} <= set(names())
+    assert name_of(GetStatus()) == "status"
+
+
+def test_a_name_is_registered_once() -> None:
+    with pytest.raises(ValueError, match="status is registered twice"):
+        operation("status")(GetStatus)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "text"),
+    (
+        ("stats", {}, 'there is no operation "stats"; there are: .*status'),
+        (None, {}, 'there is no operation "None"'),
+        (["status"], {}, "there is no operation"),
+        ("status", [], "the arguments of status must be an object"),
+        ("status", {"deep": 1}, 'status has no argument "deep"; it takes none'),
+        ("restart", {}, "restart needs the argument stream"),
+        ("restart", {"stream": 1}, "stream of restart must be a text"),
+        ("restart", {"stream": "camera", "why\n": ""}, r'restart has no argument "why\?"; it takes: stream'),
+        ("logs", {"lines": 0}, "lines of logs must be between 1 and 300"),
+        ("logs", {"lines": True}, "lines of logs must be a whole number"),
+        ("logs", {"lines": 2.5}, "lines of logs must be a whole number"),
+        ("logs", {"level": "all"}, "level of logs must be one of debug, info"),
+    ),
+)
+def test_what_is_wrong_with_a_call_is_said(name: object, arguments: object, text: str) -> None:
+    with pytest.raises(CallError, match=text):
+        decoded(name, arguments)
+
+
+@given(name=JSON | st.sampled_from(names()), arguments=JSON)
+def test_any_input_is_a_call_or_refused_in_one_short_line(name: Any, arguments: Any) -> None:
+    try:
+        call = decoded(name, arguments)
+    except CallError as error:
+        text = str(error)
+    else:
+        assert isinstance(call, Call)
+        assert is_dataclass(call)
+        return
+    assert text.isprintable()
+    assert len(text) < 300
+
+
+@given(line=st.binary(max_size=200))
+def test_any_line_is_an_object_or_refused(line: bytes) -> None:
+    with pytest.raises(CallError):
+        decoded(*wire.call_of_line(line))
+
+
+@pytest.mark.parametrize(
+    "line", (b"", b"[]", b'{"arguments": {}}', b'{"operation": "status", "more": 1}', b"[" * 100_000)
+)
+def test_a_line_that_is_no_call_is_refused(line: bytes) -> None:
+    with pytest.raises(CallError):
+        wire.call_of_line(line)
+
+
+def test_answers_carry_results_and_errors() -> None:
+    assert wire.result_of_line(wire.answer_line(Done(text="ü"))) == {"text": "ü"}
+    assert wire.result_of_line(wire.answer_line(LogLines(records=[{"a": 1}]))) == {"records": [{"a": 1}]}
+    with pytest.raises(CallError, match=r"^because$"):
+        wire.result_of_line(wire.error_line(CallError("because")))
+    for line in (b"", b"{", b"[]", b'{"result": 1}'):
+        with pytest.raises(CallError, match="another version"):
+            wire.result_of_line(line)
