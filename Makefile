@@ -64,7 +64,7 @@ faults: $(READY)  ## server, network, clock and disk fail for real, in network n
 	@.venv/bin/python -m tests.support.livekit_server
 	@.venv/bin/pytest tests/faults $(ARGS)
 
-soak: $(READY)  ## an hour of random faults, a server that is away for 10 minutes (needs root; SOAK_MINUTES=60)
+soak: $(READY)  ## an hour of random faults, a server that is away for 10 minutes, 200 rejoins (needs root; SOAK_MINUTES=60)
 	@tests/faults/prepare.sh
 	@.venv/bin/python -m tests.support.livekit_server
 	@.venv/bin/pytest tests/faults/soak.py $(ARGS)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, get_args, get_origin
 from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
 
-from device.config.diff import class_of, keys
+from device.config.schema_keys import class_of, keys
 from device.config.toml_text import value_text
 
 if TYPE_CHECKING:

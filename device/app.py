@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
+import threading
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -11,6 +13,7 @@ import structlog
 import device.log
 from device import native_output, native_sdk
 from device.clock import ServerClock, monotonic_us
+from device.config.validation import Validation, validated
 from device.control.socket_server import control_socket
 from device.errors import DeviceError, ExitCode, NativePanicError
 from device.identity import board_model, keep_identity
@@ -21,12 +24,13 @@ from device.lifecycle.leave import leave
 from device.lifecycle.sd_notify import Notifier
 from device.lifecycle.signals import until_signalled
 from device.log_memory import LogMemory
+from device.memory import Trimmer
 from device.network.probe import Probe
 from device.network.resolver import Resolver
 from device.network.route import watching
 from device.network.sdk import prepare_process
 from device.reload.files import ReloadFiles
-from device.settings import Settings, load
+from device.settings import Settings, of_valid
 from device.streams.capture import capturing
 from device.streams.plan import plan_streams
 from device.telemetry.attributes import Attributes
@@ -34,6 +38,7 @@ from device.telemetry.bitrates import Bitrates
 from device.telemetry.running_config import RunningConfig
 from device.telemetry.state_file import StateFile
 from device.telemetry.status import DeviceState, Status
+from device.timeline import TIMELINE
 from device.tokens.selection import identity_may_collide, log_warnings
 
 if TYPE_CHECKING:
@@ -45,6 +50,7 @@ if TYPE_CHECKING:
     from device.log import LogContext
     from device.reload.reloader import Reloader
     from device.room.connection import RoomConnection
+    from device.telemetry.room_state import RoomState
 
 log = structlog.get_logger()
 
@@ -53,28 +59,39 @@ def first_attributes() -> Attributes:
     return Attributes(version=device.__version__, model=board_model(), state=DeviceState.CONNECTING.value)
 
 
-def main(config_path: Path | None) -> ExitCode:
+def main(config_path: Path | None, validation: Validation | None = None) -> ExitCode:
     """Run the daemon with the configuration that the command line names, until SIGTERM or SIGINT.
 
-    Raises ConfigError before anything is started. Else it ends the process itself.
+    Its `validation` may run already. Raises ConfigError before anything is started. Else it ends the process itself.
     """
+    TIMELINE.mark("imports")
     native_sdk.prepare()
+    prepare_process("")
+    # Not a daemon thread: a wrong configuration ends this process after the imports, not in the middle of one.
+    (importing := threading.Thread(target=_import_the_rest, name="imports")).start()
     keep_identity()
     attributes = first_attributes()
-    settings = load(config_path, attributes)
-    config, token_source = settings.config, settings.token_source
-    prepare_process(config.network.ca_file)
+    settings = of_valid((validation or Validation(config_path)).result(), attributes)
+    TIMELINE.mark("configuration")
+    config = settings.config
+    if config.network.ca_file:
+        importing.join()  # native code that is being loaded may read the environment
+        prepare_process(config.network.ca_file)
     memory = LogMemory()
     log_context = device.log.configure(
         level=config.log.level, format=config.log.format, stream=native_output.relay(), memory=memory
     )
     device.log.install_hooks()
-    log_warnings(settings.warnings, token_source)
-    wanted = token_source.wanted
+    TIMELINE.log()
+    log_warnings(settings.warnings, settings.token_source)
+    wanted = settings.token_source.wanted
     log_context.bind(identity=wanted.identity or wanted.derived_identity, room=wanted.room)
 
+    def reload() -> Settings:
+        return of_valid(validated(config_path), attributes)
+
     async def run_and_leave() -> None:
-        leave(await run(settings, attributes, log_context, memory, reload=lambda: load(config_path, attributes)))
+        leave(await run(settings, attributes, log_context, memory, reload=reload))
 
     try:
         asyncio.run(run_and_leave())
@@ -82,6 +99,14 @@ def main(config_path: Path | None) -> ExitCode:
         device.log.crashed(error)
         leave(_exit_code(error))
     return ExitCode.OK
+
+
+def _import_the_rest() -> None:
+    """Import the SDK and what needs it, while a child process validates the configuration and the workers start."""
+    with contextlib.suppress(Exception):  # it is imported again, and then its error is reported
+        native_sdk.load()
+        for name in ("device.streams.stream", "device.room.connection"):
+            importlib.import_module(name)
 
 
 async def run(
@@ -102,7 +127,7 @@ async def run(
     running_config = RunningConfig.of_environment()
     labels = {each.name: each.label for each in settings.config.streams}
     status, deadlines, clock = Status(attributes, notifier, state_file, labels), Deadlines(), ServerClock()
-    resolver, bitrates, epoch_us = Resolver(), Bitrates(), monotonic_us()
+    resolver, bitrates, trimmer, epoch_us = Resolver(), Bitrates(), Trimmer(), monotonic_us()
     if identity_may_collide(settings.token_source):
         log.warning(
             "room.identity_not_unique",
@@ -123,6 +148,10 @@ async def run(
             from device.room.connection import RoomConnection  # the SDK is loaded by now
             from device.room.dependencies import RoomDependencies
 
+            def on_room(state: RoomState, why: str) -> None:
+                status.room(state, why)
+                trimmer.soon()
+
             def connect(settings: Settings, why: str) -> RoomConnection:
                 urls, token_source = settings.config.room.url, settings.token_source
                 return RoomConnection(
@@ -139,7 +168,7 @@ async def run(
                     tracks=[each.track for each in streams],
                     attributes=attributes,
                     log_context=log_context,
-                    on_state=status.room,
+                    on_state=on_room,
                     on_publication=status.publication,
                     clock=clock,
                     on_clock=status.clock,

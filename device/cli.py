@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 import traceback
@@ -127,9 +126,12 @@ def _run(options: argparse.Namespace) -> int:
         from device.lifecycle import not_set_up
 
         not_set_up.main(options.config)
+    from device.config.validation import Validation
+
+    validation = Validation(options.config)  # it works while this process imports the rest
     from device import app
 
-    return app.main(options.config)
+    return app.main(options.config, validation)
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -139,6 +141,8 @@ def _check(options: argparse.Namespace) -> int:
     place = sandbox.here()
     code = None if options.no_sandbox else sandbox.run_inside(place, options.config)
     if code is None:
+        import asyncio
+
         from device.check import command
 
         leave(asyncio.run(command.run(options.config, place)))

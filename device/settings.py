@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from device.config import loading
 from device.config.stream_urls import CREDENTIAL, missing_urls
+from device.config.validation import Valid
 from device.errors import ConfigError, Problem
 from device.network.rules import NetworkRules
 from device.tokens import selection
 
 if TYPE_CHECKING:
-    from device.config.network import Network
-    from device.config.schema import Config
+    from device.config.effective import Config, Network
+    from device.config.network import Network as CheckedNetwork
     from device.telemetry.attributes import Attributes
     from device.tokens.endpoint import Endpoint
     from device.tokens.minting import ApiKey
@@ -39,28 +39,35 @@ class Settings:
 
 
 def load(argument: Path | None, attributes: Attributes) -> Settings:
-    """Load the configuration. `argument` is the file that the command line names.
+    """Load the configuration in this process. `argument` is the file that the command line names.
 
     The token source puts `attributes` into the tokens that it mints. Raises ConfigError with every problem.
     """
+    from device.config import loading  # with pydantic, which the daemon does without
+
     path = loading.find(argument)
     found = loading.loaded(path)
+    return of_valid(Valid(path=path, config=found.config, warnings=found.warnings), attributes)
+
+
+def of_valid(found: Valid, attributes: Attributes) -> Settings:
+    """Return the settings of a valid configuration. Raises ConfigError as `load` does."""
     given = os.environ.get("CREDENTIALS_DIRECTORY")
     directory = Path(given) if given else None
     camera_url_file = find_camera_url_file(directory)
-    if problems := missing_urls(path, found.config, camera_url_file):
+    if problems := missing_urls(found.path, found.config, camera_url_file):
         raise ConfigError(*problems)
     return Settings(
-        path=path,
+        path=found.path,
         config=found.config,
         warnings=found.warnings,
-        token_source=select_token_source(path, found.config, attributes, directory),
+        token_source=select_token_source(found.path, found.config, attributes, directory),
         camera_url_file=camera_url_file,
         network=network_rules(found.config.network, directory),
     )
 
 
-def network_rules(network: Network, directory: Path | None) -> NetworkRules:
+def network_rules(network: Network | CheckedNetwork, directory: Path | None) -> NetworkRules:
     """Return how servers are reached: by the configuration, else a proxy in a folder with credentials."""
     proxy_file = Path(network.proxy_file) if network.proxy_file else selection.credential(directory, PROXY_CREDENTIAL)
     return NetworkRules(

@@ -6,12 +6,10 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from pydantic import SecretStr
-
 from device.config import loading, remote_changes
-from device.config.diff import class_of, diff, entries, is_secret
+from device.config.diff import diff, entries
+from device.config.effective import Secret
 from device.config.layers import origin
-from device.config.table import Table
 from device.config.toml_text import value_text
 from device.errors import ExitCode
 from device.telemetry import running_config
@@ -72,15 +70,15 @@ def changes_text(changes: Sequence[Change]) -> str:
 
 
 def _described(found: Loaded) -> Iterable[tuple[str, dict[str, Any]]]:
-    for key, field, value in entries(found.config):
-        layer = origin(found.layers, tuple(key.split(".")))
+    for name, key, value in entries(found.config):
+        layer = origin(found.layers, tuple(name.split(".")))
         yield (
-            key,
+            name,
             {
-                "value": _masked(value) if is_secret(field, value) else _plain(value),
+                "value": _masked(value) if key.secret else _plain(value),
                 "layer": _layer(layer),
-                "place": None if layer is None else _place(layer, key),
-                "needs": class_of(key).value,
+                "place": None if layer is None else _place(layer, name),
+                "needs": key.needs.value,
             },
         )
 
@@ -113,22 +111,16 @@ def _side(value: object) -> str:
 
 
 def _plain(value: object) -> Any:
-    """Return a value as JSON and TOML have it; a whole table as its keys without their default. Masks secrets."""
-    if isinstance(value, SecretStr):
+    """Return a value as JSON and TOML have it. Masks secrets."""
+    if isinstance(value, Secret):
         return _masked(value)
-    if isinstance(value, Table):
-        fields = type(value).model_fields
-        found = {
-            key: each
-            for key, field in fields.items()
-            if (each := getattr(value, key)) != field.get_default(call_default_factory=True)
-        }
-        return {key: _masked(each) if is_secret(fields[key], each) else _plain(each) for key, each in found.items()}
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
     return list(value) if isinstance(value, tuple) else value
 
 
 def _masked(value: object) -> str:
-    text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+    text = value.get_secret_value() if isinstance(value, Secret) else str(value)
     return MASK if text else ""
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from device.config.schema import Config
+    from device.config.effective import Config
 
 ALLOWED = (
     "room",

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from device.check.sandbox import Sandbox
+    from device.config.effective import Config
     from device.config.loading import Loaded
-    from device.config.schema import Config
     from device.errors import Problem
     from device.network.probe import ProbeResult
     from device.tokens.join_token import JoinToken

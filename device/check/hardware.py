@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from device.check.report import Report
-    from device.config.schema import Camera, Config, Microphone
+    from device.config.effective import Camera, Config, Microphone
     from device.config.streams import AnyStream, NamedStream
 
 _STARTS = "publishes one as soon as it is connected"
@@ -116,6 +116,7 @@ def _camera_source(table: Camera) -> str:
 
 
 def _v4l2_camera(camera: Camera) -> str:
+    from device.sources.controls import NIGHT
     from device.sources.v4l2 import controls, ioctls, modes, nodes
     from device.sources.v4l2.copying import NotCopyableError, copied_mode
     from device.sources.v4l2.holder import holder
@@ -128,6 +129,8 @@ def _v4l2_camera(camera: Camera) -> str:
     except OSError as error:
         raise SourceError(f"{node.card} ({node.path}): {system_text(error)}") from error
     controls.checked(camera.controls, offered)
+    if camera.night.enabled:
+        controls.checked(camera.night.controls, offered, table=NIGHT)
     try:
         mode = copied_mode(found, offered, camera)
         encoder = "its own H.264"

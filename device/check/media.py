@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from device.check.report import Report
     from device.check.signal import Offered
-    from device.config.schema import Config
+    from device.config.effective import Config
     from device.config.streams import AnyStream
     from device.network.probe import ProbeResult
     from device.network.resolver import Resolver

@@ -20,7 +20,7 @@ from device.errors import DeviceError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from device.config.schema import Config
+    from device.config.effective import Config
 
 UNIT = "livekit-device.service"
 STATE_FOLDER = "/var/lib/livekit-device"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from device.errors import SourceError
 
 if TYPE_CHECKING:
-    from device.config.schema import Camera, Microphone
+    from device.config.effective import Camera, Microphone
     from device.sources.network_input import NetworkInput
 
 # Longer than most cameras' interval of key frames.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from device.config.schema import Camera, Microphone
@@ -66,7 +66,18 @@ def _check_url(table: Camera | Microphone) -> None:
         raise ValueError(f'{given[0]} is set, but source = "{table.source}" does not use it; set source = "stream"')
 
 
-def least_camera_stall_s(camera: Camera) -> float:
+class Pace(Protocol):
+    """What of a camera decides how long it may pause."""
+
+    @property
+    def source(self) -> str: ...
+    @property
+    def fps(self) -> int: ...
+    @property
+    def encoder(self) -> str: ...
+
+
+def least_camera_stall_s(camera: Pace) -> float:
     """Return the minimum time without a picture, in seconds, after which the camera's worker may be restarted.
 
     It is at least three frame periods of the source, and at least the longest pause of the bitrate budget plus two

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, get_args, get_origin
+from dataclasses import dataclass, fields, is_dataclass
+from typing import TYPE_CHECKING, Any
 
-from pydantic import SecretStr
-
-from device.config.marks import SECRET, ChangeClass
-from device.config.schema import Config
-from device.config.table import Table
+from device.config.effective import Config, Secret
+from device.config.marks import ChangeClass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pydantic.fields import FieldInfo
+    from device.config.marks import Key
 
 _OFF = "off"  # a stream is added to the plan, or removed: the plan is made at the start
+_NAMED = ("cameras", "microphones")
 
-__all__ = ["Change", "ChangeClass", "class_of", "diff", "entries", "is_secret", "keys", "table_of", "tables_of"]
+__all__ = ["Change", "ChangeClass", "diff", "entries"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +24,7 @@ class Change:
     """A key whose value differs.
 
     key: the key with its table, such as "camera.fps"; a table that was added or removed is one change, with its name
-    old, new: the values; a value that may be secret is a `SecretStr`; None is a table that is not there
+    old, new: the values; a value that may be secret is a `Secret`; such a table is its keys without defaults, or None
     """
 
     key: str
@@ -37,106 +35,66 @@ class Change:
 
 def diff(old: Config, new: Config) -> tuple[Change, ...]:
     """Return each change between two configurations, sorted by key."""
-    return tuple(sorted(_changes("", old, new), key=lambda change: change.key))
+    return tuple(sorted(_changes("", "", old, new, new), key=lambda change: change.key))
 
 
-def class_of(key: str) -> ChangeClass:
-    """Return what a change of a key needs: "camera.fps", or "camera.controls.AeEnable". KeyError: no such key."""
-    model: type[Table] = Config
-    parts = key.split(".")
-    while parts:
-        field = model.model_fields.get(parts.pop(0))
-        if field is None:
-            break
-        if parts and (inner := table_of(field)):
-            model = inner
-        elif len(parts) > 1 and (inner := tables_of(field)):
-            parts.pop(0)  # the table's name, which the user chooses
-            model = inner
-        elif (needs := _class(field)) is not None and (not parts or get_origin(field.annotation) is dict):
-            return needs
-        else:
-            break
-    raise KeyError(key)
-
-
-def keys(model: type[Table] = Config, table: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    """Yield each key of the schema with its table; a table whose name the user chooses is NAME."""
-    for name, field in model.model_fields.items():
-        if inner := table_of(field):
-            yield from keys(inner, f"{table}{name}.")
-        elif inner := tables_of(field):
-            yield f"{table}{name}.NAME", field
-            yield from keys(inner, f"{table}{name}.NAME.")
-        else:
-            yield f"{table}{name}", field
-
-
-def entries(config: Config) -> Iterator[tuple[str, FieldInfo, object]]:
+def entries(config: Config) -> Iterator[tuple[str, Key, object]]:
     """Yield each key of a configuration with its value, such as "cameras.garden.fps"."""
-    yield from _entries("", config)
+    for name, pattern, value in _entries("", "", config):
+        yield name, config.keys[pattern], value
 
 
-def is_secret(field: FieldInfo, value: object) -> bool:
-    """Return whether a value may be a secret."""
-    return isinstance(value, SecretStr) or SECRET in field.metadata
-
-
-def _entries(table: str, model: Table) -> Iterator[tuple[str, FieldInfo, object]]:
-    for name, field in type(model).model_fields.items():
-        key, value = f"{table}{name}", getattr(model, name)
-        if isinstance(value, Table):
-            yield from _entries(f"{key}.", value)
-        elif tables_of(field):
-            for each, inner in value.items():
-                yield from _entries(f"{key}.{each}.", inner)
+def _entries(table: str, pattern: str, values: object) -> Iterator[tuple[str, str, object]]:
+    for name, value in _parts(values).items():
+        key, key_pattern = f"{table}{name}", f"{pattern}{name}"
+        if not table and name in _NAMED:
+            for each, inner in _named(value):
+                yield from _entries(f"{key}.{each}.", f"{key_pattern}.NAME.", inner)
+        elif _is_table(value):
+            yield from _entries(f"{key}.", f"{key_pattern}.", value)
         else:
-            yield key, field, value
+            yield key, key_pattern, value
 
 
-def table_of(field: FieldInfo) -> type[Table] | None:
-    """Return the model of a field that is a table."""
-    for each in (field.annotation, *get_args(field.annotation)):
-        if get_origin(field.annotation) is not dict and isinstance(each, type) and issubclass(each, Table):
-            return each
-    return None
-
-
-def tables_of(field: FieldInfo) -> type[Table] | None:
-    """Return the model of a field that is a table of tables, such as [cameras.NAME]."""
-    inner = get_args(field.annotation)[-1:] if get_origin(field.annotation) is dict else ()
-    return inner[0] if inner and isinstance(inner[0], type) and issubclass(inner[0], Table) else None
-
-
-def _class(field: FieldInfo) -> ChangeClass | None:
-    found = [mark for mark in field.metadata if isinstance(mark, ChangeClass)]
-    return found[0] if len(found) == 1 else None
-
-
-def _changes(table: str, old: Table, new: Table) -> Iterator[Change]:
-    for name, field in type(old).model_fields.items():
-        key, before, after = f"{table}{name}", getattr(old, name), getattr(new, name)
-        if isinstance(before, Table) and isinstance(after, Table):
-            yield from _changes(f"{key}.", before, after)
-        elif tables_of(field):
-            for each in sorted({*before, *after}):
-                yield from _entry(f"{key}.{each}", field, before.get(each), after.get(each))
+def _changes(table: str, pattern: str, old: object, new: object, config: Config) -> Iterator[Change]:
+    after = _parts(new)
+    for name, before in _parts(old).items():
+        key, key_pattern = f"{table}{name}", f"{pattern}{name}"
+        if not table and name in _NAMED:
+            had, has = dict(_named(before)), dict(_named(after[name]))
+            for each in sorted({*had, *has}):
+                yield from _entry(f"{key}.{each}", f"{key_pattern}.NAME", had.get(each), has.get(each), config)
         else:
-            yield from _entry(key, field, before, after)
+            yield from _entry(key, key_pattern, before, after[name], config)
 
 
-def _entry(key: str, field: FieldInfo, old: object, new: object) -> Iterator[Change]:
-    if isinstance(old, Table) and isinstance(new, Table):
-        yield from _changes(f"{key}.", old, new)
+def _entry(key: str, pattern: str, old: object, new: object, config: Config) -> Iterator[Change]:
+    if _is_table(old) and _is_table(new):
+        yield from _changes(f"{key}.", f"{pattern}.", old, new, config)
     elif not _same(old, new):
-        # A key without a class fails a test; it is never applied as less than it may need.
-        needs = _class(field) or ChangeClass.PROCESS_RESTART
+        needs = config.keys[pattern].needs
         if key.endswith(".source") and _OFF in (old, new):
             needs = ChangeClass.PROCESS_RESTART
         # The SDK's estimate of the link never exceeds the maximum of the publication (livekit 1.2.1, measured).
         if key.endswith(".bitrate_max_bps") and isinstance(old, int) and isinstance(new, int) and new > old:
             needs = ChangeClass.REJOIN
-        yield Change(key=key, needs=needs, old=_masked(field, old), new=_masked(field, new))
+        before, after = (_shown(pattern, each, config) for each in (old, new))
+        yield Change(key=key, needs=needs, old=before, new=after)
+
+
+def _parts(table: object) -> dict[str, object]:
+    """Return the values of a table by their keys."""
+    assert is_dataclass(table)
+    return {each.name: getattr(table, each.name) for each in fields(table) if each.compare}  # without `Config.keys`
+
+
+def _named(value: object) -> Iterator[tuple[str, object]]:
+    assert isinstance(value, dict)
+    yield from value.items()
+
+
+def _is_table(value: Any) -> bool:
+    return is_dataclass(value) and not isinstance(value, Secret)
 
 
 def _same(old: object, new: object) -> bool:
@@ -148,5 +106,14 @@ def _same(old: object, new: object) -> bool:
     return type(old) is type(new) and old == new
 
 
-def _masked(field: FieldInfo, value: object) -> object:
-    return SecretStr(value) if SECRET in field.metadata and isinstance(value, str) else value
+def _shown(pattern: str, value: object, config: Config) -> object:
+    """Return a value with its secrets masked; of a table the keys that are not at their default."""
+    if not _is_table(value):
+        return Secret(value) if config.keys[pattern].secret and isinstance(value, str) else value
+    found = {}
+    for name, each in _parts(value).items():
+        shown, key = _shown(f"{pattern}.{name}", each, config), config.keys.get(f"{pattern}.{name}")
+        plain = shown.get_secret_value() if isinstance(shown, Secret) else shown
+        if plain != (key.default if key else {}):  # a table in the table is left out if it is empty
+            found[name] = shown
+    return found

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
-from device.config.diff import table_of, tables_of
 from device.config.places import DELIMITER, PATH_VARIABLE, PREFIX
 from device.config.schema import Config
+from device.config.schema_keys import table_of, tables_of
 from device.errors import Problem
 
 if TYPE_CHECKING:

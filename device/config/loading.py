@@ -1,7 +1,6 @@
 """Finds, loads and checks the configuration, and reports all problems at once.
 
-`loaded` is the one way in. It takes a path and an environment, and has no state of its own, so that a child process can
-do it for a daemon without pydantic.
+`loaded` is the one way in. The daemon lets a child process call it (`device.config.validation`).
 """
 
 from __future__ import annotations
@@ -11,30 +10,36 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
-from device.config import remote_changes
-from device.config.diff import keys
+from device.config import remote_changes, schema
+from device.config.effective import restored
 from device.config.environment import Variables, unknown_variables
 from device.config.layers import Layer, drop_ins, file_layer, merged, origin, read_layers, with_absolute_paths
 from device.config.places import DEFAULT_PATH, PATH_VARIABLE
 from device.config.problems import NAME_OF_TABLE, depth_of, problem, where_of
-from device.config.schema import Config
-from device.config.streams import CONTRADICTION
+from device.config.schema import CONTRADICTION
+from device.config.schema_keys import described, keys
 from device.errors import ConfigError, Problem
 from device.secret_file import readable_by_others
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from device.config.effective import Config
+
 _MAX_ROUNDS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """A valid configuration, the layers it is made of, and what is odd about them but no error."""
+    """A valid configuration, the layers it is made of, and what is odd about them but no error.
+
+    checked: the configuration in the schema's form
+    """
 
     config: Config
+    checked: schema.Config
     layers: tuple[Layer, ...]
     warnings: tuple[Problem, ...]
 
@@ -80,23 +85,43 @@ def _with_other_layers(files: Sequence[Layer], path: Path, environment: Mapping[
         remote = remote_changes.layer(path, environment)
         if remote is not None:
             layers = (*files, remote, last)
-            return Loaded(config=_validated(layers, variables.problems), layers=layers, warnings=tuple(warnings))
+            return _loaded(_validated(layers, variables.problems), layers, warnings)
     except ConfigError as error:
         why, file = error.problems[0], str(remote_changes.find(path, environment))
         text = why.message if why.place == file else str(why).removeprefix(f"{file}: ")
         warnings.append(Problem(file, f"{text}; all remote changes in this file are ignored"))
     layers = (*files, last)
-    return Loaded(config=_validated(layers, variables.problems), layers=layers, warnings=tuple(warnings))
+    return _loaded(_validated(layers, variables.problems), layers, warnings)
 
 
-def _validated(layers: Sequence[Layer], found_before: Sequence[Problem]) -> Config:
+def _loaded(checked: schema.Config, layers: tuple[Layer, ...], warnings: Sequence[Problem]) -> Loaded:
+    return Loaded(config=effective(checked), checked=checked, layers=layers, warnings=tuple(warnings))
+
+
+def effective(checked: schema.Config) -> Config:
+    """Return a valid configuration in the form in which it is used."""
+    return restored(plain(checked), described())
+
+
+def plain(checked: schema.Config) -> dict[str, Any]:
+    """Return a valid configuration as JSON has it, with its secrets."""
+    return _plain(checked.model_dump())  # type: ignore[no-any-return]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return {name: _plain(each) for name, each in value.items()} if isinstance(value, dict) else value
+
+
+def _validated(layers: Sequence[Layer], found_before: Sequence[Problem]) -> schema.Config:
     data = merged(layers)
     path = layers[0].path
     assert path
     problems = [*found_before, *_type_problems(layers)]
     for round_number in range(_MAX_ROUNDS):
         try:
-            config = Config.model_validate(data)
+            config = schema.Config.model_validate(data)
         except ValidationError as error:
             # Contradictions are found only between values that are valid by themselves. Remove the invalid
             # values and validate again. A value that is missing then was invalid before, and streams that contradict
@@ -141,7 +166,7 @@ def _type_problems(layers: Sequence[Layer]) -> list[Problem]:
         if layer.path is None:
             continue
         try:
-            Config.model_validate(layer.data, strict=True)
+            schema.Config.model_validate(layer.data, strict=True)
         except ValidationError as error:
             found += [
                 problem(layer.path, dict(details), layers)

@@ -5,6 +5,7 @@ A mark stands in the key's annotation: `fps: Annotated[int, WORKER_RESTART]`. Ea
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
@@ -29,3 +30,12 @@ WORKER_RESTART: Final = ChangeClass.WORKER_RESTART
 REJOIN: Final = ChangeClass.REJOIN
 PROCESS_RESTART: Final = ChangeClass.PROCESS_RESTART
 SECRET: Final = Secrecy.SECRET
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """What the schema says about a key, for a process without the schema. `default` is None if the key is required."""
+
+    needs: ChangeClass
+    secret: bool
+    default: object = field(repr=False)

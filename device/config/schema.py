@@ -11,16 +11,20 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from device.config.capture_rules import check_camera, check_microphone, least_camera_stall_s
 from device.config.marks import LIVE, PROCESS_RESTART, REJOIN, SECRET, WORKER_RESTART
 from device.config.network import Network
 from device.config.night import Night
-from device.config.streams import AnyStream, NamedStream, StreamName, cameras_of, microphones_of, require_consistent
+from device.config.streams import cameras_of, contradiction, microphones_of
 from device.config.table import ControlValue, Table
-from device.config.values import Degrees, Dimension, FilePath, StreamUrl, WebSocketUrls  # noqa: TC001 - pydantic reads the annotations
+from device.config.values import Degrees, Dimension, FilePath, StreamName, StreamUrl, WebSocketUrls  # noqa: TC001 - pydantic reads the annotations
 
+CONTRADICTION = "streams"
+"""The type of the error about streams that contradict each other."""
 CameraSource = Literal["auto", "picamera2", "v4l2", "stream", "pattern", "file", "off"]
+X264Preset = Literal["ultrafast", "superfast", "veryfast", "auto"]
 MicrophoneSource = Literal["auto", "pyaudio", "stream", "tone", "file", "off"]
 
 
@@ -92,6 +96,7 @@ class Camera(Table):
     vflip: Annotated[bool, WORKER_RESTART] = False
     rotate: Annotated[Degrees, WORKER_RESTART] = 0
     encoder: Annotated[Literal["auto", "v4l2", "x264", "copy"], WORKER_RESTART] = "auto"
+    x264_preset: Annotated[X264Preset, WORKER_RESTART] = "ultrafast"
     bitrate_max_bps: Annotated[int, LIVE] = Field(default=2_500_000, ge=50_000, le=50_000_000)
     bitrate_min_bps: Annotated[int, LIVE] = Field(default=60_000, ge=30_000, le=50_000_000)
     keyframe_interval_s: Annotated[int, WORKER_RESTART] = Field(default=10, ge=1, le=3600)
@@ -116,6 +121,7 @@ class Microphone(Table):
     channels: Annotated[int, PROCESS_RESTART] = Field(default=1, ge=1, le=2)
     gain_db: Annotated[float, LIVE] = Field(default=0.0, ge=-60, le=60)
     processing: Annotated[bool, LIVE] = True
+    redundancy: Annotated[bool, REJOIN] = False
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -173,28 +179,13 @@ class Config(Table):
     watch: Watch = Watch()
     log: Log = Log()
 
-    @property
-    def active_cameras(self) -> list[NamedStream[Camera]]:
-        """The cameras that are not off, in the order in which they are published."""
-        return [each for each in cameras_of(self) if each.table.source != "off"]
-
-    @property
-    def active_microphones(self) -> list[NamedStream[Microphone]]:
-        """The microphones that are not off, in the order in which they are published."""
-        return [each for each in microphones_of(self) if each.table.source != "off"]
-
-    @property
-    def streams(self) -> list[AnyStream]:
-        """What is published, in this order: the cameras and microphones that are not off."""
-        return [*self.active_cameras, *self.active_microphones]
-
     @model_validator(mode="after")
     def _camera_stall_limit(self) -> Self:
         """Refuse a stall limit that a healthy source exceeds. The default is raised to the minimum, not refused."""
         if "camera_stall_s" not in self.watch.model_fields_set:
             return self
-        for each in self.active_cameras:
-            if self.watch.camera_stall_s < (least_s := least_camera_stall_s(each.table)):
+        for each in cameras_of(self):
+            if each.table.source != "off" and self.watch.camera_stall_s < (least_s := least_camera_stall_s(each.table)):
                 raise ValueError(
                     f"watch.camera_stall_s is {self.watch.camera_stall_s:g}, but a healthy camera with the settings of "
                     f"[{each.key}] may pause for longer; allowed: {least_s:g} or more"
@@ -203,5 +194,6 @@ class Config(Table):
 
     @model_validator(mode="after")
     def _consistent_streams(self) -> Self:
-        require_consistent(cameras_of(self), microphones_of(self))
+        if text := contradiction([*cameras_of(self), *microphones_of(self)]):
+            raise PydanticCustomError(CONTRADICTION, text)
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from device.errors import Problem
@@ -9,7 +10,7 @@ from device.errors import Problem
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from device.config.schema import Camera, Config, Microphone
+    from device.config.effective import Camera, Config, Microphone
 
 CREDENTIAL = "camera_url"
 """The file with the URL in the folder of systemd's credentials."""
@@ -34,21 +35,19 @@ def with_urls(config: Config, camera_url_file: str) -> Config:
     """
     camera = config.camera
     if camera.source == "stream" and not _has_url(camera):
-        camera = camera.model_copy(update={"url_file": camera_url_file})
-    return config.model_copy(
-        update={
-            "camera": camera,
-            "microphone": _from(camera, config.microphone),
-            "microphones": {name: _from(camera, each) for name, each in config.microphones.items()},
-        }
+        camera = replace(camera, url_file=camera_url_file)
+    return replace(
+        config,
+        camera=camera,
+        microphone=_from(camera, config.microphone),
+        microphones={name: _from(camera, each) for name, each in config.microphones.items()},
     )
 
 
 def _from(camera: Camera, microphone: Microphone) -> Microphone:
     if microphone.source != "stream" or _has_url(microphone) or camera.source != "stream":
         return microphone
-    update = {key: getattr(camera, key) for key in ("url", "url_file", "rtsp_transport")}
-    return microphone.model_copy(update=update)
+    return replace(microphone, url=camera.url, url_file=camera.url_file, rtsp_transport=camera.rtsp_transport)
 
 
 def _has_url(table: Camera | Microphone) -> bool:

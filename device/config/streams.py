@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Generic, Literal, TypeVar
-
-from pydantic import AfterValidator
-from pydantic_core import PydanticCustomError
+from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from device.config.schema import Camera, Config, Microphone
+    from device.config.effective import Camera, Microphone
 
-CONTRADICTION = "streams"
-"""The type of the errors of `require_consistent`."""
 Kind = Literal["camera", "microphone"]
 TableT_co = TypeVar("TableT_co", covariant=True)
 TableT = TypeVar("TableT")
+CameraT_co = TypeVar("CameraT_co", covariant=True)
+MicrophoneT_co = TypeVar("MicrophoneT_co", covariant=True)
 
 MAX_STREAMS = 8
 """Cameras and microphones of one device. Each has a worker, and each camera an encoder."""
@@ -51,30 +48,47 @@ class NamedStream(Generic[TableT_co]):
 AnyStream = NamedStream["Camera"] | NamedStream["Microphone"]
 
 
-def cameras_of(config: Config) -> list[NamedStream[Camera]]:
+class Tables(Protocol[CameraT_co, MicrophoneT_co]):
+    """A configuration's cameras and microphones, checked (`schema`) or in effect (`effective`)."""
+
+    @property
+    def camera(self) -> CameraT_co: ...
+    @property
+    def cameras(self) -> Mapping[str, CameraT_co]: ...
+    @property
+    def microphone(self) -> MicrophoneT_co: ...
+    @property
+    def microphones(self) -> Mapping[str, MicrophoneT_co]: ...
+
+
+class Table(Protocol):
+    """A camera or a microphone."""
+
+    @property
+    def source(self) -> str: ...
+    @property
+    def device(self) -> str: ...
+
+
+def cameras_of(config: Tables[TableT, object]) -> list[NamedStream[TableT]]:
     """Return the cameras, including those that are off: [camera] first, then [cameras.NAME] in the file's order."""
     named = [("camera", "camera", config.camera), *_named("cameras", config.cameras)]
     return [NamedStream(name=name, key=key, kind="camera", table=table) for name, key, table in named]
 
 
-def microphones_of(config: Config) -> list[NamedStream[Microphone]]:
+def microphones_of(config: Tables[object, TableT]) -> list[NamedStream[TableT]]:
     """Return the microphones, including those that are off, in the same order."""
     named = [("microphone", "microphone", config.microphone), *_named("microphones", config.microphones)]
     return [NamedStream(name=name, key=key, kind="microphone", table=table) for name, key, table in named]
 
 
-def streams_of(config: Config) -> list[AnyStream]:
+def streams_of(config: Tables[Camera, Microphone]) -> list[AnyStream]:
     """Return the cameras and microphones, including those that are off."""
     return [*cameras_of(config), *microphones_of(config)]
 
 
-def require_consistent(cameras: Sequence[NamedStream[Camera]], microphones: Sequence[NamedStream[Microphone]]) -> None:
-    """Raise an error for too many streams, none, a name that is used twice, and a device that two tables claim."""
-    if text := _contradiction([*cameras, *microphones]):
-        raise PydanticCustomError(CONTRADICTION, text)
-
-
-def _contradiction(streams: Sequence[AnyStream]) -> str:
+def contradiction(streams: Sequence[NamedStream[Table]]) -> str:
+    """Return what is wrong with streams as a whole: too many, none, a name or a device that two tables use."""
     active = [each for each in streams if each.table.source != "off"]
     if len(active) > MAX_STREAMS:
         return f"{len(active)} cameras and microphones are not off; allowed: {MAX_STREAMS} at most"
@@ -96,7 +110,7 @@ def _contradiction(streams: Sequence[AnyStream]) -> str:
     return ""
 
 
-def _claim(stream: AnyStream) -> tuple[str, str] | None:
+def _claim(stream: NamedStream[Table]) -> tuple[str, str] | None:
     """Return the exclusive device that a table names; None if others may use it too."""
     source, device = str(stream.table.source), stream.table.device.strip().casefold()
     if source not in _EXCLUSIVE:
@@ -109,7 +123,8 @@ def _named(tables: str, named: Mapping[str, TableT]) -> Iterator[tuple[str, str,
         yield name, f"{tables}.{name}", table
 
 
-def _stream_name(value: str) -> str:
+def check_name(value: str) -> str:
+    """Return the name of a stream. Raises ValueError for one that is not allowed."""
     if not _NAME.fullmatch(value):
         raise ValueError(
             f"is not a name for a stream; allowed: 1 to {_MAX_NAME} lower-case letters (a to z), digits, - and _"
@@ -117,6 +132,3 @@ def _stream_name(value: str) -> str:
     if value in ("camera", "microphone"):
         raise ValueError(f"is the name of the table [{value}]; use another name")
     return value
-
-
-StreamName = Annotated[str, AfterValidator(_stream_name)]

@@ -9,6 +9,7 @@ import av
 from av.video.frame import PictureType
 from av.video.reformatter import Interpolation, VideoReformatter
 
+from device.encoders.x264_presets import FASTEST
 from device.errors import EncoderError
 from device.media.picture import AccessUnit, Picture, Sink
 
@@ -30,7 +31,6 @@ _BITRATE_FACTOR = 1.06
 # a new encoder, which takes 3 ms.
 _VBV_TOLERANCE = 1.25
 _OPTIONS = {
-    "preset": "ultrafast",
     "tune": "zerolatency",
     "profile": "baseline",  # with these presets also constrained baseline, which every viewer decodes
     "forced-idr": "1",  # a requested key frame must be an IDR, so that a new viewer can decode from it
@@ -55,8 +55,11 @@ class X264Encoder:
         keyframe_interval_s: int,
         colour: Colour,
         sink: Sink,
+        preset: str = FASTEST,
     ) -> None:
+        self.preset = preset
         self._rate = Fraction(fps).limit_denominator(1001)
+        self._time_base = 1 / self._rate
         self._size, self._pixel_format, self._colour = (width, height), pixel_format, colour
         self._keyframe_interval = round(keyframe_interval_s * self._rate)
         self._bitrate_max_bps = bitrate_max_bps
@@ -68,12 +71,13 @@ class X264Encoder:
         self.busy = 0
 
     def encode(self, picture: Picture, *, key: bool) -> None:
-        if key and not 1 / _VBV_TOLERANCE <= self._bitrate_bps / self._opened_bps <= _VBV_TOLERANCE:
+        far = not 1 / _VBV_TOLERANCE <= self._bitrate_bps / self._opened_bps <= _VBV_TOLERANCE
+        if (key and far) or self.preset != self._opened_preset:
             self._context = self._open()
         with picture.mapped() as source:
             frame = self._scaled(source)
             frame.pts = self._frames
-            frame.time_base = self._context.time_base
+            frame.time_base = self._time_base
             # A decoded frame has the type that it had in its file; x264 would take that as a request.
             frame.pict_type = PictureType.I if key else PictureType.NONE
             self._frames += 1
@@ -104,6 +108,10 @@ class X264Encoder:
         self._bitrate_bps = min(bitrate_bps, self._bitrate_max_bps)
         self._context.bit_rate = _x264_bitrate(self._bitrate_bps)
 
+    def set_preset(self, preset: str) -> None:
+        """Encode with another preset from the next picture on, which becomes a key frame."""
+        self.preset = preset
+
     def owns(self, thread: threading.Thread) -> bool:  # noqa: ARG002 - part of the interface
         """Return False: libx264 runs in the caller's thread."""
         return False
@@ -116,7 +124,7 @@ class X264Encoder:
         try:
             context: VideoCodecContext = av.CodecContext.create("libx264", "w")
             context.width, context.height, context.pix_fmt = width, height, self._pixel_format
-            context.time_base = 1 / self._rate
+            context.time_base = self._time_base
             context.framerate = self._rate
             context.gop_size = self._keyframe_interval
             context.thread_count = 1
@@ -126,6 +134,7 @@ class X264Encoder:
             context.color_trc = self._colour.transfer
             # A later bit_rate takes effect only if the VBV is set by these two options, and maxrate limits it.
             context.options = _OPTIONS | {
+                "preset": self.preset,
                 "maxrate": str(_x264_bitrate(self._bitrate_max_bps)),
                 "bufsize": str(int(self._bitrate_bps * min(_BUFFER_PICTURES / float(self._rate), _BUFFER_MAX_S))),
             }
@@ -135,7 +144,7 @@ class X264Encoder:
             context.bit_rate = _x264_bitrate(self._bitrate_bps)
         except (av.error.FFmpegError, ValueError) as error:
             raise EncoderError(f"x264 does not accept {width}x{height} at {float(self._rate):g} fps") from error
-        self._opened_bps = self._bitrate_bps
+        self._opened_bps, self._opened_preset = self._bitrate_bps, self.preset
         return context
 
 

@@ -43,11 +43,17 @@ class CameraJob:
     rtsp_transport: str = "tcp"
     rotate: int = 0
     night: dict[str, Any] = field(default_factory=dict)
+    x264_preset: str = "ultrafast"
 
     @property
     def published_size(self) -> tuple[int, int]:
         """Return width and height of the picture that viewers see."""
         return (self.height, self.width) if self.rotate in (90, 270) else (self.width, self.height)
+
+    @property
+    def night_controls(self) -> dict[str, Any]:
+        """Return what [camera.night] sets; empty if it is off."""
+        return dict(self.night["controls"]) if self.night.get("enabled") else {}
 
 
 @message(2, _TO_WORKER, max_payload_bytes=64 << 10)
@@ -179,6 +185,14 @@ class SetGain(Request[Done]):
     """Amplify sound by this many decibels from now on."""
 
     gain_db: float
+
+
+@message(30, _TO_WORKER, max_payload_bytes=64 << 10)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetNight(Request[Done]):
+    """Follow this table [camera.night] from now on, which stays enabled. Refused if one of its controls is wrong."""
+
+    night: dict[str, Any]
 
 
 def _encode_unit(unit: AccessUnit) -> Wire:

@@ -9,6 +9,8 @@
 - For each block of sound the SDK parses an event and wakes the event loop. Requests with the id `OWN_CAPTURE` need no
   answer: their event is dropped unless it reports an error.
 - For each picture the SDK builds and parses two messages and a dozen objects. `video.py` keeps its messages.
+  For each block of sound, likewise: `audio.py` has one request of constant bytes.
+- The SDK's modules that need numpy are not imported (`loading.py`).
 - A panic is logged instead of printed, because its text may contain a token. The process ends as with the SDK.
 
 With another version or shape of the SDK everything goes through the public surface, and one log line says so.
@@ -27,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from device.errors import NativePanicError
+from device.native_sdk import loading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,6 +62,11 @@ def prepare() -> None:
     # to log the text; errors that are no panics need none.
     os.environ.setdefault("RUST_BACKTRACE", "1")
     os.environ.setdefault("RUST_LIB_BACKTRACE", "0")
+
+
+def load() -> None:
+    """Import the SDK without what this device does not use. Call it before anything else imports the SDK."""
+    loading.load(_VERSIONS)
 
 
 @cache

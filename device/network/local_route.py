@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import errno
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Protocol
+
+from device.network.netlink import NetlinkError
+
+if TYPE_CHECKING:
+    from device.network.netlink import Address, Link, Route
 
 _RUNNING, _LOOPBACK = 0x40, 0x8  # IFF_RUNNING: it has a carrier; IFF_LOOPBACK (netdevice(7))
 _GLOBAL_SCOPE = 0  # RT_SCOPE_UNIVERSE
@@ -37,7 +42,19 @@ class LocalRoute:
 UNKNOWN = LocalRoute("", "")  # the kernel gives no answer; joins are attempted then
 
 
-def local_route_to(netlink: Any, target: str, *, current: LocalRoute | None = None) -> LocalRoute | None:
+class Kernel(Protocol):
+    """What answers: `Netlink`."""
+
+    def links(self) -> list[Link]: ...
+
+    def link(self, index: int) -> Link: ...
+
+    def addresses(self) -> list[Address]: ...
+
+    def route_to(self, address: str) -> Route: ...
+
+
+def local_route_to(netlink: Kernel, target: str, *, current: LocalRoute | None = None) -> LocalRoute | None:
     """Return the local end of the route to an address, or of any route if the address is empty; None without a route.
 
     `current` is the previous result. It is returned again as long as its address is valid on the route's interface:
@@ -48,52 +65,31 @@ def local_route_to(netlink: Any, target: str, *, current: LocalRoute | None = No
     """
     if not target:
         return _any_route(netlink)
-    answer = _link_of_route(netlink, target)
-    if answer is None:
-        return None
-    link, source = answer
-    if not link["flags"] & _RUNNING:
-        return None
-    interface = link.get_attr("IFLA_IFNAME")
-    replaced = current is not None and current.interface == interface and current.address not in ("", source)
-    if current and replaced and current.address in _valid_addresses(netlink, link["index"]):
-        return current
-    return LocalRoute(interface, source)
-
-
-def _link_of_route(netlink: Any, target: str) -> tuple[Any, str] | None:
-    from pyroute2 import NetlinkError
-
     try:
-        (route,) = netlink.route("get", dst=target)
-        (link,) = netlink.get_links(route.get_attr("RTA_OIF"))
-    except ValueError:
-        return None
+        route = netlink.route_to(target)
+        link = netlink.link(route.index)
     except NetlinkError as error:
-        if error.code in _NO_ROUTE:
+        if error.errno in _NO_ROUTE:
             return None
         raise
-    return link, route.get_attr("RTA_PREFSRC") or ""
+    if not link.flags & _RUNNING:
+        return None
+    replaced = current is not None and current.interface == link.name and current.address not in ("", route.source)
+    if current and replaced and current.address in _valid_addresses(netlink, link.index):
+        return current
+    return LocalRoute(link.name, route.source)
 
 
-def _valid_addresses(netlink: Any, index: int) -> set[str]:
-    return {
-        address.get_attr("IFA_LOCAL") or address.get_attr("IFA_ADDRESS")
-        for address in netlink.get_addr()
-        if address["index"] == index and not _flags(address) & _NOT_USABLE
-    }
+def _valid_addresses(netlink: Kernel, index: int) -> set[str]:
+    return {each.address for each in netlink.addresses() if each.index == index and not each.flags & _NOT_USABLE}
 
 
-def _flags(address: Any) -> int:
-    return int(address.get_attr("IFA_FLAGS") or address["flags"])  # the header has only the first eight bits
-
-
-def _any_route(netlink: Any) -> LocalRoute | None:
-    links = {link["index"]: link for link in netlink.get_links()}
-    for address in netlink.get_addr():
-        link = links.get(address["index"])
-        if link is None or link["flags"] & _LOOPBACK or not link["flags"] & _RUNNING:
+def _any_route(netlink: Kernel) -> LocalRoute | None:
+    links = {each.index: each for each in netlink.links()}
+    for address in netlink.addresses():
+        link = links.get(address.index)
+        if link is None or link.flags & _LOOPBACK or not link.flags & _RUNNING:
             continue
-        if address["scope"] == _GLOBAL_SCOPE:
+        if address.scope == _GLOBAL_SCOPE:
             return UNKNOWN
     return None

@@ -14,6 +14,7 @@ from device.network import tls
 from device.network.address import base_of, host_header, request_path
 from device.network.answer import Answer, NotHTTPError, problem_of, read_answer
 from device.network.dial import DialError, connect, error_text
+from device.timeline import TIMELINE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,9 +81,12 @@ class Probe:
             problems = []
             for probe in probes:
                 try:
-                    return await probe
+                    found = await probe
                 except UnreachableError as error:
                     problems.append(error)
+                else:
+                    TIMELINE.mark("probe")
+                    return found
             public = {error.for_viewers for error in problems}
             raise UnreachableError("; ".join(map(str, problems)), for_viewers=public.pop() if len(public) == 1 else "")
         finally:

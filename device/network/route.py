@@ -6,22 +6,24 @@ import asyncio
 import contextlib
 import errno
 import ipaddress
-import logging
 import os
 import select
 import socket
 import threading
 import time
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 
 from device.log_throttle import LogThrottle
 from device.network.local_route import UNKNOWN, LocalRoute, local_route_to
+from device.network.netlink import Netlink, NetlinkError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from device.network.local_route import Kernel
 
 log = structlog.get_logger()
 
@@ -65,21 +67,21 @@ class Routes:
         self._wake()
 
     def work(self) -> None:
-        """Watch until stopped. Runs in a thread of its own, because pyroute2 blocks.
+        """Watch until stopped. Runs in a thread of its own, because queries block.
 
         After any failure it starts again, because without this thread `local_route` would be out of date.
         """
         while not self._stopped:
             try:
                 self._watch()
-            except Exception as error:  # pyroute2 raises many types  # noqa: BLE001
+            except Exception as error:  # whatever the kernel sends  # noqa: BLE001
                 self._publish(UNKNOWN)
                 self._log_failure(error)
                 self._wait(None, within_s=min(_FIRST_RESTART_S * 2**self._failures, _MAX_RESTART_S))
                 self._failures = min(self._failures + 1, 10)
 
     def _log_failure(self, error: Exception) -> None:
-        number = getattr(error, "errno", None) or getattr(error, "code", None)
+        number = getattr(error, "errno", None)
         reason = os.strerror(number) if isinstance(number, int) and number > 0 else ""
         text = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
         if times := self._throttle.count_to_log(text, time.monotonic()):
@@ -90,15 +92,10 @@ class Routes:
             os.write(self._wake_writer, b"\0")
 
     def _watch(self) -> None:
-        with _changes() as changes:
-            # pyroute2 warns that a sandbox has no /proc/net, and sets its own log level when imported.
-            logging.getLogger("pyroute2.netlink").setLevel(logging.ERROR)
-            from pyroute2 import IPRoute  # takes 10 MB and a quarter of a second, so after the workers have started
+        with _changes() as changes, Netlink() as netlink:
+            self._follow(changes, netlink)
 
-            with IPRoute() as netlink:
-                self._follow(changes, netlink)
-
-    def _follow(self, changes: socket.socket, netlink: Any) -> None:
+    def _follow(self, changes: socket.socket, netlink: Kernel) -> None:
         """Query the route after each change and for each new target, until stopped."""
         target_changes, current = -1, None
         while not self._stopped:
@@ -110,9 +107,7 @@ class Routes:
             if target_changes == self._target_changes and not self._stopped and self._wait(changes, within_s=None):
                 _drain(changes)
 
-    def _query_with_retries(self, netlink: Any, target: str, current: LocalRoute | None) -> LocalRoute | None:
-        from pyroute2 import NetlinkError
-
+    def _query_with_retries(self, netlink: Kernel, target: str, current: LocalRoute | None) -> LocalRoute | None:
         for pause_s in _RETRY_DELAYS_S:
             try:
                 return local_route_to(netlink, target, current=current)
@@ -154,10 +149,7 @@ async def watching() -> AsyncIterator[Routes]:
 
 
 def _changes() -> socket.socket:
-    """Return a socket on which the kernel reports each change.
-
-    It is not pyroute2's, which after an overflow of its buffer no longer works and cannot be closed.
-    """
+    """Return a socket on which the kernel reports each change, beside the one for queries."""
     found = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
     try:
         found.bind((0, _GROUPS))

@@ -11,17 +11,17 @@ import device.log
 from device import native_sdk
 from device.config.diff import diff
 from device.errors import ConfigError, Problem, RequestRefusedError, WorkerRequestError
-from device.ipc.messages import CameraJob, MicrophoneJob, SetControls, SetGain
+from device.ipc.messages import CameraJob, MicrophoneJob, SetControls, SetGain, SetNight
 from device.network import rules
 from device.reload.decision import Decision, decide
 from device.streams.plan import plan_streams
 from device.tokens.selection import TokenFile, announce_expiry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from device.clock import ServerClock
-    from device.config.schema import Config
+    from device.config.effective import Config
     from device.ipc.registry import Request
     from device.room.connection import RoomConnection
     from device.settings import Settings
@@ -121,31 +121,30 @@ class RunningDevice:
         taken: list[tuple[str, Request[Any]]] = []
         unanswered = set()
         for name, plan in plans.items():
-            if (
-                name in restart
-                or (requests := _requests(self.streams[name].supervisor.plan.job, plan.worker.job)) is None
-            ):
+            if name in restart:
                 continue
-            new, old = requests
-            try:
-                async with asyncio.timeout(_ANSWER_S):
-                    await self.streams[name].supervisor.requests.request(new)
-            except RequestRefusedError as error:
-                for each, undo in (*taken, (name, old)):
-                    self.streams[each].supervisor.requests.post(undo)
-                raise ConfigError(Problem(str(self.settings.path), str(error))) from None
-            except (WorkerRequestError, TimeoutError):
-                unanswered.add(name)
-            else:
-                taken.append((name, old))
+            for new, old in requests(self.streams[name].supervisor.plan.job, plan.worker.job):
+                try:
+                    async with asyncio.timeout(_ANSWER_S):
+                        await self.streams[name].supervisor.requests.request(new)
+                except RequestRefusedError as error:
+                    for each, undo in (*taken, (name, old)):
+                        self.streams[each].supervisor.requests.post(undo)
+                    raise ConfigError(Problem(str(self.settings.path), str(error))) from None
+                except (WorkerRequestError, TimeoutError):
+                    unanswered.add(name)
+                else:
+                    taken.append((name, old))
         return unanswered
 
 
-def _requests(old: object, new: object) -> tuple[Request[Any], Request[Any]] | None:
-    """Return the request that changes a running worker from the old job to the new one, and the one that undoes it."""
+def requests(old: object, new: object) -> Iterator[tuple[Request[Any], Request[Any]]]:
+    """Yield the requests that change a running worker from the old job to the new one, each with what undoes it."""
     match old, new:
-        case CameraJob(), CameraJob() if old.controls != new.controls:
-            return SetControls(controls=new.controls), SetControls(controls=old.controls)
+        case CameraJob(), CameraJob():
+            if old.controls != new.controls:
+                yield SetControls(controls=new.controls), SetControls(controls=old.controls)
+            if old.night != new.night and old.night.get("enabled") and new.night.get("enabled"):
+                yield SetNight(night=new.night), SetNight(night=old.night)
         case MicrophoneJob(), MicrophoneJob() if old.gain_db != new.gain_db:
-            return SetGain(gain_db=new.gain_db), SetGain(gain_db=old.gain_db)
-    return None
+            yield SetGain(gain_db=new.gain_db), SetGain(gain_db=old.gain_db)

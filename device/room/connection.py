@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from device.clock import ServerClock
-    from device.config.schema import Reconnect
+    from device.config.effective import Reconnect
     from device.lifecycle.deadlines import Deadlines
     from device.log import LogContext
     from device.network.probe import ProbeResult

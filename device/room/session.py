@@ -17,6 +17,7 @@ from device.room.publications import Permission, Publications
 from device.room.reasons import LEFT, Reason, reason_named
 from device.telemetry.bitrates import Bitrates
 from device.telemetry.sampler import Sample, Sampler
+from device.timeline import TIMELINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -115,9 +116,11 @@ class Session:
         try:
             await self._connect()
             self.joined.set()
+            TIMELINE.mark("join")
             await self._publications.publish_all(self._room, self._ended)
             began = time.monotonic()
             self.live.set()
+            TIMELINE.mark("publish")
             reason = await self._until_ended()
             return SessionEnd(reason=reason, published_for_s=time.monotonic() - began, clean=self._clean)
         finally:
@@ -178,6 +181,8 @@ class Session:
             if name in sample.stats.sent and name in sample.fed:
                 lost = sample.stats.lost.get(name, 0.0)
                 each.sampled(sample.stats.sent[name], fed=sample.fed[name], lost=lost)
+                if name in sample.stats.taken_s:
+                    each.taken(sample.stats.taken_s[name], fed=sample.fed[name])
 
     def _on_disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
         if not self._ended.done():

@@ -56,7 +56,8 @@ class SessionMonitor:
             answers = self.routes.local_route is not None and await self._answering((session.url,))
             well_since = (well_since or time.monotonic()) if answers else None
             if well_since is not None and time.monotonic() - well_since > _STUCK_S:
-                raise StuckJoinError(f"{session.url} answers, but a join has been under way for {_STUCK_S:.0f} s")
+                text = f"{session.url} answers, but a join has been under way for {_STUCK_S:.0f} s"
+                raise StuckJoinError(f"{text}; does media get through? (livekit-device check)")
         while not session.live.is_set():
             self.on_step()
             with contextlib.suppress(TimeoutError):

@@ -13,7 +13,7 @@ from device.media.picture import AccessUnit
 from device.streams.plan import plan_streams
 
 if TYPE_CHECKING:
-    from device.config.schema import Config
+    from device.config.effective import Config
     from device.ipc.framing import Received
 
 _FIRST_S = 20.0

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from device import log
 from device.boot import mounts
 from device.check.report import Report
-from device.config import loading, writing
+from device.config import effective, loading, writing
 from device.config.diff import entries
 from device.config.layers import overridden
 from device.config.network import Network
@@ -117,6 +117,7 @@ def _run(options: argparse.Namespace, progress: _Progress) -> int:
 
 def _use_network(configuration: Path, data: Mapping[str, Any]) -> None:
     """Reach servers as the present configuration says, which may not be complete yet."""
+    network: effective.Network | Network
     try:
         network = loading.load(configuration).network
     except ConfigError:

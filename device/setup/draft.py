@@ -23,7 +23,7 @@ from device.tokens import selection
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from device.config.schema import Config
+    from device.config.effective import Config
     from device.setup.answers import Answers
     from device.setup.present import Present
     from device.tokens.selection import ApiKey, Endpoint, TokenFile

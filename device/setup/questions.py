@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from device.config.values import websocket_url
+from device.config.room_url import websocket_url
 from device.errors import ConfigError, DeviceError
 from device.identity import derived_identity
 from device.setup import listing

@@ -16,7 +16,7 @@ from device.network.resolver import Resolver
 from device.setup import capture_try
 
 if TYPE_CHECKING:
-    from device.config.schema import Config
+    from device.config.effective import Config
     from device.network.probe import ProbeResult
     from device.setup.answers import Source
     from device.setup.draft import Loaded

@@ -51,6 +51,23 @@ class ArrivalClock:
 
 
 @dataclass(slots=True)
+class Backlog:
+    """Recognises what had arrived before a live stream was read: its packets are read faster than they play."""
+
+    _before: tuple[int, int] | None = field(default=None, init=False)
+    _over: bool = field(default=False, init=False)
+
+    def has(self, stream_us: int, now_us: int) -> bool:
+        """Return whether a packet is part of it; the first one that took half of its time to arrive ends it."""
+        if self._over:
+            return False
+        if self._before is not None:
+            self._over = stream_us - self._before[0] <= 2 * (now_us - self._before[1])
+        self._before = (stream_us, now_us)
+        return not self._over
+
+
+@dataclass(slots=True)
 class PlayoutClock:
     """Maps the times of a recording or a playlist, which arrives faster than it plays.
 

@@ -11,33 +11,39 @@ if TYPE_CHECKING:
 
 # libcamera: 0 leaves these to the automatic exposure; their listed default would be a fixed value.
 _AUTOMATIC = {"ExposureTime": 0, "AnalogueGain": 0.0}
+DAY, NIGHT = "camera.controls", "camera.night.controls"
+"""The tables that controls are in."""
 _RATE_CONTROLS = frozenset({"framerate", "framedurationlimits"})
 
 
-def checked_controls(wanted: Mapping[str, Any], offered: Mapping[str, tuple[Any, Any, Any]]) -> dict[str, Any]:
+def checked_controls(
+    wanted: Mapping[str, Any], offered: Mapping[str, tuple[Any, Any, Any]], *, table: str = DAY
+) -> dict[str, Any]:
     """Return the controls under the camera's own names. Raises SourceError for an unknown control or a wrong value."""
     by_name = {name.lower(): name for name in offered}
     result: dict[str, Any] = {}
     for key, value in wanted.items():
         name = by_name.get(key.lower())
         if key.lower() in _RATE_CONTROLS:
-            raise unsupported(f"camera.controls.{key}: set camera.fps instead", "camera.controls does")
+            raise unsupported(f"{table}.{key}: set camera.fps instead", f"{table} does")
         if name is None:
             raise unsupported(
-                f"camera.controls.{key}: this camera has no such control; it has: {', '.join(sorted(offered))}",
-                "camera.controls does",
+                f"{table}.{key}: this camera has no such control; it has: {', '.join(sorted(offered))}",
+                f"{table} does",
             )
         if name in result:
-            raise unsupported(
-                f"camera.controls.{key}: {name} is set twice, in different letter case", "camera.controls does"
-            )
+            raise unsupported(f"{table}.{key}: {name} is set twice, in different letter case", f"{table} does")
         low, high, _ = offered[name]
         if isinstance(value, int | float) and isinstance(low, int | float) and not low <= value <= high:
-            raise unsupported(
-                f"camera.controls.{key}: {value} is out of range; allowed: {low} to {high}", "camera.controls does"
-            )
+            raise unsupported(f"{table}.{key}: {value} is out of range; allowed: {low} to {high}", f"{table} does")
         result[name] = tuple(value) if isinstance(value, list) else value
     return result
+
+
+def with_night(day: Mapping[str, Any], night: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the controls of the night: those of the day, except for what night sets, in any letter case."""
+    replaced = {name.lower() for name in night}
+    return {name: value for name, value in day.items() if name.lower() not in replaced} | dict(night)
 
 
 def frame_duration(fps: int, offered: Mapping[str, tuple[Any, Any, Any]]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from av.stream import Disposition
 from device import stream_url
 from device.clock import monotonic_us
 from device.errors import SourceError
-from device.sources.arrival_clock import ArrivalClock, PlayoutClock
+from device.sources.arrival_clock import ArrivalClock, Backlog, PlayoutClock
 from device.sources.opening import error_text
 
 if TYPE_CHECKING:
@@ -51,6 +51,9 @@ _FORMATS = ",".join(
 # These arrive in pieces of some seconds, or as fast as the network allows.
 _MAX_FPS = 120
 _PACED = frozenset({"hls"})
+_LONGEST_PACKET_US = 200_000
+# From RTP, FFmpeg's parser returns a unit of these when the next one begins to arrive: one picture late.
+_RTP, _HELD = frozenset({"rtsp", "rtp", "sdp"}), frozenset({"h264", "hevc"})
 
 
 class NetworkInput:
@@ -71,18 +74,28 @@ class NetworkInput:
         self.stream = self._chosen()
         self.paced = self._container.format.name in _PACED or bool(self._container.duration)
         self._clock = PlayoutClock() if self.paced else ArrivalClock()
+        self._held = self._container.format.name in _RTP and self.stream.codec_context.name in _HELD
 
     def packets(self) -> Iterator[tuple[av.Packet[Any], int]]:
-        """Yield each packet with its capture time, in microseconds. Raises SourceError when the stream ends."""
+        """Yield each packet with its capture time, in microseconds. Raises SourceError when the stream ends.
+
+        Live sound begins with what arrives now: old sound in front of it would be heard late.
+        """
+        began_us = 0  # when this packet began to arrive
+        backlog = Backlog() if self._kind == "audio" and not self.paced else None
         try:
             for packet in self._container.demux(self.stream):
                 if packet.size:
                     now_us, at_us = monotonic_us(), self._own_us(packet)
+                    arrived_us, began_us = began_us or now_us, now_us if self._held else 0
                     if at_us is None:
                         yield packet, now_us
                         continue
-                    self._clock.arrived(at_us, now_us)
-                    yield packet, self._clock.captured_at_us(at_us)
+                    # Sound is sent when its last sample has been captured.
+                    lasting_us = self._lasting_us(packet) if self._kind == "audio" and not self.paced else 0
+                    self._clock.arrived(at_us + lasting_us, arrived_us)
+                    if backlog is None or not backlog.has(at_us, now_us):
+                        yield packet, self._clock.captured_at_us(at_us)
         except av.error.FFmpegError as error:
             raise self._failed(error, "delivers nothing more") from None
         raise SourceError(f"{self.origin}: the stream has ended", for_viewers="the stream has ended")
@@ -111,6 +124,11 @@ class NetworkInput:
         """Return the stream's own time of a packet or frame; pictures of a camera's MJPEG have none."""
         at = stored.pts if stored.pts is not None else stored.dts
         return None if at is None or stored.time_base is None else int(at * stored.time_base * _US)
+
+    def _lasting_us(self, packet: av.Packet[Any]) -> int:
+        if not packet.duration or packet.time_base is None:
+            return 0
+        return min(int(packet.duration * packet.time_base * _US), _LONGEST_PACKET_US)
 
     def _opened(self, url: str, options: dict[str, str]) -> Any:
         try:

@@ -13,6 +13,7 @@ from device.clock import monotonic_us
 from device.media.block import BLOCK_SAMPLES, SAMPLE_RATE, Block
 from device.sources.opening import error_text
 from device.sources.pacing import sleep_until_us
+from device.sources.resampling import Resampler
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,11 +27,13 @@ if TYPE_CHECKING:
 _US = 1_000_000
 # Within this distance samples are taken as continuous; the daemon follows the slow drift that is left.
 _TOLERANCE_US = 60_000
+# A block has what has arrived, so that no sample waits for the next packet; but it is neither tiny nor a long one.
+_LEAST_SAMPLES, _MOST_SAMPLES = BLOCK_SAMPLES // 2, 2 * BLOCK_SAMPLES
 _LONGEST_SILENCE_US = 1_000_000
 
 
 class NetworkSound:
-    """Blocks of 20 ms as they arrive. What was lost on the way is silence, so that sound stays in step."""
+    """Blocks of 10 to 40 ms as they arrive. What was lost on the way is silence, so that sound stays in step."""
 
     name = "stream"
 
@@ -38,31 +41,41 @@ class NetworkSound:
         self._source, self._channels = source, channels
         self._shape: object = None
         self._resampler: AudioResampler | None = None
+        self._pacer: Resampler | None = None
 
     def blocks(self) -> Iterator[Block]:
         """Yield blocks without end. Raises SourceError when the stream ends."""
-        size = BLOCK_SAMPLES * self._channels
-        pending, at_us = np.zeros(0, np.int16), -1
-        for first_us, samples in self._pieces():
-            expected_us = at_us + len(pending) // self._channels * _US // SAMPLE_RATE
-            distance_us = first_us - expected_us
-            if at_us < 0 or abs(distance_us) > _TOLERANCE_US:
-                silence_us = distance_us if at_us >= 0 and 0 < distance_us <= _LONGEST_SILENCE_US else 0
+        least, most = _LEAST_SAMPLES * self._channels, _MOST_SAMPLES * self._channels
+        pending, began_us, count = np.zeros(0, np.int16), -1, 0  # the samples before the pending ones
+        for first_us, piece in self._pieces():
+            samples = self._paced(piece)
+            distance_us = first_us - began_us - self._lasting_us(count + len(pending))
+            if began_us < 0 or abs(distance_us) > _TOLERANCE_US:
+                silence_us = distance_us if began_us >= 0 and 0 < distance_us <= _LONGEST_SILENCE_US else 0
                 if silence_us:
                     silence = np.zeros(silence_us * SAMPLE_RATE // _US * self._channels, np.int16)
                     pending = np.concatenate((pending, silence))
                 else:
-                    pending, at_us = np.zeros(0, np.int16), first_us
+                    pending, began_us, count = np.zeros(0, np.int16), first_us, 0
             pending = np.concatenate((pending, samples))
-            while len(pending) >= size:
-                block, pending = pending[:size], pending[size:]
+            while len(pending) >= least:
+                block, pending = pending[:most], pending[most:]
+                at_us = began_us + self._lasting_us(count)
+                count += len(block)
                 if self._source.paced:
                     sleep_until_us(at_us)
                 yield Block(samples=block.tobytes(), captured_at_us=max(0, at_us))
-                at_us += BLOCK_SAMPLES * _US // SAMPLE_RATE
 
     def pace(self, ppm: float) -> None:
-        """Do nothing: the times of the stream are mapped to our own clock."""
+        """Correct the clock of the camera's sound, which is faster than ours by this many parts per million."""
+        self._pacer = self._pacer or Resampler(rate=SAMPLE_RATE, channels=self._channels)
+        self._pacer.pace(ppm)
+
+    def _paced(self, samples: Samples) -> Samples:
+        return samples if self._pacer is None else np.frombuffer(self._pacer.process(samples.tobytes()), np.int16)
+
+    def _lasting_us(self, count: int) -> int:
+        return count // self._channels * _US // SAMPLE_RATE
 
     def _pieces(self) -> Iterator[tuple[int, Samples]]:
         """Yield interleaved samples with the capture time of the first one."""
@@ -77,8 +90,9 @@ class NetworkSound:
             for frame in frames:
                 if isinstance(frame, AudioFrame):
                     samples = self._resampled(frame)
-                    yield min(at_us, monotonic_us() + _US), samples
-                    at_us += len(samples) // self._channels * _US // SAMPLE_RATE
+                    if len(samples):
+                        yield min(at_us, monotonic_us() + _US), samples
+                    at_us += self._lasting_us(len(samples))
 
     def _resampled(self, frame: AudioFrame) -> Samples:
         shape = (frame.format.name, frame.layout.name, frame.sample_rate)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from device.clock import monotonic_of_boottime_us, monotonic_us
 from device.errors import SourceAbsentError, SourceError, system_text
 from device.media.colour import of_libcamera
-from device.sources.controls import changed_controls, checked_controls, frame_duration, unsupported
+from device.sources.controls import NIGHT, changed_controls, checked_controls, frame_duration, unsupported
 from device.sources.orientation import flips_left, sensor_flips
 from device.sources.pacing import RateLimit, missed_frames
 from device.sources.planes import packed
@@ -61,6 +61,7 @@ class Picamera2Source:
     def __init__(self, job: CameraJob) -> None:
         self._camera = _open(job.device)
         try:
+            self.check_night(job.night_controls)  # now, not at nightfall
             self.layout = _configured(self._camera, job)
         except BaseException:
             self._camera.close()
@@ -69,9 +70,8 @@ class Picamera2Source:
         self.pixel_format = self.layout.pixel_format
         # libcamera changes a transform that the sensor cannot do without an error.
         self.turn_left = flips_left(job, self._camera.camera_configuration().get("transform"))
-        self.missed = 0
+        self.missed, self._limit = 0, RateLimit(fps=self.fps)
         self.lux: float | None = None
-        self._limit = RateLimit(fps=self.fps)
         self._set: Mapping[str, Any] = job.controls
         # Not from camera_configuration(): picamera2 replaces a matrix and range that it does not expect.
         self.colour = of_libcamera(self._camera.libcamera_config.at(0).color_space, height=self.height)
@@ -112,6 +112,9 @@ class Picamera2Source:
     def set_controls(self, wanted: Mapping[str, Any]) -> None:
         """Set controls from the next pictures on. Raises SourceError, and sets none, if one does not fit the camera."""
         self._camera.set_controls(checked_controls(wanted, self._camera.camera_controls))
+
+    def check_night(self, controls: Mapping[str, Any]) -> None:
+        checked_controls(controls, self._camera.camera_controls, table=NIGHT)
 
     def set_mode(self, wanted: Mapping[str, Any], *, fps: int) -> None:
         """Set controls, defaults in place of those before, and the frame rate. Raises SourceError as `set_controls`."""

@@ -88,6 +88,7 @@ class PyAudioSource:
             captured_at_us = monotonic_us() - (waiting + self._frames) * _US // self.rate
             samples = _to_stereo(samples) if self._opened < self._channels else samples
             if self._resampling:
+                captured_at_us -= self._resampler.held_us
                 samples = self._resampler.process(samples)
             if samples:
                 yield Block(samples=samples, captured_at_us=captured_at_us)

@@ -25,6 +25,7 @@ class Resampler:
         self._channels = channels
         self._ppm = 0.0
         self._pts_us = 0.0
+        self._returned = 0
         graph = av.filter.Graph()
         source = graph.add_abuffer(
             sample_rate=rate, format="s16", layout=self._layout, channels=channels, time_base=Fraction(1, _US)
@@ -41,6 +42,11 @@ class Resampler:
     def pace(self, ppm: float) -> None:
         """Set by how much the source is faster than our clock, in parts per million."""
         self._ppm = ppm
+
+    @property
+    def held_us(self) -> int:
+        """How much of the sound is still in here: the next samples were captured before those of the next block."""
+        return round(self._pts_us) - self._returned * _US // SAMPLE_RATE
 
     def process(self, samples: bytes) -> bytes:
         """Return the samples that are ready at 48 kHz; for the first block they may be empty."""
@@ -59,4 +65,5 @@ class Resampler:
                 return bytes(ready)
             if not isinstance(piece, av.AudioFrame):
                 raise SourceError("the resampler yields no sound", for_viewers="the sound cannot be resampled")
+            self._returned += piece.samples
             ready += piece.to_ndarray().tobytes()

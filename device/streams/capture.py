@@ -11,6 +11,7 @@ from device import native_sdk
 from device.ipc.detected import Detected
 from device.ipc.supervisor import WorkerState
 from device.ipc.worker_process import spawn
+from device.timeline import TIMELINE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -43,8 +44,11 @@ async def capturing(
             if (worker := await _spawned(plan.worker)) is not None:
                 stack.push_async_callback(worker.aclose)
             spawned.append(worker)
+        TIMELINE.mark("workers spawned")
+        native_sdk.load()
         from device.streams.stream import build_stream
 
+        TIMELINE.mark("SDK loaded")
         native_sdk.library()  # before anything is created in it
         streams = [
             build_stream(plan, spawned=worker, observer=observer, detected=detected, deadlines=deadlines)

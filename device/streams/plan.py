@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from device.clock import monotonic_us
@@ -13,7 +13,7 @@ from device.ipc.messages import CameraJob, MicrophoneJob
 from device.ipc.worker_plan import WorkerPlan
 
 if TYPE_CHECKING:
-    from device.config.schema import Camera, Config, Microphone
+    from device.config.effective import Camera, Config, Microphone
     from device.config.streams import NamedStream
     from device.ipc.supervisor import WorkerState
 
@@ -26,6 +26,7 @@ class StreamPlan:
 
     title: of the slate
     processing: the SDK processes the sound
+    redundancy: sound is sent twice
     cameras: how many share the link with this one
     required: if not, the absence of the device is no fault until it was detected once
     """
@@ -34,6 +35,7 @@ class StreamPlan:
     required: bool = True
     title: str = ""
     processing: bool = False
+    redundancy: bool = False
     cameras: int = 1
 
     @property
@@ -85,7 +87,7 @@ def _camera_plan(
 ) -> StreamPlan:
     if stream.name != stream.kind:  # viewers see several pictures, and have to tell them apart
         title, identity = f"{title}, {stream.name}", f"{identity} {stream.name}"
-    settings = stream.table.model_dump() | {"url": stream.table.url.get_secret_value()}
+    settings = asdict(stream.table) | {"url": stream.table.url.get_secret_value()}
     job = CameraJob(**settings, identity=identity, epoch_us=epoch_us)
     stall_s = max(config.watch.camera_stall_s, least_camera_stall_s(stream.table))
     worker = WorkerPlan(name=stream.name, module="device.workers.camera", job=job, stall_s=stall_s)
@@ -96,10 +98,11 @@ def _camera_plan(
 
 def _microphone_plan(config: Config, stream: NamedStream[Microphone], *, epoch_us: int) -> StreamPlan:
     table = stream.table
-    settings = table.model_dump(exclude={"processing"}) | {"url": table.url.get_secret_value()}
+    settings = asdict(table) | {"url": table.url.get_secret_value()}
+    del settings["processing"], settings["redundancy"]
     job = MicrophoneJob(**settings, epoch_us=epoch_us)
     stall_s = config.watch.microphone_stall_s
     worker = WorkerPlan(name=stream.name, module="device.workers.microphone", job=job, stall_s=stall_s)
     # Noise suppression would remove a steady tone, and a file is published as it was made.
     processing = table.processing and table.source in ("auto", "pyaudio")
-    return StreamPlan(worker=worker, required=is_required(table), processing=processing)
+    return StreamPlan(worker=worker, required=is_required(table), processing=processing, redundancy=table.redundancy)

@@ -52,7 +52,7 @@ class Stream:
                     width, height = job.published_size
                     self.slate.reconfigure(title=plan.title, width=width, height=height)
             case MicrophoneJob(), AudioTrack() as audio:
-                audio.process(enabled=plan.processing)
+                audio.reconfigure(processing=plan.processing, redundancy=plan.redundancy)
         known = plan.required or self.detected.has(self.name)
         if known:
             self.track.wanted.set()
@@ -92,7 +92,7 @@ def build_stream(
                 on_summary=lambda text: observer.sending(name, text),
             )
         case MicrophoneJob() as job:
-            track = AudioTrack(name, job, processing=plan.processing, send=requests.post)
+            track = AudioTrack(name, job, processing=plan.processing, redundancy=plan.redundancy, send=requests.post)
     consumers.add(track, essential=True)
     known = plan.required or detected.has(name)
     if known:

@@ -14,10 +14,8 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import SecretStr, ValidationError
-
-from device.config.diff import entries, is_secret, keys
-from device.config.schema import Config
+from device.config.diff import entries
+from device.config.effective import Config, Secret, restored
 from device.errors import DeviceError, system_text
 from device.telemetry.state_file import started_at
 
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
 SERVICE_PATH = Path("/run/livekit-device/config.json")  # RuntimeDirectory= of the unit
 _MAX_BYTES = 256 << 10
 _MODE = 0o600
-# Valid as any secret, and none that is in use.
+# A secret that is not in use.
 _CHANGED = "https://changed.invalid/"
 
 
@@ -51,12 +49,7 @@ class RunningConfig:
             "pid": os.getpid(),
             "started": started_at(os.getpid()),
             "key": self._key.hex(),
-            # Without defaults: a rule may depend on whether a key was set at all.
-            "values": {
-                key: _hash(self._key, value) if is_secret(field, value) else value
-                for key, field, value in entries(config)
-                if value != field.get_default(call_default_factory=True)
-            },
+            "values": {name: _hash(self._key, value) if key.secret else value for name, key, value in entries(config)},
         }
         fresh = self._path.with_suffix(".new")
         with contextlib.suppress(OSError):
@@ -92,8 +85,8 @@ def read(new: Config, path: Path = SERVICE_PATH) -> Config | None:
     if not running:
         return None
     present = {name: value for name, _, value in entries(new)}
-    hidden = {name for name, field in keys() if is_secret(field, field.default)}
-    data: dict[str, Any] = {}
+    hidden = {name for name, key in new.keys.items() if key.secret}
+    data: dict[str, Any] = {"cameras": {}, "microphones": {}}
     for name, value in values.items():
         *tables, last = name.split(".")
         inner = data
@@ -102,8 +95,8 @@ def read(new: Config, path: Path = SERVICE_PATH) -> Config | None:
         secret = name in hidden or ".".join((*tables[:-1], "NAME", last)) in hidden
         inner[last] = _recovered(key, value, present.get(name)) if secret else value
     try:
-        return Config.model_validate(data)
-    except ValidationError:
+        return restored(data, new.keys)
+    except (TypeError, ValueError):
         raise DeviceError("the running daemon is of another version; restart the service") from None
 
 
@@ -113,7 +106,7 @@ def _hash(key: bytes, value: object) -> str:
 
 
 def _plain(value: object) -> str:
-    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+    return value.get_secret_value() if isinstance(value, Secret) else str(value)
 
 
 def _recovered(key: bytes, stored: object, present: object) -> str:

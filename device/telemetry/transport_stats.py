@@ -24,13 +24,15 @@ class TransportStats:
 
     `responses`: STUN responses on the selected candidate pair. By the name of the stream: `reports`, the newest
     receiver report; `sent`, frames of a video track or packets of an audio track; `lost`, the share of packets, 0 to 1,
-    that the newest report misses; `sent_bytes`, what was sent of it, with RTP.
+    that the newest report misses; `sent_bytes`, what was sent of it, with RTP; `taken_s`, the seconds of sound that
+    were taken from the source of an audio track.
     """
 
     responses: object
     reports: Mapping[str, Report] = field(default_factory=dict)
     sent: Mapping[str, int] = field(default_factory=dict)
     lost: Mapping[str, float] = field(default_factory=dict)
+    taken_s: Mapping[str, float] = field(default_factory=dict)
     sent_bytes: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -47,7 +49,7 @@ def read_stats(statistics: Iterable[RtcStats], names: Mapping[str, str]) -> Tran
     Sources, senders and reports refer to each other by ids: report → outbound → media source → track.
     """
     pairs, selected, taken_at_us = {}, "", 0
-    sources, outbounds, inbounds = {}, {}, []
+    sources, outbounds, inbounds, taken_s = {}, {}, [], {}
     for each in statistics:
         match each.WhichOneof("stats"):
             case "transport":
@@ -56,7 +58,9 @@ def read_stats(statistics: Iterable[RtcStats], names: Mapping[str, str]) -> Tran
             case "candidate_pair":
                 pairs[each.candidate_pair.rtc.id] = each.candidate_pair.candidate_pair
             case "media_source":
-                sources[each.media_source.rtc.id] = each.media_source.source.track_identifier
+                identifier = sources[each.media_source.rtc.id] = each.media_source.source.track_identifier
+                if identifier in names and each.media_source.source.kind == "audio":
+                    taken_s[names[identifier]] = each.media_source.audio.total_samples_duration
             case "outbound_rtp":
                 outbounds[each.outbound_rtp.rtc.id] = each.outbound_rtp
             case "remote_inbound_rtp":
@@ -73,6 +77,7 @@ def read_stats(statistics: Iterable[RtcStats], names: Mapping[str, str]) -> Tran
     return TransportStats(
         responses=(selected, chosen.responses_received) if chosen else None,
         reports={name: Report(each.rtc.timestamp, (taken_at_us - each.rtc.timestamp) / 1e6) for name, each in reported},
+        taken_s=taken_s,
         lost={name: each.remote_inbound.fraction_lost for name, each in reported},
         sent={
             name: sender.outbound.frames_sent if sender.stream.kind == "video" else sender.sent.packets_sent

@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from device.config.values import websocket_url
+from device.config.room_url import websocket_url
 from device.errors import CredentialError, TokenMismatchError
 from device.redaction import hide
 from device.tokens.grants import Grants, read_grants

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from device.clock import ServerClock
-    from device.config.schema import Config
+    from device.config.effective import Config
     from device.network.probe import ProbeResult
     from device.network.resolver import Resolver
     from device.telemetry.attributes import Attributes

@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING
 import structlog
 from livekit import rtc
 
+from device.clock import monotonic_us
 from device.errors import NativePanicError
 from device.ipc.messages import Done, SetPace
 from device.media.block import SAMPLE_BYTES, SAMPLE_RATE
-from device.tracks.depth_control import DepthControl
+from device.tracks.intake import Intake
+from device.tracks.pace_control import PaceControl
+from device.tracks.sound_inlet import SoundInlet
+from device.tracks.sound_timeline import PAUSE_US, SoundTimeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,74 +27,93 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-# The SDK's queue adds latency: long enough for a late wake-up of this process, no longer.
-_QUEUE_MS = 100
-_FULL_S = 0.080
-# A sound server begins with a burst of buffered sound; in the first second of a worker it is dropped sooner.
-_SETTLING_S, _SETTLING_FULL_S = 1.0, 0.040
-# Silence that fills an empty queue before the next block, so that it survives a late wake-up.
-_CUSHION_MS = 20
-_PENDING_BLOCKS = 4
+# Mono speech is transparent at this bitrate; packets add 8 kbit/s. Silence is not sent (DTX).
+_OPUS_BPS = 40_000
+# A sound server begins with a burst of buffered sound.
+_SETTLING_S = 1.0
+_QUIET = 300  # a peak of -40 dB: a cut of 10 ms is not heard
 _DROP_LOG_INTERVAL_S = 10.0
-_ACCEPTED_S = 10.0  # capture_frame() waits for space in the queue, 100 ms at most
-_PROCESSING_MS = 10  # AudioProcessingModule takes exactly this
 
 
 class AudioTrack:
     """One track for the life of the process; it is published again in every Room.
 
-    `send` sends a request to the microphone's worker.
+    `send` sends a request to the microphone's worker. `redundancy`: each packet also has the previous one's sound.
     """
 
     kind = "microphone"
 
     def __init__(
-        self, name: str, job: MicrophoneJob, *, processing: bool, send: Callable[[Request[Done]], object]
+        self,
+        name: str,
+        job: MicrophoneJob,
+        *,
+        processing: bool,
+        redundancy: bool,
+        send: Callable[[Request[Done]], object],
     ) -> None:
-        self._source = rtc.AudioSource(SAMPLE_RATE, job.channels, queue_size_ms=_QUEUE_MS)
-        self.track = rtc.LocalAudioTrack.create_audio_track(name, self._source)
+        self._inlet = SoundInlet(job.channels)
+        self._inlet.process(enabled=processing)
+        self.track = self._inlet.create_track(name)
         self._log = log.bind(track=name)
-        self._channels = job.channels
-        self._cushion = bytes(SAMPLE_RATE * _CUSHION_MS // 1000 * job.channels * SAMPLE_BYTES)
+        self._sample_bytes = job.channels * SAMPLE_BYTES
+        self._redundancy = redundancy
         self._log_drops_at = 0.0
         self._settled_at = 0.0
-        self._pending: asyncio.Queue[Block] = asyncio.Queue(_PENDING_BLOCKS)
-        self._processor: rtc.AudioProcessingModule | None = None
-        self.process(enabled=processing)
-        self._depth = DepthControl()
+        self._timeline: SoundTimeline | None = None  # while it runs
+        self._intake = Intake()
+        self._pace = PaceControl()
         self._send = send
         self.dropped = 0
         self.fed = 0
         self.muted = False  # by the room
         self.wanted = asyncio.Event()
 
-    def process(self, *, enabled: bool) -> None:
-        """Suppress noise and control the gain from now on, or not."""
-        if enabled != (self._processor is not None):
-            self._processor = (
-                rtc.AudioProcessingModule(noise_suppression=True, high_pass_filter=True, auto_gain_control=True)
-                if enabled
-                else None
-            )
+    def reconfigure(self, *, processing: bool, redundancy: bool) -> None:
+        """Use other settings: `processing` from now on, `redundancy` from the next publication on."""
+        self._inlet.process(enabled=processing)
+        self._redundancy = redundancy
 
     def options(self) -> rtc.TrackPublishOptions:
-        return rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE, stream="device")
+        options = rtc.TrackPublishOptions(
+            source=rtc.TrackSource.SOURCE_MICROPHONE, stream="device", dtx=True, red=self._redundancy
+        )
+        options.audio_encoding.max_bitrate = _OPUS_BPS
+        return options
 
     def start_publication(self) -> None:
-        """Get ready for a new publication: it gets nothing that was captured before."""
-        self._source.clear_queue()
+        """Do nothing: there is no queue with earlier sound."""
 
     def deliver(self, block: Block) -> None:
-        """Take one block; the oldest one that still waits makes room for it."""
-        if self._pending.full():
-            self._pending.get_nowait()
-            if self.fed:  # else the process is still starting
-                self._drop()
-        self._pending.put_nowait(block)
+        """Give one block to the SDK, where it belongs in time."""
+        if self._timeline is None:  # the process is still starting
+            return
+        now, lead_us = time.monotonic(), self._timeline.lead_us(block.captured_at_us)
+        was_paused, settling = self._timeline.paused, now < self._settled_at
+        count = len(block.samples) // self._sample_bytes
+        silence, skip = self._timeline.block(
+            block.captured_at_us,
+            count,
+            now_us=monotonic_us(),
+            settling=settling,
+            is_quiet=lambda: _peak(block.samples) < _QUIET,
+        )
+        if skip == count:
+            self._drop()
+            return
+        if silence:
+            self._log.debug("microphone.silence", ms=silence * 1000 // SAMPLE_RATE)
+            self._inlet.give_silence(silence)
+        if silence or skip or was_paused:
+            self._pace.interrupted()
+        elif not settling and (ppm := self._pace.measured(lead_us / 1e6, now)) is not None:
+            self._log.debug("microphone.pace", ppm=round(ppm))
+            self._send(SetPace(ppm=ppm))
+        self._inlet.give(memoryview(block.samples)[skip * self._sample_bytes :] if skip else block.samples)
+        self.fed += 1
 
     def unmuted(self) -> None:
-        """Forget what was captured while viewers received nothing."""
-        self._source.clear_queue()
+        """Do nothing: there is no queue with earlier sound."""
 
     def viewer_joined(self) -> None:
         """Do nothing: a new viewer hears sound at once."""
@@ -98,63 +121,43 @@ class AudioTrack:
     def sampled(self, sent: int, *, fed: int, lost: float) -> None:
         """Do nothing: a lost packet of sound has no effect on the next ones."""
 
+    def taken(self, seconds: float, *, fed: int) -> None:
+        """Note how much sound the SDK has taken: `run` ends if it takes none."""
+        self._intake.sampled(seconds, given=fed, now=time.monotonic())
+
     def worker_started(self) -> None:
         """Send a new worker its settings."""
         self._settled_at = time.monotonic() + _SETTLING_S
-        if self._depth.ppm:
-            self._send(SetPace(ppm=self._depth.ppm))
+        if self._pace.ppm:
+            self._send(SetPace(ppm=self._pace.ppm))
 
     async def run(self) -> None:
-        """Feed blocks to the SDK, one at a time, until cancelled."""
-        while True:
-            block = await self._pending.get()
-            depth_s = self._source.queued_duration
-            settling = time.monotonic() < self._settled_at
-            limit_s = _SETTLING_FULL_S if settling else _FULL_S
-            if depth_s > limit_s:  # after a stall
-                self._drop()
-                continue
-            if not depth_s:
-                await self._feed(self._frame(self._cushion))
-            elif not settling and (ppm := self._depth.measured(depth_s, time.monotonic())) is not None:
-                self._log.debug("microphone.pace", ppm=round(ppm))
-                self._send(SetPace(ppm=ppm))
-            await self._feed(self._processed(block.samples))
-            self.fed += 1
+        """Take blocks, and fill pauses with silence, until cancelled.
+
+        Raises NativePanicError if the SDK takes no sound any more.
+        """
+        self._timeline = SoundTimeline(started_at_us=monotonic_us())
+        while not self._intake.stalled:
+            if silence := self._timeline.silence(monotonic_us()):
+                self._inlet.give_silence(silence)
+            left_us = self._timeline.next_look_us() - monotonic_us()
+            await asyncio.sleep(min(max(left_us, 0), PAUSE_US) / 1e6)
+        raise NativePanicError("the SDK takes no sound any more")
 
     async def aclose(self) -> None:
-        await self._source.aclose()
-
-    async def _feed(self, frame: rtc.AudioFrame) -> None:
-        try:
-            async with asyncio.timeout(_ACCEPTED_S):
-                await self._source.capture_frame(frame)
-        except TimeoutError:
-            raise NativePanicError(f"the SDK has not taken a block of sound for {_ACCEPTED_S:.0f} s") from None
+        await self._inlet.aclose()
 
     def _drop(self) -> None:
+        if not self.fed:  # the process is still starting
+            return
         self.dropped += 1
         now = time.monotonic()
         if now >= self._log_drops_at:
             self._log_drops_at = now + _DROP_LOG_INTERVAL_S
             self._log.info("microphone.dropped", blocks=self.dropped)
 
-    def _processed(self, samples: bytes) -> rtc.AudioFrame:
-        if self._processor is None:
-            return self._frame(samples)
-        size = SAMPLE_RATE * _PROCESSING_MS // 1000 * self._channels * SAMPLE_BYTES
-        processed = bytearray()
-        for start in range(0, len(samples), size):
-            frame = self._frame(bytearray(samples[start : start + size]))
-            if len(frame.data.cast("B")) == size:
-                self._processor.process_stream(frame)
-            processed += frame.data.cast("B")
-        return self._frame(processed)
 
-    def _frame(self, samples: bytes | bytearray) -> rtc.AudioFrame:
-        return rtc.AudioFrame(
-            data=samples,
-            sample_rate=SAMPLE_RATE,
-            num_channels=self._channels,
-            samples_per_channel=len(samples) // (self._channels * SAMPLE_BYTES),
-        )
+def _peak(samples: bytes) -> int:
+    """Return the greatest amplitude of the first 10 ms, of one channel at least."""
+    beginning = memoryview(samples)[: SAMPLE_RATE // 100 * SAMPLE_BYTES].cast("h")
+    return max(*beginning, -min(beginning))

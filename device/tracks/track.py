@@ -43,4 +43,7 @@ class Track(Protocol):
         `fed` is how many units or blocks it had been given by then, `lost` which share of the packets was lost, 0 to 1.
         """
 
+    def taken(self, seconds: float, *, fed: int) -> None:
+        """Note how many seconds of sound the SDK has taken, of the `fed` blocks that it had been given by then."""
+
     async def aclose(self) -> None: ...

@@ -12,6 +12,7 @@ from livekit import rtc
 
 from device.clock import epoch_of_us
 from device.ipc.messages import Done, ForceKeyFrame, SetBitrate, SetKeyFramesOnly, SetPictureLimits
+from device.timeline import TIMELINE
 from device.tracks.encoder_control import EncoderCommands, EncoderControl, MissingUnits
 from device.tracks.ladder import Ladder, Rung, rungs
 from device.tracks.send_stats import SendMeter, SendSummary, Sent
@@ -146,6 +147,9 @@ class VideoTrack:
         if self._timer is None:
             self._feed_waiting()
 
+    def taken(self, seconds: float, *, fed: int) -> None:
+        """Do nothing: pictures are not taken by the second."""
+
     def sampled(self, sent: int, *, fed: int, lost: float) -> None:
         """Note how many of the `fed` units the SDK has sent, and which share of the packets was lost.
 
@@ -199,6 +203,7 @@ class VideoTrack:
         accepted = self._sdk.capture(unit, user_timestamp=epoch_of_us(unit.captured_at_us))
         now = time.monotonic()
         self.fed += 1
+        TIMELINE.mark("first picture")
         self._meter.count(len(unit.payload), width=unit.width, height=unit.height, now=now)
         if unit.key and self._key_wanted_at is not None:
             self._log.debug("camera.key_frame", after_s=round(now - self._key_wanted_at, 3))
@@ -209,6 +214,7 @@ class VideoTrack:
         rate = feedback.rate_control
         if rate and rate.target_bitrate_bps != self._target_bps:
             self._target_bps = rate.target_bitrate_bps
+            TIMELINE.mark("first feedback")
             self._log.debug("camera.target", target_bps=self._target_bps)
         commands = self._control.feedback(
             # The next units depend on one that the SDK did not take.

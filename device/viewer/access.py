@@ -19,7 +19,7 @@ from device.telemetry.attributes import Attributes
 from device.tokens.selection import ApiKey
 
 if TYPE_CHECKING:
-    from device.config.schema import Config
+    from device.config.effective import Config
 
 _PACKAGE = Path(__file__).parents[1]
 

@@ -17,7 +17,7 @@ from device.encoders.catching_up import LazyDecoder
 from device.ipc.messages import ForceKeyFrame, SetBitrate, SetControls, SetKeyFramesOnly
 from device.media.picture import FramePicture
 from device.sources.filtering import colour_of
-from device.workers.key_frames import KeyFrames
+from device.workers.key_frames import LATE_VIEWER_US, KeyFrames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -154,7 +154,7 @@ class BridgedCopy:
 
     def _wait(self, unit: AccessUnit) -> None:
         """Wait for a key frame, because no viewer can decode this unit; or encode its picture, if that takes long."""
-        if not self._keys.awaited(unit.captured_at_us):
+        if not self._keys.worth_awaiting(unit.captured_at_us):
             self._bridging = True
             self._encode(unit)
         elif self._key is not None and (self._next_key or unit.captured_at_us - self._sent_at_us >= _STILL_US):
@@ -163,7 +163,7 @@ class BridgedCopy:
 
     def _pass(self, unit: AccessUnit) -> None:
         self._send(unit)
-        wanted = self._next_key and not self._keys.awaited(unit.captured_at_us)
+        wanted = self._next_key and not self._keys.worth_awaiting(unit.captured_at_us, within_us=LATE_VIEWER_US)
         costly = self._decoder.cost_s > _MAX_COST_S or self._decoder.kept_bytes > _MAX_KEPT_BYTES
         if wanted or (costly and not self._keys.due_soon(unit.captured_at_us)):
             self._decoder.decode(within_s=_SHARE / self._fps)

@@ -8,11 +8,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from device.errors import SourceError, WireError
-from device.ipc.messages import CameraJob, Capturing, SetControls
+from device.ipc.messages import CameraJob, Capturing, SetControls, SetNight
 from device.ipc.worker_link import WorkerLink, serve
 from device.sources.orientation import sensor_flips, turns_left
 from device.workers.drops import DropLog
 from device.workers.encoding import Encoding
+from device.workers.heap import keep_freed_pictures
 from device.workers.named import damage_log, named
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def _capture(link: WorkerLink, job: CameraJob) -> None:
     encoding = Encoding(link, job, source)
     freeze_detector = FreezeDetector(link)
     night = _night(link, job, captured, encoding)
+    keep_freed_pictures()
     drops = DropLog(lambda counts: link.log("info", "camera.frames_dropped", **counts))
     for picture in source.pictures():
         for request in link.requests():
@@ -96,13 +98,18 @@ def _night(link: WorkerLink, job: CameraJob, camera: Source, encoding: Encoding)
 
 def _carry_out(request: object, source: Source, encoding: Encoding, night: Night | None) -> str:
     """Carry out one request; return what is wrong with it, or an empty text."""
-    if not isinstance(request, SetControls):
-        return encoding.carry_out(request)
     try:
-        if night is not None:
-            night.set_controls(request.controls)
-        elif isinstance(source, Adjustable):  # other sources have no controls, and ignore them at their start as well
-            source.set_controls(request.controls)
+        match request:
+            case SetNight(night=table):
+                if night is not None:
+                    night.follow(table)
+            case SetControls(controls=controls) if night is not None:
+                night.set_controls(controls)
+            case SetControls(controls=controls):
+                if isinstance(source, Adjustable):  # others have no controls, and ignore them at their start as well
+                    source.set_controls(controls)
+            case _:
+                return encoding.carry_out(request)
     except SourceError as error:
         return str(error)
     return ""

@@ -26,13 +26,13 @@ class DropLog:
 
     def update(self, now: float, **totals: int) -> None:
         """Log new drops if the interval since the last line has passed."""
-        if now < self._next_at:
+        if now < self._next_at or totals == self._logged:
             return
         added = {cause: total - self._logged.get(cause, 0) for cause, total in totals.items()}
         added = {cause: count for cause, count in added.items() if count > 0}
+        self._logged = totals
         if added:
             quiet = now - self._next_at > LOG_INTERVAL_S
             self._interval_s = LOG_INTERVAL_S if quiet else min(2 * self._interval_s, _MAX_INTERVAL_S)
             self._next_at = now + self._interval_s
-            self._logged = dict(totals)
             self.log(added)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from device.encoders.bitrate_budget import BitrateBudget
+from device.encoders.x264_presets import AUTO
 from device.errors import EncoderError
 from device.ipc.messages import Capturing, ForceKeyFrame, SetBitrate, SetKeyFramesOnly, SetPictureLimits
 from device.sources.pacing import RateLimit
@@ -15,10 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from device.encoders.encoder import Encoder
+    from device.encoders.x264 import X264Encoder
     from device.ipc.messages import CameraJob
     from device.ipc.worker_link import WorkerLink
     from device.media.colour import Colour
     from device.media.picture import AccessUnit, Picture
+    from device.workers.automatic_preset import AutomaticPreset
 
 # Used until the first bandwidth estimate arrives; only key frames are sent until then.
 _FIRST_BITRATE_BPS = 500_000
@@ -58,6 +61,7 @@ class Encoding:
         self.rate_limited = self.over_budget = 0
         self._board: Encoder | None = None  # the hardware encoder, also after software has replaced it
         self._size_kept_logged = False
+        self._automatic = self._automatic_preset()
         link.thread_owner = self._owns
         self._encoder = self._open()
 
@@ -75,10 +79,25 @@ class Encoding:
         key = self._all_keys or self._next_key
         self._next_key = False
         try:
-            self._encoder.encode(picture, key=key)
+            self._encode(picture, key=key)
         except EncoderError as error:
             self._fall_back(error)
             self._encoder.encode(picture, key=True)
+
+    def _encode(self, picture: Picture, *, key: bool) -> None:
+        # Key frames alone, as at the start, take longer: they say nothing about the preset.
+        if self._automatic is None or self._all_keys or self._encoder.name != "x264":
+            self._encoder.encode(picture, key=key)
+            return
+        encoder = cast("X264Encoder", self._encoder)
+        self._automatic.encode(encoder, picture, key=key, fps=self._fps, missed=self._source.missed)
+
+    def _automatic_preset(self) -> AutomaticPreset | None:
+        if self._job.x264_preset != AUTO:
+            return None
+        from device.workers.automatic_preset import AutomaticPreset
+
+        return AutomaticPreset(self._link)
 
     @property
     def busy(self) -> int:
@@ -203,6 +222,7 @@ class Encoding:
             keyframe_interval_s=self._job.keyframe_interval_s,
             colour=self._source.colour,
             sink=self._send,
+            preset=self._automatic.preset if self._automatic else self._job.x264_preset,
         )
         self._report_capturing(encoder)
         return encoder

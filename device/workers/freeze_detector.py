@@ -43,6 +43,8 @@ class FreezeDetector:
 def _checksum(plane: VideoPlane) -> int:
     """Return a checksum of a plane of 8 bits a sample, without the padding of its lines."""
     data, checksum = memoryview(plane), 0
+    if plane.line_size == plane.width:
+        return zlib.crc32(data[: plane.height * plane.width])
     for start in range(0, plane.height * plane.line_size, plane.line_size):
         checksum = zlib.crc32(data[start : start + plane.width], checksum)
     return checksum

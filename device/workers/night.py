@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from device.errors import SourceError
+from device.sources.controls import with_night
 from device.workers.night_policy import NightPolicy, Thresholds
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ class NightSource(Protocol):
     lux: float | None
     fps: int
 
+    def check_night(self, controls: Mapping[str, Any]) -> None:
+        """Raise SourceError if one of the controls of the night does not fit this camera."""
+
     def set_mode(self, controls: Mapping[str, Any], *, fps: int) -> None:
         """Set these controls, their defaults for those that were set before, and the frame rate. Raises SourceError."""
 
@@ -35,12 +39,10 @@ class Night:
 
     def __init__(self, link: WorkerLink, job: CameraJob, source: NightSource, encoding: Encoding) -> None:
         self._link, self._job, self._source, self._encoding = link, job, source, encoding
-        night = job.night
         self._controls: Mapping[str, Any] = job.controls
-        self._lux = Thresholds(below=night["below_lux"], above=night["above_lux"])
-        self._luma = Thresholds(below=night["below_luma"], above=night["above_luma"])
-        self._policy = NightPolicy(hold_s=night["hold_s"], min_s=night["min_s"])
+        self._policy = NightPolicy(hold_s=job.night["hold_s"], min_s=job.night["min_s"])
         self._next_at = float("-inf")
+        self._adopt(job.night)
 
     def check(self, picture: Picture, clock: Callable[[], float] = time.monotonic) -> None:
         """Look at a picture, at most once a second."""
@@ -58,10 +60,34 @@ class Night:
         self._set_mode(controls)
         self._controls = controls
 
+    def follow(self, night: Mapping[str, Any]) -> None:
+        """Follow another table. Raises SourceError, and keeps the present one, if one of its controls is wrong."""
+        self._source.check_night(night["controls"])
+        before = self._night
+        self._adopt(night)
+        if not self._policy.night:
+            return
+        try:
+            self._set_mode(self._controls)
+        except SourceError:
+            self._adopt(before)
+            raise
+        self._encoding.follow_source(self._source.fps)
+        self._report()
+
+    def _adopt(self, night: Mapping[str, Any]) -> None:
+        self._night = night
+        self._lux = Thresholds(below=night["below_lux"], above=night["above_lux"])
+        self._luma = Thresholds(below=night["below_luma"], above=night["above_luma"])
+        self._policy.hold_s, self._policy.min_s = night["hold_s"], night["min_s"]
+
+    def _report(self) -> None:
+        self._link.mode(f"night, {self._source.fps} fps" if self._policy.night else "")
+
     def _set_mode(self, controls: Mapping[str, Any]) -> None:
-        night, fps = self._job.night, self._job.fps
+        night, fps = self._night, self._job.fps
         if self._policy.night:
-            controls, fps = {**controls, **night["controls"]}, night["fps"] or fps
+            controls, fps = with_night(controls, night["controls"]), night["fps"] or fps
         self._source.set_mode(controls, fps=fps)
 
     def _apply(self, brightness: float, unit: str) -> None:
@@ -76,7 +102,7 @@ class Night:
         self._encoding.follow_source(fps)
         event = "camera.night" if night else "camera.day"
         self._link.log("info", event, brightness=round(brightness, 1), unit=unit, fps=fps)
-        self._link.mode(f"night, {fps} fps" if night else "")
+        self._report()
 
 
 def mean_luma(picture: Picture) -> float:

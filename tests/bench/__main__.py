@@ -45,7 +45,9 @@ def main() -> int:
         runs = _runs(rows, int(os.environ.get("BENCH_RUNS", _RUNS)), lambda row: one_run(row, server, files))
     found = {name: medians(each) for name, each in runs.items() if each}
     judged = targets.judged(found)
-    text = "\n".join((report.machine(), "", report.tables(found, missing), report.results(judged)))
+    count = max(map(len, runs.values()), default=0)
+    machine = f"{report.machine()}; {'one run' if count == 1 else f'medians of {count} runs'}"
+    text = "\n".join((machine, "", report.tables(found, missing), report.results(judged)))
     print(text)
     if file := os.environ.get("BENCH_JSON"):
         Path(file).write_text(report.as_json(found, runs, missing, judged))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tests.bench.targets import Target
 
 Figures = dict[str, float]
+_WHOLE_FROM = 100
 DOCUMENT = Path(__file__).parents[2] / "docs" / "performance.md"
 
 
@@ -131,7 +132,9 @@ def between_markers(document: str, text: str, *, part: str) -> str:
 
 
 def _number(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.3g}"
+    if math.isnan(value):
+        return "-"
+    return f"{value:.0f}" if value >= _WHOLE_FROM else f"{value:.3g}"
 
 
 def _markdown(lines: Sequence[tuple[str, ...]]) -> str:

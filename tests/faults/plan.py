@@ -13,6 +13,7 @@ SECONDS = {
     "test_own_address_changed": 100,
     "test_ipv6_alone": 10,
     "test_one_family_loses_everything": 25,
+    "test_names_are_late_for_one_family": 10,
     "test_small_packets_only": 10,
     "test_random_loss_of_5_percent": 45,
     "test_random_loss_of_20_percent": 45,

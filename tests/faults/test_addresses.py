@@ -93,7 +93,7 @@ def test_a_replaced_ipv6_address_is_held_until_it_ends() -> None:
 
 @pytest.mark.timeout(120)
 def test_addresses_that_change_all_the_time_end_no_watching() -> None:
-    """As at boot: pyroute2 raises an error if the kernel reports an interrupted list."""
+    """As at boot: a list that a change interrupts is not an answer, and is asked for again."""
 
     async def scenario(routes: Routes) -> None:
         routes.set_target("name.example")  # any route is sufficient: each query lists all addresses

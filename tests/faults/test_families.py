@@ -12,6 +12,7 @@ import pytest
 from tests.faults.device import device
 from tests.faults.figures import counted, longest_gap
 from tests.faults.fleet import Measured
+from tests.faults.half_dns import half_dns
 from tests.faults.network import HOST
 from tests.faults.recovery import first_picture
 from tests.faults.two_families import HOST6, ipv6, losing_all, small_packets, two_families, without_ipv4
@@ -31,16 +32,20 @@ def _row(
     ground: Ground, folder: Path, fault: AbstractContextManager[None], *, what: str, url: str, with_ipv6: bool
 ) -> None:
     """Start a device in the neighbour's namespace with a fault from the start; record its first picture and sound."""
-    hosts = folder / "hosts"
+    hosts, resolver = folder / "hosts", folder / "resolv.conf"
     hosts.write_text(f"{HOST6} {_NAME}\n{HOST} {_NAME}\n")
-    script = f'mount --bind {hosts} /etc/hosts; exec "$@"'
+    resolver.write_text(f"nameserver {HOST}\n")
+    script = f'mount --bind {hosts} /etc/hosts; mount --bind {resolver} /etc/resolv.conf; exec "$@"'
     wrapper = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"]
     families = ipv6(ground.network) if with_ipv6 else contextlib.nullcontext()
 
     async def scenario(measured: Measured) -> float:
         with families, two_families(_PORT) if with_ipv6 else contextlib.nullcontext(ground.server) as server:
             variables = {"DEVICE_ROOM__URL": url.format(port=server.port)}
-            async with device(ground.network, [server], folder, wrapper=wrapper, **variables) as one:
+            async with (
+                half_dns(HOST, address=HOST),
+                device(ground.network, [server], folder, wrapper=wrapper, **variables) as one,
+            ):
                 one.neighbour = True
                 with fault:
                     one.start()
@@ -83,6 +88,14 @@ def test_one_family_loses_everything(ground: Ground, tmp_path: Path, family: str
     what = f"IPv4 and IPv6, of which {name} loses everything"
     url = f"ws://{_NAME}:{{port}}"
     _row(ground, tmp_path, losing_all(ground.network, family), what=what, url=url, with_ipv6=True)
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.timeout(60)
+def test_names_are_late_for_one_family(ground: Ground, tmp_path: Path) -> None:
+    what = "a name server that answers for IPv4 alone, and never for IPv6"
+    url = "ws://livekit.half.test:{port}"
+    _row(ground, tmp_path, contextlib.nullcontext(), what=what, url=url, with_ipv6=False)
 
 
 @pytest.mark.usefixtures("quiet")

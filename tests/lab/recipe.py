@@ -48,7 +48,6 @@ RECIPE = Recipe(
         "python3-numpy",
         "python3-pyaudio",
         "python3-pydantic-settings",
-        "python3-pyroute2",
         "python3-segno",
         "python3-soxr",
         "python3-structlog",

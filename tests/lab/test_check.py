@@ -19,7 +19,6 @@ DEBIAN = {
     "PIL": "python3-pil",
     "pyaudio": "python3-pyaudio",
     "pydantic_settings": "python3-pydantic-settings",
-    "pyroute2": "python3-pyroute2",
     "structlog": "python3-structlog",
 }
 WHERE = """

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from device.check import streams
-from device.config.schema import Camera, Microphone
 from device.errors import SourceError
 from tests.support import daemon as daemons
+from tests.support.configs import config_of
 from tests.support.films import FPS, film
 from tests.support.mjpeg import mjpeg_camera
 from tests.support.rtsp import PASSWORD, RtspSite, h264_of, rtsp_site
@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from device.config.effective import Camera, Microphone
     from tests.support.livekit_server import Server
 
 GOP_S = 8
+ROOM = {"room": {"url": "ws://127.0.0.1:1"}}
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +110,7 @@ def test_the_sound_of_the_same_url_is_heard(server: Server, room: str, config: P
 
 def test_check_names_the_stream_and_what_follows(site: RtspSite) -> None:
     def camera(name: str, **others: object) -> Camera:
-        return Camera.model_validate({"source": "stream", "url": site.url(name), **others})
+        return config_of(ROOM | {"camera": {"source": "stream", "url": site.url(name), **others}}).camera
 
     origin = f"rtsp://127.0.0.1:{site.port}"
     assert streams.of_camera(camera("bframes")) == (
@@ -121,10 +123,13 @@ def test_check_names_the_stream_and_what_follows(site: RtspSite) -> None:
     assert text.startswith(
         f"{origin}: h264 320x180, 30 frames/s, no B-frames, a key frame each 8.0 s, is passed through"
     )
-    microphone = Microphone.model_validate({"source": "stream", "url": site.url("both")})
-    assert streams.of_microphone(microphone) == f"{origin}: pcm_s16be, 16000 Hz, mono"
+
+    def microphone(name: str) -> Microphone:
+        return config_of(ROOM | {"microphone": {"source": "stream", "url": site.url(name)}}).microphone
+
+    assert streams.of_microphone(microphone("both")) == f"{origin}: pcm_s16be, 16000 Hz, mono"
     with pytest.raises(SourceError, match=r"cannot be opened|has no sound") as caught:
-        streams.of_microphone(Microphone.model_validate({"source": "stream", "url": site.url("long")}))
+        streams.of_microphone(microphone("long"))
     assert PASSWORD not in str(caught.value)
 
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 USER, PASSWORD = "admin", "hunter2-zq"
 # GStreamer's bindings are packages of Debian, for its own Python.
-_PYTHON, _SITE = "/usr/bin/python3", Path(__file__).parent / "rtsp_site.py"
+DEBIAN_PYTHON = "/usr/bin/python3"
+_SITE = Path(__file__).parent / "rtsp_site.py"
 
 
 def h264_of(film: str) -> str:
@@ -42,7 +43,7 @@ class RtspSite:
         login = (USER, PASSWORD) if self.protected else ("", "")
         streams = [f"{name}={pipeline}" for name, pipeline in self.streams.items()]
         self.process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", _PYTHON, _SITE, str(self.port), *login, *streams],
+            ["setpriv", "--pdeathsig", "KILL", DEBIAN_PYTHON, _SITE, str(self.port), *login, *streams],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,

@@ -7,7 +7,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device.sources.arrival_clock import ArrivalClock, PlayoutClock
+from device.sources.arrival_clock import ArrivalClock, Backlog, PlayoutClock
 
 PERIOD_US = 33_333
 
@@ -51,6 +51,14 @@ def test_a_jump_of_the_senders_clock_is_followed_at_once() -> None:
         clock.arrived(0, 1_000_000)
         clock.arrived(jump_us, 1_033_000)
         assert clock.captured_at_us(jump_us) == 1_033_000
+
+
+def test_what_arrived_before_a_stream_was_read_is_left_out_and_nothing_later() -> None:
+    backlog = Backlog()
+    packets = [(number * 20_000, 1_000_000 + number * 100) for number in range(50)]  # a second of sound at once
+    packets += [(number * 20_000, number * 20_000 + 30_000) for number in range(50, 60)]
+    packets += [(number * 20_000, 1_300_000) for number in range(60, 65)]  # and again after a jam on the way
+    assert [number for number, packet in enumerate(packets) if not backlog.has(*packet)] == list(range(50, 65))
 
 
 def test_a_recording_plays_at_its_own_pace_and_waits_for_what_is_late() -> None:

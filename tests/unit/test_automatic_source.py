@@ -10,7 +10,6 @@ import pytest
 
 from device.check import hardware
 from device.check.report import Report
-from device.config.schema import Config
 from device.errors import NotPresentError, SourceAbsentError, SourceError
 from device.ipc.detected import Detected
 from device.ipc.restart_policy import Action, RestartPolicy
@@ -23,10 +22,13 @@ from device.telemetry.attributes import Attributes
 from device.telemetry.room_state import RoomState
 from device.telemetry.state_file import StateFile
 from device.telemetry.status import Status, nothing_connected_text
+from tests.support.configs import config_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from device.config.effective import Config
 
 CAMERA = {"Model": "imx219", "Id": "/base/i2c/imx219@10"}
 MICROPHONE = pyaudio.Microphone(index=0, name="USB Audio: -", host="ALSA", channels=1, rate=48000, default=True)
@@ -34,7 +36,7 @@ CHOICES: tuple[Callable[[str, Path], str], ...] = (automatic.camera_source, auto
 
 
 def config(**tables: dict[str, Any]) -> Config:
-    return Config.model_validate({"room": {"url": "ws://127.0.0.1:7880", "name": "lab"}} | tables)
+    return config_of({"room": {"url": "ws://127.0.0.1:7880", "name": "lab"}} | tables)
 
 
 def show_device(root: Path, choose: Callable[[str, Path], str]) -> None:

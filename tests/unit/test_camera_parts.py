@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from device.errors import SourceAbsentError, SourceError
 from device.sources import picamera2
-from device.sources.controls import checked_controls
+from device.sources.controls import NIGHT, checked_controls
 from device.sources.pacing import RateLimit, missed_frames
 from device.sources.planes import packed
 from device.sources.pyaudio import Microphone, choose
@@ -142,6 +142,12 @@ def test_controls_are_checked_against_the_camera() -> None:
         checked_controls({"ExposureTime": 10}, _CONTROLS)
     with pytest.raises(SourceError, match=r"set camera\.fps instead"):
         checked_controls({"FrameRate": 10}, _CONTROLS)
+
+
+def test_controls_of_the_night_are_checked_alike_and_named_as_such() -> None:
+    with pytest.raises(SourceError, match=r"^camera\.night\.controls\.Exposure: this camera has no such") as caught:
+        checked_controls({"Exposure": 1}, _CONTROLS, table=NIGHT)
+    assert caught.value.for_viewers == "camera.night.controls does not fit this camera"
 
 
 def test_frames_that_were_not_fetched_are_counted() -> None:

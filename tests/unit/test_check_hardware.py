@@ -9,13 +9,13 @@ import pytest
 
 from device.check import hardware
 from device.check.report import Report
-from device.config.schema import Config
+from tests.support.configs import config_of
 from tests.support.v4l2_cameras import Camera, Tree
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-CONFIG = Config.model_validate(
+CONFIG = config_of(
     {
         "room": {"url": "ws://127.0.0.1:7880", "name": "lab"},
         "camera": {"source": "picamera2"},
@@ -69,17 +69,21 @@ def test_a_v4l2_camera_is_named_with_what_it_delivers(tmp_path: Path) -> None:
 import io, json
 from device.check import hardware
 from device.check.report import Report
-from device.config.schema import Config
+from device.config.effective import Config
+from tests.support.configs import config_of
 found = []
-for controls in ({}, {"gian": 1}):
+night = {"enabled": True, "controls": {"gian": 1}}
+for table in ({}, {"controls": {"gian": 1}}, {"night": night}, {"night": night | {"enabled": False}}):
     report = Report(stream=io.StringIO())
-    camera = {"source": "v4l2", "device": "webcam", "controls": controls}
+    camera = {"source": "v4l2", "device": "webcam"} | table
     room = {"url": "ws://127.0.0.1:7880", "name": "lab"}
-    hardware.check(report, Config.model_validate(dict(room=room, camera=camera, microphone={"source": "off"})), {})
+    hardware.check(report, config_of(dict(room=room, camera=camera, microphone={"source": "off"})), {})
     found.append(" ".join(report.stream.getvalue().split()))
 print(json.dumps(found))
 """
-    good, bad = tree.run(program)
+    good, bad, bad_at_night, unused = tree.run(program)
+    assert unused == good
     assert good.startswith("✓ camera HD Webcam (/dev/video0), MJPG 640x480 at 30 fps (it does not offer 1280x720; ")
     assert good.endswith("; encoder: x264, in software")
     assert bad.startswith("✗ camera camera.controls.gian: this camera has no such control (did you mean gain?)")
+    assert bad_at_night == bad.replace("camera.controls", "camera.night.controls")

@@ -14,7 +14,7 @@ import pytest
 from device.check import sandbox
 from device.check.sandbox import MARK, Sandbox, SandboxError, run_inside
 from device.check.unit_settings import hiding_folder, program, service_settings, surroundings, user
-from device.config.schema import Config
+from tests.support.configs import config_of
 
 if TYPE_CHECKING:
     from device.check.unit_settings import Settings
@@ -132,7 +132,7 @@ def test_each_setting_of_the_shipped_unit_is_passed_on_or_left_out_for_a_reason(
 
 
 def test_files_that_the_service_does_not_see_are_named_with_their_key() -> None:
-    config = Config.model_validate(
+    config = config_of(
         {
             "room": {"url": "wss://h"},
             "credentials": {"api_key": "k", "api_secret_file": "/etc/livekit-device/credentials/api_secret"},

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from device.config import capture_rules
 from device.config import loading as config_file
 from device.config.capture_rules import least_camera_stall_s
-from device.config.schema import Config, Credentials
+from device.config.schema import Credentials
 from device.encoders import bitrate_budget as budget
 from device.errors import ConfigError, ExitCode
 from device.tracks import ladder
+from tests.support.configs import config_of
 
 GOOD = '[room]\nurl = "wss://room.example"\nname = "front-door"\n[credentials]\napi_key = "key"\napi_secret = "s"\n'
 ROOM = '[room]\nurl = "wss://room.example"\n'
@@ -47,7 +48,7 @@ def test_a_good_file_loads(tmp_path: Path) -> None:
     config = config_file.load(write(tmp_path, GOOD))
     assert config.room.name == "front-door"
     assert config.credentials.api_secret.get_secret_value() == "s"
-    assert config.camera == Config.model_fields["camera"].default
+    assert config.camera == config_of({"room": {"url": "ws://h"}}).camera
 
 
 def test_a_missing_file_is_an_error_with_the_default_path(tmp_path: Path) -> None:

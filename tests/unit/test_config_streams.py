@@ -18,7 +18,7 @@ from device.streams.plan import plan_streams
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from device.config.schema import Config
+    from device.config.effective import Config
 
 ROOM = '[room]\nurl = "wss://room.example"\nname = "porch"\ndisplay_name = "Porch"\n'
 OFF = '[camera]\nsource = "off"\n[microphone]\nsource = "off"\n'

@@ -13,7 +13,7 @@ from device.errors import ConfigError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from device.config.schema import Config
+    from device.config.effective import Config
 
 ONE, TWO = "wss://one.example", "wss://two.example"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -47,6 +48,11 @@ class Ears(WorkerLink):
 
     def __init__(self) -> None:
         self.units: list[AccessUnit] = []
+        self.logged: list[tuple[str, dict[str, object]]] = []
+
+    def log(self, level: str, event: str, **fields: object) -> None:
+        assert level == "info"
+        self.logged.append((event, fields))
 
     def unit(self, unit: AccessUnit) -> None:
         assert unit.payload.startswith(b"\0\0\0\1")
@@ -60,13 +66,23 @@ def size_of(unit: AccessUnit) -> tuple[int, int]:
     return unit.width, unit.height
 
 
+def preset_of(worker: Worker) -> object:
+    return worker.encoding._encoder.preset  # type: ignore[attr-defined]
+
+
 class Worker:
-    def __init__(self, camera: Camera) -> None:
+    def __init__(self, camera: Camera, *, x264_preset: str = "ultrafast") -> None:
         self.ears = Ears()
         self._camera = camera
         self._number = 0
         job = replace(
-            CAMERA, width=1280, height=720, encoder="x264", bitrate_max_bps=2_500_000, keyframe_interval_s=100
+            CAMERA,
+            width=1280,
+            height=720,
+            encoder="x264",
+            bitrate_max_bps=2_500_000,
+            keyframe_interval_s=100,
+            x264_preset=x264_preset,
         )
         self.encoding = Encoding(self.ears, job, camera)
         assert self.carry_out(SetKeyFramesOnly(enabled=False)) == ""
@@ -156,6 +172,37 @@ def test_the_current_bitrate_applies_to_the_next_size() -> None:
     worker.carry_out(SetBitrate(bitrate_bps=123_000))
     worker.confine(320, 180, 15)
     assert worker.encoding._encoder._context.bit_rate == pytest.approx(123_000 * 1.06)  # type: ignore[attr-defined]
+
+
+def test_a_chosen_preset_stays_and_loads_nothing_that_measures() -> None:
+    worker = Worker(Camera(), x264_preset="superfast")
+    assert worker.encoding._automatic is None
+    worker.confine(640, 360, 15)
+    assert preset_of(worker) == "superfast"
+
+
+def test_the_automatic_preset_changes_with_a_key_frame_and_outlasts_a_change_of_size() -> None:
+    worker = Worker(Camera(width=320, height=180), x264_preset="auto")
+    worker.feed(3)
+    assert preset_of(worker) == "ultrafast"
+    assert worker.encoding._automatic is not None
+    policy = worker.encoding._automatic._policy
+    policy._window_began_s = time.monotonic() - 60  # a window of small pictures, which leave much time
+    policy._pictures, policy._took_s, policy._ran_s, policy._late = 100, 0.1, 0.1, 0.0
+    worker.feed(1)
+    assert worker.ears.logged == [("camera.x264_preset", {"preset": "superfast"})]
+    assert [unit.key for unit in worker.feed(3)] == [True, False, False]
+    worker.confine(160, 90, 30)
+    worker.feed(1)
+    assert preset_of(worker) == "superfast"
+
+
+def test_key_frames_alone_do_not_count_for_the_automatic_preset() -> None:
+    worker = Worker(Camera(width=320, height=180), x264_preset="auto")
+    worker.carry_out(SetKeyFramesOnly(enabled=True))
+    worker.feed(5)
+    assert worker.encoding._automatic is not None
+    assert worker.encoding._automatic._policy._window_began_s is None
 
 
 @pytest.mark.parametrize(

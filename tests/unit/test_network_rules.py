@@ -14,11 +14,14 @@ from device.boot.content import interpreted
 from device.config.network import Network
 from device.errors import ConfigError
 from device.network import rules, tls
+from device.network.http import http_session
 from device.network.proxy import ProxyError, host_to_reach, proxy_for, sdk_variables
 from device.network.rules import NetworkRules
 from device.redaction import redacted
 from device.report.secrets import learn, masked
 from device.settings import network_rules
+from tests.support.connect_proxy import connect_proxy
+from tests.support.reverse_proxy import OK, reverse_proxy
 
 _URL = "wss://room.example"
 _PROXY = "http://user:zqpassword@proxy.example:3128"
@@ -120,6 +123,21 @@ def test_other_rules_apply_only_inside(tmp_path: Path) -> None:
     Path(missing).write_text("no certificate")
     with rules.instead(NetworkRules(ca_file=missing)), pytest.raises(tls.AuthoritiesError, match="has no certificate"):
         tls.context()
+
+
+def test_a_token_endpoint_is_asked_through_the_configurations_proxy() -> None:
+    async def main() -> None:
+        async with (
+            connect_proxy(names={"tokens.hidden": "127.0.0.1"}, credentials="user:zqpassword") as proxy,
+            reverse_proxy({"": OK}) as site,
+        ):
+            with rules.instead(NetworkRules(proxy=f"http://user:zqpassword@127.0.0.1:{proxy.port}")):
+                url = f"http://tokens.hidden:{site.port}/"
+                async with http_session(None, within_s=5) as session, session.get(url) as answer:
+                    assert answer.status == 200
+            assert proxy.asked == [f"tokens.hidden:{site.port}"]
+
+    asyncio.run(main())
 
 
 _ROOM = '[room]\nurl = "wss://h"\nname = "r"\n[credentials]\napi_key = "k"\napi_secret = "zqsecretzq"\n'

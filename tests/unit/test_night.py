@@ -14,17 +14,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.config import loading
-from device.config.schema import Config
 from device.errors import ConfigError, SourceError
-from device.ipc.messages import Capturing, Degraded, LogRecord, SetPictureLimits
+from device.ipc.messages import Capturing, Degraded, LogRecord, SetControls, SetNight, SetPictureLimits
 from device.ipc.worker_link import WorkerLink
 from device.media.colour import BT601
 from device.media.picture import FramePicture
-from device.sources.controls import changed_controls, frame_duration
+from device.reload import running
+from device.sources.controls import changed_controls, frame_duration, with_night
 from device.streams.plan import plan_streams
 from device.workers.encoding import Encoding
 from device.workers.night import Night, mean_luma
 from device.workers.night_policy import NightPolicy, Thresholds
+from tests.support.configs import config_of
 from tests.unit.workers.watched import CAMERA
 
 if TYPE_CHECKING:
@@ -106,6 +107,10 @@ class FakeCamera:
     def pictures(self) -> Iterator[FramePicture]:
         raise NotImplementedError
 
+    def check_night(self, controls: Mapping[str, Any]) -> None:
+        if not controls.keys() <= {"brightness", "gain"}:
+            raise SourceError("camera.night.controls.gian: this camera has no such control")
+
     def set_mode(self, controls: Mapping[str, Any], *, fps: int) -> None:
         if self.refuses:
             raise SourceError("camera.controls.Gain: this camera has no such control")
@@ -127,7 +132,7 @@ class Scene:
     now: float = 0.0
 
     def __post_init__(self) -> None:
-        settings = Config.model_validate(
+        settings = config_of(
             {
                 "room": {"url": "ws://h"},
                 "camera": {
@@ -185,6 +190,34 @@ def test_controls_that_are_set_meanwhile_are_those_of_the_day() -> None:
         scene.night.set_controls({"brightness": 8})
 
 
+def test_another_table_is_followed_from_then_on_and_a_wrong_one_is_not() -> None:
+    scene = Scene(FakeCamera(lux=4.0))
+    scene.play(20)
+    scene.night.follow(scene.job.night | {"fps": 5, "controls": {"gain": 8}})
+    assert scene.camera.modes[-1] == ({"brightness": 5, "gain": 8}, 5)
+    assert scene.link.of(Degraded)[-1] == Degraded(text="night, 5 fps", fault=False)
+    with pytest.raises(SourceError):
+        scene.night.follow(scene.job.night | {"above_lux": 2.0, "below_lux": 1.0, "controls": {"gian": 1}})
+    scene.play(100)
+    assert len(scene.camera.modes) == 2  # still night, by the table before
+    scene.night.follow(scene.job.night | {"above_lux": 2.0, "below_lux": 1.0})
+    scene.play(100)
+    assert scene.camera.modes[-1] == ({"brightness": 5, "gain": 1}, 30)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "asked"), ((True, True, True), (False, False, False), (False, True, False))
+)
+def test_a_reload_asks_the_worker_to_follow_a_table_that_is_and_stays_enabled(
+    *, before: bool, after: bool, asked: bool
+) -> None:
+    old = dataclasses.replace(CAMERA, night={"enabled": before, "fps": 10})
+    new = dataclasses.replace(CAMERA, night={"enabled": after, "fps": 5}, controls={"gain": 2})
+    found = list(running.requests(old, new))
+    assert found[0] == (SetControls(controls={"gain": 2}), SetControls(controls=CAMERA.controls))
+    assert found[1:] == ([(SetNight(night=new.night), SetNight(night=old.night))] if asked else [])
+
+
 def test_without_lux_the_pictures_luma_decides() -> None:
     scene = Scene(FakeCamera(lux=None))
     scene.play(20, luma=60)
@@ -203,6 +236,10 @@ def test_a_camera_that_refuses_goes_on_and_says_so() -> None:
     assert line.event == "camera.night_refused"
     assert "no such control" in line.fields["why"]
     assert scene.link.of(Degraded) == [Degraded(text="camera.night does not fit this camera", fault=False)]
+
+
+def test_night_replaces_a_control_of_the_day_in_any_letter_case() -> None:
+    assert with_night({"gain": 1, "Brightness": 5}, {"Gain": 9}) == {"Brightness": 5, "Gain": 9}
 
 
 @pytest.mark.parametrize("luma", (0, 77, 255))
@@ -238,7 +275,7 @@ def test_a_rate_that_the_sensor_does_not_have_is_its_slowest() -> None:
 )
 def test_contradictions_are_refused(night: dict[str, Any], source: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
-        Config.model_validate({"room": {"url": "ws://h"}, "camera": {"source": source, "night": night}})
+        config_of({"room": {"url": "ws://h"}, "camera": {"source": source, "night": night}})
 
 
 @pytest.mark.parametrize(

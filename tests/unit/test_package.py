@@ -22,8 +22,8 @@ from debian.places import BuildError
 from debian.repository import sources_file
 from debian.wheels import LOCK, PYTHON, VENDORED, pinned
 from device import cli
-from device.config.diff import tables_of
 from device.config.schema import Config
+from device.config.schema_keys import tables_of
 from device.errors import ExitCode
 
 CHECKOUT = Path(__file__).parents[2]

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from device.config.schema import Config
+    from device.config.effective import Config
 
 BASE = """
 [room]

@@ -12,7 +12,8 @@ from debian.key_table import rows
 from debian.manual import Stamp, configuration_page
 from device import cli, show_config
 from device.config import loading
-from device.config.diff import class_of, diff, keys
+from device.config.diff import diff
+from device.config.schema_keys import class_of, keys
 from device.errors import DeviceError
 from device.redaction import MARK, redacted
 from device.report import secrets, sections

@@ -21,7 +21,7 @@ from device.telemetry.attributes import Attributes
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from device.config.schema import Config
+    from device.config.effective import Config
     from device.ipc.messages import CameraJob, MicrophoneJob
 
 URL = "rtsp://admin:zq-pass77@192.0.2.7/zq-stream1"

@@ -7,12 +7,12 @@ import gc
 import os
 import signal
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from device.config import loading as config_file
-from device.config.schema import Microphone
 from device.lifecycle.deadlines import Deadlines
 from device.lifecycle.sd_notify import Notifier
 from device.streams.capture import capturing
@@ -181,7 +181,7 @@ def test_leaving_while_the_slate_is_drawn_leaves_nothing(
     looks: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene = Scene(tmp_path / "device.toml", f'source = "file"\npath = "{tmp_path / "none"}"', monkeypatch)
-    scene.config = scene.config.model_copy(update={"microphone": Microphone(source="off")})
+    scene.config = replace(scene.config, microphone=replace(scene.config.microphone, source="off"))
     left = iter(range(looks, -1, -1))
     scene.play((lambda: scene.says("camera") != "starting" and not next(left), nothing))
     gc.collect()  # whoever was not waited for complains now

@@ -6,12 +6,13 @@ import ast
 import re
 from pathlib import Path
 from statistics import median
+from typing import get_args
 
 import pytest
 
 import device
 from device.config import capture_rules, schema
-from device.encoders import bitrate_budget, x264
+from device.encoders import bitrate_budget, x264, x264_presets
 from device.ipc import process, worker_process
 from device.lifecycle import enforcer, signals
 from device.network import probe
@@ -30,10 +31,12 @@ ORDER = (
         "log_throttle",
         "log_memory",
         "log",
+        "timeline",
         "secret_file",
         "transaction",
         "backoff",
         "clock",
+        "memory",
         "state_directory",
         "identity",
         "board",
@@ -124,6 +127,11 @@ def test_an_encoder_gets_a_new_buffer_before_the_bitrate_is_far_from_it() -> Non
     """A key frame is asked for at these distances; x264 then opens with a buffer that fits, if it no longer did."""
     assert encoder_control._FAR_BELOW < 1 / x264._VBV_TOLERANCE
     assert x264._VBV_TOLERANCE < encoder_control._FAR_ABOVE
+
+
+def test_the_configuration_allows_the_presets_that_the_encoder_offers() -> None:
+    assert get_args(schema.X264Preset) == (*x264_presets.PRESETS, x264_presets.AUTO)
+    assert schema.Camera().x264_preset == x264_presets.FASTEST
 
 
 def test_a_publication_that_hangs_ends_before_a_join_counts_as_stuck() -> None:

@@ -27,7 +27,13 @@ def entry(kind: str, **fields: Any) -> RtcStats:
 def sender(number: int, kind: str, *, sent: int, lost: float, reported_at_us: int) -> list[RtcStats]:
     count = {"outbound__frames_sent": sent} if kind == "video" else {"sent__packets_sent": sent}
     return [
-        entry("media_source", rtc__id=f"S{number}", source__track_identifier=f"track-{number}"),
+        entry(
+            "media_source",
+            rtc__id=f"S{number}",
+            source__track_identifier=f"track-{number}",
+            source__kind=kind,
+            audio__total_samples_duration=sent / 100,
+        ),
         entry(
             "outbound_rtp",
             rtc__id=f"O{number}",
@@ -58,6 +64,7 @@ def test_streams_of_one_kind_are_distinguished() -> None:
     assert stats.responses == ("P2", 7)
     assert stats.sent == {"front": 100, "back": 200, "hall": 300}
     assert stats.lost == {"front": 0.25, "back": 0.0, "hall": 0.5}
+    assert stats.taken_s == {"hall": 3.0}
     assert stats.reports == {
         "front": Report(8_500_000, 0.5),
         "back": Report(7_000_000, 2.0),

@@ -126,7 +126,7 @@ class Sensor:
         return frame
 
 
-@pytest.mark.parametrize("width", (160, 162, 648))
+@pytest.mark.parametrize("width", (160, 162, 640, 648))
 @pytest.mark.parametrize("luma", (0, 16, 128))
 def test_a_frozen_picture_is_reported_after_half_a_minute(
     width: int, luma: int, monkeypatch: pytest.MonkeyPatch

@@ -64,6 +64,15 @@ def test_pictures_of_each_format_arrive_in_order_with_the_drivers_time(tmp_path:
     assert all(0 <= age_us < 500_000 for _, age_us in found)
 
 
+def test_controls_of_the_night_are_checked_at_the_start(tmp_path: Path) -> None:
+    tree = Tree(tmp_path)
+    tree.plug("video0", Camera(modes=("YUYV 320 240 0 30",)))
+    body = 'first(1, night={"enabled": True, "controls": {"gian": 1}})'
+    kind, text = tree.run(program(body))
+    assert kind == "SourceError"
+    assert text.startswith("camera.night.controls.gian: this camera has no such control (did you mean gain?)")
+
+
 def test_nearest_size_and_metadata_nodes(tmp_path: Path) -> None:
     tree = Tree(tmp_path)
     tree.plug("video0", Camera(capabilities=META | STREAMING))

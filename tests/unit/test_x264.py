@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from device.encoders.x264 import X264Encoder
+from device.encoders.x264_presets import FASTEST, PRESETS
 from device.errors import EncoderError
 from device.media.colour import BT601, BT709, Colour
 from device.media.picture import AccessUnit, FramePicture
@@ -30,6 +31,7 @@ class Encoding:
         keyframe_interval_s: int = 10,
         colour: Colour = BT601,
         pixel_format: str = "yuv420p",
+        preset: str = FASTEST,
     ) -> None:
         self.units: list[AccessUnit] = []
         self.encoder = X264Encoder(
@@ -42,6 +44,7 @@ class Encoding:
             keyframe_interval_s=keyframe_interval_s,
             colour=colour,
             sink=self.units.append,
+            preset=preset,
         )
         self.source = (width, height)
         self._format = pixel_format
@@ -133,6 +136,55 @@ def test_most_of_the_bitrate_is_used_after_any_change() -> None:
         encoding.encoder.set_bitrate(bitrate_bps)
         encoding.feed(60, keys=(0,))
         assert 0.92 <= bps(encoding.feed(60)) / bitrate_bps <= 1.08
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_each_preset_keeps_what_the_stream_needs(preset: str) -> None:
+    """No delay, constrained baseline, a bitrate that can change, and no burst at a key frame."""
+    encoding = Encoding(preset=preset, bitrate_bps=1_000_000, bitrate_max_bps=1_000_000)
+    for number in range(30):
+        [unit] = encoding.feed(1)
+        assert unit.number == number
+    assert encoding.units[0].payload[encoding.units[0].payload.index(b"\0\0\1\x67") + 4] == 66
+    encoding.encoder.set_bitrate(500_000)
+    encoding.feed(30, keys=(0,))
+    units = encoding.feed(60, keys=(30,))
+    assert bps(units) == pytest.approx(500_000, rel=0.1)
+    assert max(len(unit.payload) for unit in units) * 8 <= 500_000 * 1.06 * 3 / 30 * 1.05
+
+
+def test_another_preset_begins_with_a_key_frame_and_the_stream_goes_on() -> None:
+    encoding = Encoding()
+    encoding.feed(10)
+    for preset in (*PRESETS, FASTEST):
+        encoding.encoder.set_preset(preset)
+        encoding.feed(10)
+    changes = [10 * number for number in range(len(PRESETS) + 2)]
+    assert [number for number, unit in enumerate(encoding.units) if unit.key] == [0, *changes[2:]]
+    decoder = av.CodecContext.create("h264", "r")
+    frames = [frame for unit in encoding.units for frame in decoder.decode(av.Packet(unit.payload))]
+    frames += decoder.decode(None)
+    assert len(frames) == len(encoding.units)
+
+
+def test_a_slower_preset_has_a_better_picture_at_the_same_bitrate() -> None:
+    errors = {}
+    for preset in PRESETS:
+        encoding = Encoding(preset=preset, bitrate_bps=300_000, bitrate_max_bps=300_000)
+        decoder = av.CodecContext.create("h264", "r")
+        squares = []
+        for number in range(45):
+            across, down = np.meshgrid(np.arange(320), np.arange(240))
+            luma = 128 + 60 * np.sin((across + 3 * number) / 9) * np.sin((down - number) / 7)
+            planes = np.vstack((luma.astype(np.uint8), np.full((120, 320), 128, np.uint8)))
+            frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+            encoding.encoder.encode(FramePicture(frame=frame, number=number, captured_at_us=0), key=False)
+            for shown in decoder.decode(av.Packet(encoding.units[-1].payload)):
+                assert isinstance(shown, av.VideoFrame)
+                squares.append(np.mean((shown.to_ndarray()[:240].astype(float) - luma) ** 2))
+        errors[preset] = float(np.mean(squares))
+    assert errors["superfast"] < 0.9 * errors["ultrafast"]
+    assert errors["veryfast"] < 0.9 * errors["ultrafast"]
 
 
 def test_the_maximum_bitrate_is_never_exceeded() -> None:

@@ -9,6 +9,7 @@ import av
 from device.errors import SourceError
 from device.media.colour import BT601, BT709, Colour
 from device.media.picture import FramePicture
+from device.sources.controls import NIGHT
 from device.sources.pacing import RateLimit
 from device.sources.planes import flipped
 from device.sources.v4l2 import controls, demuxer, ioctls, modes, nodes
@@ -47,8 +48,9 @@ class V4l2Source:
                     height=job.height,
                     fps=job.fps,
                 )
-                offered = controls.listed(descriptor)
+                offered = self._offered = controls.listed(descriptor)
                 self._controls = controls.AppliedControls(offered)
+                self.check_night(job.night_controls)  # now, not at nightfall
                 self._controls.set(descriptor, job.controls)
                 self._flips = controls.apply_flips(descriptor, offered, hflip=job.hflip, vflip=job.vflip)
         except OSError as error:
@@ -94,6 +96,10 @@ class V4l2Source:
                 self._controls.set(descriptor, wanted)
         except OSError as error:
             raise demuxer.failure(error, self.node, "") from error
+
+    def check_night(self, wanted: Mapping[str, Any]) -> None:
+        """Raise SourceError if one of the controls of [camera.night] does not fit the camera."""
+        controls.checked(wanted, self._offered, table=NIGHT)
 
     def set_mode(self, wanted: Mapping[str, Any], *, fps: int) -> None:
         """Set controls and leave out pictures while capturing: the camera's own rate stays. Raises SourceError."""

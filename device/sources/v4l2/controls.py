@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from device.errors import system_text
-from device.sources.controls import unsupported
+from device.sources.controls import DAY, unsupported
 from device.sources.v4l2 import ioctls
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ BITRATE, FORCE_KEY_FRAME = 0x0099_09CF, 0x0099_09E5  # V4L2_CID_MPEG_VIDEO_...
 HFLIP, VFLIP = 0x0098_0914, 0x0098_0915
 _DISABLED, _GRABBED, _READ_ONLY, _INACTIVE, _PAYLOAD = 0x1, 0x2, 0x4, 0x10, 0x100
 _MAX_MENU = 64
-_SUBJECT = "camera.controls does"
+_SUBJECT = f"{DAY} does"
 
 
 class Kind(enum.Enum):
@@ -114,12 +114,14 @@ def variable_name(raw: bytes) -> str:
     return "_".join(words.lower().split())
 
 
-def checked(wanted: Mapping[str, ControlValue], offered: Sequence[Control]) -> list[tuple[Control, int]]:
+def checked(
+    wanted: Mapping[str, ControlValue], offered: Sequence[Control], *, table: str = DAY
+) -> list[tuple[Control, int]]:
     """Return what is to be set, switches first: automatic modes decide which other controls can be set. Pure.
 
     Raises SourceError for an unknown control, one that is read-only, and a value that is not allowed.
     """
-    by_name = {each.name: each for each in offered}
+    by_name, subject = {each.name: each for each in offered}, f"{table} does"
     found: dict[str, tuple[Control, int]] = {}
     for key, value in wanted.items():
         control = by_name.get(key.lower())
@@ -127,15 +129,14 @@ def checked(wanted: Mapping[str, ControlValue], offered: Sequence[Control]) -> l
             near = difflib.get_close_matches(key.lower(), by_name, n=1)
             hint = f" (did you mean {near[0]}?)" if near else ""
             raise unsupported(
-                f"camera.controls.{key}: this camera has no such control{hint}; it has: "
-                f"{', '.join(sorted(by_name)) or 'none'}",
-                _SUBJECT,
+                f"{table}.{key}: this camera has no such control{hint}; it has: {', '.join(sorted(by_name)) or 'none'}",
+                subject,
             )
         if control.read_only:
-            raise unsupported(f"camera.controls.{key}: this control is read-only", _SUBJECT)
+            raise unsupported(f"{table}.{key}: this control is read-only", subject)
         if control.name in found:
-            raise unsupported(f"camera.controls.{key}: {control.name} is set twice, in different letter case", _SUBJECT)
-        found[control.name] = control, _value(key, control, value)
+            raise unsupported(f"{table}.{key}: {control.name} is set twice, in different letter case", subject)
+        found[control.name] = control, _value(f"{table}.{key}", control, value, subject)
     pressed = [each for each in found.values() if each[0].kind is not Kind.BUTTON or each[1]]
     return sorted(pressed, key=lambda each: each[0].kind not in _SWITCHES)
 
@@ -165,7 +166,7 @@ def apply_flips(descriptor: int, offered: Iterable[Control], *, hflip: bool, vfl
     return left[0], left[1]
 
 
-def _value(key: str, control: Control, value: ControlValue) -> int:
+def _value(key: str, control: Control, value: ControlValue, subject: str) -> int:
     number: int | None = None
     if control.kind in _MENUS:
         number = _entry(control, value)
@@ -174,7 +175,7 @@ def _value(key: str, control: Control, value: ControlValue) -> int:
     elif isinstance(value, int | float) and int(value) == value:
         number = int(value)
     if number is None or (control.kind not in (*_MENUS, Kind.BUTTON) and not _in_range(control, number)):
-        raise unsupported(f"camera.controls.{key}: {value!r} is not allowed; allowed: {control.allowed}", _SUBJECT)
+        raise unsupported(f"{key}: {value!r} is not allowed; allowed: {control.allowed}", subject)
     return number
 
 

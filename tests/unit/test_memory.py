@@ -1,0 +1,60 @@
+"""Memory goes back to the system some seconds after a change."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+
+from device.memory import Trimmer
+
+_LIMIT_S = 60.0
+# Chunks that glibc takes from its heap; the last one stays, so that the heap's end cannot move.
+_PROGRAM = """
+import ctypes, pathlib, sys
+from device.memory import trim
+def resident_mb():
+    return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+chunks = [libc.malloc(8 << 10) for _ in range(8000)]
+for each in chunks:
+    ctypes.memset(each, 1, 8 << 10)
+full = resident_mb()
+for each in chunks[:-1]:
+    libc.free(each)
+kept = resident_mb()
+trimmed = trim()
+print(trimmed, full - kept < 10, kept - resident_mb() > 50)
+"""
+
+
+def test_glibc_keeps_freed_memory_until_it_is_trimmed() -> None:
+    done = subprocess.run((sys.executable, "-c", _PROGRAM), capture_output=True, text=True, check=True)
+    assert done.stdout == "True True True\n"
+
+
+def test_changes_in_a_short_time_are_one_trim_beside_the_loop() -> None:
+    threads: list[threading.Thread] = []
+
+    async def main() -> None:
+        done = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def work() -> None:
+            threads.append(threading.current_thread())
+            loop.call_soon_threadsafe(done.set)
+
+        trimmer = Trimmer(work=work, after_s=0.01)
+        for number in (1, 2):
+            for _ in range(5):
+                trimmer.soon()
+            assert len(threads) == number - 1
+            async with asyncio.timeout(_LIMIT_S):
+                await done.wait()
+            done.clear()
+            assert len(threads) == number
+
+    asyncio.run(main())
+    assert {each.name for each in threads} == {"trim"}
