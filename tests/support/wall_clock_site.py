@@ -32,7 +32,8 @@ _SOURCE = "is-live=true format=time leaky-type=downstream"
 _PIPELINE = (
     f"( appsrc name=picture {_SOURCE} caps=video/x-h264,stream-format=byte-stream,alignment=au ! h264parse ! "
     f"rtph264pay name=pay0 pt=96 config-interval=0 appsrc name=sound {_SOURCE} "
-    f"caps=audio/x-raw,format=S16BE,rate={_RATE},channels=1,layout=interleaved ! rtpL16pay name=pay1 pt=97 )"
+    f"caps=audio/x-raw,format=S16BE,rate={_RATE},channels=1,layout=interleaved ! "
+    "rtpL16pay name=pay1 pt=97 perfect-rtptime=false )"  # after a pause its times are those of capture
 )
 _BEEP_S = 0.1
 
