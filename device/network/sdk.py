@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from device.network import rules
@@ -38,19 +39,18 @@ async def sdk_connects_to(server: ProbeResult, resolver: AddressResolver) -> Asy
 
     Only the native library sees the variables. They are emptied, not removed.
     """
-    if server.detour:
-        from device.network.tunnel import tunnel  # a device whose network is sound does not need it
+    async with AsyncExitStack() as stack:
+        try:
+            variables = sdk_variables(server.url, rules.settings())
+        except ProxyError:
+            variables = {}  # the probe has reported it
+        if server.detour:
+            from device.network.tunnel import tunnel  # a device whose network is sound does not need it
 
-        async with tunnel(server.url, resolver) as url:
-            _put(dict.fromkeys(SDK_VARIABLES, url))
-            yield
-        return
-    try:
-        variables = sdk_variables(server.url, rules.settings())
-    except ProxyError:
-        variables = {}  # the probe has reported it
-    _put(variables)
-    yield
+            with contextlib.suppress(OSError):  # without a loopback interface the SDK is on its own
+                variables = dict.fromkeys(SDK_VARIABLES, await stack.enter_async_context(tunnel(server.url, resolver)))
+        _put(variables)
+        yield
 
 
 def _put(variables: dict[str, str]) -> None:

@@ -46,25 +46,23 @@ class NetworkSound:
     def blocks(self) -> Iterator[Block]:
         """Yield blocks without end. Raises SourceError when the stream ends."""
         least, most = _LEAST_SAMPLES * self._channels, _MOST_SAMPLES * self._channels
-        pending, began_us, count = np.zeros(0, np.int16), -1, 0  # the samples before the pending ones
+        pending, next_us = np.zeros(0, np.int16), -1
         for first_us, piece in self._pieces():
-            samples = self._paced(piece)
-            distance_us = first_us - began_us - self._lasting_us(count + len(pending))
-            if began_us < 0 or abs(distance_us) > _TOLERANCE_US:
-                silence_us = distance_us if began_us >= 0 and 0 < distance_us <= _LONGEST_SILENCE_US else 0
-                if silence_us:
-                    silence = np.zeros(silence_us * SAMPLE_RATE // _US * self._channels, np.int16)
-                    pending = np.concatenate((pending, silence))
-                else:
-                    pending, began_us, count = np.zeros(0, np.int16), first_us, 0
-            pending = np.concatenate((pending, samples))
+            gap_us = first_us - next_us if next_us >= 0 else 0
+            if _TOLERANCE_US < gap_us <= _LONGEST_SILENCE_US:
+                silence = np.zeros(gap_us * SAMPLE_RATE // _US * self._channels, np.int16)
+                pending = np.concatenate((pending, silence))
+            elif abs(gap_us) > _TOLERANCE_US:
+                pending = np.zeros(0, np.int16)
+            # By the camera's times, not by counting samples: the daemon sees a clock that is off by the difference.
+            at_us, next_us = first_us - self._lasting_us(len(pending)), first_us + self._lasting_us(len(piece))
+            pending = np.concatenate((pending, self._paced(piece)))
             while len(pending) >= least:
                 block, pending = pending[:most], pending[most:]
-                at_us = began_us + self._lasting_us(count)
-                count += len(block)
                 if self._source.paced:
                     sleep_until_us(at_us)
                 yield Block(samples=block.tobytes(), captured_at_us=max(0, at_us))
+                at_us += self._lasting_us(len(block))
 
     def pace(self, ppm: float) -> None:
         """Correct the clock of the camera's sound, which is faster than ours by this many parts per million."""

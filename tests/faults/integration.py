@@ -44,10 +44,6 @@ def turn_log(ground: Ground, tmp_path: Path, authority: Authority) -> Iterator[P
         yield log
 
 
-def _only(network: Network, *allowed: str) -> None:
-    network._forward_rules(*(f"{each} accept" for each in allowed), "drop")
-
-
 def _port(kind: str, port: int) -> tuple[str, str]:
     return f"{kind} dport {port}", f"{kind} sport {port}"
 
@@ -78,7 +74,7 @@ def _picture(
         with with_turn(_PORT, transport) as server:
             async with device(ground.network, [server], folder) as one:
                 one.config.write_text(f"[network]\n{table}\n")
-                _only(ground.network, *allowed)
+                ground.network.pass_only(*allowed)
                 one.start()
                 try:
                     seconds = await first_picture(one)

@@ -71,6 +71,10 @@ class Network:
         finally:
             self._forward_rules()
 
+    def pass_only(self, *rules: str) -> None:
+        """Forward only what matches one of these nft rules, until `mend`."""
+        self._forward_rules(*(f"{rule} accept" for rule in rules), "drop")
+
     def block_udp(self) -> None:
         """Drop all forwarded UDP, until `mend`."""
         self._forward_rules("meta l4proto udp drop")

@@ -11,6 +11,7 @@ SECONDS = {
     "test_link_down_for_10_s": 70,
     "test_link_down_for_120_s": 130,
     "test_own_address_changed": 100,
+    "test_relay_always": 10,
     "test_ipv6_alone": 10,
     "test_one_family_loses_everything": 25,
     "test_names_are_late_for_one_family": 10,

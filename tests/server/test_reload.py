@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from tests.support import daemon as daemons
+from tests.support.connect_proxy import connect_proxy
 from tests.support.watcher import Watcher, watching
 
 if TYPE_CHECKING:
@@ -161,5 +162,23 @@ def test_a_change_that_needs_a_new_process_ends_it_for_the_service_manager(
             await device.watcher.until(
                 lambda: "gone:device" in [event for event, _ in device.watcher.events], within_s=5, what="goodbye"
             )
+
+    asyncio.run(scenario())
+
+
+def test_another_proxy_is_used_by_the_rejoin_and_given_up_by_the_next(server: Server, room: str, config: Path) -> None:
+    async def scenario() -> None:
+        async with managed(server, room, config) as device, connect_proxy(credentials="user:zqpassword") as proxy:
+            asked = 0
+            for table in (f'[network]\nproxy = "http://user:zqpassword@127.0.0.1:{proxy.port}"\n', ""):
+                since = len(device.daemon.lines)
+                line = await device.reload(f"{_SMALL}{_TONE}{table}")
+                assert (line["changed"], line["rejoin"]) == ("network.proxy", True)
+                await asyncio.to_thread(device.daemon.event, "room.state", new="live", within_s=20, since=since)
+                # With a proxy: the probe, and the SDK at least once.
+                assert len(proxy.asked) >= 2 if table else len(proxy.asked) == asked
+                asked = len(proxy.asked)
+            assert proxy.refused == 0
+            assert "zqpassword" not in "".join(device.daemon.text)
 
     asyncio.run(scenario())

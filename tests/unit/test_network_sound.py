@@ -70,11 +70,19 @@ def test_lost_packets_are_silence_and_what_follows_is_in_its_place() -> None:
     assert blocks[-1].captured_at_us == pytest.approx(_BEGAN_US + 1_980_000, abs=3_000)
 
 
+def test_a_fast_clock_shows_in_the_capture_times() -> None:
+    """The daemon compares them with the number of samples, and sets the pace by the difference."""
+    blocks = list(_sound(_Stream(rate=16_000, seconds=60, ppm=1000)).blocks())
+    lead_us = _BEGAN_US + _samples(blocks) * 1e6 / SAMPLE_RATE - blocks[-1].captured_at_us - 20_000
+    assert lead_us == pytest.approx(60_000, abs=3_000)
+
+
 def test_a_fast_clock_is_corrected_without_a_jump() -> None:
     sound = _sound(_Stream(rate=16_000, seconds=60, ppm=1000))
     sound.pace(1000)
     blocks = list(sound.blocks())
     assert _samples(blocks) == pytest.approx(60 * SAMPLE_RATE * (1 - 1000 / 1e6), abs=1_000)
+    assert blocks[-1].captured_at_us == pytest.approx(_BEGAN_US + 60e6 * (1 - 1000 / 1e6), abs=25_000)
     steps = np.diff([block.captured_at_us for block in blocks])
     assert steps.min() > 0
     assert steps.max() < 45_000
