@@ -43,6 +43,7 @@ class WorkerLink:
         self._reserve = bytes(_RESERVE_BYTES)  # address space only, because it is never written
         self._decoder = Decoder(Direction.TO_WORKER)
         self._requests: queue.Queue[Received] = queue.Queue(_MAX_REQUESTS)
+        self._received = self._messages()  # one iterator: a request may be read together with the job
         self.job = self._receive_job()
         threading.Thread(target=self._read_requests, name="requests", daemon=True).start()
 
@@ -107,11 +108,10 @@ class WorkerLink:
         return found
 
     def _receive_job(self) -> Job:
-        for received in self._messages():
-            if isinstance(received.message, Job):
-                return received.message
-            break
-        raise WireError("the first message must be a job")
+        job = next(self._received).message
+        if not isinstance(job, Job):
+            raise WireError("the first message must be a job")
+        return job
 
     def _messages(self) -> Iterator[Received]:
         while True:
@@ -125,7 +125,7 @@ class WorkerLink:
 
     def _read_requests(self) -> None:
         try:
-            for received in self._messages():
+            for received in self._received:
                 if not isinstance(received.message, Request):
                     raise WireError("a second job is not allowed")  # noqa: TRY301
                 self._requests.put(received)
