@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from device import log
+from device import log, native_output
 from device.app import first_attributes
 from device.check import hardware, legs, media, network
 from device.check.report import Report, report_failures
@@ -41,6 +42,8 @@ _TOKEN_SOURCES = {TokenFile: "a ready token", Endpoint: "the token endpoint", Ap
 
 async def run(argument: Path | None, sandbox: Sandbox) -> int:
     """Run the steps and print their rows; return 0 only if no step failed."""
+    # What native libraries write belongs to no row, and may contain a token; the rest of this process writes as before.
+    sys.stderr = native_output.relay()
     report = Report()
     try:
         await _steps(report, config_file.find(argument), sandbox)
