@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import structlog
 from livekit import rtc
 
-from device.clock import epoch_of_us
+from device.clock import epoch_of_us, monotonic_us
 from device.ipc.messages import Done, ForceKeyFrame, SetBitrate, SetKeyFramesOnly, SetPictureLimits
 from device.timeline import TIMELINE
 from device.tracks.encoder_control import EncoderCommands, EncoderControl, MissingUnits
 from device.tracks.ladder import Ladder, Rung, rungs
+from device.tracks.rtp_times import RtpTimes
 from device.tracks.send_stats import SendMeter, SendSummary, Sent
 from device.tracks.video_feed import video_feed
 
@@ -32,9 +33,6 @@ log = structlog.get_logger()
 # the frames that depend on it cannot be decoded until the next key frame. So the units of a burst are fed one by one.
 _SPACING_S = 0.008
 _MAX_WAITING = 30
-# libwebrtc derives RTP times from whole milliseconds: two units of the same one would reach a decoder as one picture.
-# A slate and the camera that it replaces may come that close, in either order. A larger step back is another clock.
-_TICK_US, _REPLACED_US = 1_000, 1_000_000
 _DROPS_LOG_INTERVAL_S = 10.0
 _LOSSY = 0.02
 
@@ -66,7 +64,7 @@ class VideoTrack:
         self.muted = False  # by the room
         self.wanted = asyncio.Event()
         self._waiting: deque[AccessUnit] = deque()
-        self._next_at, self._captured_at_us = 0.0, 0
+        self._next_at, self._times = 0.0, RtpTimes()
         self._timer: asyncio.TimerHandle | None = None
         self._dropped, self._log_drops_at, self.dropped = 0, 0.0, 0
         self.sent: Sent | None = None
@@ -204,10 +202,10 @@ class VideoTrack:
 
     def _feed(self, unit: AccessUnit) -> None:
         """Feed one access unit, and pass on the SDK's feedback for it."""
-        if -_REPLACED_US < unit.captured_at_us - self._captured_at_us < _TICK_US:
-            unit = replace(unit, captured_at_us=self._captured_at_us + _TICK_US)
-        self._captured_at_us = unit.captured_at_us
-        accepted = self._sdk.capture(unit, user_timestamp=epoch_of_us(unit.captured_at_us))
+        user_timestamp = epoch_of_us(unit.captured_at_us)
+        if (at_us := self._times.of(unit.captured_at_us, monotonic_us())) != unit.captured_at_us:
+            unit = replace(unit, captured_at_us=at_us)
+        accepted = self._sdk.capture(unit, user_timestamp=user_timestamp)
         now = time.monotonic()
         self.fed += 1
         TIMELINE.mark("first picture")
