@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-_STALLED_S = 8.0  # with samples once a second, it is noticed within 10 s
+_STALLED_S = 6.0  # with samples once a second, and the end of the process, it is noticed within 10 s
 _GIVEN = 250  # blocks meanwhile, 5 s of sound
 _SAMPLES_APART_S = 3.0  # further apart, there was no session between
 

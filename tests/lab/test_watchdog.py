@@ -117,7 +117,7 @@ ENDS = (
         "daemon.native_panic",
     ),
     End("exit 0", "exit", ""),
-    End("the SDK does not take a block of sound within 10 s", "untaken", "exited, status=70/", "daemon.failed", 10),
+    End("the SDK takes no sound for 10 s", "untaken", "exited, status=70/", "daemon.failed", 10),
 )
 
 

@@ -47,9 +47,9 @@ def _unanswered() -> None:
 
 
 def _untaken() -> None:
-    """Make the SDK never confirm a block of sound."""
-    source: Any = sys.modules["livekit.rtc.audio_source"].AudioSource
-    source.capture_frame = _never
+    """Make the SDK take no sound any more, as its statistics then show."""
+    feed: Any = sys.modules["device.native_sdk.audio"].NativeSoundFeed
+    feed.capture = lambda _feed: None
 
 
 def _forgive() -> None:
