@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import importlib
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -24,7 +24,7 @@ from device.lifecycle.leave import leave
 from device.lifecycle.sd_notify import Notifier
 from device.lifecycle.signals import until_signalled
 from device.log_memory import LogMemory
-from device.memory import Trimmer
+from device.memory import Trimmer, keep_what_is_loaded
 from device.network.probe import Probe
 from device.network.resolver import Resolver
 from device.network.route import watching
@@ -121,7 +121,7 @@ async def run(
 
     `reload` loads the configuration again. Returns the exit code.
     """
-    asyncio.get_running_loop().set_exception_handler(_log_unhandled)
+    asyncio.get_running_loop().set_exception_handler(device.log.unhandled)
     log.info("daemon.starting", version=device.__version__, model=board_model())
     notifier, state_file = Notifier.of_environment(), StateFile.of_environment()
     running_config = RunningConfig.of_environment()
@@ -176,6 +176,7 @@ async def run(
                     rejoins_because=why,
                 )
 
+            keep_what_is_loaded()
             running = RunningDevice(
                 settings,
                 streams,
@@ -243,8 +244,3 @@ def _exit_code(error: BaseException) -> ExitCode:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error.exit_code if isinstance(error, DeviceError) else ExitCode.INTERNAL
-
-
-def _log_unhandled(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    where = str(context.get("task") or context.get("future") or context.get("handle") or "")
-    log.error("daemon.unhandled", message=context.get("message"), where=where, exc_info=context.get("exception"))

@@ -8,13 +8,14 @@ import logging
 import os
 import sys
 import threading
-from typing import TYPE_CHECKING, Literal, TextIO, cast
+from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
 
 import structlog
 
 from device.redaction import without_secrets
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Mapping
 
     from structlog.typing import EventDict, Processor, WrappedLogger
@@ -182,3 +183,10 @@ def crashed(error: BaseException) -> None:
             crashed(each)
         return
     structlog.get_logger().critical("daemon.failed", error=type(error).__name__, exc_info=error)
+
+
+def unhandled(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what asyncio would report of a task or callback that nobody waits for."""
+    where = str(context.get("task") or context.get("future") or context.get("handle") or "")
+    error = context.get("exception")
+    structlog.get_logger().error("daemon.unhandled", message=context.get("message"), where=where, exc_info=error)

@@ -1,9 +1,10 @@
-"""Returns memory to the system that glibc keeps after a start and after each session: malloc_trim(3)."""
+"""Frees what an ended session leaves, and returns memory to the system that glibc keeps: malloc_trim(3)."""
 
 from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import threading
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 AFTER_S = 5.0
+
+
+def keep_what_is_loaded() -> None:
+    """Leave all objects of the start out of later garbage collections, which take a tenth of the time then."""
+    gc.freeze()
 
 
 def trim() -> bool:
@@ -24,7 +30,7 @@ def trim() -> bool:
 
 
 class Trimmer:
-    """Trims some seconds after a change, beside the event loop; changes meanwhile are covered by the same trim."""
+    """Collects garbage and trims some seconds after a change; changes meanwhile are covered by the same trim."""
 
     def __init__(self, *, work: Callable[[], object] = trim, after_s: float = AFTER_S) -> None:
         self._work, self._after_s = work, after_s
@@ -37,4 +43,7 @@ class Trimmer:
 
     def _start(self) -> None:
         self._due = None
+        # An ended Room is part of reference cycles, and keeps 130 KB of native memory until Python looks for them: by
+        # itself it does so after hundreds of sessions. Here, because finalizers may need the event loop's thread.
+        gc.collect()
         threading.Thread(target=self._work, name="trim", daemon=True).start()

@@ -13,6 +13,7 @@ import structlog
 
 from device.errors import StuckJoinError, UnreachableError
 from device.room.liveness.policy import LivenessPolicy
+from device.room.liveness.reconnect_timeout import SETTLES_S
 from device.telemetry.sampler import CLOSE_INTERVAL_S, INTERVAL_S
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ class SessionMonitor:
             is_late = liveness.is_late(now)
             sampler.sample_closely(is_late)
             within_s = self._soon_s() if liveness.reconnecting else CLOSE_INTERVAL_S if is_late else INTERVAL_S
+            within_s = min(within_s, SETTLES_S) if liveness.settling else within_s
             await _either(sampler.sampled, session.changed, self.routes.changed, within_s=within_s)
 
     def _soon_s(self) -> float:

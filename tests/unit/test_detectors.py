@@ -143,11 +143,11 @@ def test_two_streams_of_one_kind_are_followed_apart() -> None:
 def test_probes_decide_while_the_sdk_reconnects(probes: tuple[str | None, ...], reason: Reason | None) -> None:
     detector = ReconnectTimeout(url=HERE)
     for url in probes:  # without a reconnection they mean nothing
-        detector.probed(url)
+        detector.probed(url, NOW)
     assert detector.reason(NOW) is None
     assert detector.update(reconnecting=True, now=NOW) is False
     for url in probes:
-        detector.probed(url)
+        detector.probed(url, NOW)
     assert detector.reason(NOW + 1) is reason
 
 
@@ -158,6 +158,22 @@ def test_the_sdk_may_reconnect_for_fifteen_seconds() -> None:
     assert detector.reason(NOW + 15.1) is SDK_RECONNECTING
     assert detector.update(reconnecting=False, now=NOW + 16) is True
     assert detector.reason(NOW + 99) is None
+
+
+def test_a_server_that_is_back_has_a_moment_in_which_the_sdk_may_use_it() -> None:
+    detector = ReconnectTimeout(url=HERE)
+    detector.update(reconnecting=True, now=NOW)
+    detector.probed(None, NOW + 1)
+    assert not detector.settling
+    detector.probed(HERE, NOW + 2)
+    assert detector.settling
+    assert detector.reason(NOW + 2.2) is None
+    assert detector.reason(NOW + 2.31) is SERVER_RETURNED
+    detector.probed(HERE, NOW + 2.4)  # does not begin it again
+    assert detector.reason(NOW + 2.4) is SERVER_RETURNED
+    assert detector.update(reconnecting=False, now=NOW + 2.5) is True
+    assert not detector.settling
+    assert detector.reason(NOW + 9) is None
 
 
 def test_only_another_address_of_this_device_ends_a_session() -> None:

@@ -405,7 +405,9 @@ def test_a_server_that_was_away_and_is_back_ends_the_session() -> None:
     alive(judge, BEGAN + 1)
     assert judge.reason(BEGAN + 1) is None
     judge.probed(HERE, BEGAN + 1)
-    assert judge.reason(BEGAN + 1) is SERVER_RETURNED
+    assert judge.settling
+    assert judge.reason(BEGAN + 1) is None
+    assert judge.reason(BEGAN + 1.4) is SERVER_RETURNED
 
 
 def test_a_server_that_was_never_away_is_left_to_the_sdk() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import subprocess
 import sys
 import threading
+import weakref
 
 from device.memory import Trimmer
 
@@ -58,3 +60,26 @@ def test_changes_in_a_short_time_are_one_trim_beside_the_loop() -> None:
 
     asyncio.run(main())
     assert {each.name for each in threads} == {"trim"}
+
+
+def test_an_ended_room_is_found_although_it_is_part_of_a_cycle() -> None:
+    class Room:
+        def __init__(self) -> None:
+            self.itself = self
+
+    freed = threading.Event()
+
+    async def scenario() -> None:
+        gc.disable()  # or Python may find it by itself
+        try:
+            weakref.finalize(Room(), freed.set)
+            trimmed = asyncio.Event()
+            loop = asyncio.get_running_loop()
+            Trimmer(work=lambda: loop.call_soon_threadsafe(trimmed.set), after_s=0).soon()
+            assert not freed.is_set()
+            await trimmed.wait()
+            assert freed.is_set()
+        finally:
+            gc.enable()
+
+    asyncio.run(scenario())

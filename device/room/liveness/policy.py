@@ -46,6 +46,11 @@ class LivenessPolicy:
         """Whether the SDK reconnects; probes decide then."""
         return self._reconnect.reconnecting
 
+    @property
+    def settling(self) -> bool:
+        """Whether the server has just returned: the next look is due in `SETTLES_S`."""
+        return self._reconnect.settling
+
     def limit(self, stall_s: float) -> None:
         """Use this limit from now on."""
         self._silence.stall_s = self._send_stall.stall_s = stall_s
@@ -71,12 +76,14 @@ class LivenessPolicy:
 
     def wants_probe(self, now: float) -> bool:
         """Return whether the servers should be probed now."""
-        return self.reconnecting or self._silence.wants_probe(self._progress, now)
+        if self.reconnecting:
+            return not self.settling
+        return self._silence.wants_probe(self._progress, now)
 
     def probed(self, url: str | None, now: float) -> None:
         """Note which server answered a probe, if any."""
         self._silence.probed(url, now)
-        self._reconnect.probed(url)
+        self._reconnect.probed(url, now)
 
     def in_doubt(self, now: float) -> bool:
         """Return whether the last confirmation is older than usual."""
