@@ -24,7 +24,7 @@ from device.lifecycle.leave import leave
 from device.lifecycle.sd_notify import Notifier
 from device.lifecycle.signals import until_signalled
 from device.log_memory import LogMemory
-from device.memory import Trimmer, keep_what_is_loaded
+from device.memory import Trimmer, keep_what_is_loaded, use_one_heap
 from device.network.probe import Probe
 from device.network.resolver import Resolver
 from device.network.route import watching
@@ -65,6 +65,7 @@ def main(config_path: Path | None, validation: Validation | None = None) -> Exit
     Its `validation` may run already. Raises ConfigError before anything is started. Else it ends the process itself.
     """
     TIMELINE.mark("imports")
+    use_one_heap()
     native_sdk.prepare()
     prepare_process("")
     # Not a daemon thread: a wrong configuration ends this process after the imports, not in the middle of one.

@@ -83,3 +83,31 @@ def test_an_ended_room_is_found_although_it_is_part_of_a_cycle() -> None:
             gc.enable()
 
     asyncio.run(scenario())
+
+
+_HEAPS = """
+import ctypes, sys, threading
+from device.memory import use_one_heap
+if sys.argv[1] == "one":
+    use_one_heap()
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+places = []
+def allocate():
+    places.append(libc.malloc(64))
+    together.wait()
+together = threading.Barrier(4)
+threads = [threading.Thread(target=allocate) for _ in range(4)]
+for each in threads: each.start()
+for each in threads: each.join()
+print(len({each >> 26 for each in places}))
+"""  # glibc's heaps of other threads are aligned to 64 MB
+
+
+def test_all_threads_share_one_heap() -> None:
+    def heaps(how: str) -> int:
+        done = subprocess.run((sys.executable, "-c", _HEAPS, how), capture_output=True, text=True, check=True)
+        return int(done.stdout)
+
+    assert heaps("one") == 1
+    assert heaps("many") > 1
