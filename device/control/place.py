@@ -16,7 +16,7 @@ _OWN = "livekit-device"
 
 def places(environment: Mapping[str, str] = os.environ) -> list[Path]:
     """Return where the socket may be, the first choice first."""
-    runtime = environment.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+    if runtime := environment.get("RUNTIME_DIRECTORY", "").partition(":")[0]:  # of this service, and of no other daemon
+        return [Path(runtime) / NAME]
     user = environment.get("XDG_RUNTIME_DIR", "")
-    folders = [*([Path(runtime)] if runtime else []), *([Path(user) / _OWN] if user else []), SERVICE_FOLDER]
-    return [each / NAME for each in dict.fromkeys(folders)]
+    return [each / NAME for each in (*([Path(user) / _OWN] if user else []), SERVICE_FOLDER)]
