@@ -18,8 +18,8 @@ _M_ARENA_MAX = -8  # malloc.h
 def use_one_heap() -> None:
     """Let all threads allocate from one heap. Call it before there are threads.
 
-    Each session has some 20 threads of the SDK. With a heap for each of them what a session leaves is spread over all,
-    and no page can be returned: 180 KB for each rejoin, 25 KB with one heap.
+    The SDK starts some 20 threads for each connection. With a heap for each of them what a connection leaves is spread
+    over all, and no page can be returned: 180 KB for each reconnection of the SDK, 25 KB with one heap (30 of them).
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
