@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from tests.support import daemon as daemons
@@ -55,6 +56,13 @@ class PyAudio:
 """
 
 
+def until_alone(pid: int) -> None:
+    """Wait until a process has no living child, for a second at most."""
+    give_up_at = time.monotonic() + 1
+    while living_descendants(pid) and time.monotonic() < give_up_at:
+        time.sleep(0.01)
+
+
 def test_it_is_live_without_a_worker_and_publishes_what_is_connected(
     server: Server, room: str, config: Path, tmp_path: Path
 ) -> None:
@@ -81,6 +89,8 @@ def test_it_is_live_without_a_worker_and_publishes_what_is_connected(
             attributes = watcher.attributes("device")
             assert (attributes["device.camera"], attributes["device.microphone"]) == ("not present", "not present")
             assert list(watcher.room.remote_participants["device"].track_publications) == []
+            # The worker has reported that there is no device, and its process may still be ending.
+            await asyncio.to_thread(until_alone, daemon.pid)
             assert living_descendants(daemon.pid) == set()
             spawned = [line for line in daemon.lines if line["event"] == "worker.spawned"]
             await asyncio.sleep(2)
