@@ -16,6 +16,7 @@ from device.clock import ServerClock, monotonic_us
 from device.config.validation import Validation, validated
 from device.control.socket_server import control_socket
 from device.errors import DeviceError, ExitCode, NativePanicError
+from device.heap import use_one_heap
 from device.identity import board_model, keep_identity
 from device.ipc.detected import Detected
 from device.lifecycle.deadlines import Deadlines
@@ -24,7 +25,7 @@ from device.lifecycle.leave import leave
 from device.lifecycle.sd_notify import Notifier
 from device.lifecycle.signals import until_signalled
 from device.log_memory import LogMemory
-from device.memory import Trimmer, keep_what_is_loaded, use_one_heap
+from device.memory import Trimmer, keep_what_is_loaded
 from device.network.probe import Probe
 from device.network.resolver import Resolver
 from device.network.route import watching
@@ -86,7 +87,7 @@ def main(config_path: Path | None, validation: Validation | None = None) -> Exit
     TIMELINE.log()
     log_warnings(settings.warnings, settings.token_source)
     wanted = settings.token_source.wanted
-    log_context.bind(identity=wanted.identity or wanted.derived_identity, room=wanted.room)
+    log_context.bind(identity=wanted.own_identity, room=wanted.room)
 
     def reload() -> Settings:
         return of_valid(validated(config_path), attributes)

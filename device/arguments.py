@@ -47,21 +47,16 @@ def duration(text: str) -> datetime.timedelta:
 
 def seconds(least: int, most: int) -> Callable[[str], float]:
     """Return a parser of seconds between two bounds."""
-
-    def parsed(text: str) -> float:
-        if not text.isdecimal() or not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds; allowed: {least} to {most}")
-        return float(text)
-
-    return parsed
+    parsed = whole(least, most, what="number of seconds")
+    return lambda text: float(parsed(text))
 
 
-def whole(least: int, most: int) -> Callable[[str], int]:
+def whole(least: int, most: int, *, what: str = "whole number") -> Callable[[str], int]:
     """Return a parser of whole numbers between two bounds."""
 
     def parsed(text: str) -> int:
         if not text.isdecimal() or not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number; allowed: {least} to {most}")
+            raise argparse.ArgumentTypeError(f"{text!r} is not a {what}; allowed: {least} to {most}")
         return int(text)
 
     return parsed

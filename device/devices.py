@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from device.errors import DeviceError, EncoderError, ExitCode, system_text
+from device.printable import printable
 from device.redaction import redacted
 
 if TYPE_CHECKING:
@@ -40,16 +41,11 @@ def run(*, as_json: bool) -> int:
         for entry in entries:
             single = {key: value for key, value in entry.items() if value != "" and not isinstance(value, list)}
             name, *rest = (f"{value}" if key == "name" else f"{key} {value}" for key, value in single.items())
-            sys.stdout.write(f"  {_printable(', '.join((name, *rest)))}\n")
+            sys.stdout.write(f"  {printable(', '.join((name, *rest)))}\n")
             for key, value in entry.items():
                 if isinstance(value, list):
-                    sys.stdout.write(f"    {key}\n" + "".join(f"      {_printable(str(each))}\n" for each in value))
+                    sys.stdout.write(f"    {key}\n" + "".join(f"      {printable(str(each))}\n" for each in value))
     return ExitCode.OK
-
-
-def _printable(text: str) -> str:
-    """Return a text without control characters: names come from devices."""
-    return "".join(each if each.isprintable() else "?" for each in text)
 
 
 def _plain(value: object) -> object:

@@ -11,6 +11,7 @@ import secrets
 from pathlib import Path
 
 from device import state_directory
+from device.unit_directories import SERVICE_STATE, own_state
 
 # machine-id(5) requires that only a keyed hash of the id is shown.
 _MACHINE_ID_KEY = b"livekit-device"
@@ -57,7 +58,7 @@ def derived_identity(root: Path = Path("/")) -> str:
 
 def keep_identity(root: Path = Path("/")) -> None:
     """Generate an identity and keep it in this process's state directory, if only the host's name is left otherwise."""
-    folder = state_directory.own()
+    folder = own_state()
     if folder is None or not identity_may_be_shared(root):
         return
     # A disk that fails is no reason not to publish: the host's name is used until the next start.
@@ -76,7 +77,7 @@ def _of_host() -> str:
 
 
 def _state_directory(root: Path) -> Path:
-    return state_directory.own() or root / state_directory.SERVICE_PATH.relative_to("/")
+    return own_state() or root / SERVICE_STATE.relative_to("/")
 
 
 def _hashed(text: str) -> str:

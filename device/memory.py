@@ -3,42 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import gc
 import threading
 from typing import TYPE_CHECKING
+
+from device.heap import trim
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 AFTER_S = 5.0
-_M_ARENA_MAX = -8  # malloc.h
-
-
-def use_one_heap() -> None:
-    """Let all threads allocate from one heap. Call it before there are threads.
-
-    The SDK starts some 20 threads for each connection. With a heap for each of them what a connection leaves is spread
-    over all, and no page can be returned: 180 KB for each reconnection of the SDK, 25 KB with one heap (30 of them).
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_ARENA_MAX, 1)
 
 
 def keep_what_is_loaded() -> None:
-    """Leave all objects of the start out of later garbage collections, which take a tenth of the time then."""
+    """Leave all objects of the start out of later garbage collections: they look at newer ones alone."""
     gc.freeze()
-
-
-def trim() -> bool:
-    """Return unused memory; False if the C library cannot. It takes milliseconds, in which other threads may wait."""
-    malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if malloc_trim is None:
-        return False
-    malloc_trim.argtypes = [ctypes.c_size_t]
-    malloc_trim(0)
-    return True
 
 
 class Trimmer:

@@ -11,11 +11,12 @@ from pathlib import Path
 from device.check import sandbox
 from device.config.diff import diff
 from device.errors import ConfigError, DeviceError, ExitCode, Problem
-from device.reload.files import SERVICE_FOLDER, Outcome, ReloadFiles, Result
+from device.reload.files import Outcome, ReloadFiles, Result
 from device.settings import SERVICE_CREDENTIALS, load
 from device.show_config import changes_text
 from device.telemetry import running_config
 from device.telemetry.attributes import Attributes
+from device.unit_directories import SERVICE_RUNTIME
 
 _LOADED_CREDENTIALS = Path("/run/credentials") / sandbox.UNIT  # systemd.exec(5), $CREDENTIALS_DIRECTORY
 _LOADED_PREFIX = "livekit_"  # LoadCredential=livekit:FOLDER
@@ -54,7 +55,7 @@ def run(config: Path | None, *, revert_after_s: float | None, validate_only: boo
         return code or ExitCode.OK
     if credentials_changed():
         return _restart(revert_after_s)
-    return _reload(ReloadFiles(SERVICE_FOLDER), revert_after_s)
+    return _reload(ReloadFiles(SERVICE_RUNTIME), revert_after_s)
 
 
 def credentials_changed(folder: Path = SERVICE_CREDENTIALS, loaded: Path = _LOADED_CREDENTIALS) -> bool:
@@ -93,7 +94,8 @@ def _reload(files: ReloadFiles, revert_after_s: float | None) -> int:
         try:
             files.ask(revert_after_s=revert_after_s)
         except OSError as error:
-            raise ReloadError(f"{SERVICE_FOLDER} cannot be written ({error.strerror}): does the service run?") from None
+            why = f"{SERVICE_RUNTIME} cannot be written ({error.strerror}): does the service run?"
+            raise ReloadError(why) from None
     try:
         _systemctl("reload")
     finally:

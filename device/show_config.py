@@ -12,6 +12,7 @@ from device.config.effective import Secret
 from device.config.layers import origin
 from device.config.toml_text import value_text
 from device.errors import ExitCode
+from device.printable import printable
 from device.telemetry import running_config
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def run(argument: Path | None, *, as_json: bool, as_diff: bool) -> int:
     rows = [(key, value_text(each["value"]), _from(each)) for key, each in _described(found)]
     sys.stdout.write(_table(("key", "value", "from"), rows))
     for warning in found.warnings:
-        sys.stdout.write(f"warning: {_printable(str(warning))}\n")
+        sys.stdout.write(f"warning: {printable(str(warning))}\n")
     return ExitCode.OK
 
 
@@ -125,7 +126,7 @@ def _masked(value: object) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [list(head), *([*map(_short, row[:-1]), _printable(row[-1])] for row in rows)]
+    lines = [list(head), *([*map(_short, row[:-1]), printable(row[-1])] for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     return "".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() + "\n" for line in lines
@@ -133,9 +134,5 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _short(text: str) -> str:
-    text = _printable(text)
+    text = printable(text)
     return text if len(text) <= _MAX_VALUE else f"{text[: _MAX_VALUE - 3]}..."
-
-
-def _printable(text: str) -> str:
-    return "".join(each if each.isprintable() else "?" for each in text)

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from device.unit_directories import SERVICE_STATE, own_state
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
-SERVICE_PATH = Path("/var/lib/livekit-device")  # StateDirectory= of the unit
 _READABLE = 0o644  # no file here holds a secret
-
-
-def own(environment: Mapping[str, str] = os.environ) -> Path | None:
-    """Return the folder that the service manager gives this process; None if there is none."""
-    folder = environment.get("STATE_DIRECTORY", "").partition(":")[0]
-    return Path(folder) if folder else None
 
 
 def readable(environment: Mapping[str, str] = os.environ) -> Path:
     """Return the folder to read from: this process's own, else that of the service, such as for `check`."""
-    return own(environment) or SERVICE_PATH
+    return own_state(environment) or SERVICE_STATE
 
 
 def replace(path: Path, text: str) -> None:

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import os
 import time
-from pathlib import Path
 
 import structlog
 
-log = structlog.get_logger()
+from device.process_start import started_at
 
-_STARTTIME = 19  # of proc(5)'s fields after the name
+log = structlog.get_logger()
 
 
 class Timeline:
@@ -33,19 +32,13 @@ class Timeline:
     def log(self) -> None:
         """Log the steps that have been noted, and from now on each one at once."""
         steps = list(self._done.items())
-        before_s = _process_began_s() if not self._logged else steps[self._logged - 1][1]
-        began_s = _process_began_s()
+        began_s = (started_at(os.getpid()) or 0) / os.sysconf("SC_CLK_TCK")
+        before_s = steps[self._logged - 1][1] if self._logged else began_s
         for step, at_s in steps[self._logged or 0 :]:
             at_ms, took_ms = (round(1000 * (at_s - since_s)) for since_s in (began_s, before_s))
             log.debug("start.step", step=step, at_ms=at_ms, took_ms=took_ms)
             before_s = at_s
         self._logged = len(steps)
-
-
-def _process_began_s() -> float:
-    """Return when this process began, by the clock that counts from the boot, to a hundredth of a second."""
-    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-    return int(fields[_STARTTIME]) / os.sysconf("SC_CLK_TCK")
 
 
 TIMELINE = Timeline()

@@ -84,7 +84,7 @@ async def _check(  # noqa: PLR0917 - those of `check`
             decoders.append(asyncio.create_task(decode(track, decoded[track.name])))
 
     room.on("track_subscribed", on_track)
-    identity = api_key.wanted.identity or api_key.wanted.derived_identity
+    identity = api_key.wanted.own_identity
     try:
         # The token allows only to subscribe, without sending data, and hides this participant.
         token = api_key.viewer_token(at=at, ttl=TTL, data=False, hidden=True)

@@ -1,4 +1,4 @@
-"""The configuration that is in effect: plain data, of which `device.config.schema` is the checked form.
+"""The configuration that is in effect: plain data; `device.config.schema` is its checked form.
 
 The daemon holds these. It does not import the schema: pydantic takes 11 MB, and a child process validates
 (`device.config.validation`). Each key stands here with its type, and in the schema with default, bounds and marks.

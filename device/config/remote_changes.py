@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from device.config.layers import Layer
 from device.config.places import DEFAULT_PATH
 from device.config.toml_file import parsed, read_regular
 from device.errors import ConfigError, Problem
+from device.unit_directories import SERVICE_STATE, own_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 NAME = "overrides.toml"
-SERVICE_FOLDER = Path("/var/lib/livekit-device")  # StateDirectory= of the unit
 KEYS = {
     "camera": ("width", "height", "fps", "bitrate_max_bps", "bitrate_min_bps", "controls", "night"),
     "microphone": ("gain_db",),
@@ -25,9 +25,9 @@ _TABLES = {"cameras": "camera", "microphones": "microphone"}
 
 def find(path: Path, environment: Mapping[str, str]) -> Path | None:
     """Return the file for a configuration; the default one has the service's, others only what systemd names."""
-    if folder := environment.get("STATE_DIRECTORY", "").partition(":")[0]:
-        return Path(folder) / NAME
-    return SERVICE_FOLDER / NAME if path == DEFAULT_PATH else None
+    if folder := own_state(environment):
+        return folder / NAME
+    return SERVICE_STATE / NAME if path == DEFAULT_PATH else None
 
 
 def layer(path: Path, environment: Mapping[str, str]) -> Layer | None:

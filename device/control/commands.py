@@ -11,6 +11,7 @@ from device.control.client import ask
 from device.control.operations import GetLogs, GetStatus, Rejoin
 from device.errors import ExitCode, NotRunningError
 from device.lifecycle.not_set_up import STATUS
+from device.printable import printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +68,7 @@ def status_text(found: dict[str, Any]) -> str:
     if found["configuration"]:
         rows.append(("configuration", found["configuration"]))
     width = max(len(name) for name, _ in rows)
-    return "\n".join(f"{name.ljust(width)}  {_printable(text)}" for name, text in rows)
+    return "\n".join(f"{name.ljust(width)}  {printable(text)}" for name, text in rows)
 
 
 def stream_text(stream: dict[str, Any]) -> str:
@@ -97,17 +98,13 @@ def record_text(record: dict[str, Any]) -> str:
     """Return a log record as one line."""
     rest = {key: value for key, value in record.items() if key not in ("number", "time", "level", "event")}
     fields = " ".join(f"{key}={value}" for key, value in rest.items())
-    return _printable(
+    return printable(
         f"{record.get('time', '')} {record.get('level', ''):8} {record.get('event', '')} {fields}".rstrip()
     )
 
 
 def _with_reason(state: str, reason: str) -> str:
     return f"{state}: {reason}" if reason else state
-
-
-def _printable(text: object) -> str:
-    return "".join(each if each.isprintable() else "?" for each in str(text))
 
 
 def _say(text: str) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from device.control import wire
+from device.control.limits import MAX_CALL_BYTES
 from device.control.operations import decoded
 from device.control.peer import GROUP, Peer
 from device.errors import CallError
@@ -54,7 +55,7 @@ async def _line(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> b
         async with asyncio.timeout(_IDLE_S):
             return await reader.readline()
     except ValueError:
-        await _write(writer, wire.error_line(CallError(f"a call has at most {wire.MAX_CALL_BYTES >> 10} KiB")))
+        await _write(writer, wire.error_line(CallError(f"a call has at most {MAX_CALL_BYTES >> 10} KiB")))
     except (TimeoutError, ConnectionError):
         pass
     return b""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from device.control.limits import LEVELS, MAX_LOG_LINES
 from device.control.results import DeviceStatus, Done, LogLines
 from device.errors import CallError
+from device.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -88,8 +89,7 @@ def _checked(name: str, key: str, value: object, hint: type) -> object:
 
 
 def _shown(value: object) -> str:
-    text = str(value)[:_MAX_NAME]
-    return f'"{"".join(each if each.isprintable() else "?" for each in text)}"'
+    return f'"{printable(str(value)[:_MAX_NAME])}"'
 
 
 @operation("status")

@@ -112,7 +112,7 @@ class Performer:
         wanted = settings.token_source.wanted
         return DeviceStatus(
             state=self._status.state.value,
-            identity=wanted.identity or wanted.derived_identity,
+            identity=wanted.own_identity,
             version=device.__version__,
             model=board_model(),
             pid=os.getpid(),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from device.control.limits import MAX_CALL_BYTES
 from device.control.place import places
 from device.errors import system_text
 
@@ -26,14 +27,13 @@ log = structlog.get_logger()
 _MODE = 0o660  # the group of the service's user may connect as well
 _FOLDER_MODE = 0o700
 _MAX_CONNECTIONS = 8
-_MAX_LINE = 64 << 10
 
 
 @asynccontextmanager
 async def control_socket(performer: Callable[[], Performer]) -> AsyncIterator[None]:
     """Take calls while the context lasts. Without a place for the socket the device publishes all the same.
 
-    `performer` is called at the first connection: until then nothing of it is loaded.
+    `performer` is called at the first connection: it is not loaded before.
     """
     connections: set[asyncio.Task[None]] = set()
 
@@ -58,7 +58,7 @@ async def control_socket(performer: Callable[[], Performer]) -> AsyncIterator[No
         yield
         return
     path, listener = opened
-    server = await asyncio.start_unix_server(connected, sock=listener, limit=_MAX_LINE)
+    server = await asyncio.start_unix_server(connected, sock=listener, limit=MAX_CALL_BYTES)
     log.debug("control.listening", path=str(path))
     try:
         yield

@@ -8,7 +8,6 @@ from typing import Any
 
 from device.errors import CallError
 
-MAX_CALL_BYTES = 64 << 10
 MAX_ANSWER_BYTES = 4 << 20
 
 

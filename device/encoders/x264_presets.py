@@ -14,7 +14,7 @@ AUTO: Final = "auto"
 # Encoding may take this part of the time between two pictures, and not longer, because it adds to the latency.
 _MOST_OF_PERIOD, _MOST_S = 0.3, 0.015
 _LATE = 2.0  # a picture that takes longer than this times the most is late
-_LATE_PICTURES, _FORGIVEN = 3.0, 1 / 30  # so many late ones, of which each picture in time cancels a part
+_LATE_PICTURES, _FORGIVEN = 3.0, 1 / 30  # so many late ones; each picture in time cancels a part of one
 # The encoder wants a processor, and does not get one for this part of the time that it runs: others need it as well.
 _SOME_WAIT, _MUCH_WAIT = 0.25, 0.75
 _WINDOW_S = 10.0

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from device import state_directory
+from device.unit_directories import own_state
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +36,7 @@ class Detected:
     @classmethod
     def of_service(cls, *, keeps: bool) -> Detected:
         """Return what is known on this box; only with `keeps` the file is written, if there is a state directory."""
-        folder = state_directory.own() if keeps else None
+        folder = own_state() if keeps else None
         return cls(state_directory.readable() / NAME, writes_to=folder / NAME if folder else None)
 
     def has(self, name: str) -> bool:

@@ -140,7 +140,7 @@ def problem_of(root: Answer, rtc: Answer) -> str:
 
 
 def looks_like_login(answer: Answer) -> bool:
-    """Return whether a network answers in the place of the server, and asks to log in (a captive portal)."""
+    """Return whether a network answers instead of the server, and asks to log in (a captive portal)."""
     if answer.status == HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED:  # RFC 6585
         return True
     page = answer.status == HTTPStatus.OK and _PAGE.search(answer.start)

@@ -1,6 +1,6 @@
 """How this process reaches servers: [network] of the configuration, and what it leaves to the environment.
 
-One state for the whole process, because the SDK reads the environment, of which a process has one.
+One state for the whole process, because the SDK reads the environment, and a process has only one.
 """
 
 from __future__ import annotations

@@ -9,15 +9,16 @@ import os
 import stat
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from device.printable import printable
 from device.redaction import redacted
+from device.unit_directories import own_runtime
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
-SERVICE_FOLDER = Path("/run/livekit-device")  # RuntimeDirectory= of the unit
 REVERT_AFTER_S = (5, 3600)
 _REQUEST, _RESULT = "reload-request.json", "reload-result.json"
 _MAX_BYTES = 64 << 10
@@ -55,8 +56,7 @@ class ReloadFiles:
 
     @classmethod
     def of_environment(cls, environment: Mapping[str, str] = os.environ) -> ReloadFiles:
-        folder = environment.get("RUNTIME_DIRECTORY", "").partition(":")[0]
-        return cls(Path(folder) if folder else None)
+        return cls(own_runtime(environment))
 
     def ask(self, *, revert_after_s: float) -> None:
         """Let the next reload be reverted if the device is not live again in time. Raises OSError."""
@@ -130,4 +130,4 @@ class ReloadFiles:
 
 
 def _printable(text: object) -> str:
-    return "".join(each if each.isprintable() else "?" for each in redacted(str(text))[:_MAX_TEXT])
+    return printable(redacted(str(text))[:_MAX_TEXT])

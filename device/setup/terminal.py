@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
 from device.errors import DeviceError
+from device.printable import printable
 from device.redaction import hide, redacted
 from device.setup.interruption import reads_notice_signals
 
@@ -86,7 +87,7 @@ class Terminal:
         """Return the position of one of the labels."""
         self.say(title)
         for number, label in enumerate(labels, start=1):
-            self.say(f"  {number}) {''.join(each if each.isprintable() else '?' for each in label)}")
+            self.say(f"  {number}) {printable(label)}")
 
         def check(answer: str) -> str:
             known = answer.isdecimal() and 1 <= int(answer) <= len(labels)

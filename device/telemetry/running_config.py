@@ -11,18 +11,19 @@ import hashlib
 import json
 import os
 import secrets
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from device.config.diff import entries
 from device.config.effective import Config, Secret, restored
 from device.errors import DeviceError, system_text
-from device.telemetry.state_file import started_at
+from device.process_start import started_at
+from device.unit_directories import SERVICE_RUNTIME, own_runtime
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
-SERVICE_PATH = Path("/run/livekit-device/config.json")  # RuntimeDirectory= of the unit
+SERVICE_PATH = SERVICE_RUNTIME / "config.json"
 _MAX_BYTES = 256 << 10
 _MODE = 0o600
 # A secret that is not in use.
@@ -38,8 +39,8 @@ class RunningConfig:
 
     @classmethod
     def of_environment(cls, environment: Mapping[str, str] = os.environ) -> RunningConfig:
-        folder = environment.get("RUNTIME_DIRECTORY", "").partition(":")[0]
-        return cls(Path(folder) / SERVICE_PATH.name if folder else None)
+        folder = own_runtime(environment)
+        return cls(folder / SERVICE_PATH.name if folder else None)
 
     def write(self, config: Config) -> None:
         """Replace the file; a full or read-only disk does not stop publishing."""

@@ -6,17 +6,20 @@ import contextlib
 import json
 import os
 import stat
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from device.printable import printable
+from device.process_start import started_at
+from device.unit_directories import SERVICE_RUNTIME, own_runtime
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
-SERVICE_PATH = Path("/run/livekit-device/state.json")  # RuntimeDirectory= of the unit
+SERVICE_PATH = SERVICE_RUNTIME / "state.json"
 _MAX_BYTES = 64 << 10
 _MAX_TEXT = 500
 _MAX_PID = 1 << 22  # proc(5), /proc/sys/kernel/pid_max
-_STARTTIME = 19  # field 22, counted from the one behind the name
 _READABLE = 0o644  # it holds no secret
 
 
@@ -28,8 +31,8 @@ class StateFile:
 
     @classmethod
     def of_environment(cls, environment: Mapping[str, str] = os.environ) -> StateFile:
-        folder = environment.get("RUNTIME_DIRECTORY", "").partition(":")[0]
-        return cls(Path(folder) / SERVICE_PATH.name if folder else None)
+        folder = own_runtime(environment)
+        return cls(folder / SERVICE_PATH.name if folder else None)
 
     def write(self, state: Mapping[str, object]) -> None:
         """Replace the file; a full or read-only disk does not stop publishing."""
@@ -64,17 +67,5 @@ def read(path: Path = SERVICE_PATH) -> dict[str, Any]:
     now = started_at(pid)
     if now is None or started not in (None, now):  # it has ended, and another process may have its number
         return {}
-    texts = {str(key): _printable(value) for key, value in state.items() if isinstance(value, str)}
+    texts = {str(key): printable(value[:_MAX_TEXT]) for key, value in state.items() if isinstance(value, str)}
     return {"pid": pid, **texts}
-
-
-def started_at(pid: int) -> int | None:
-    """Return when a process started, in clock ticks since boot (proc(5), starttime); None if there is none."""
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[_STARTTIME])
-    except (OSError, ValueError, IndexError):
-        return None
-
-
-def _printable(text: str) -> str:
-    return "".join(each if each.isprintable() else "?" for each in text[:_MAX_TEXT])

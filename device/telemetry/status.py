@@ -61,7 +61,6 @@ class Status:
         self._clock = self._configuration = ""
         self._workers: dict[str, WorkerState] = {}
         self._publications: dict[str, PublishState] = {}
-        self._worker_texts: dict[str, str] = {}
         self._whys: dict[str, str] = {}
         self._state = DeviceState.CONNECTING
         self._nothing_connected = ""
@@ -84,7 +83,7 @@ class Status:
         """Return the state of a stream's worker, why, and how its track is in the room."""
         state = self._workers[name]
         publication = self._publications.get(name, PublishState.STARTING)
-        return state, self._whys[name], publication
+        return state, public_text(self._whys[name]), publication
 
     def configuration(self, text: str) -> None:
         """Note what became of the last reload; it may contain paths, and is not for viewers."""
@@ -101,8 +100,7 @@ class Status:
 
     def worker(self, name: str, state: WorkerState, why: str) -> None:
         self._workers[name] = state
-        self._whys[name] = public_text(why)
-        self._worker_texts[name] = _with_reason(state.value, why)
+        self._whys[name] = why
         self._update()
 
     def publication(self, name: str, state: PublishState) -> None:
@@ -141,7 +139,7 @@ class Status:
         """Return the state of one stream for viewers; what keeps it from them has precedence."""
         publication = self._publications.get(name, PublishState.PUBLISHED)
         if self._workers[name] in _NOT_DELIVERING or publication not in _HIDDEN:
-            return self._worker_texts[name]
+            return _with_reason(self._workers[name].value, self._whys[name])
         return publication.value
 
     def _update(self) -> None:

@@ -36,6 +36,11 @@ class TokenRequest:
     display_name: str
     attributes: Attributes
 
+    @property
+    def own_identity(self) -> str:
+        """The configured identity, else the board's."""
+        return self.identity or self.derived_identity
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JoinToken:

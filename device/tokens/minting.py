@@ -55,7 +55,7 @@ class ApiKey:
         """Return a token that may publish and set attributes, for this device's identity or another one."""
         return self._mint(
             at=at,
-            identity=identity or self._identity,
+            identity=identity or self.wanted.own_identity,
             name=self.wanted.display_name,
             ttl=ttl,
             attributes=self.wanted.attributes.snapshot(),
@@ -105,7 +105,7 @@ class ApiKey:
         if not isinstance(found, list):
             raise CredentialError("the server does not list its participants: the response has no list")
         identities = {each.get("identity") for each in found if isinstance(each, dict)}
-        return IdentityHolder.PRESENT if self._identity in identities else IdentityHolder.ABSENT
+        return IdentityHolder.PRESENT if self.wanted.own_identity in identities else IdentityHolder.ABSENT
 
     async def occupancy(self, at: ProbeResult, resolver: Resolver) -> tuple[int, int]:
         """Return the number of participants in the room, and its maximum; 0 if there is none or it is not known.
@@ -146,10 +146,6 @@ class ApiKey:
         if not isinstance(answer, dict):
             raise CredentialError("the server does not list its participants: the answer is no JSON object")
         return response.status, answer
-
-    @property
-    def _identity(self) -> str:
-        return self.wanted.identity or self.wanted.derived_identity
 
     def _pair(self) -> tuple[str, str]:
         return (

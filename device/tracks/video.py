@@ -127,7 +127,7 @@ class VideoTrack:
         self._apply(self._control.units_lost(time.monotonic()))
 
     def request_key_frame(self) -> None:
-        """Send a key frame, because somebody asks for one."""
+        """Send a key frame, because an operator asks for one."""
         self._apply(self._control.units_lost(time.monotonic()))
 
     def viewer_joined(self) -> None:

@@ -8,12 +8,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from device.errors import SourceError, WireError
+from device.heap import keep_freed_pictures
 from device.ipc.messages import CameraJob, Capturing, SetControls, SetNight
 from device.ipc.worker_link import WorkerLink, serve
 from device.sources.orientation import sensor_flips, turns_left
 from device.workers.drops import DropLog
 from device.workers.encoding import Encoding
-from device.workers.heap import keep_freed_pictures
 from device.workers.named import damage_log, named
 
 if TYPE_CHECKING:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import contextlib
 import socket
 import subprocess
-import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.faults.network import HOST
-from tests.faults.servers import Node
+from tests.faults.servers import Node, started
 from tests.support.children import end
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.support.certificates import Authority
 
@@ -40,15 +39,8 @@ class WithTurn(Node):
         )
 
 
-@contextlib.contextmanager
-def with_turn(port: int, transport: str) -> Iterator[WithTurn]:
-    with tempfile.TemporaryDirectory(prefix="faults-server-") as folder:
-        running = WithTurn(ports=(port, port + 2), folder=Path(folder), transport=transport)
-        running.start()
-        try:
-            yield running
-        finally:
-            running.kill()
+def with_turn(port: int, transport: str) -> contextlib.AbstractContextManager[WithTurn]:
+    return started(WithTurn, port, transport=transport)
 
 
 @contextlib.contextmanager

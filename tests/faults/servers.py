@@ -10,7 +10,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from tests.faults.moments import Moment
 from tests.faults.network import HOST
@@ -18,7 +18,9 @@ from tests.support.children import end
 from tests.support.livekit_server import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+ServerT = TypeVar("ServerT", bound="Node")
 
 REDIS_PORT = 6379
 _START_S = 15.0
@@ -91,13 +93,16 @@ logging: {{level: info}}
         return self.process
 
 
-@contextlib.contextmanager
-def node(port: int, *, redis: str = "", secret: str = "") -> Iterator[Node]:
+def node(port: int, *, redis: str = "", secret: str = "") -> contextlib.AbstractContextManager[Node]:
     """Run a node on this port and the two after it."""
+    return started(Node, port, redis=redis, **({"api_secret": secret} if secret else {}))
+
+
+@contextlib.contextmanager
+def started(kind: Callable[..., ServerT], port: int, **options: str) -> Iterator[ServerT]:
+    """Run a server of a kind, with HTTP on this port and UDP two after it."""
     with tempfile.TemporaryDirectory(prefix="faults-server-") as folder:
-        running = Node(ports=(port, port + 2), folder=Path(folder), redis=redis)
-        if secret:
-            running.api_secret = secret
+        running = kind(ports=(port, port + 2), folder=Path(folder), **options)
         running.start()
         try:
             yield running

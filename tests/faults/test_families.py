@@ -1,4 +1,4 @@
-"""IPv6 alone, two families of which one loses everything, and a path for small packets only."""
+"""IPv6 alone, two families with one that loses everything, and a path for small packets only."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_ipv6_alone(ground: Ground, tmp_path: Path) -> None:
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize(("family", "name"), (("ip6", "IPv6"), ("ip", "IPv4")))
 def test_one_family_loses_everything(ground: Ground, tmp_path: Path, family: str, name: str) -> None:
-    what = f"IPv4 and IPv6, of which {name} loses everything"
+    what = f"IPv4 and IPv6, {name} loses everything"
     url = f"ws://{_NAME}:{{port}}"
     _row(ground, tmp_path, losing_all(ground.network, family), what=what, url=url, with_ipv6=True)
 

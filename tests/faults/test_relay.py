@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,10 +11,10 @@ from tests.faults.device import device
 from tests.faults.fleet import Measured
 from tests.faults.network import HOST
 from tests.faults.recovery import first_picture
-from tests.faults.servers import Node
+from tests.faults.servers import Node, started
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.faults.ground import Ground
 
@@ -34,22 +31,11 @@ class OwnTurn(Node):
         return Node.configuration(self) + f"turn:\n  enabled: true\n  udp_port: {_TURN_PORT}\n  {ranges}  {peers}"
 
 
-@contextlib.contextmanager
-def _own_turn() -> Iterator[OwnTurn]:
-    with tempfile.TemporaryDirectory(prefix="faults-server-") as folder:
-        running = OwnTurn(ports=(_PORT, _PORT + 2), folder=Path(folder))
-        running.start()
-        try:
-            yield running
-        finally:
-            running.kill()
-
-
 @pytest.mark.usefixtures("quiet")
 @pytest.mark.timeout(60)
 def test_relay_always(ground: Ground, tmp_path: Path) -> None:
     async def scenario() -> float:
-        with _own_turn() as server:
+        with started(OwnTurn, _PORT) as server:
             ports = (("tcp", _PORT), ("udp", _TURN_PORT))
             allowed = [f"{kind} {end} {port}" for kind, port in ports for end in ("dport", "sport")]
             async with device(ground.network, [server], tmp_path, DEVICE_NETWORK__RELAY="always") as one:

@@ -1,16 +1,14 @@
-"""IPv4 and IPv6 to the neighbour's namespace, of which either can be absent, or lose everything."""
+"""IPv4 and IPv6 to the neighbour's namespace; either can be absent, or lose everything."""
 
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.faults.namespaces import run
 from tests.faults.network import HOST
-from tests.faults.servers import Node
+from tests.faults.servers import Node, started
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,12 +95,5 @@ class TwoFamilies(Node):
         )
 
 
-@contextlib.contextmanager
-def two_families(port: int) -> Iterator[TwoFamilies]:
-    with tempfile.TemporaryDirectory(prefix="faults-server-") as folder:
-        running = TwoFamilies(ports=(port, port + 2), folder=Path(folder))
-        running.start()
-        try:
-            yield running
-        finally:
-            running.kill()
+def two_families(port: int) -> contextlib.AbstractContextManager[TwoFamilies]:
+    return started(TwoFamilies, port)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -12,24 +10,14 @@ import jwt
 from livekit import api
 
 from tests.support import daemon as daemons
+from tests.support.commands import command
 from tests.support.watcher import watching
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
     from tests.support.livekit_server import Server
-
-
-def _device(*arguments: str, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "device", *arguments],
-        env=variables,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 def _rows(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
@@ -44,7 +32,7 @@ def _with_fixed_token(server: Server, room: str, folder: Path, *, can_publish: b
 
 
 def test_all_is_well(server: Server, room: str, config: Path) -> None:
-    done = _device("check", "--config", str(config), variables=daemons.environment(server, room))
+    done = command("check", "--config", str(config), variables=daemons.environment(server, room))
     assert done.returncode == 0, done.stdout + done.stderr
     rows = _rows(done)
     assert "outside the service's sandbox" in done.stdout
@@ -58,17 +46,17 @@ def test_check_decodes_the_running_device_instead_of_publishing(server: Server, 
     variables = daemons.environment(server, room)
     with daemons.running(config, variables) as daemon:
         daemon.event("device.state", new="live")
-        done = _device("check", "--config", str(config), variables=variables)
+        done = command("check", "--config", str(config), variables=variables)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "the running device device" in done.stdout
         assert not [line for line in daemon.lines if line["event"] == "room.left"]
 
 
-def test_fixed_token_never_evicts_the_running_device(server: Server, room: str, config: Path, tmp_path: Path) -> None:
+def test_fixed_token_never_evicts_the_runningcommand(server: Server, room: str, config: Path, tmp_path: Path) -> None:
     variables = _with_fixed_token(server, room, tmp_path)
     with daemons.running(config, variables) as daemon:
         daemon.event("device.state", new="live")
-        done = _device("check", "--config", str(config), variables=variables)
+        done = command("check", "--config", str(config), variables=variables)
         assert done.returncode == 0, done.stdout + done.stderr
         rows = _rows(done)
         assert rows["token"] == "✓"
@@ -80,7 +68,7 @@ def test_fixed_token_never_evicts_the_running_device(server: Server, room: str, 
 
 def test_token_without_can_publish_is_caught(server: Server, room: str, config: Path, tmp_path: Path) -> None:
     variables = _with_fixed_token(server, room, tmp_path, can_publish=False)
-    done = _device("check", "--config", str(config), variables=variables)
+    done = command("check", "--config", str(config), variables=variables)
     assert done.returncode == 1
     assert _rows(done)["grants"] == "✗"
     assert "canPublish" in done.stdout
@@ -94,7 +82,7 @@ def test_a_full_room_a_hidden_token_and_one_that_ends_soon_are_named(
             await operator.room.create_room(api.CreateRoomRequest(name=room, max_participants=1))
         async with watching(server, room):
             done = await asyncio.to_thread(
-                _device, "check", "--config", str(config), variables=daemons.environment(server, room)
+                command, "check", "--config", str(config), variables=daemons.environment(server, room)
             )
         assert done.returncode == 1
         assert "TaskGroup" not in done.stdout + done.stderr
@@ -107,7 +95,7 @@ def test_a_full_room_a_hidden_token_and_one_that_ends_soon_are_named(
             await operator.room.create_room(api.CreateRoomRequest(name=f"{room}-small", max_participants=1))
 
     asyncio.run(one_place())
-    done = _device("check", "--config", str(config), variables=daemons.environment(server, f"{room}-small"))
+    done = command("check", "--config", str(config), variables=daemons.environment(server, f"{room}-small"))
     assert done.returncode == 1
     assert "the room is full (1 of 1 participants), including the participant of this check" in done.stdout
     video = {"roomJoin": True, "room": room, "canUpdateOwnMetadata": True}
@@ -121,7 +109,7 @@ def test_a_full_room_a_hidden_token_and_one_that_ends_soon_are_named(
         claims = {"iss": server.api_key, "sub": "device", "nbf": now_s - 9000, "exp": now_s + left_s + 5}
         token = jwt.encode(claims | {"video": video | grants}, server.api_secret)
         (tmp_path / "token").write_text(token)
-        done = _device("check", "--config", str(config), variables=variables)
+        done = command("check", "--config", str(config), variables=variables)
         assert done.returncode == code, done.stdout + done.stderr
         assert said in done.stdout
         assert token not in done.stdout + done.stderr
@@ -131,7 +119,7 @@ def test_a_worker_that_fails_is_a_row_and_not_a_task_group(server: Server, room:
     variables = daemons.environment(
         server, room, DEVICE_CAMERA__SOURCE="file", DEVICE_CAMERA__PATH=str(config), DEVICE_MICROPHONE__SOURCE="off"
     )
-    done = _device("check", "--config", str(config), variables=variables)
+    done = command("check", "--config", str(config), variables=variables)
     assert done.returncode == 1
     assert not done.stderr
     assert "TaskGroup" not in done.stdout
@@ -148,7 +136,7 @@ def test_each_failure_has_its_row(server: Server, room: str, config: Path) -> No
         "credentials": {"DEVICE_CREDENTIALS__API_SECRET": ""},
         "picture": {"DEVICE_CAMERA__SOURCE": "file", "DEVICE_CAMERA__PATH": "not-there.mp4"},
     }.items():
-        done = _device("check", "--config", str(config), variables=daemons.environment(server, room, **extra))
+        done = command("check", "--config", str(config), variables=daemons.environment(server, room, **extra))
         assert done.returncode == 1, done.stdout + done.stderr
         assert [row for row, sign in _rows(done).items() if sign == "✗"] == [name], done.stdout
         assert "Traceback" not in done.stdout + done.stderr
@@ -156,7 +144,7 @@ def test_each_failure_has_its_row(server: Server, room: str, config: Path) -> No
 
 def test_viewer_token_subscribes_and_sends_data_only(server: Server, room: str, config: Path) -> None:
     variables = daemons.environment(server, room)
-    done = _device("viewer-token", "--config", str(config), "--ttl", "30m", variables=variables)
+    done = command("viewer-token", "--config", str(config), "--ttl", "30m", variables=variables)
     token, url = done.stdout.split()
     claims = jwt.decode(token, options={"verify_signature": False})
     assert url == server.url
@@ -178,7 +166,7 @@ def test_viewer_token_subscribes_and_sends_data_only(server: Server, room: str, 
 
 def test_viewer_needs_a_key(server: Server, room: str, config: Path, tmp_path: Path) -> None:
     variables = _with_fixed_token(server, room, tmp_path)
-    done = _device("viewer", "--config", str(config), variables=variables)
+    done = command("viewer", "--config", str(config), variables=variables)
     assert done.returncode == 78
     assert "api_key" in done.stderr
 
@@ -187,7 +175,7 @@ def test_check_reports_the_reason_of_an_absent_source(server: Server, room: str,
     film = tmp_path / "film.mp4"
     film.write_bytes(b"this is no film")
     variables = daemons.environment(server, room, DEVICE_CAMERA__SOURCE="file", DEVICE_CAMERA__PATH=str(film))
-    done = _device("check", "--config", str(config), variables=variables)
+    done = command("check", "--config", str(config), variables=variables)
     [row] = [line for line in done.stdout.splitlines() if line.split()[1] == "picture"]
     assert row.startswith("✗")
     assert f"stalled: {film}: " in row

@@ -6,12 +6,11 @@ import asyncio
 import json
 import os
 import socket
-import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 from tests.support import daemon as daemons
+from tests.support.commands import command
 from tests.support.watcher import watching
 
 if TYPE_CHECKING:
@@ -21,17 +20,6 @@ if TYPE_CHECKING:
     from tests.support.livekit_server import Server
 
 _FIRST_S = 30.0
-
-
-def command(variables: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "device", *arguments],
-        env=variables,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 def call(folder: Path, operation: str, **arguments: object) -> Any:
@@ -55,7 +43,7 @@ def until_measured(folder: Path) -> None:
 
 
 def the_status_is_shown(variables: Mapping[str, str], config: Path, room: str, pid: int) -> None:
-    shown = command(variables, "status", "--json")
+    shown = command("status", "--json", variables=variables)
     assert shown.returncode == 0, shown.stderr
     status = json.loads(shown.stdout)
     assert (status["state"], status["identity"], status["pid"]) == ("live", "device", pid)
@@ -64,10 +52,10 @@ def the_status_is_shown(variables: Mapping[str, str], config: Path, room: str, p
     assert (camera["state"], camera["publication"], camera["width"]) == ("live", "published", 1280)
     assert variables["DEVICE_CREDENTIALS__API_SECRET"] not in shown.stdout
 
-    text = command(variables, "status", "--config", str(config))
+    text = command("status", "--config", config, variables=variables)
     assert text.returncode == 0, text.stderr
     assert text.stdout.startswith("state        live\n")
-    other = command(variables, "status", "--config", f"{config}.other")
+    other = command("status", "--config", f"{config}.other", variables=variables)
     assert other.returncode == 3
     assert str(config) in other.stderr
 
@@ -100,13 +88,13 @@ def test_a_running_device_is_asked_and_told(server: Server, room: str, config: P
                 assert missing == {"error": "there is no stream of this name; there are: camera, microphone"}
 
                 mark = len(daemon.lines)
-                rejoined = await asyncio.to_thread(command, variables, "rejoin")
+                rejoined = await asyncio.to_thread(command, "rejoin", variables=variables)
                 assert rejoined.returncode == 0, rejoined.stderr
                 await asyncio.to_thread(daemon.event, "device.state", new="live", since=mark)
-                again = json.loads((await asyncio.to_thread(command, variables, "status", "--json")).stdout)
+                again = json.loads((await asyncio.to_thread(command, "status", "--json", variables=variables)).stdout)
                 assert "an operator asked for it" in again["room"]["last_disconnect"]
 
-                logs = await asyncio.to_thread(command, variables, "logs", "--json", "--lines", "300")
+                logs = await asyncio.to_thread(command, "logs", "--json", "--lines", "300", variables=variables)
                 records = [json.loads(line) for line in logs.stdout.splitlines()]
                 audit = [each for each in records if each["event"] == "control.call"]
                 assert {"restart", "key_frame", "rejoin"} <= {each["operation"] for each in audit}
@@ -117,7 +105,7 @@ def test_a_running_device_is_asked_and_told(server: Server, room: str, config: P
                     "result": {"text": "the configuration is loaded again; status has the result"}
                 }
                 await asyncio.to_thread(daemon.stop)
-        ended = await asyncio.to_thread(command, variables, "status")
+        ended = await asyncio.to_thread(command, "status", variables=variables)
         assert ended.returncode == 3
         assert ended.stderr == "livekit-device is not running: nothing listens on its control socket\n"
 

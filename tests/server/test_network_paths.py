@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support import daemon as daemons
 from tests.support.certificates import Authority
+from tests.support.commands import command
 from tests.support.connect_proxy import connect_proxy
 from tests.support.reverse_proxy import AWAY, NOT_FOUND, OK, PAGE, reverse_proxy
 
@@ -37,21 +36,9 @@ async def _until_waiting(config: Path, variables: dict[str, str]) -> str:
         return str((await asyncio.to_thread(daemon.event, "room.waiting", within_s=_LIVE_S))["why"])
 
 
-def _checked(config: Path, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "device", "check", "--config", config],
-        env=variables,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
 async def _check(config: Path, variables: dict[str, str]) -> dict[str, str]:
     """Return the rows of `check` by name."""
-    done = await asyncio.to_thread(_checked, config, variables)
+    done = await asyncio.to_thread(command, "check", "--config", config, variables=variables)
     assert "Traceback" not in done.stdout + done.stderr
     assert "TaskGroup" not in done.stdout + done.stderr
     return {line.split()[1]: line for line in done.stdout.splitlines()}

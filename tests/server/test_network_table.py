@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 from tests.support import daemon as daemons
 from tests.support.certificates import Authority
+from tests.support.commands import command
 from tests.support.connect_proxy import connect_proxy
 from tests.support.reverse_proxy import reverse_proxy
 
@@ -46,13 +45,13 @@ def test_all_connections_use_the_tables_proxy_and_authorities(
                 await asyncio.to_thread(daemon.event, "room.state", new="live", within_s=_LIVE_S)
                 joined = len(proxy.asked)
                 (tmp_path / "proxy").write_text("http://user:zqother@127.0.0.1:9")
-                out = await asyncio.to_thread(_command, config, variables, "viewer-token")
+                out = await asyncio.to_thread(command, "viewer-token", "--config", config, variables=variables)
                 assert "the server does not answer" in out.stderr
                 (tmp_path / "proxy").write_text(f"http://user:zqpassword@127.0.0.1:{proxy.port}\n")
-                out = await asyncio.to_thread(_command, config, variables, "viewer-token")
+                out = await asyncio.to_thread(command, "viewer-token", "--config", config, variables=variables)
                 assert "the server does not answer" not in out.stderr
                 assert len(proxy.asked) == joined + 1
-                out = await asyncio.to_thread(_command, config, variables, "check")
+                out = await asyncio.to_thread(command, "check", "--config", config, variables=variables)
                 text = "".join(daemon.text)
             assert set(proxy.asked) == {f"{_HOST}:{site.port}"}
             assert "zq" not in text + out.stdout + out.stderr
@@ -61,15 +60,3 @@ def test_all_connections_use_the_tables_proxy_and_authorities(
             assert f"(through the proxy 127.0.0.1:{proxy.port})" in rows["server"]
 
     asyncio.run(scenario())
-
-
-def _command(config: Path, variables: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "device", *arguments, "--config", config],
-        env=variables,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )

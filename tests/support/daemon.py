@@ -158,6 +158,21 @@ def start_altered(program: str, config: Path, variables: Mapping[str, str]) -> s
 
 
 @contextmanager
+def running_altered(program: str, config: Path, variables: Mapping[str, str]) -> Iterator[Daemon]:
+    """Run `program` as `start_altered` does; kill it afterwards."""
+    process = start_altered(program, config, variables)
+    daemon = Daemon(process)
+    try:
+        yield daemon
+    finally:
+        assert process.stdin
+        process.stdin.close()
+        process.kill()
+        process.wait()
+        daemon.close()
+
+
+@contextmanager
 def running(config: Path, variables: Mapping[str, str]) -> Iterator[Daemon]:
     """Run the daemon in a process group of its own; afterwards no daemon and no worker is alive."""
     process = subprocess.Popen(

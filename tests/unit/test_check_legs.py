@@ -1,4 +1,4 @@
-"""The legs of the way to a server, each of which can fail: the row of that leg says so, and what to do."""
+"""The legs of the way to a server: if one fails, its row says so, and what to do."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from device.config.diff import entries
 from device.config.layers import origin, overridden
 from device.config.places import DEFAULT_PATH
 from device.errors import ConfigError
+from device.unit_directories import SERVICE_STATE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -195,4 +196,4 @@ def test_a_broken_file_is_an_error_with_and_without_remote_changes(path: Path) -
 def test_remote_changes_belong_to_the_service(path: Path) -> None:
     """A configuration that somebody tries by hand does not get what was changed in the service."""
     assert remote_changes.find(path, {}) is None
-    assert remote_changes.find(DEFAULT_PATH, {}) == remote_changes.SERVICE_FOLDER / "overrides.toml"
+    assert remote_changes.find(DEFAULT_PATH, {}) == SERVICE_STATE / "overrides.toml"

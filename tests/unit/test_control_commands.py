@@ -79,7 +79,7 @@ def test_a_log_record_is_one_line() -> None:
 
 def test_nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path))
-    monkeypatch.setattr("device.control.place.SERVICE_FOLDER", tmp_path)
+    monkeypatch.setattr("device.control.place.SERVICE_RUNTIME", tmp_path)
     monkeypatch.delenv("XDG_RUNTIME_DIR")
     config = tmp_path / "device.toml"
     for arguments in (("status",), ("status", "--json"), ("logs",), ("rejoin",)):

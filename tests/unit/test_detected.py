@@ -57,7 +57,7 @@ def test_without_a_state_directory_it_lasts_as_long_as_the_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
-    monkeypatch.setattr(state_directory, "SERVICE_PATH", tmp_path)
+    monkeypatch.setattr(state_directory, "SERVICE_STATE", tmp_path)
     detected = Detected.of_service(keeps=True)
     written(detected, "camera")
     assert detected.has("camera")

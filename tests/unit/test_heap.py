@@ -35,7 +35,7 @@ def faults_per_picture(prepare: str) -> int:
     ("prepare", "least", "most"),
     (
         ("", 300, 400),
-        ("from device.workers.heap import keep_freed_pictures; keep_freed_pictures()", 0, 10),
+        ("from device.heap import keep_freed_pictures; keep_freed_pictures()", 0, 10),
     ),
 )
 def test_a_freed_picture_stays_in_the_heap_for_the_next_one(prepare: str, least: int, most: int) -> None:

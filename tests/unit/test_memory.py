@@ -15,7 +15,7 @@ _LIMIT_S = 60.0
 # Chunks that glibc takes from its heap; the last one stays, so that the heap's end cannot move.
 _PROGRAM = """
 import ctypes, pathlib, sys
-from device.memory import trim
+from device.heap import trim
 def resident_mb():
     return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
 libc = ctypes.CDLL(None)
@@ -87,7 +87,7 @@ def test_an_ended_room_is_found_although_it_is_part_of_a_cycle() -> None:
 
 _HEAPS = """
 import ctypes, sys, threading
-from device.memory import use_one_heap
+from device.heap import use_one_heap
 if sys.argv[1] == "one":
     use_one_heap()
 libc = ctypes.CDLL(None)

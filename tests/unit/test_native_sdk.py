@@ -22,7 +22,7 @@ from structlog.testing import capture_logs
 
 from device import native_sdk
 from device.errors import NativePanicError
-from tests.support.daemon import SERVERLESS, SYNTHETIC, Daemon, start_altered
+from tests.support.daemon import SERVERLESS, SYNTHETIC, Daemon, running_altered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -166,17 +166,10 @@ sys.exit(cli.main())
 @contextmanager
 def daemon(config: Path, **variables: str) -> Iterator[Daemon]:
     """Run the whole daemon, with an unreachable server."""
-    process = start_altered(COMMAND, config, os.environ | {"RUST_BACKTRACE": "1"} | SYNTHETIC | SERVERLESS | variables)
-    running = Daemon(process)
-    try:
+    variables = os.environ | {"RUST_BACKTRACE": "1"} | SYNTHETIC | SERVERLESS | variables
+    with running_altered(COMMAND, config, variables) as running:
         running.event("worker.state", worker="camera", new="live", within_s=LIMIT_S)
         yield running
-    finally:
-        assert process.stdin
-        process.stdin.close()
-        process.kill()
-        process.wait()
-        running.close()
 
 
 def tell(running: Daemon, expression: str) -> None:

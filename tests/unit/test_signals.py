@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.children import living_descendants
-from tests.support.daemon import SERVERLESS, SYNTHETIC, Daemon, start_altered
+from tests.support.daemon import SERVERLESS, SYNTHETIC, Daemon, running_altered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,19 +124,11 @@ def test_a_loop_that_hangs_after_a_panic_is_ended() -> None:
 @contextmanager
 def daemon(config: Path) -> Iterator[Daemon]:
     """Run the whole daemon, with an unreachable server."""
-    process = start_altered(COMMAND, config, os.environ | SYNTHETIC | SERVERLESS)
-    running = Daemon(process)
-    try:
+    with running_altered(COMMAND, config, os.environ | SYNTHETIC | SERVERLESS) as running:
         for worker in ("camera", "microphone"):
             running.event("worker.state", worker=worker, new="live", within_s=LIMIT_S)
         running.event("room.waiting", within_s=LIMIT_S)
         yield running
-    finally:
-        assert process.stdin
-        process.stdin.close()
-        process.kill()
-        process.wait()
-        running.close()
 
 
 def strike(running: Daemon, what: str) -> tuple[int, float]:

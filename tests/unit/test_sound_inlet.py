@@ -24,7 +24,7 @@ _FRAME_BYTES = 960
 
 
 class Recording:
-    """In the place of the native library: keeps capture requests, and the samples that they point to."""
+    """Instead of the native library: keeps capture requests, and the samples that they point to."""
 
     def __init__(self, others: Callable[[FfiClient, FfiRequest], FfiResponse]) -> None:
         self.requests: list[Any] = []

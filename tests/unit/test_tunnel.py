@@ -76,7 +76,7 @@ def test_a_server_that_is_away_is_a_bad_gateway() -> None:
 
 
 class _Names(Resolver):
-    """Resolves each name to two addresses, the first of which has no server."""
+    """Resolves each name to two addresses; the first has no server."""
 
     def __init__(self, *addresses: str, late_s: float = 0) -> None:
         super().__init__()

@@ -26,7 +26,7 @@ NOTHING = rtc.EncodedVideoSourceFeedback(keyframe_requested=False, rate_control=
 
 
 class Answering:
-    """In the place of the native library: keeps requests, and gives answers."""
+    """Instead of the native library: keeps requests, and gives answers."""
 
     def __init__(self) -> None:
         self.requests: list[bytes] = []
