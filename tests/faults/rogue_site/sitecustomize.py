@@ -35,6 +35,7 @@ def _socket_to_daemon() -> int:
 
 def _objects(module: str, name: str) -> Iterator[Any]:
     wanted = getattr(sys.modules[module], name)
+    gc.unfreeze()  # the daemon freezes what it made at its start, and the collector does not list frozen objects
     return (each for each in gc.get_objects() if type(each) is wanted)
 
 

@@ -21,6 +21,7 @@ FOR_EVER_S = 1e6
 
 
 def _objects(kind: Any) -> Iterator[Any]:
+    gc.unfreeze()  # the daemon freezes what it made at its start, and the collector does not list frozen objects
     return (each for each in gc.get_objects() if isinstance(each, kind))
 
 
