@@ -15,7 +15,15 @@ if TYPE_CHECKING:
 
     from pydantic.fields import FieldInfo
 
-_TEXTS = {bool: "true, false", int: "whole number", float: "number", str: "text", SecretStr: "text", dict: "table"}
+_TEXTS = {
+    bool: "true, false",
+    int: "whole number",
+    float: "number",
+    str: "text",
+    SecretStr: "text",
+    dict: "table",
+    list: "list",
+}
 
 
 def rows() -> Iterator[tuple[str, str, str, str]]:

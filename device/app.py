@@ -14,6 +14,7 @@ import device.log
 from device import native_output, native_sdk
 from device.clock import ServerClock, monotonic_us
 from device.config.validation import Validation, validated
+from device.control.remote import RemoteControl
 from device.control.socket_server import control_socket
 from device.errors import DeviceError, ExitCode, NativePanicError
 from device.heap import use_one_heap
@@ -40,7 +41,7 @@ from device.telemetry.running_config import RunningConfig
 from device.telemetry.state_file import StateFile
 from device.telemetry.status import DeviceState, Status
 from device.timeline import TIMELINE
-from device.tokens.selection import identity_may_collide, log_warnings
+from device.tokens.selection import log_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,7 +108,7 @@ def _import_the_rest() -> None:
     """Import the SDK and what needs it, while a child process validates the configuration and the workers start."""
     with contextlib.suppress(Exception):  # it is imported again, and then its error is reported
         native_sdk.load()
-        for name in ("device.streams.stream", "device.room.connection"):
+        for name in ("device.streams.stream", "device.room.connection", "device.room.dependencies"):
             importlib.import_module(name)
 
 
@@ -130,12 +131,6 @@ async def run(
     labels = {each.name: each.label for each in settings.config.streams}
     status, deadlines, clock = Status(attributes, notifier, state_file, labels), Deadlines(), ServerClock()
     resolver, bitrates, trimmer, epoch_us = Resolver(), Bitrates(), Trimmer(), monotonic_us()
-    if identity_may_collide(settings.token_source):
-        log.warning(
-            "room.identity_not_unique",
-            identity=settings.token_source.wanted.derived_identity,
-            hint="only the host's name distinguishes this device from others: set room.identity",
-        )
     # A hang ends the process: the service manager's watchdog does that, or this process itself.
     enforced: AbstractContextManager[None] = contextlib.nullcontext() if notifier.watched else enforcing(deadlines)
     with enforced:
@@ -154,6 +149,19 @@ async def run(
                 status.room(state, why)
                 trimmer.soon()
 
+            def performer() -> Performer:
+                from device.control.performer import Performer
+
+                return Performer(
+                    running,
+                    reloader=reloader,
+                    status=status,
+                    bitrates=bitrates,
+                    clock=clock,
+                    memory=memory,
+                    started_at=epoch_us / 1e6,
+                )
+
             def connect(settings: Settings, why: str) -> RoomConnection:
                 urls, token_source = settings.config.room.url, settings.token_source
                 return RoomConnection(
@@ -164,6 +172,7 @@ async def run(
                         routes=routes,
                         relay_only=settings.config.network.relay == "always",
                         bitrates=bitrates,
+                        on_joined=remote.of(settings.config.control.allow),
                     ),
                     reconnect=settings.config.reconnect,
                     stall_s=settings.config.watch.delivery_stall_s,
@@ -178,6 +187,7 @@ async def run(
                     rejoins_because=why,
                 )
 
+            remote = RemoteControl(tasks, performer)
             keep_what_is_loaded()
             running = RunningDevice(
                 settings,
@@ -191,19 +201,6 @@ async def run(
             files, probe = ReloadFiles.of_environment(), Probe(resolver)
             reloader = Reloader(running, load=reload, status=status, notifier=notifier, files=files, probe=probe)
 
-            def performer() -> Performer:
-                from device.control.performer import Performer
-
-                return Performer(
-                    running,
-                    reloader=reloader,
-                    status=status,
-                    bitrates=bitrates,
-                    clock=clock,
-                    memory=memory,
-                    started_at=epoch_us / 1e6,
-                )
-
             others = [
                 tasks.create_task(reloader.run(), name="reload"),
                 tasks.create_task(notifier.keep_alive(deadlines), name="watchdog"),
@@ -216,6 +213,7 @@ async def run(
             notifier.stopping()
             for task in others:
                 task.cancel()
+            remote.cancel()
             await running.leave()
     running_config.remove()
     state_file.remove()

@@ -14,6 +14,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from device.config.capture_rules import check_camera, check_microphone, least_camera_stall_s
+from device.config.control import Control
 from device.config.marks import LIVE, PROCESS_RESTART, REJOIN, SECRET, WORKER_RESTART
 from device.config.network import Network
 from device.config.night import Night
@@ -175,6 +176,7 @@ class Config(Table):
     microphone: Microphone = Microphone()
     microphones: Annotated[dict[StreamName, NamedMicrophone], PROCESS_RESTART] = Field(default_factory=dict)
     network: Network = Network()
+    control: Control = Control()
     reconnect: Reconnect = Reconnect()
     watch: Watch = Watch()
     log: Log = Log()

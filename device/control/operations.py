@@ -9,8 +9,9 @@ from __future__ import annotations
 import typing
 from dataclasses import MISSING, dataclass, fields
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
+from device.config.operation_names import OPERATION_NAMES
 from device.control.limits import LEVELS, MAX_LOG_LINES
 from device.control.results import DeviceStatus, Done, LogLines
 from device.errors import CallError
@@ -30,6 +31,8 @@ class Call(Generic[ResultT]):
     """Base of all calls. The type parameter is the type of the result."""
 
     __slots__ = ()
+    LEAVES_ROOM: ClassVar[str] = ""
+    """What a caller in the room is answered before an operation that leaves the room."""
 
 
 _BY_NAME: dict[str, type[Call[Any]]] = {}
@@ -37,9 +40,14 @@ _NAMES: dict[type[Call[Any]], str] = {}
 
 
 def operation(name: str) -> Callable[[type[CallT]], type[CallT]]:
-    """Register a call under the name of its operation. Raises ValueError for a name that is registered already."""
+    """Register a call under the name of its operation.
+
+    Raises ValueError for a name that is registered already, and for one that the configuration does not know.
+    """
 
     def registered(cls: type[CallT]) -> type[CallT]:
+        if name not in OPERATION_NAMES:
+            raise ValueError(f"operation {name} is not in device.config.operation_names")
         if name in _BY_NAME:
             raise ValueError(f"operation {name} is registered twice")
         assert issubclass(cls, Call)
@@ -137,6 +145,8 @@ class RestartStream(Call[Done]):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejoin(Call[Done]):
     """Leave the room and join it again."""
+
+    LEAVES_ROOM: ClassVar[str] = "the device leaves the room now, and joins it again"
 
 
 @operation("reload")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, is_dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from device.errors import CallError
 
@@ -13,13 +13,15 @@ MAX_ANSWER_BYTES = 4 << 20
 
 def call_of_line(line: bytes) -> tuple[object, object]:
     """Return the name of an operation and its arguments, both unchecked. Raises CallError."""
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
-        raise CallError("the call is not JSON in UTF-8") from None
+    value = _json(line, "call")
     if not isinstance(value, dict) or "operation" not in value or value.keys() - {"operation", "arguments"}:
         raise CallError('a call is an object with "operation" and "arguments"')
     return value["operation"], value.get("arguments", {})
+
+
+def arguments_of(payload: str) -> object:
+    """Return the arguments in the payload of an RPC call, unchecked; an empty one has none. Raises CallError."""
+    return _json(payload, "payload") if payload.strip() else {}
 
 
 def answer_line(result: object) -> bytes:
@@ -43,6 +45,17 @@ def result_of_line(line: bytes) -> dict[str, Any]:
         return dict(value["result"])
     error = value.get("error") if isinstance(value, dict) else None
     raise CallError(str(error or "the daemon's answer cannot be read; is it of another version?"))
+
+
+def _json(text: str | bytes, what: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=_refused)
+    except (ValueError, RecursionError):
+        raise CallError(f"the {what} is not JSON in UTF-8") from None
+
+
+def _refused(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not in JSON")
 
 
 def _line(value: dict[str, Any]) -> bytes:

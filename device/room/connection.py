@@ -20,7 +20,6 @@ from device.redaction import redacted
 from device.room.claim import IdentityClaim
 from device.room.join_policy import Action, Joining
 from device.room.reasons import DUPLICATE_IDENTITY
-from device.room.session import Session, SessionEnd
 from device.room.session_monitor import SessionMonitor
 from device.telemetry.room_state import PublishState, RoomState
 from device.tokens.join_token import IdentityHolder
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from device.log import LogContext
     from device.network.probe import ProbeResult
     from device.room.dependencies import RoomDependencies
+    from device.room.session import Session, SessionEnd
     from device.telemetry.attributes import Attributes
     from device.tokens.join_token import JoinToken
     from device.tracks.track import Track
@@ -65,10 +65,9 @@ class RoomConnection:
     ) -> None:
         self.state, self._why = RoomState.CONNECTING, rejoins_because
         self._urls, self._token_source = dependencies.urls, dependencies.token_source
-        self._resolver = dependencies.resolver
-        self._routes, self._relay_only = dependencies.routes, dependencies.relay_only
+        self._dependencies, self._routes, self._resolver = dependencies, dependencies.routes, dependencies.resolver
         self._probe = Probe(dependencies.resolver)
-        self._deadlines, self._bitrates = deadlines, dependencies.bitrates
+        self._deadlines = deadlines
         self._monitor = SessionMonitor(
             probe=self._probe,
             routes=self._routes,
@@ -183,13 +182,8 @@ class RoomConnection:
         self._wait_because(ended.reason.text, delay_s=delay_s)
 
     async def _run_session(self, join_token: JoinToken) -> SessionEnd:
-        session = Session(
-            join_token,
-            tracks=self._tracks,
-            attributes=self._attributes,
-            relay_only=self._relay_only,
-            bitrates=self._bitrates,
-            on_publication=self._on_publication,
+        session = self._dependencies.session(
+            join_token, tracks=self._tracks, attributes=self._attributes, on_publication=self._on_publication
         )
         running = asyncio.create_task(session.run(), name="session")
         monitoring = asyncio.create_task(self._monitor_session(session), name="session-monitor")

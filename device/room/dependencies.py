@@ -5,19 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from device.room.session import Session
 from device.telemetry.bitrates import Bitrates
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from livekit import rtc
+
     from device.network.resolver import Resolver
     from device.network.route import Routes
-    from device.tokens.join_token import TokenSource
+    from device.telemetry.attributes import Attributes
+    from device.telemetry.room_state import PublishState
+    from device.tokens.join_token import JoinToken, TokenSource
+    from device.tracks.track import Track
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoomDependencies:
     """What a connection depends on; `urls` are tried in this order, `bitrates` gets what each session sends.
 
-    `relay_only`: media passes a TURN server.
+    `relay_only`: media passes a TURN server. `on_joined` gets each Room after the join, to take calls of participants.
     """
 
     urls: tuple[str, ...]
@@ -25,4 +33,24 @@ class RoomDependencies:
     resolver: Resolver
     routes: Routes
     relay_only: bool = False
+    on_joined: Callable[[rtc.Room], None] | None = None
     bitrates: Bitrates = field(default_factory=Bitrates)
+
+    def session(
+        self,
+        join_token: JoinToken,
+        *,
+        tracks: Sequence[Track],
+        attributes: Attributes,
+        on_publication: Callable[[str, PublishState], None],
+    ) -> Session:
+        """Return a session of its own for each join."""
+        return Session(
+            join_token,
+            tracks=tracks,
+            attributes=attributes,
+            relay_only=self.relay_only,
+            bitrates=self.bitrates,
+            on_joined=self.on_joined,
+            on_publication=on_publication,
+        )

@@ -18,6 +18,7 @@ from device.room.reasons import LEFT, Reason, reason_named
 from device.telemetry.bitrates import Bitrates
 from device.telemetry.sampler import Sample, Sampler
 from device.timeline import TIMELINE
+from device.tokens.grants import NO_DATA
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _LEAVE_S = 1.0
+# The SDK collects what participants send, by default up to 5 GB each, also calls of operations that do not exist.
+_MAX_STREAM_BYTES = 64 << 10
 # A join cannot be cancelled: the SDK completes it in the background.
 _PENDING_JOIN_S = 0.5
 
@@ -37,7 +40,12 @@ _PENDING_JOIN_S = 0.5
 def room_options(*, relay_only: bool) -> rtc.RoomOptions:
     """Return options of a join. `relay_only`: media passes only the TURN servers that the server names."""
     relay = rtc.RtcConfiguration(ice_transport_type=rtc.IceTransportType.TRANSPORT_RELAY) if relay_only else None
-    return rtc.RoomOptions(auto_subscribe=False, dynacast=False, rtc_config=relay)
+    return rtc.RoomOptions(
+        auto_subscribe=False,
+        dynacast=False,
+        rtc_config=relay,
+        data_stream=rtc.room.DataStreamOptions(max_payload_byte_length=_MAX_STREAM_BYTES),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +71,7 @@ class Session:
         attributes: Attributes,
         relay_only: bool = False,
         bitrates: Bitrates | None = None,
+        on_joined: Callable[[rtc.Room], None] | None = None,
         on_publication: Callable[[str, PublishState], None] = lambda _name, _state: None,
     ) -> None:
         self.url = join_token.url
@@ -91,7 +100,7 @@ class Session:
         )
         self._attributes = AttributeWriter(self._room, attributes, permitted=grants.can_update_own_metadata)
         self.sampler = Sampler(self._room, self._publications.active)
-        self._bitrates = bitrates or Bitrates()
+        self._bitrates, self._on_joined = bitrates or Bitrates(), on_joined
         self.sampler.listeners += [self._on_sample, self._bitrates.sampled]
         self._clean = True
 
@@ -117,6 +126,7 @@ class Session:
             await self._connect()
             self.joined.set()
             TIMELINE.mark("join")
+            self._take_calls()
             await self._publications.publish_all(self._room, self._ended)
             began = time.monotonic()
             self.live.set()
@@ -146,6 +156,17 @@ class Session:
             await asyncio.wait({join}, timeout=_PENDING_JOIN_S)
             join.cancel()
             raise
+
+    def _take_calls(self) -> None:
+        """Let participants of the room ask for operations, if the configuration allows that."""
+        if self._on_joined is None:
+            return
+        if not self._join_token.grants.can_publish_data:
+            log.warning("control.not_granted", hint=f"callers get no answer: {NO_DATA}")
+        try:
+            self._on_joined(self._room)
+        except Exception as error:  # the device publishes all the same
+            log.error("room.task_failed", task="control", exc_info=error)  # noqa: TRY400 - one line, redacted
 
     async def _until_ended(self) -> Reason:
         tasks = [

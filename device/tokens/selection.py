@@ -107,6 +107,7 @@ def select(config: Config, *, attributes: Attributes, directory: Path | None) ->
         derived_identity=derived_identity(),
         display_name=config.room.display_name,
         attributes=attributes,
+        data=bool(config.control.allow),
     )
     given = {name: path for name in (_TOKEN, _API_KEY, _API_SECRET, _HEADERS) if (path := credential(directory, name))}
     if credentials.endpoint:
@@ -159,9 +160,15 @@ def _secret_file(config: Config, given: Mapping[str, Path]) -> Path | None:
 
 
 def log_warnings(problems: Sequence[Problem], token_source: TokenFile | Endpoint | ApiKey) -> None:
-    """Log the warnings about the configuration, and secrets that every user may read."""
+    """Log the warnings about the configuration, secrets that every user may read, and an identity that others have."""
     for each in (*problems, *warnings(token_source)):
         log.warning("config.warning", place=each.place, what=each.message)
+    if identity_may_collide(token_source):
+        log.warning(
+            "room.identity_not_unique",
+            identity=token_source.wanted.derived_identity,
+            hint="only the host's name distinguishes this device from others: set room.identity",
+        )
 
 
 def warnings(token_source: TokenFile | Endpoint | ApiKey) -> list[Problem]:

@@ -1,0 +1,8 @@
+"""The names of all operations, which are a contract. `device.control.operations` has what they take and return."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, get_args
+
+OperationName = Literal["key_frame", "logs", "rejoin", "reload", "restart", "status"]
+OPERATION_NAMES: Final[tuple[str, ...]] = get_args(OperationName)

@@ -1,0 +1,46 @@
+"""Remote control, which costs nothing until the configuration allows a participant of the room to ask for something."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Sequence
+
+    from livekit import rtc
+
+    from device.control.performer import Performer
+    from device.control.room_interface import RoomInterface
+
+
+class RemoteControl:
+    """Makes the interface in the room when it is needed. It then stays, and each new Room gets it."""
+
+    def __init__(self, tasks: asyncio.TaskGroup, performer: Callable[[], Performer]) -> None:
+        self._tasks, self._performer = tasks, performer
+        self._interface: RoomInterface | None = None
+        self._calls: set[asyncio.Task[Any]] = set()
+
+    def of(self, allow: Sequence[dict[str, Any]]) -> Callable[[rtc.Room], None] | None:
+        """Return what a Room gets after the join, for the rules of the configuration; None if there are none."""
+        if not allow:
+            return None
+        from device.control.permission import rules_of
+        from device.control.room_interface import RoomInterface
+
+        if self._interface is None:
+            self._interface = RoomInterface(self._performer, start=self._start)
+        self._interface.rules = rules_of(allow)
+        return self._interface.serve
+
+    def _start(self, call: Any, name: str) -> asyncio.Task[Any]:
+        task = self._tasks.create_task(call, name=name)
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
+        return task
+
+    def cancel(self) -> None:
+        """End all calls that are under way."""
+        for each in tuple(self._calls):
+            each.cancel()
