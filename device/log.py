@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # sd-daemon(3): a line that begins with <N> gets syslog priority N in the journal.
 _PRIORITIES = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
-_FOREIGN_PREFIX = "sdk"
+_FOREIGN_PREFIX, _ROOT = "sdk", "root"
 
 
 class LogContext:
@@ -106,6 +106,12 @@ def set_level(level: str) -> None:
 
 class _Handler(logging.StreamHandler[TextIO]):
     """Writes lines, without showing the text of a line that cannot be formatted."""
+
+    def filter(self, record: logging.LogRecord) -> bool | logging.LogRecord:
+        """Leave out what the SDK logs without a logger of its own: each stream that any participant sends, at info."""
+        if record.name == _ROOT and not logging.getLogger("livekit").isEnabledFor(record.levelno):
+            return False
+        return super().filter(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         """Write that a line is missing; the base class would print its text without redaction."""

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
+NOT_SEEN: Final = "the device does not see this participant in the room"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
+class Participant:
     """A participant of the room, as the server describes it.
 
-    fixed_attributes: those that the participant cannot change itself; None if it can change them, or is not known
+    seen: whether the device sees it; news of participants may be late
+    fixed_attributes: those that the participant cannot change itself; None if it may, or if that is not known
     """
 
     identity: str
-    fixed_attributes: Mapping[str, str] | None
+    seen: bool = True
+    fixed_attributes: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,16 +43,18 @@ def rules_of(allow: Sequence[Mapping[str, Any]]) -> tuple[Rule, ...]:
     )
 
 
-def refusal(rules: Sequence[Rule], caller: Caller, operation: str) -> str:
+def refusal(rules: Sequence[Rule], caller: Participant, operation: str) -> str:
     """Return why a caller may not ask for an operation; empty if it may."""
     why = f"{operation} is not allowed for this identity"
     for rule in rules:
         if operation not in rule.operations or not caller.identity or not fnmatchcase(caller.identity, rule.identity):
             continue
+        if not caller.seen:
+            return NOT_SEEN
         if not rule.attributes:
             return ""
         if caller.fixed_attributes is None:
-            why = f"{operation} is not allowed: attributes do not count, because the token allows to change them"
+            why = f"{operation} is not allowed: attributes that the caller may change do not count"
         elif rule.attributes.items() <= caller.fixed_attributes.items():
             return ""
         elif "attributes" not in why:

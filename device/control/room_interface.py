@@ -18,7 +18,7 @@ from device.control.answers import TOPIC, Answer, answer_of
 from device.control.call_limits import CallLimits
 from device.control.limits import CALL_S, MAX_PAYLOAD_BYTES
 from device.control.operations import decoded, name_of, names
-from device.control.permission import Caller, Rule, refusal
+from device.control.permission import NOT_SEEN, Participant, Rule, refusal
 from device.control.refusals import Code, RefusedError
 from device.control.results import Done
 from device.control.wire import arguments_of
@@ -37,6 +37,7 @@ log = structlog.get_logger()
 PREFIX = "device."
 _MAX_IDENTITY = 128
 _SEND_S = 60.0
+_LOOKS, _LOOK_EVERY_S = 40, 0.1  # a call may be up to 2.6 s before the news of its caller (livekit 1.2.1)
 _ANSWER_SENT_S = 0.3  # the SDK does not say when it has sent an answer; it takes 10 ms
 
 
@@ -62,7 +63,7 @@ class RoomInterface:
         identity = invocation.caller_identity
         answered: asyncio.Future[str | RefusedError] = asyncio.get_running_loop().create_future()
         try:
-            call = self._admitted(room, name, invocation)
+            call = await self._admitted(room, name, invocation)
         except RefusedError as refused:
             self._log_refusal(identity, name, refused)
             answered.set_result(refused)
@@ -73,12 +74,12 @@ class RoomInterface:
             raise rtc.RpcError(answer.code, str(answer))
         return answer
 
-    def _admitted(self, room: rtc.Room, name: str, invocation: rtc.RpcInvocationData) -> Call[Any]:
+    async def _admitted(self, room: rtc.Room, name: str, invocation: rtc.RpcInvocationData) -> Call[Any]:
         """Return the call if it is to be carried out, and count it as under way. Raises RefusedError."""
         identity, now = invocation.caller_identity, time.monotonic()
         if self._limits.too_fast(identity, now):
             raise RefusedError(Code.TOO_MANY, "too many calls; wait a second")
-        if why := refusal(self.rules, _caller(room, identity), name):
+        if why := await self._why_not(room, identity, name):
             raise RefusedError(Code.FORBIDDEN, why)
         if len(invocation.payload.encode()) > MAX_PAYLOAD_BYTES:
             raise RefusedError(Code.TOO_LARGE, f"the arguments have at most {MAX_PAYLOAD_BYTES >> 10} KiB")
@@ -89,6 +90,14 @@ class RoomInterface:
         if self._limits.all_too_fast(now) or not self._limits.begin(identity):
             raise RefusedError(Code.TOO_MANY, "the device is busy with other calls; wait a second")
         return call
+
+    async def _why_not(self, room: rtc.Room, identity: str, name: str) -> str:
+        """Return why a participant may not ask for an operation; empty if it may."""
+        for _ in range(_LOOKS):
+            if (why := refusal(self.rules, _participant(room, identity), name)) != NOT_SEEN:
+                return why
+            await asyncio.sleep(_LOOK_EVERY_S)
+        return NOT_SEEN
 
     async def _perform(
         self, room: rtc.Room, identity: str, call: Call[Any], answered: asyncio.Future[str | RefusedError]
@@ -153,12 +162,16 @@ async def _send(room: rtc.Room, identity: str, answer: Answer, answered: asyncio
     await writer.aclose()
 
 
-def _caller(room: rtc.Room, identity: str) -> Caller:
-    """Return what the server says about a participant. One that is hidden is known by its identity only."""
+def _participant(room: rtc.Room, identity: str) -> Participant:
+    """Return what the server says about a participant."""
     who = room.remote_participants.get(identity)
-    fixed = who is not None and not who.permissions.can_update_metadata
-    return Caller(identity=identity, fixed_attributes=who.attributes if who and fixed else None)
+    if who is None:
+        return Participant(identity=identity, seen=False)
+    # Who has just sent a call may send data: without that permission, the permissions are not known.
+    if who.permissions.can_update_metadata or not who.permissions.can_publish_data:
+        return Participant(identity=identity)
+    return Participant(identity=identity, fixed_attributes=who.attributes)
 
 
 def _shown(identity: str) -> str:
-    return f'participant "{printable(identity[:_MAX_IDENTITY])}"'
+    return f"participant {printable(identity[:_MAX_IDENTITY])}"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from device.control.permission import Caller, refusal, rules_of
+from device.control.permission import NOT_SEEN, Participant, refusal, rules_of
 
 
 def rule(identity: str, *operations: str, **attributes: str) -> dict[str, Any]:
@@ -24,7 +24,7 @@ RULES = rules_of(
 
 
 def why(identity: str, operation: str, attributes: dict[str, str] | None = None) -> str:
-    return refusal(RULES, Caller(identity=identity, fixed_attributes=attributes), operation)
+    return refusal(RULES, Participant(identity=identity, fixed_attributes=attributes), operation)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_a_rule_that_matches_allows(identity: str, operation: str, attributes: d
         ("anyone", "rejoin", {"role": "viewer"}, "rejoin is not allowed with these attributes"),
         ("anyone", "rejoin", {}, "rejoin is not allowed with these attributes"),
         ("ops-1", "rejoin", {"role": "helper"}, "rejoin is not allowed with these attributes"),
-        ("anyone", "rejoin", None, "attributes do not count, because the token allows to change them"),
+        ("anyone", "rejoin", None, "attributes that the caller may change do not count"),
         ("", "rejoin", {"role": "operator"}, "rejoin is not allowed for this identity"),
     ),
 )
@@ -63,10 +63,16 @@ def test_everything_else_is_refused(
     assert text in why(identity, operation, attributes)
 
 
+def test_a_participant_that_is_not_seen_may_nothing() -> None:
+    hidden = Participant(identity="ops-1", seen=False)
+    assert refusal(RULES, hidden, "status") == NOT_SEEN
+    assert refusal(RULES, hidden, "restart") == "restart is not allowed for this identity"
+
+
 def test_without_rules_nothing_is_allowed() -> None:
-    assert refusal((), Caller(identity="ops-1", fixed_attributes={}), "status")
+    assert refusal((), Participant(identity="ops-1", fixed_attributes={}), "status")
 
 
 def test_a_pattern_of_many_stars_is_matched_at_once() -> None:
     rules = rules_of([rule("a*" * 40 + "b", "status")])
-    assert refusal(rules, Caller(identity="a" * 5000, fixed_attributes=None), "status")
+    assert refusal(rules, Participant(identity="a" * 5000, fixed_attributes=None), "status")

@@ -39,7 +39,12 @@ UNCHECKED: Any = {"verify_exp": False, "verify_nbf": False, "verify_iat": False}
 
 
 def api_key(**changes: str) -> ApiKey:
-    names = {"room": "front-door", "identity": "", "derived_identity": "device-1", "display_name": ""} | changes
+    names: dict[str, Any] = {
+        "room": "front-door",
+        "identity": "",
+        "derived_identity": "device-1",
+        "display_name": "",
+    } | changes
     wanted = TokenRequest(urls=("wss://room.example",), attributes=Attributes(state="connecting"), **names)
     return ApiKey(wanted=wanted, key="k", secret=SECRET)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -15,6 +16,7 @@ from device.control import call_limits
 from device.control.answers import MAX_ANSWER_BYTES
 from device.control.limits import CALL_S, MAX_PAYLOAD_BYTES
 from device.control.operations import name_of, names
+from device.control.permission import NOT_SEEN
 from device.control.refusals import Code
 from device.control.remote import RemoteControl
 from device.control.results import Done
@@ -25,6 +27,14 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
 ALLOW = [{"identity": "ops-*", "operations": list(names()), "attributes": {}}]
+
+
+IDENTITIES = ("ops-1", "evil")
+
+
+def participant(**attributes: str) -> Any:
+    permissions = SimpleNamespace(can_publish_data=True, can_update_metadata=False)
+    return SimpleNamespace(permissions=permissions, attributes=attributes)
 
 
 @dataclass(slots=True)
@@ -45,7 +55,7 @@ class Writer:
 class Room:
     """A Room's local participant, and the SDK's way to call a handler."""
 
-    remote_participants: dict[str, Any] = field(default_factory=dict)
+    remote_participants: dict[str, Any] = field(default_factory=lambda: {each: participant() for each in IDENTITIES})
     methods: dict[str, Callable[[Any], Awaitable[str]]] = field(default_factory=dict)
     streams: list[bytes] = field(default_factory=list)
     headers: list[dict[str, Any]] = field(default_factory=list)
@@ -119,7 +129,7 @@ def test_each_operation_is_a_method() -> None:
         assert set(room.methods) == {f"device.{each}" for each in names()}
         assert await room.call("device.reload") == {"text": "done"}
         assert await room.call("device.restart", ' {"stream": "camera"} ') == {"text": "done"}
-        assert performing.performed == [("reload", 'participant "ops-1"'), ("restart", 'participant "ops-1"')]
+        assert performing.performed == [("reload", "participant ops-1"), ("restart", "participant ops-1")]
 
     served(scenario)
 
@@ -140,7 +150,20 @@ def test_what_is_not_a_call_is_refused_with_a_code_and_a_text() -> None:
 
     logs = served(scenario)
     assert {each["event"] for each in logs} == {"control.call", "control.in_the_room"}
-    assert logs[-1]["caller"] == 'participant "viewer?"'
+    assert logs[-1]["caller"] == "participant viewer?"
+
+
+def test_a_caller_whose_news_is_late_is_waited_for() -> None:
+    async def scenario(room: Room, performing: Performing) -> None:
+        call = asyncio.create_task(room.call("device.status", caller="ops-2"))
+        await asyncio.sleep(2.6)
+        assert not call.done()
+        room.remote_participants["ops-2"] = participant()
+        assert await call == {"text": "done"}
+        assert await room.refused("device.status", caller="ops-3") == (Code.FORBIDDEN, NOT_SEEN)
+        assert len(performing.performed) == 1
+
+    served(scenario)
 
 
 def test_an_operation_that_refuses_or_fails_is_an_error_of_its_own() -> None:
