@@ -28,6 +28,7 @@ from device.tracks.video import VideoTrack
 
 if TYPE_CHECKING:
     from device.clock import ServerClock
+    from device.control.caller import Caller
     from device.control.operations import Call, ResultT
     from device.log_memory import LogMemory
     from device.reload.reloader import Reloader
@@ -59,19 +60,19 @@ class Performer:
         self._status, self._bitrates, self._clock = status, bitrates, clock
         self._memory, self._started_at = memory, started_at
 
-    async def perform(self, call: Call[ResultT], *, caller: str) -> ResultT:
+    async def perform(self, call: Call[ResultT], *, caller: Caller) -> ResultT:
         """Return the result. Raises CallError, whose text is for the caller."""
         name = name_of(call)
         try:
             result: Any = await self._perform(call)
         except DeviceError as error:
-            log.warning("control.call", caller=caller, operation=name, refused=redacted(str(error)))
+            log.warning("control.call", caller=str(caller), operation=name, refused=redacted(str(error)))
             raise
         except Exception as error:
-            log.error("control.call", caller=caller, operation=name, exc_info=error)  # noqa: TRY400 - one line, redacted
+            log.error("control.call", caller=str(caller), operation=name, exc_info=error)  # noqa: TRY400 - one line, redacted
             raise CallError(f"{name} failed; the log has the reason") from error
         reads = isinstance(call, GetStatus | GetLogs)  # asked all the time
-        (log.debug if reads else log.info)("control.call", caller=caller, operation=name, result=str(result)[:200])
+        (log.debug if reads else log.info)("control.call", caller=str(caller), operation=name, result=str(result)[:200])
         return result  # type: ignore[no-any-return]
 
     async def _perform(self, call: Call[Any]) -> object:
