@@ -56,7 +56,12 @@ def names() -> tuple[str, ...]:
 
 def name_of(call: Call[Any]) -> str:
     """Return the name of a call's operation."""
-    return _NAMES[type(call)]
+    return name_of_class(type(call))
+
+
+def name_of_class(cls: type[Call[Any]]) -> str:
+    """Return the name of the operation of a class of calls."""
+    return _NAMES[cls]
 
 
 def decoded(name: object, arguments: object) -> Call[Any]:
