@@ -13,7 +13,7 @@ import structlog
 import device.log
 from device import native_output, native_sdk
 from device.clock import ServerClock, monotonic_us
-from device.config.validation import Validation, validated
+from device.config.validation import Validation
 from device.control.socket_server import control_socket
 from device.errors import DeviceError, ExitCode, NativePanicError
 from device.heap import use_one_heap
@@ -30,8 +30,7 @@ from device.network.probe import Probe
 from device.network.resolver import Resolver
 from device.network.route import watching
 from device.network.sdk import prepare_process
-from device.reload.files import ReloadFiles
-from device.settings import Settings, of_valid
+from device.settings import Loader, Settings, of_valid
 from device.streams.capture import capturing
 from device.streams.plan import plan_streams
 from device.telemetry.attributes import Attributes
@@ -43,7 +42,6 @@ from device.timeline import TIMELINE
 from device.tokens.selection import identity_may_collide, log_warnings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -89,11 +87,8 @@ def main(config_path: Path | None, validation: Validation | None = None) -> Exit
     wanted = settings.token_source.wanted
     log_context.bind(identity=wanted.own_identity, room=wanted.room)
 
-    def reload() -> Settings:
-        return of_valid(validated(config_path), attributes)
-
     async def run_and_leave() -> None:
-        leave(await run(settings, attributes, log_context, memory, reload=reload))
+        leave(await run(settings, attributes, log_context, memory, loader=Loader(config_path, attributes)))
 
     try:
         asyncio.run(run_and_leave())
@@ -117,11 +112,11 @@ async def run(
     log_context: LogContext,
     memory: LogMemory,
     *,
-    reload: Callable[[], Settings],
+    loader: Loader,
 ) -> ExitCode:
     """Publish until a signal or a reload ends the process, then leave the room and end the workers, in this order.
 
-    `reload` loads the configuration again. Returns the exit code.
+    `loader` loads the configuration again. Returns the exit code.
     """
     asyncio.get_running_loop().set_exception_handler(device.log.unhandled)
     log.info("daemon.starting", version=device.__version__, model=board_model())
@@ -186,10 +181,9 @@ async def run(
                 connect=connect,
                 clock=clock,
                 epoch_us=epoch_us,
-                in_effect=running_config.write,
+                in_effect=lambda each: running_config.write(each.config, each.layers),
             )
-            files, probe = ReloadFiles.of_environment(), Probe(resolver)
-            reloader = Reloader(running, load=reload, status=status, notifier=notifier, files=files, probe=probe)
+            reloader = Reloader(running, loader=loader, status=status, notifier=notifier, probe=Probe(resolver))
 
             def performer() -> Performer:
                 from device.control.performer import Performer

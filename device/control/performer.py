@@ -10,14 +10,18 @@ import structlog
 
 import device
 from device import board
+from device.control.configuration import Configuration
 from device.control.limits import LEVELS
 from device.control.operations import (
+    GetConfig,
     GetLogs,
     GetStatus,
     Rejoin,
     Reload,
     RequestKeyFrame,
+    ResetValues,
     RestartStream,
+    SetValues,
     name_of,
 )
 from device.control.results import BoardStatus, DeviceStatus, Done, LogLines, RoomStatus, StreamStatus
@@ -63,6 +67,7 @@ class Performer:
         self._running, self._reloader = running, reloader
         self._status, self._bitrates, self._clock = status, bitrates, clock
         self._memory, self._started_at = memory, started_at
+        configuration = Configuration(running, reloader)
         self._handlers: dict[type[Call[Any]], Handler] = {  # a test has every operation
             GetStatus: self._get_status,
             GetLogs: self._get_logs,
@@ -70,6 +75,9 @@ class Performer:
             RestartStream: self._restart_stream,
             Rejoin: self._rejoin,
             Reload: self._reload,
+            GetConfig: configuration.get,
+            SetValues: configuration.set,
+            ResetValues: configuration.reset,
         }
 
     async def perform(self, call: Call[ResultT], *, caller: Caller) -> ResultT:
@@ -83,7 +91,7 @@ class Performer:
         except Exception as error:
             log.error("control.call", caller=str(caller), operation=name, exc_info=error)  # noqa: TRY400 - one line, redacted
             raise CallError(f"{name} failed; the log has the reason") from error
-        reads = isinstance(call, GetStatus | GetLogs)  # asked all the time
+        reads = isinstance(call, GetStatus | GetLogs | GetConfig)  # asked all the time
         (log.debug if reads else log.info)("control.call", caller=str(caller), operation=name, result=str(result)[:200])
         return result  # type: ignore[no-any-return]
 
