@@ -133,6 +133,7 @@ def test_an_error_of_the_program_in_the_child_is_reported_with_its_place() -> No
     text = json.dumps({"failed": "Traceback: zq"})
     echo = (sys.executable, "-c", f"print({text!r})")
     started = Validation.__new__(Validation)
+    started._input = None
     started._process = subprocess.Popen(echo, stdout=subprocess.PIPE)
     with pytest.raises(ValidationFailedError, match="Traceback: zq"):
         started.result()
