@@ -41,7 +41,7 @@ def test_new_workers_in_the_same_process_and_what_the_room_muted_stays_muted(
         async with watching(server, room) as watcher:
             with daemons.running(config, variables) as daemon:
 
-                async def logged(event: str, *, since: int = 0, **fields: object) -> dict[str, Any]:
+                async def logged(event: str, *, since: int = 0, **fields: Any) -> dict[str, Any]:
                     return await asyncio.to_thread(partial(daemon.event, event, since=since, **fields))
 
                 await watcher.until_received(within_s=_FIRST_S)

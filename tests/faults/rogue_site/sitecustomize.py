@@ -135,7 +135,8 @@ def _refuse_publications() -> None:
 
 
 def _accept_publications() -> None:
-    sys.modules["livekit.rtc.participant"].LocalParticipant.publish_track = _refused.pop()  # type: ignore[attr-defined]
+    participant: Any = sys.modules["livekit.rtc.participant"]
+    participant.LocalParticipant.publish_track = _refused.pop()
 
 
 def _end_by(number: signal.Signals) -> Callable[[], None]:
