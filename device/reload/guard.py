@@ -52,6 +52,7 @@ class Guard:
         self._device, self._status, self._probe, self._overrides = device, status, probe, overrides
         self._report, self._refused = report, refused
         self._watch: _Watch | None = None
+        self.reverted = False  # so that the files are not what is in effect
 
     @property
     def watching(self) -> bool:
@@ -107,6 +108,7 @@ class Guard:
             return
         if changes_of(changed.layers, LayerKind.REMOTE) != changes_of(watch.before.layers, LayerKind.REMOTE):
             await self._overrides.restore(watch.before.layers)
+        self.reverted = watch.consequence == NOT_THE_FILES
         self._report(Outcome.REVERTED, f"{why}, so {decision.text} is as before: {watch.consequence}")
 
     async def _answers(self, settings: Settings) -> bool:

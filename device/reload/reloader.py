@@ -13,6 +13,7 @@ import structlog
 
 from device.config.layer import LayerKind, changes_of
 from device.errors import CallError, ConfigError, Problem
+from device.lifecycle.memory_policy import Files
 from device.reload import guard
 from device.reload.decision import keys_text
 from device.reload.edit import changed_keys, edited, outcomes, refusal
@@ -80,6 +81,17 @@ class Reloader:
         self._wake.set()
         return await answer
 
+    async def compare(self) -> Files:
+        """Return how the files are, which a new process would put into effect."""
+        if self._guard.watching or self._guard.reverted:
+            return Files.UNUSABLE
+        temporary = changes_of(self._device.settings.layers, LayerKind.TEMPORARY)
+        try:
+            settings = await asyncio.to_thread(self._loader.files, temporary)
+        except ConfigError:
+            return Files.UNUSABLE
+        return Files.CHANGED if self._device.decide(settings).changes else Files.IN_EFFECT
+
     async def run(self) -> None:
         """Carry out requests until cancelled."""
         while True:
@@ -116,6 +128,7 @@ class Reloader:
         except ConfigError as error:
             self._refused(error)
             return
+        self._guard.reverted = False
         log_warnings(settings.warnings, settings.token_source)
         if not decision.changes:
             self._report(Outcome.UNCHANGED, "nothing that is in effect has changed")
