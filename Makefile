@@ -69,10 +69,10 @@ soak: $(READY)  ## an hour of random faults, a server that is away for 10 minute
 	@.venv/bin/python -m tests.support.livekit_server
 	@.venv/bin/pytest tests/faults/soak.py $(ARGS)
 
-integration: $(READY)  ## Debian's coturn and a real proxy between device and server (needs root; 3 minutes)
+integration: $(READY)  ## Debian's coturn and a real proxy before the server, the page in Firefox (needs root; 4 minutes)
 	@tests/faults/prepare_integration.sh
 	@.venv/bin/python -m tests.support.livekit_server
-	@.venv/bin/pytest tests/faults/integration.py $(ARGS)
+	@.venv/bin/pytest tests/faults/integration.py tests/browser/firefox.py tests/browser/accessibility.py $(ARGS)
 
 bench: $(READY)  ## this daemon beside other publishers: processor, memory, start, latency, skew (17 minutes; BENCH_JSON=file)
 	@.venv/bin/python -m tests.support.livekit_server
