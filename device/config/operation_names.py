@@ -4,5 +4,5 @@ from __future__ import annotations
 
 from typing import Final, Literal, get_args
 
-OperationName = Literal["key_frame", "logs", "rejoin", "reload", "restart", "status"]
+OperationName = Literal["config", "key_frame", "logs", "rejoin", "reload", "reset", "restart", "set", "status"]
 OPERATION_NAMES: Final[tuple[str, ...]] = get_args(OperationName)

@@ -7,5 +7,6 @@ from typing import Final
 LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 MAX_LOG_LINES: Final = 300
 MAX_CALL_BYTES: Final = 64 << 10
+MAX_SET_KEYS: Final = 64
 MAX_PAYLOAD_BYTES: Final = 15 << 10  # of an RPC call, in LiveKit's SDKs
 CALL_S: Final = 30.0

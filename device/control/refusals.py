@@ -19,6 +19,7 @@ class Code(enum.IntEnum):
     TOO_LARGE = 413
     TOO_MANY = 429
     FAILED = 500
+    LEAVING = 503
     TOO_SLOW = 504
 
 

@@ -40,6 +40,11 @@ class RemoteControl:
         task.add_done_callback(self._calls.discard)
         return task
 
+    async def before_leaving(self, why: str) -> None:
+        """Answer what is under way: the device leaves its room, on purpose."""
+        if self._interface is not None:
+            await self._interface.before_leaving(why)
+
     def cancel(self) -> None:
         """End all calls that are under way."""
         for each in tuple(self._calls):

@@ -16,6 +16,7 @@ from livekit import rtc
 
 from device.control.answers import TOPIC, Answer, answer_of
 from device.control.call_limits import CallLimits
+from device.control.caller import Caller, CallerKind
 from device.control.limits import CALL_S, MAX_PAYLOAD_BYTES
 from device.control.operations import decoded, name_of, names
 from device.control.permission import NOT_SEEN, Participant, Rule, refusal
@@ -23,7 +24,6 @@ from device.control.refusals import Code, RefusedError
 from device.control.results import Done
 from device.control.wire import arguments_of
 from device.errors import CallError, DeviceError
-from device.printable import printable
 from device.redaction import redacted
 
 if TYPE_CHECKING:
@@ -52,12 +52,21 @@ class RoomInterface:
         self.rules: tuple[Rule, ...] = ()
         self._performer, self._start = performer, start
         self._limits = CallLimits()
+        self._unanswered: set[asyncio.Future[str | RefusedError]] = set()
 
     def serve(self, room: rtc.Room) -> None:
         """Register the operations. All of them: a call that is not allowed is refused with a text, and logged."""
         for name in names():
             room.local_participant.register_rpc_method(f"{PREFIX}{name}", partial(self._called, room, name))
         log.debug("control.in_the_room", rules=len(self.rules))
+
+    async def before_leaving(self, why: str) -> None:
+        """Answer the calls that are under way, because no answer leaves the room after this device."""
+        for each in self._unanswered:
+            if not each.done():
+                each.set_result(RefusedError(Code.LEAVING, f"the device leaves the room and comes back: {why}"))
+        if self._unanswered:
+            await asyncio.sleep(_ANSWER_SENT_S)
 
     async def _called(self, room: rtc.Room, name: str, invocation: rtc.RpcInvocationData) -> str:
         identity = invocation.caller_identity
@@ -69,7 +78,11 @@ class RoomInterface:
             answered.set_result(refused)
         else:
             self._start(self._perform(room, identity, call, answered), f"call-{name}")
-        answer = await asyncio.shield(answered)
+        self._unanswered.add(answered)
+        try:
+            answer = await asyncio.shield(answered)
+        finally:
+            self._unanswered.discard(answered)
         if isinstance(answer, RefusedError):
             raise rtc.RpcError(answer.code, str(answer))
         return answer
@@ -109,16 +122,17 @@ class RoomInterface:
                 answered.set_result(answer_of(Done(text=call.LEAVES_ROOM)).text)
                 await asyncio.sleep(_ANSWER_SENT_S)
             answer = await self._result(identity, call)
-            if not answered.done():
-                async with asyncio.timeout(_SEND_S):
-                    await _send(room, identity, answer, answered)
+            async with asyncio.timeout(_SEND_S):
+                await _send(room, identity, answer, answered)
         except RefusedError as refused:
             if not answered.done():
                 answered.set_result(refused)
         except (TimeoutError, rtc.StreamError) as error:
-            log.warning("control.stream_failed", caller=_shown(identity), operation=name, why=type(error).__name__)
+            log.warning(
+                "control.stream_failed", caller=str(_caller(identity)), operation=name, why=type(error).__name__
+            )
         except Exception as error:
-            log.error("control.call", caller=_shown(identity), operation=name, exc_info=error)  # noqa: TRY400 - one line
+            log.error("control.call", caller=str(_caller(identity)), operation=name, exc_info=error)  # noqa: TRY400 - one line
         finally:
             self._limits.end(identity)
             if not answered.done():
@@ -128,7 +142,7 @@ class RoomInterface:
         """Return the answer. Raises RefusedError."""
         try:
             async with asyncio.timeout(CALL_S):
-                return answer_of(await self._performer().perform(call, caller=_shown(identity)))
+                return answer_of(await self._performer().perform(call, caller=_caller(identity)))
         except TimeoutError:
             refused = RefusedError(Code.TOO_SLOW, f"{name_of(call)} takes longer than {CALL_S:g} s")
             self._log_refusal(identity, name_of(call), refused)
@@ -141,11 +155,13 @@ class RoomInterface:
         if (unlogged := self._limits.unlogged(time.monotonic())) is None:
             return
         more = {"unlogged": unlogged} if unlogged else {}
-        log.warning("control.call", caller=_shown(identity), operation=operation, refused=str(refused), **more)
+        log.warning("control.call", caller=str(_caller(identity)), operation=operation, refused=str(refused), **more)
 
 
 async def _send(room: rtc.Room, identity: str, answer: Answer, answered: asyncio.Future[str | RefusedError]) -> None:
     """Answer. A stream is opened before, and sent after: the caller's time for an answer may be short."""
+    if answered.done():
+        return
     if (stream := answer.stream) is None:
         answered.set_result(answer.text)
         return
@@ -157,7 +173,8 @@ async def _send(room: rtc.Room, identity: str, answer: Answer, answered: asyncio
         destination_identities=[identity],
         topic=TOPIC,
     )
-    answered.set_result(answer.text)
+    if not answered.done():  # the device leaves the room
+        answered.set_result(answer.text)
     await writer.write(stream.data)
     await writer.aclose()
 
@@ -173,5 +190,5 @@ def _participant(room: rtc.Room, identity: str) -> Participant:
     return Participant(identity=identity, fixed_attributes=who.attributes)
 
 
-def _shown(identity: str) -> str:
-    return f"participant {printable(identity[:_MAX_IDENTITY])}"
+def _caller(identity: str) -> Caller:
+    return Caller(kind=CallerKind.REMOTE, name=identity[:_MAX_IDENTITY])

@@ -9,7 +9,7 @@ from device.room.session import Session
 from device.telemetry.bitrates import Bitrates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from livekit import rtc
 
@@ -21,11 +21,16 @@ if TYPE_CHECKING:
     from device.tracks.track import Track
 
 
+async def _nothing() -> None:
+    """Take no opportunity."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoomDependencies:
     """What a connection depends on; `urls` are tried in this order, `bitrates` gets what each session sends.
 
     `relay_only`: media passes a TURN server. `on_joined` gets each Room after the join, to take calls of participants.
+    `between_sessions` is awaited before each probe: a moment in which this process may end unnoticed.
     """
 
     urls: tuple[str, ...]
@@ -35,6 +40,7 @@ class RoomDependencies:
     relay_only: bool = False
     on_joined: Callable[[rtc.Room], None] | None = None
     bitrates: Bitrates = field(default_factory=Bitrates)
+    between_sessions: Callable[[], Awaitable[None]] = _nothing
 
     def session(
         self,

@@ -11,14 +11,15 @@ import structlog
 from livekit import rtc
 
 from device.errors import JoinError
+from device.lifecycle.memory_policy import Moment
 from device.room.attribute_writer import AttributeWriter
+from device.room.calls import take_calls
 from device.room.connect_errors import connect_error_text
 from device.room.publications import Permission, Publications
 from device.room.reasons import LEFT, Reason, reason_named
 from device.telemetry.bitrates import Bitrates
 from device.telemetry.sampler import Sample, Sampler
 from device.timeline import TIMELINE
-from device.tokens.grants import NO_DATA
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -109,6 +110,13 @@ class Session:
         """Whether the room allows to publish anything."""
         return self._publications.any_allowed
 
+    @property
+    def moment(self) -> Moment:
+        """What viewers would notice if this process ended now."""
+        if not self.joined.is_set():
+            return Moment.BUSY
+        return Moment.WATCHED if self._room.remote_participants else Moment.ALONE
+
     async def run(self) -> SessionEnd:
         """Run until the room ends. Raises JoinError if it cannot be joined or nothing can be published.
 
@@ -126,7 +134,8 @@ class Session:
             await self._connect()
             self.joined.set()
             TIMELINE.mark("join")
-            self._take_calls()
+            if self._on_joined:
+                take_calls(self._room, self._on_joined, self._join_token.grants)
             await self._publications.publish_all(self._room, self._ended)
             began = time.monotonic()
             self.live.set()
@@ -156,17 +165,6 @@ class Session:
             await asyncio.wait({join}, timeout=_PENDING_JOIN_S)
             join.cancel()
             raise
-
-    def _take_calls(self) -> None:
-        """Let participants of the room ask for operations, if the configuration allows that."""
-        if self._on_joined is None:
-            return
-        if not self._join_token.grants.can_publish_data:
-            log.warning("control.not_granted", hint=f"callers get no answer: {NO_DATA}")
-        try:
-            self._on_joined(self._room)
-        except Exception as error:  # the device publishes all the same
-            log.error("room.task_failed", task="control", exc_info=error)  # noqa: TRY400 - one line, redacted
 
     async def _until_ended(self) -> Reason:
         tasks = [

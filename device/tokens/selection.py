@@ -160,9 +160,13 @@ def _secret_file(config: Config, given: Mapping[str, Path]) -> Path | None:
 
 
 def log_warnings(problems: Sequence[Problem], token_source: TokenFile | Endpoint | ApiKey) -> None:
-    """Log the warnings about the configuration, secrets that every user may read, and an identity that others have."""
+    """Log the warnings about the configuration, and secrets that every user may read."""
     for each in (*problems, *warnings(token_source)):
         log.warning("config.warning", place=each.place, what=each.message)
+
+
+def warn_of_shared_identity(token_source: TokenSource) -> None:
+    """Log it if only the host's name distinguishes this device from others."""
     if identity_may_collide(token_source):
         log.warning(
             "room.identity_not_unique",

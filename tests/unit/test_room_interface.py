@@ -14,6 +14,7 @@ from livekit import rtc
 
 from device.control import call_limits
 from device.control.answers import MAX_ANSWER_BYTES
+from device.control.caller import Caller, CallerKind
 from device.control.limits import CALL_S, MAX_PAYLOAD_BYTES
 from device.control.operations import name_of, names
 from device.control.permission import NOT_SEEN
@@ -87,14 +88,16 @@ class Performing:
 
     def __init__(self) -> None:
         self.performed: list[tuple[str, str]] = []
+        self.remote: Any = None
         self.result: Callable[[], Awaitable[object]] = self.done
 
     async def done(self) -> object:
         return Done(text="done")
 
-    async def perform(self, call: Any, *, caller: str) -> object:
+    async def perform(self, call: Any, *, caller: Caller) -> object:
         result = await self.result()
-        self.performed.append((name_of(call), caller))
+        assert caller.kind is CallerKind.REMOTE
+        self.performed.append((name_of(call), str(caller)))
         return result
 
 
@@ -105,6 +108,7 @@ def served(scenario: Callable[[Room, Performing], Coroutine[Any, Any, None]]) ->
         room, performing = Room(), Performing()
         async with asyncio.TaskGroup() as tasks:
             remote = RemoteControl(tasks, lambda: cast("Any", performing))
+            performing.remote = remote
             serve = remote.of(ALLOW)
             assert serve
             serve(cast("Any", room))
@@ -263,6 +267,23 @@ def test_the_caller_is_answered_before_the_room_is_left() -> None:
         assert performing.performed == []
         await asyncio.sleep(1)
         assert [each[0] for each in performing.performed] == ["rejoin"]
+
+    served(scenario)
+
+
+def test_a_call_during_which_the_room_is_left_is_answered_before() -> None:
+    async def scenario(room: Room, performing: Performing) -> None:
+        async def leaves() -> object:
+            await performing.remote.before_leaving("the configuration changed: camera.fps")
+            return Done(text="done")
+
+        performing.result = leaves
+        code, text = await room.refused("device.reload")
+        assert code == Code.LEAVING
+        assert text == "the device leaves the room and comes back: the configuration changed: camera.fps"
+        assert performing.performed == []
+        await asyncio.sleep(1)
+        assert [each[0] for each in performing.performed] == ["reload"]
 
     served(scenario)
 
