@@ -173,11 +173,10 @@ async def run(
                 )
 
             def connect(settings: Settings, why: str) -> RoomConnection:
-                urls, token_source = settings.config.room.url, settings.token_source
                 return RoomConnection(
                     RoomDependencies(
-                        urls=urls,
-                        token_source=token_source,
+                        urls=settings.config.room.url,
+                        token_source=settings.token_source,
                         resolver=resolver,
                         routes=routes,
                         relay_only=settings.config.network.relay == "always",
@@ -198,13 +197,12 @@ async def run(
                     rejoins_because=why,
                 )
 
-            remote = RemoteControl(tasks, performer)
-
             def in_effect(settings: Settings) -> None:
                 running_config.write(settings.config, settings.layers)
                 watch.use(settings.config.watch.memory_mb)
 
             keep_what_is_loaded()
+            remote = RemoteControl(tasks, performer)
             watch = MemoryWatch(
                 tasks,
                 moment=lambda: running.moment,

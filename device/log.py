@@ -77,6 +77,7 @@ def configure(
         ],
     )
     handler = _Handler(stream)
+    handler.addFilter(_is_wanted)
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers = [handler]
@@ -104,14 +105,13 @@ def set_level(level: str) -> None:
     logging.getLogger("livekit").setLevel(logging.DEBUG if level == "debug" else logging.ERROR)
 
 
+def _is_wanted(record: logging.LogRecord) -> bool:
+    """Leave out what the SDK logs without a logger of its own: each stream that any participant sends, at info."""
+    return record.name != _ROOT or logging.getLogger("livekit").isEnabledFor(record.levelno)
+
+
 class _Handler(logging.StreamHandler[TextIO]):
     """Writes lines, without showing the text of a line that cannot be formatted."""
-
-    def filter(self, record: logging.LogRecord) -> bool | logging.LogRecord:
-        """Leave out what the SDK logs without a logger of its own: each stream that any participant sends, at info."""
-        if record.name == _ROOT and not logging.getLogger("livekit").isEnabledFor(record.levelno):
-            return False
-        return super().filter(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         """Write that a line is missing; the base class would print its text without redaction."""
