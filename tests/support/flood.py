@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 
 from livekit import rtc
 
-_ANSWER_S = 5.0
+_ANSWER_S = 15.0  # of which the SDK takes 7 s for the way
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
