@@ -22,7 +22,7 @@ from device.control.operations import (
     names,
     operation,
 )
-from device.control.results import Done, LogLines
+from device.control.results import Done, LogLines, Picture, attachment, plain
 from device.errors import CallError
 
 JSON = st.recursive(
@@ -105,3 +105,22 @@ def test_answers_carry_results_and_errors() -> None:
     for line in (b"", b"{", b"[]", b'{"result": 1}'):
         with pytest.raises(CallError, match="another version"):
             wire.result_of_line(line)
+
+
+def test_a_pictures_bytes_follow_the_line_of_its_result() -> None:
+    picture = Picture(
+        stream="camera", captured_at="2026-01-02T03:04:05.678Z", width=640, height=360, full=False, data=b"\xff\xd8\n"
+    )
+    line, rest = wire.answer_line(picture).split(b"\n", 1)
+    result = wire.result_of_line(line)
+    assert result == plain(picture)
+    assert result["bytes"] == wire.bytes_after(result) == 3
+    assert rest == attachment(picture) == picture.data
+    assert "data" not in str(picture)
+    assert attachment(Done(text="x")) == b""
+
+
+@pytest.mark.parametrize("count", (-1, True, "3", None, wire.MAX_ATTACHMENT_BYTES + 1))
+def test_a_length_that_cannot_be_is_refused(count: object) -> None:
+    with pytest.raises(CallError, match="another version"):
+        wire.bytes_after({"bytes": count})
