@@ -30,6 +30,7 @@ from device.network.probe import Probe
 from device.network.resolver import Resolver
 from device.network.route import watching
 from device.network.sdk import prepare_process
+from device.privacy import KeptPrivacy
 from device.reload.files import ReloadFiles
 from device.settings import Settings, of_valid
 from device.streams.capture import capturing
@@ -126,7 +127,7 @@ async def run(
     asyncio.get_running_loop().set_exception_handler(device.log.unhandled)
     log.info("daemon.starting", version=device.__version__, model=board_model())
     notifier, state_file = Notifier.of_environment(), StateFile.of_environment()
-    running_config = RunningConfig.of_environment()
+    running_config, detected, privacy = RunningConfig.of_environment(), Detected.of_service(keeps=True), KeptPrivacy()
     labels = {each.name: each.label for each in settings.config.streams}
     status, deadlines, clock = Status(attributes, notifier, state_file, labels), Deadlines(), ServerClock()
     resolver, bitrates, trimmer, epoch_us = Resolver(), Bitrates(), Trimmer(), monotonic_us()
@@ -141,7 +142,7 @@ async def run(
     with enforced:
         plans = plan_streams(settings.config, epoch_us=epoch_us, camera_url_file=settings.camera_url_file)
         async with (
-            capturing(plans, observer=status, deadlines=deadlines, detected=Detected.of_service(keeps=True)) as streams,
+            capturing(plans, observer=status, deadlines=deadlines, detected=detected, privacy=privacy.now) as streams,
             watching() as routes,
             asyncio.TaskGroup() as tasks,
         ):
@@ -201,6 +202,7 @@ async def run(
                     bitrates=bitrates,
                     clock=clock,
                     memory=memory,
+                    privacy=privacy,
                     started_at=epoch_us / 1e6,
                 )
 

@@ -40,7 +40,7 @@ async def converse(
         try:
             call = decoded(*wire.call_of_line(line))
             async with asyncio.timeout(_CALL_S):
-                result = await performer.perform(call, caller=str(peer))
+                result = await performer.perform(call, caller=str(peer), remote=False)
             answer = wire.answer_line(result)
         except TimeoutError:
             answer = wire.error_line(CallError(f"the operation takes longer than {_CALL_S:g} s"))

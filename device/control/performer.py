@@ -13,14 +13,18 @@ from device import board
 from device.control.limits import LEVELS
 from device.control.operations import (
     GetLogs,
+    GetSnapshot,
     GetStatus,
     Rejoin,
     Reload,
     RequestKeyFrame,
     RestartStream,
+    SetPrivacy,
     name_of,
 )
+from device.control.privacy import set_privacy
 from device.control.results import BoardStatus, DeviceStatus, Done, LogLines, RoomStatus, StreamStatus
+from device.control.snapshot import snapshot
 from device.errors import CallError, DeviceError
 from device.identity import board_model
 from device.redaction import redacted
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     from device.clock import ServerClock
     from device.control.operations import Call, ResultT
     from device.log_memory import LogMemory
+    from device.privacy import KeptPrivacy
     from device.reload.reloader import Reloader
     from device.reload.running import RunningDevice
     from device.streams.stream import Stream
@@ -53,39 +58,44 @@ class Performer:
         bitrates: Bitrates,
         clock: ServerClock,
         memory: LogMemory,
+        privacy: KeptPrivacy,
         started_at: float,
     ) -> None:
         self._running, self._reloader = running, reloader
         self._status, self._bitrates, self._clock = status, bitrates, clock
-        self._memory, self._started_at = memory, started_at
+        self._memory, self._privacy, self._started_at = memory, privacy, started_at
 
-    async def perform(self, call: Call[ResultT], *, caller: str) -> ResultT:
-        """Return the result. Raises CallError, whose text is for the caller."""
+    async def perform(self, call: Call[ResultT], *, caller: str, remote: bool) -> ResultT:
+        """Return the result; `remote`: the caller is not on this box. Raises CallError with a text for it."""
         name = name_of(call)
         try:
-            result: Any = await self._perform(call)
+            reads = isinstance(call, GetStatus | GetLogs)  # asked all the time
+            result: Any = self._read(call) if reads else await self._perform(call, remote=remote)
         except DeviceError as error:
             log.warning("control.call", caller=caller, operation=name, refused=redacted(str(error)))
             raise
         except Exception as error:
             log.error("control.call", caller=caller, operation=name, exc_info=error)  # noqa: TRY400 - one line, redacted
             raise CallError(f"{name} failed; the log has the reason") from error
-        reads = isinstance(call, GetStatus | GetLogs)  # asked all the time
         (log.debug if reads else log.info)("control.call", caller=caller, operation=name, result=str(result)[:200])
         return result  # type: ignore[no-any-return]
 
-    async def _perform(self, call: Call[Any]) -> object:
+    def _read(self, call: Call[Any]) -> object:
+        if isinstance(call, GetLogs):
+            levels = frozenset(LEVELS[LEVELS.index(call.level) :])
+            return LogLines(records=self._memory.newest(since=call.since, levels=levels, lines=call.lines))
+        return self._device_status()
+
+    async def _perform(self, call: Call[Any], *, remote: bool) -> object:
         match call:
-            case GetStatus():
-                return self._device_status()
-            case GetLogs():
-                levels = frozenset(LEVELS[LEVELS.index(call.level) :])
-                return LogLines(records=self._memory.newest(since=call.since, levels=levels, lines=call.lines))
             case RequestKeyFrame():
                 return self._request_key_frame(call.stream)
             case RestartStream():
-                self._stream(call.stream).supervisor.restart(_WHY)
-                return Done(text=f"{call.stream} is restarted")
+                return self._restart(call.stream)
+            case GetSnapshot():
+                return await snapshot(call, self._running.streams)
+            case SetPrivacy():
+                return await set_privacy(call, self._running.streams, self._privacy, remote=remote)
             case Rejoin():
                 await self._running.rejoin(_WHY)
                 return Done(text="the device has left the room, and joins it again")
@@ -99,6 +109,13 @@ class Performer:
         if name not in streams:
             raise CallError(f"there is no stream of this name; there are: {', '.join(sorted(streams)) or 'none'}")
         return streams[name]
+
+    def _restart(self, name: str) -> Done:
+        supervisor = self._stream(name).supervisor
+        if supervisor.held.active:
+            raise CallError(f"privacy is on for {name}: it has no worker")
+        supervisor.restart(_WHY)
+        return Done(text=f"{name} is restarted")
 
     def _request_key_frame(self, name: str) -> Done:
         track = self._stream(name).track

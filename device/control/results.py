@@ -73,6 +73,15 @@ class DeviceStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PrivacyState:
+    """Where privacy is on: for `all` streams, also later ones, and for some by name. `text` says it for operators."""
+
+    text: str
+    all: bool
+    streams: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogLines:
     """Log records, the oldest first; each has a `number`, which is higher than the one before."""
 

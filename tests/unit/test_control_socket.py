@@ -23,7 +23,8 @@ class Performing:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    async def perform(self, call: Call[Any], *, caller: str) -> Done:
+    async def perform(self, call: Call[Any], *, caller: str, remote: bool) -> Done:
+        assert not remote
         assert caller.startswith(f"uid {os.getuid()}, pid ")
         self.asked.append(name_of(call))
         return Done(text="done")
