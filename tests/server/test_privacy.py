@@ -86,6 +86,8 @@ def test_nothing_is_captured_until_it_is_turned_off_also_by_the_next_process(
                 assert {each["state"] for each in status["streams"].values()} == {"privacy"}
                 refused = await asyncio.to_thread(call, runtime, "restart", stream="camera")
                 assert refused == {"error": "privacy is on for camera: it has no worker"}
+                refused = await asyncio.to_thread(call, runtime, "snapshot")
+                assert refused == {"error": "camera has no picture: its state is privacy"}
 
                 mark = len(daemon.lines)
                 await asyncio.to_thread(run, "rejoin")
