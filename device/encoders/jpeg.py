@@ -31,10 +31,10 @@ class Jpeg(NamedTuple):
     height: int
 
 
-def jpeg(frame: av.VideoFrame, *, max_width: int, quality: int, colour: Colour) -> Jpeg:
+def jpeg(frame: av.VideoFrame, *, max_width: int, quality: int, colour: Colour, max_bytes: int) -> Jpeg:
     """Return a picture at its own size, or no wider than `max_width` if that is not 0. `quality` is 1 to 100.
 
-    Raises EncoderError.
+    Raises EncoderError, also if it has more than `max_bytes`.
     """
     width, height = fitted(frame.width, frame.height, max_width)
     context: VideoCodecContext = av.CodecContext.create("mjpeg", "w")
@@ -55,7 +55,10 @@ def jpeg(frame: av.VideoFrame, *, max_width: int, quality: int, colour: Colour) 
         packets = [*context.encode(converted), *context.encode(None)]
     except av.error.FFmpegError as error:
         raise EncoderError(f"the picture cannot be made a JPEG: {error.strerror}") from error
-    return Jpeg(b"".join(map(bytes, packets)), width, height)
+    data = b"".join(map(bytes, packets))
+    if len(data) > max_bytes:
+        raise EncoderError(f"the JPEG has {len(data)} bytes, more than {max_bytes}; ask for less quality or max_width")
+    return Jpeg(data, width, height)
 
 
 def fitted(width: int, height: int, max_width: int) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from av import VideoFrame
 
 from device.encoders.jpeg import jpeg
 from device.errors import EncoderError
-from device.ipc.media_messages import SNAPSHOT_PIECE_BYTES, SnapshotPiece
+from device.ipc.media_messages import MAX_SNAPSHOT_BYTES, SNAPSHOT_PIECE_BYTES, SnapshotPiece
 from device.ipc.messages import TakeSnapshot
 
 if TYPE_CHECKING:
@@ -64,7 +64,13 @@ class Snapshots:
             with contextlib.suppress(OSError):  # forbidden in the service's sandbox
                 os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
             try:
-                made = jpeg(frame(), max_width=wanted.max_width, quality=wanted.quality, colour=colour)
+                made = jpeg(
+                    frame(),
+                    max_width=wanted.max_width,
+                    quality=wanted.quality,
+                    colour=colour,
+                    max_bytes=MAX_SNAPSHOT_BYTES,
+                )
             except (EncoderError, ValueError) as error:
                 self._link.reply(request, str(error))
                 return
