@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -33,6 +34,7 @@ ALL = "*"
 _LOCAL, _ANYONE = "local", "anyone"  # who may lift it
 _STREAM = re.compile(r"[a-z0-9_-]{1,32}")
 _MAX_STREAMS, _MAX_BYTES = 64, 4 << 10
+_VARIABLE = "LIVEKIT_DEVICE_PRIVACY"  # without a state directory: for this process if it executes itself again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,17 +48,12 @@ class Privacy:
         """Return what is kept on this box."""
         path = state_directory.readable() / NAME
         try:
-            found = parsed(state_directory.content(path, max_bytes=_MAX_BYTES))
+            data = state_directory.content(path, max_bytes=_MAX_BYTES)
         except FileNotFoundError:
             return cls()
-        except (OSError, ValueError, RecursionError) as error:
-            why = (error.strerror if isinstance(error, OSError) else None) or "it is malformed"
-            hint = "nothing is captured until `livekit-device privacy off`"
-            log.error("privacy.unreadable", path=str(path), why=why, hint=hint)  # noqa: TRY400 - one line
-            return UNKNOWN
-        if found.held:
-            log.warning("privacy.on", streams=found.text, hint="nothing of these is captured")
-        return found
+        except OSError as error:
+            return _unknown(str(path), system_text(error))
+        return _read(data, str(path))
 
     def covers(self, stream: str) -> bool:
         """Return whether nothing of this stream may be captured."""
@@ -69,7 +66,7 @@ class Privacy:
 
     def turned_on(self, stream: str, *, local: bool) -> Privacy:
         """Return privacy with a stream, or ALL. What only a caller on this box may lift stays so."""
-        if len(self.held) >= _MAX_STREAMS and stream not in self.held:
+        if len(self.held) >= _MAX_STREAMS and stream not in (ALL, *self.held):
             raise CallError("privacy is on for too many streams; turn it on for all")
         who = _LOCAL if local or self.held.get(stream) == _LOCAL else _ANYONE
         return Privacy(held=MappingProxyType({**self.held, stream: who}))
@@ -85,7 +82,11 @@ class Privacy:
 
     def write(self, folder: Path) -> None:
         """Keep it, also over a power cut from now on. Raises OSError."""
-        state_directory.replace(folder / NAME, json.dumps(dict(self.held), sort_keys=True) + "\n")
+        state_directory.replace(folder / NAME, f"{self.json}\n")
+
+    @property
+    def json(self) -> str:
+        return json.dumps(dict(self.held), sort_keys=True)
 
 
 UNKNOWN = Privacy(held=MappingProxyType({ALL: _LOCAL}))
@@ -95,7 +96,7 @@ UNKNOWN = Privacy(held=MappingProxyType({ALL: _LOCAL}))
 def parsed(data: bytes) -> Privacy:
     """Return what a file's content says. Raises ValueError, or RecursionError, if `write` did not write it."""
     held = json.loads(data)
-    if not isinstance(held, dict) or len(held) > _MAX_STREAMS:
+    if not isinstance(held, dict) or len(held) > _MAX_STREAMS + 1:
         raise ValueError("it is no object")
     for name, who in held.items():
         if (name != ALL and not _STREAM.fullmatch(name)) or who not in (_LOCAL, _ANYONE):
@@ -103,12 +104,28 @@ def parsed(data: bytes) -> Privacy:
     return Privacy(held=MappingProxyType(held))
 
 
+def _read(data: bytes, place: str) -> Privacy:
+    try:
+        found = parsed(data)
+    except (ValueError, RecursionError):
+        return _unknown(place, "it is malformed")
+    if found.held:
+        log.warning("privacy.on", streams=found.text, hint="nothing of these is captured")
+    return found
+
+
+def _unknown(place: str, why: str) -> Privacy:
+    log.error("privacy.unreadable", path=place, why=why, hint="nothing is captured until `livekit-device privacy off`")
+    return UNKNOWN
+
+
 class KeptPrivacy:
     """Privacy as it is now, and its file. Without a state directory it lasts as long as this process."""
 
     def __init__(self) -> None:
-        self.now = Privacy.of_service()
         self.folder = own_state()
+        kept = None if self.folder else os.environ.get(_VARIABLE)
+        self.now = Privacy.of_service() if kept is None else _read(kept.encode(), _VARIABLE)
         self._change: asyncio.Task[object] | None = None
         self._one_at_a_time = asyncio.Lock()
 
@@ -125,6 +142,7 @@ class KeptPrivacy:
     async def keep(self, privacy: Privacy) -> str:
         """Write it; return what was wrong with that. It is done by a thread, because a disk may block."""
         if self.folder is None:
+            os.environ[_VARIABLE] = privacy.json
             return ""
         try:
             await asyncio.to_thread(privacy.write, self.folder)

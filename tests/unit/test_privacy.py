@@ -206,8 +206,10 @@ def test_without_a_state_directory_it_is_said_to_end_with_the_process(
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
     monkeypatch.setattr("device.state_directory.SERVICE_STATE", tmp_path)
     privacy = KeptPrivacy()
+    monkeypatch.setenv("LIVEKIT_DEVICE_PRIVACY", "{}")
     assert "for this process only" in turned(privacy, both(), on=True).text
     assert privacy.now.covers("camera")
+    assert KeptPrivacy().now.covers("camera"), "it is lifted when the process executes itself again"
     assert list(tmp_path.iterdir()) == []
 
 
