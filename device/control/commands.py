@@ -34,6 +34,12 @@ def status(config: Path | None, *, as_json: bool) -> int:
     return ExitCode.OK if found["state"] == "live" else ExitCode.FAILED
 
 
+def demand_configuration(config: Path | None) -> None:
+    """Raise NotRunningError if the daemon that runs uses another file than the one that is named."""
+    if config is not None and str(config.absolute()) != (used := ask(GetStatus())["config_file"]):
+        raise NotRunningError(f"the daemon that runs uses {used}")
+
+
 def logs(*, level: str, lines: int, as_json: bool) -> int:
     """Print the newest log records of the daemon."""
     for each in ask(GetLogs(level=level, lines=lines))["records"]:
@@ -47,11 +53,12 @@ def rejoin() -> int:
     return ExitCode.OK
 
 
-def privacy(*, on: bool, stream: str, local: bool) -> int:
+def privacy(config: Path | None, *, on: bool, stream: str, local: bool) -> int:
     """Let nothing be captured of a stream, or of all, or turn that off."""
     if local and not on:
         _complain("--local belongs to `privacy on`")
         return ExitCode.USAGE
+    demand_configuration(config)
     _say(ask(SetPrivacy(on=on, stream=stream, local=local))["text"])
     return ExitCode.OK
 

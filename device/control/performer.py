@@ -4,26 +4,40 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import structlog
 
 import device
 from device import board
+from device.control.caller import CallerKind
+from device.control.configuration import Configuration
 from device.control.limits import LEVELS
 from device.control.operations import (
+    GetConfig,
     GetLogs,
     GetSnapshot,
     GetStatus,
     Rejoin,
     Reload,
     RequestKeyFrame,
+    ResetValues,
     RestartStream,
     SetPrivacy,
+    SetValues,
     name_of,
 )
 from device.control.privacy import set_privacy
-from device.control.results import BoardStatus, DeviceStatus, Done, LogLines, RoomStatus, StreamStatus
+from device.control.results import (
+    BoardStatus,
+    DeviceStatus,
+    Done,
+    LogLines,
+    Picture,
+    PrivacyState,
+    RoomStatus,
+    StreamStatus,
+)
 from device.control.snapshot import snapshot
 from device.errors import CallError, DeviceError
 from device.identity import board_model
@@ -31,7 +45,10 @@ from device.redaction import redacted
 from device.tracks.video import VideoTrack
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from device.clock import ServerClock
+    from device.control.caller import Caller
     from device.control.operations import Call, ResultT
     from device.log_memory import LogMemory
     from device.privacy import KeptPrivacy
@@ -42,6 +59,8 @@ if TYPE_CHECKING:
     from device.telemetry.status import Status
 
 log = structlog.get_logger()
+
+Handler: TypeAlias = "Callable[[Any, Caller], Awaitable[object]]"
 
 _WHY = "an operator asked for it"
 
@@ -64,45 +83,64 @@ class Performer:
         self._running, self._reloader = running, reloader
         self._status, self._bitrates, self._clock = status, bitrates, clock
         self._memory, self._privacy, self._started_at = memory, privacy, started_at
+        configuration = Configuration(running, reloader)
+        self._handlers: dict[type[Call[Any]], Handler] = {  # a test has every operation
+            GetStatus: self._get_status,
+            GetLogs: self._get_logs,
+            RequestKeyFrame: self._request_key_frame,
+            RestartStream: self._restart_stream,
+            GetSnapshot: self._get_snapshot,
+            SetPrivacy: self._set_privacy,
+            Rejoin: self._rejoin,
+            Reload: self._reload,
+            GetConfig: configuration.get,
+            SetValues: configuration.set,
+            ResetValues: configuration.reset,
+        }
 
-    async def perform(self, call: Call[ResultT], *, caller: str, remote: bool) -> ResultT:
-        """Return the result; `remote`: the caller is not on this box. Raises CallError with a text for it."""
+    async def perform(self, call: Call[ResultT], *, caller: Caller) -> ResultT:
+        """Return the result. Raises CallError, whose text is for the caller."""
         name = name_of(call)
         try:
-            reads = isinstance(call, GetStatus | GetLogs)  # asked all the time
-            result: Any = self._read(call) if reads else await self._perform(call, remote=remote)
+            result: Any = await self._handlers[type(call)](call, caller)
         except DeviceError as error:
-            log.warning("control.call", caller=caller, operation=name, refused=redacted(str(error)))
+            log.warning("control.call", caller=str(caller), operation=name, refused=redacted(str(error)))
             raise
         except Exception as error:
-            log.error("control.call", caller=caller, operation=name, exc_info=error)  # noqa: TRY400 - one line, redacted
+            log.error("control.call", caller=str(caller), operation=name, exc_info=error)  # noqa: TRY400 - one line, redacted
             raise CallError(f"{name} failed; the log has the reason") from error
-        (log.debug if reads else log.info)("control.call", caller=caller, operation=name, result=str(result)[:200])
+        reads = isinstance(call, GetStatus | GetLogs | GetConfig)  # asked all the time
+        (log.debug if reads else log.info)("control.call", caller=str(caller), operation=name, result=str(result)[:200])
         return result  # type: ignore[no-any-return]
 
-    def _read(self, call: Call[Any]) -> object:
-        if isinstance(call, GetLogs):
-            levels = frozenset(LEVELS[LEVELS.index(call.level) :])
-            return LogLines(records=self._memory.newest(since=call.since, levels=levels, lines=call.lines))
+    async def _get_status(self, _call: GetStatus, _caller: Caller) -> DeviceStatus:
         return self._device_status()
 
-    async def _perform(self, call: Call[Any], *, remote: bool) -> object:
-        match call:
-            case RequestKeyFrame():
-                return self._request_key_frame(call.stream)
-            case RestartStream():
-                return self._restart(call.stream)
-            case GetSnapshot():
-                return await snapshot(call, self._running.streams)
-            case SetPrivacy():
-                return await set_privacy(call, self._running.streams, self._privacy, remote=remote)
-            case Rejoin():
-                await self._running.rejoin(_WHY)
-                return Done(text="the device has left the room, and joins it again")
-            case Reload():
-                self._reloader.request()
-                return Done(text="the configuration is loaded again; status has the result")
-        raise CallError(f"{name_of(call)} cannot be carried out")  # a test has every operation
+    async def _get_logs(self, call: GetLogs, _caller: Caller) -> LogLines:
+        levels = frozenset(LEVELS[LEVELS.index(call.level) :])
+        return LogLines(records=self._memory.newest(since=call.since, levels=levels, lines=call.lines))
+
+    async def _restart_stream(self, call: RestartStream, _caller: Caller) -> Done:
+        supervisor = self._stream(call.stream).supervisor
+        if supervisor.held.active:
+            raise CallError(f"privacy is on for {call.stream}: it has no worker")
+        supervisor.restart(_WHY)
+        return Done(text=f"{call.stream} is restarted")
+
+    async def _get_snapshot(self, call: GetSnapshot, _caller: Caller) -> Picture:
+        return await snapshot(call, self._running.streams)
+
+    async def _set_privacy(self, call: SetPrivacy, caller: Caller) -> PrivacyState:
+        remote = caller.kind is not CallerKind.LOCAL
+        return await set_privacy(call, self._running.streams, self._privacy, remote=remote)
+
+    async def _rejoin(self, _call: Rejoin, _caller: Caller) -> Done:
+        await self._running.rejoin(_WHY)
+        return Done(text="the device has left the room, and joins it again")
+
+    async def _reload(self, _call: Reload, _caller: Caller) -> Done:
+        self._reloader.request()
+        return Done(text="the configuration is loaded again; status has the result")
 
     def _stream(self, name: str) -> Stream:
         streams = self._running.streams
@@ -110,19 +148,12 @@ class Performer:
             raise CallError(f"there is no stream of this name; there are: {', '.join(sorted(streams)) or 'none'}")
         return streams[name]
 
-    def _restart(self, name: str) -> Done:
-        supervisor = self._stream(name).supervisor
-        if supervisor.held.active:
-            raise CallError(f"privacy is on for {name}: it has no worker")
-        supervisor.restart(_WHY)
-        return Done(text=f"{name} is restarted")
-
-    def _request_key_frame(self, name: str) -> Done:
-        track = self._stream(name).track
+    async def _request_key_frame(self, call: RequestKeyFrame, _caller: Caller) -> Done:
+        track = self._stream(call.stream).track
         if not isinstance(track, VideoTrack):
-            raise CallError(f"{name} is no camera")
+            raise CallError(f"{call.stream} is no camera")
         track.request_key_frame()
-        return Done(text=f"{name} sends a key frame")
+        return Done(text=f"{call.stream} sends a key frame")
 
     def _device_status(self) -> DeviceStatus:
         settings = self._running.settings

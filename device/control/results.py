@@ -89,6 +89,20 @@ class LogLines:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EffectiveConfig:
+    """Each key, such as "camera.fps", with `value`, `layer`, `place`, `needs` and `remote`; secrets masked."""
+
+    keys: dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigChange:
+    """What was done for each key: "applied live", "worker restart", "rejoin" or "unchanged"."""
+
+    keys: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
     """A picture of one stream. `captured_at` is UTC by the device's clock, as ISO 8601; sizes in pixels.
 

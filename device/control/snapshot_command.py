@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from device.control.client import ask_for_bytes
+from device.control.commands import demand_configuration
 from device.errors import CallError, ExitCode, system_text
 
 if TYPE_CHECKING:
@@ -17,11 +18,12 @@ if TYPE_CHECKING:
 _STDOUT = "-"
 
 
-def run(file: str, call: GetSnapshot) -> int:
+def run(config: Path | None, file: str, call: GetSnapshot) -> int:
     """Write the picture to a file, or to standard output for "-"."""
     path = Path(file)
     if file != _STDOUT and path.exists() and not path.is_file():
         raise CallError(f"{file} is no file")
+    demand_configuration(config)
     found, picture = ask_for_bytes(call)
     if file == _STDOUT:
         sys.stdout.buffer.write(picture)
