@@ -48,7 +48,14 @@ def test_the_names_are_a_contract() -> None:
 def test_every_operation_is_carried_out() -> None:
     unused: Any = None
     performer = Performer(
-        unused, reloader=unused, status=unused, bitrates=unused, clock=unused, memory=unused, started_at=0
+        unused,
+        reloader=unused,
+        status=unused,
+        bitrates=unused,
+        clock=unused,
+        memory=unused,
+        privacy=unused,
+        started_at=0,
     )
     assert {name_of_class(each) for each in performer._handlers} == set(names())
 
