@@ -15,7 +15,7 @@ from device import native_output, native_sdk
 from device.clock import ServerClock, monotonic_us
 from device.config.validation import Validation, validated
 from device.control.socket_server import control_socket
-from device.errors import DeviceError, ExitCode, NativePanicError
+from device.errors import DeviceError, ExitCode
 from device.heap import use_one_heap
 from device.identity import board_model, keep_identity
 from device.ipc.detected import Detected
@@ -23,7 +23,7 @@ from device.lifecycle.deadlines import Deadlines
 from device.lifecycle.enforcer import enforcing
 from device.lifecycle.leave import leave
 from device.lifecycle.sd_notify import Notifier
-from device.lifecycle.signals import until_signalled
+from device.lifecycle.signals import until_ended
 from device.log_memory import LogMemory
 from device.memory import Trimmer, keep_what_is_loaded
 from device.network.probe import Probe
@@ -39,6 +39,7 @@ from device.telemetry.bitrates import Bitrates
 from device.telemetry.running_config import RunningConfig
 from device.telemetry.state_file import StateFile
 from device.telemetry.status import DeviceState, Status
+from device.telemetry.transmission import Transmission
 from device.timeline import TIMELINE
 from device.tokens.selection import identity_may_collide, log_warnings
 
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
 
     from device.control.performer import Performer
     from device.log import LogContext
-    from device.reload.reloader import Reloader
     from device.room.connection import RoomConnection
     from device.telemetry.room_state import RoomState
 
@@ -129,7 +129,8 @@ async def run(
     running_config = RunningConfig.of_environment()
     labels = {each.name: each.label for each in settings.config.streams}
     status, deadlines, clock = Status(attributes, notifier, state_file, labels), Deadlines(), ServerClock()
-    resolver, bitrates, trimmer, epoch_us = Resolver(), Bitrates(), Trimmer(), monotonic_us()
+    resolver, trimmer, epoch_us = Resolver(), Trimmer(), monotonic_us()
+    bitrates, transmission = Bitrates(), Transmission()
     if identity_may_collide(settings.token_source):
         log.warning(
             "room.identity_not_unique",
@@ -163,7 +164,7 @@ async def run(
                         resolver=resolver,
                         routes=routes,
                         relay_only=settings.config.network.relay == "always",
-                        bitrates=bitrates,
+                        listeners=(bitrates, transmission),
                     ),
                     reconnect=settings.config.reconnect,
                     stall_s=settings.config.watch.delivery_stall_s,
@@ -208,10 +209,24 @@ async def run(
                 tasks.create_task(reloader.run(), name="reload"),
                 tasks.create_task(notifier.keep_alive(deadlines), name="watchdog"),
             ]
+            if settings.config.metrics.on:
+                from device.metrics.reader import Reader
+                from device.metrics.service import run_metrics
+
+                reader = Reader(
+                    running,
+                    status=status,
+                    bitrates=bitrates,
+                    transmission=transmission,
+                    clock=clock,
+                    started_at=epoch_us / 1e6,
+                )
+                measuring = run_metrics(settings.config.metrics, reader, attributes)
+                others.append(tasks.create_task(measuring, name="metrics"))
             async with control_socket(performer):
                 # Without devices or a network the device recovers; its start has not failed.
                 notifier.ready()
-                exit_code = await _until_ended(notifier, reloader)
+                exit_code = await until_ended(reloader.request if notifier.managed else None, reloader.end_process)
             log.info("daemon.stopping")
             notifier.stopping()
             for task in others:
@@ -221,24 +236,6 @@ async def run(
     state_file.remove()
     log.info("daemon.stopped")
     return exit_code
-
-
-async def _until_ended(notifier: Notifier, reloader: Reloader) -> ExitCode:
-    """Wait for a signal or a restart; return the exit code. Raises NativePanicError if the SDK sent the signal."""
-    # Without a service manager SIGHUP ends the process, as of a closed terminal.
-    signalled = asyncio.create_task(until_signalled(reloader.request if notifier.managed else None), name="signals")
-    restarts = asyncio.create_task(reloader.end_process.wait(), name="restart")
-    try:
-        await asyncio.wait({signalled, restarts}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        signalled.cancel()
-        restarts.cancel()
-    if not signalled.done():
-        return ExitCode.TEMPORARY
-    if signalled.result():
-        # The library's state cannot be trusted, so it is not asked to leave the room.
-        raise NativePanicError("the SDK's native library has ended this process (SIGTERM by itself)")
-    return ExitCode.OK
 
 
 def _exit_code(error: BaseException) -> ExitCode:

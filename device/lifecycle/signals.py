@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from device.errors import ExitCode
+from device.errors import ExitCode, NativePanicError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +29,26 @@ ENDING = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 def block() -> None:
     """Block these signals for `until_signalled`. Call it before other threads start, which inherit the mask."""
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+
+
+async def until_ended(on_reload: Callable[[], None] | None, restart: asyncio.Event) -> ExitCode:
+    """Wait for a signal or for `restart`; return the exit code. Raises NativePanicError if the SDK sent the signal.
+
+    Without a service manager, and so without `on_reload`, SIGHUP ends the process, as of a closed terminal.
+    """
+    signalled = asyncio.create_task(until_signalled(on_reload), name="signals")
+    restarts = asyncio.create_task(restart.wait(), name="restart")
+    try:
+        await asyncio.wait({signalled, restarts}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        signalled.cancel()
+        restarts.cancel()
+    if not signalled.done():
+        return ExitCode.TEMPORARY
+    if signalled.result():
+        # The library's state cannot be trusted, so it is not asked to leave the room.
+        raise NativePanicError("the SDK's native library has ended this process (SIGTERM by itself)")
+    return ExitCode.OK
 
 
 async def until_signalled(on_reload: Callable[[], None] | None = None) -> bool:

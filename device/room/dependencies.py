@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from device.telemetry.bitrates import Bitrates
 
 if TYPE_CHECKING:
     from device.network.resolver import Resolver
     from device.network.route import Routes
+    from device.telemetry.transmission import SampleListener
     from device.tokens.join_token import TokenSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoomDependencies:
-    """What a connection depends on; `urls` are tried in this order, `bitrates` gets what each session sends.
+    """What a connection depends on; `urls` are tried in this order, `listeners` get the samples of each session.
 
     `relay_only`: media passes a TURN server.
     """
@@ -25,4 +24,4 @@ class RoomDependencies:
     resolver: Resolver
     routes: Routes
     relay_only: bool = False
-    bitrates: Bitrates = field(default_factory=Bitrates)
+    listeners: tuple[SampleListener, ...] = ()

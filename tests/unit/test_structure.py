@@ -51,9 +51,9 @@ ORDER = (
         "native_sdk",
     ),
     *("media", "config", "lifecycle", "network", "ipc", "encoders", "sources", "workers"),
-    *("telemetry", "tokens", "settings", "tracks", "room", "streams", "reload", "control"),
+    *("telemetry", "tokens", "settings", "tracks", "room", "streams", "reload", "control", "metrics"),
     *("privileges", "devices", "show_config", "app", "check", "reload_command", "boot"),
-    *("viewer", "setup", "report", "cli"),
+    *("viewer", "fleet", "setup", "report", "cli"),
 )
 UNIT = ROOT.parent / "systemd" / "livekit-device.service"
 
