@@ -3,43 +3,52 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
     from device.config.effective import Metrics
     from device.metrics.reader import Reader
     from device.telemetry.attributes import Attributes
 
+    Part = Callable[[], Coroutine[None, None, None]]
+
 log = structlog.get_logger()
+
+_AGAIN_S = 60.0
 
 
 async def run_metrics(config: Metrics, reader: Reader, attributes: Attributes) -> None:
     """Serve, write and report what the configuration asks for, until cancelled. A failure never ends the daemon."""
     async with asyncio.TaskGroup() as tasks:
         for name, each in _parts(config, reader, attributes).items():
-            tasks.create_task(_guarded(name, each), name=f"metrics-{name}")
+            tasks.create_task(_kept(name, each), name=f"metrics-{name}")
 
 
-def _parts(config: Metrics, reader: Reader, attributes: Attributes) -> dict[str, Coroutine[None, None, None]]:
-    parts: dict[str, Coroutine[None, None, None]] = {}
+def _parts(config: Metrics, reader: Reader, attributes: Attributes) -> dict[str, Part]:
+    parts: dict[str, Part] = {}
     if config.health:
-        parts["health"] = _report_health(reader, attributes)
+        parts["health"] = partial(_report_health, reader, attributes)
     if config.bind or config.textfile:
-        from device.metrics.exposition import Exposition  # 14 MB with prometheus_client
-
+        try:
+            from device.metrics.exposition import Exposition  # 14 MB with prometheus_client
+        except ImportError:
+            hint = "apt install python3-prometheus-client, or pip install prometheus-client"
+            log.error("metrics.unavailable", why="prometheus_client is not installed", hint=hint)  # noqa: TRY400
+            return parts
         exposition = Exposition(reader.read)
         if config.bind:
             from device.metrics.http_server import MetricsServer
 
-            parts["http"] = MetricsServer(config.bind, exposition.answer).run()
+            parts["http"] = MetricsServer(config.bind, exposition.answer).run
         if config.textfile:
             from device.metrics.text_file import TextFile
 
-            parts["file"] = TextFile(config.textfile, exposition.text).run()
+            parts["file"] = TextFile(config.textfile, exposition.text).run
     return parts
 
 
@@ -53,8 +62,11 @@ async def _report_health(reader: Reader, attributes: Attributes) -> None:
         await asyncio.sleep(INTERVAL_S)
 
 
-async def _guarded(name: str, part: Coroutine[None, None, None]) -> None:
-    try:
-        await part
-    except Exception as error:  # publishing goes on
-        log.error("metrics.part_failed", part=name, exc_info=error)  # noqa: TRY400 - one line, redacted
+async def _kept(name: str, part: Part) -> None:
+    """Run a part until cancelled; one that fails is logged, and begins again after a minute."""
+    while True:
+        try:
+            await part()
+        except Exception as error:  # publishing goes on
+            log.error("metrics.part_failed", part=name, exc_info=error)  # noqa: TRY400 - one line, redacted
+        await asyncio.sleep(_AGAIN_S)

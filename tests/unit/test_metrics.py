@@ -10,24 +10,28 @@ import subprocess
 import sys
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain
 from structlog.testing import capture_logs
 
+from device.config.effective import Metrics
 from device.metrics import text_file
 from device.metrics.exposition import Exposition
 from device.metrics.families import families
 from device.metrics.http_server import MetricsServer
+from device.metrics.service import run_metrics
 from device.metrics.text_file import TextFile
+from device.telemetry.attributes import Attributes
 from tests.support.ports import free_port
 from tests.unit.metrics_samples import readings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from device.metrics.reader import Reader
     from device.metrics.readings import Readings
 
 DOCUMENT = Path(__file__).parents[2] / "docs/metrics.md"
@@ -98,6 +102,17 @@ def test_the_text_is_made_once_a_second_however_often_it_is_asked_for() -> None:
     now = 1.0
     exposition.text()
     assert reads == 3
+
+
+class FakeReader:
+    """Reads the same figures again and again, or fails."""
+
+    fails = False
+
+    def read(self) -> Readings:
+        if self.fails:
+            raise RuntimeError("no figures")
+        return readings()
 
 
 async def until(holds: Callable[[], object]) -> None:
@@ -220,6 +235,47 @@ def test_a_folder_that_cannot_be_written_is_logged_once(tmp_path: Path, monkeypa
     assert [(each["event"], each["why"]) for each in logs] == [
         ("metrics.file_not_written", "No such file or directory")
     ]
+
+
+def test_without_prometheus_client_the_rest_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    monkeypatch.delitem(sys.modules, "device.metrics.exposition")
+    attributes, reader = Attributes(), FakeReader()
+    config = Metrics(bind="127.0.0.1:1", textfile=str(tmp_path / "device.prom"), health=True)
+
+    async def scenario() -> None:
+        measuring = asyncio.create_task(run_metrics(config, cast("Reader", reader), attributes))
+        await until(attributes.snapshot)
+        measuring.cancel()
+        await asyncio.gather(measuring, return_exceptions=True)
+
+    with capture_logs() as logs:
+        asyncio.run(scenario())
+    assert [(each["event"], each["why"]) for each in logs] == [
+        ("metrics.unavailable", "prometheus_client is not installed")
+    ]
+    assert attributes.snapshot()["device.health"].startswith('{"state":"live"')
+
+
+def test_a_part_that_fails_is_logged_and_begins_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("device.metrics.service._AGAIN_S", 0.01)
+    path, reader = tmp_path / "device.prom", FakeReader()
+    reader.fails = True
+
+    async def scenario() -> None:
+        config = Metrics(bind="", textfile=str(path), health=True)
+        measuring = asyncio.create_task(run_metrics(config, cast("Reader", reader), attributes))
+        await until(lambda: len(logs) > 3)
+        reader.fails = False
+        await until(lambda: path.exists() and attributes.snapshot())
+        measuring.cancel()
+        await asyncio.gather(measuring, return_exceptions=True)
+
+    attributes = Attributes()
+    with capture_logs() as logs:
+        asyncio.run(scenario())
+    assert {each["event"] for each in logs} == {"metrics.part_failed"}
+    assert {each["part"] for each in logs} == {"health", "file"}
 
 
 def test_the_daemon_loads_nothing_of_it_unless_it_is_on() -> None:
