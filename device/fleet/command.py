@@ -10,6 +10,8 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+import aiohttp  # before root's rights are dropped: an interpreter in root's home is out of reach then  # noqa: F401
+
 from device.errors import CredentialError, ExitCode, UnreachableError
 from device.fleet.listing import Listing, listed
 from device.fleet.table import table

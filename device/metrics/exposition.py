@@ -40,7 +40,10 @@ class Exposition:
         content_type = openmetrics.CONTENT_TYPE_LATEST if modern else _PLAIN
         made_at, body = self._answers.get(content_type, (float("-inf"), b""))
         if self._clock() - made_at >= _FRESH_S:
-            body = openmetrics.generate_latest(self._registry) if modern else exposition.generate_latest(self._registry)
+            encode: Callable[[CollectorRegistry], bytes] = (
+                openmetrics.generate_latest if modern else exposition.generate_latest
+            )
+            body = encode(self._registry)
             self._answers[content_type] = self._clock(), body
         return content_type, body
 

@@ -76,7 +76,7 @@ def _streams(streams: Iterable[StreamReadings]) -> Iterator[Metric]:
     for each in streams:
         info.add_metric((each.name,), {"kind": each.kind})
     yield info
-    states = {(each.name,): each.state for each in streams}
+    states: dict[tuple[str, ...], str] = {(each.name,): each.state for each in streams}
     yield _states("stream_state", "The source and its worker: 1 for its state.", WorkerState, states, ("stream",))
     states = {(each.name,): each.publication for each in streams}
     yield _states("stream_publication", "The track in the room: 1 for its state.", PublishState, states, ("stream",))

@@ -34,7 +34,7 @@ class TransportStats:
     lost: Mapping[str, float] = field(default_factory=dict)
     taken_s: Mapping[str, float] = field(default_factory=dict)
     sent_bytes: Mapping[str, int] = field(default_factory=dict)
-    round_trip_s: float = 0.0
+    round_trip_s: float | None = None
 
 
 def track_identifiers(statistics: Iterable[RtcStats]) -> set[str]:
@@ -86,5 +86,5 @@ def read_stats(statistics: Iterable[RtcStats], names: Mapping[str, str]) -> Tran
             if (sender := outbounds[number])
         },
         sent_bytes={name: outbounds[number].sent.bytes_sent for number, name in streams.items()},
-        round_trip_s=chosen.current_round_trip_time if chosen else 0.0,
+        round_trip_s=chosen.current_round_trip_time if chosen and chosen.responses_received else None,
     )

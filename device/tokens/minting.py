@@ -31,6 +31,7 @@ _LIST_TTL = datetime.timedelta(minutes=1)
 # The server's Date header may be more than a second old, and the clocks of its nodes may differ.
 _BACKDATED_S = 60
 _LIST_S = 5.0
+_REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _MAX_LIST_BYTES = 4 << 20
 VIEWER_TTL = datetime.timedelta(hours=6)  # the default of livekit-api
 
@@ -160,6 +161,8 @@ class ApiKey:
                 if len(body) == _MAX_LIST_BYTES:
                     what = f"the answer is longer than {_MAX_LIST_BYTES >> 20} MiB"
                     raise CredentialError(f"the server does not list its participants: {what}")
+                if response.status in _REFUSED:
+                    return response.status, {}  # its text is not JSON
                 answer = json.loads(body)
         except (TimeoutError, aiohttp.ClientError, UnreachableError) as error:
             raise CredentialError(f"the server does not list its participants: {type(error).__name__}") from None
@@ -204,7 +207,7 @@ def _list(status: int, answer: dict[str, Any], key: str) -> list[Any]:
     """Return the list in an answer of the API. Raises CredentialError."""
     if status == HTTPStatus.NOT_FOUND and answer.get("code") == "not_found":
         return []
-    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+    if status in _REFUSED:
         raise CredentialError(f"the server refuses to list its {key} (HTTP {status}): check api_key and api_secret")
     found = answer.get(key, [])
     if status != HTTPStatus.OK or not isinstance(found, list):

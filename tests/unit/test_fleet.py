@@ -141,7 +141,11 @@ def listing_of(rooms: dict[str, list[Any]], pattern: str = "*") -> Listing:
 
 
 def test_rooms_are_chosen_by_pattern_and_devices_are_sorted() -> None:
-    rooms = {"shop-2": [participant("b", state="live"), participant("a", state="live")], "shop-1": [{}], "x": [{}]}
+    rooms: dict[str, list[Any]] = {
+        "shop-2": [participant("b", state="live"), participant("a", state="live")],
+        "shop-1": [{}],
+        "x": [{}],
+    }
     found = listing_of(rooms, "shop-*")
     assert (found.rooms, [(each.room, each.identity) for each in found.devices]) == (
         2,

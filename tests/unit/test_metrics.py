@@ -29,7 +29,9 @@ from tests.support.ports import free_port
 from tests.unit.metrics_samples import readings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterable
+
+    from prometheus_client.core import Metric
 
     from device.metrics.reader import Reader
     from device.metrics.readings import Readings
@@ -39,7 +41,8 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 def samples(text: str, *, modern: bool = True) -> Samples:
-    found = openmetrics(text) if modern else plain(text)
+    parse: Callable[[str], Iterable[Metric]] = openmetrics if modern else plain
+    found = parse(text)
     return {(each.name, frozenset(each.labels.items())): each.value for family in found for each in family.samples}
 
 
