@@ -52,7 +52,7 @@ ORDER = (
     ),
     *("media", "config", "lifecycle", "network", "ipc", "encoders", "sources", "workers"),
     *("telemetry", "tokens", "settings", "tracks", "room", "streams", "reload", "control", "metrics"),
-    *("privileges", "devices", "show_config", "app", "check", "reload_command", "boot"),
+    *("interfaces", "privileges", "devices", "show_config", "app", "check", "reload_command", "boot"),
     *("viewer", "fleet", "setup", "report", "cli"),
 )
 UNIT = ROOT.parent / "systemd" / "livekit-device.service"
