@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import device
-from device.arguments import Parser, address, duration, seconds
+from device.arguments import Parser, address, duration, host_name, seconds
 from device.config.places import is_set_up
 from device.errors import ConfigError, DeviceError, ExitCode, NotRunningError
 
@@ -96,6 +96,14 @@ def _parser() -> Parser:
         default=("127.0.0.1", 8080),
         metavar="HOST:PORT",
         help="address to serve on; port 0 takes a free one (default: 127.0.0.1:8080)",
+    )
+    viewer.add_argument(
+        "--allow-host",
+        type=host_name,
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="serve the page under this name too, as behind a proxy; may be repeated",
     )
     add_fleet_command(add)
     setup = commands.add_parser(
@@ -193,7 +201,7 @@ def _viewer(options: argparse.Namespace) -> int:
     from device.viewer import command
 
     host, port = options.bind
-    return command.serve(options.config, host=host, port=port)
+    return command.serve(options.config, host=host, port=port, allowed_hosts=options.allow_host)
 
 
 def _viewer_token(options: argparse.Namespace) -> int:
