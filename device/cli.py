@@ -86,7 +86,9 @@ def _parser() -> Parser:
         help="return to the configuration before if the device is not live again in this time",
     )
     config = add("config", _config, "print each key's value, and the file or variable that it is from; secrets masked")
-    config.add_argument("--diff", action="store_true", help="print what a reload would change in the running daemon")
+    which = config.add_mutually_exclusive_group()
+    which.add_argument("--running", action="store_true", help="print the running daemon's, with changes by `set`")
+    which.add_argument("--diff", action="store_true", help="print what a reload would change in the running daemon")
     config.add_argument("--json", action="store_true", help="print JSON")
     add_control_commands(add)
     viewer = add("viewer", _viewer, "serve a page that shows the room")
@@ -166,9 +168,13 @@ def _reload(options: argparse.Namespace) -> int:
 
 
 def _config(options: argparse.Namespace) -> int:
+    if options.running:
+        from device.control import set_commands
+
+        return set_commands.show_running(options.config, as_json=options.json)
     from device import show_config
 
-    return show_config.run(options.config, as_json=options.json, as_diff=options.diff)
+    return (show_config.run_diff if options.diff else show_config.run)(options.config, as_json=options.json)
 
 
 def _import_boot(options: argparse.Namespace) -> int:
