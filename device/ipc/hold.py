@@ -1,9 +1,9 @@
-"""Holds a supervisor: while it lasts, no worker runs."""
+"""What interrupts a supervisor: a hold, during which no worker runs, and events that end what it waits for."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,3 +41,13 @@ class Hold:
                     await self._ended.wait()
             except TimeoutError:
                 continue
+
+
+async def done_before(future: asyncio.Future[Any], event: asyncio.Event, *, within_s: float | None = None) -> bool:
+    """Wait for a future or an event; return whether the future is done."""
+    happened = asyncio.create_task(event.wait(), name="interruption")
+    try:
+        await asyncio.wait({future, happened}, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        happened.cancel()
+    return future.done()

@@ -204,3 +204,11 @@ class TakeSnapshot(Request[SnapshotPiece]):
     full: bool
 
     reply_within_s: ClassVar[float] = 12.0  # a source may deliver a picture each few seconds only, and boards are slow
+
+
+@message(40, _TO_DAEMON, max_payload_bytes=4 << 10)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dropped:
+    """How many pictures or blocks this worker has dropped since its start, by cause (`worker_counts.DROP_CAUSES`)."""
+
+    totals: dict[str, Any]

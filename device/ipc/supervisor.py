@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from device.ipc import hotplug, untrusted, worker_log
-from device.ipc.hold import Hold
+from device.ipc.hold import Hold, done_before
 from device.ipc.media_messages import SnapshotPiece
-from device.ipc.messages import Capturing, Degraded, Done, LogRecord
+from device.ipc.messages import Capturing, Degraded, Done, Dropped, LogRecord
 from device.ipc.requester import Requester
 from device.ipc.restart_policy import Action, RestartPolicy
+from device.ipc.worker_counts import WorkerCounts
 from device.ipc.worker_process import running, spawn
 from device.ipc.worker_state import SOURCES_FAILURES, WorkerState, failed_state
 from device.log_throttle import LogThrottle
@@ -60,7 +61,7 @@ class Supervisor:
         on_known: Callable[[], None] = lambda: None,
         deadlines: Deadlines,
     ) -> None:
-        self.plan, self.requests = plan, requests or Requester(plan.name)
+        self.plan, self.requests, self.counts = plan, requests or Requester(plan.name), WorkerCounts()
         self.state, self._why = WorkerState.STARTING, ""
         self._on_media, self._on_state = on_media, on_state
         self._on_notice, self._on_failure = on_notice, on_failure
@@ -118,6 +119,7 @@ class Supervisor:
             except OSError as error:  # no memory or no descriptors left, for a while
                 why = for_viewers = f"it cannot be started: {error.strerror}"
                 self._failure = ""
+                self.counts.not_started()
             if self._replaced.is_set():
                 if not self.held.active:
                     log.info("worker.restarting", worker=self.plan.name, why=self._why_replaced, delay_s=0.0)
@@ -142,7 +144,7 @@ class Supervisor:
         )
         connected = asyncio.create_task(wait, name=f"{self.plan.name}-wait")
         try:
-            if await self._either(connected) and connected.result():
+            if await done_before(connected, self._replaced) and connected.result():
                 log.info("worker.device_connected", worker=self.plan.name)
                 self._restarts.device_connected(time.monotonic())
         finally:
@@ -156,6 +158,7 @@ class Supervisor:
         if spawned is None:
             self._replaced.clear()
             spawned = await spawn(name=self.plan.name, module=self.plan.module, job=self.plan.job)
+        self.counts.began(spawned.process.pid)
         async with running(spawned, on_message=self._on_message) as child:
             self.requests.begin(child)
             try:
@@ -164,6 +167,7 @@ class Supervisor:
                 self.requests.end()
                 self._extend_deadline(_STEP_DUE_S)
             self._failure = child.failure
+            self.counts.ended(by_itself=child.gone.done(), failure=child.failure, replaced=self._replaced.is_set())
             if why and not self.held.active:  # at once: the end of a worker that hangs takes a second
                 self._become(failed_state(self._failure, known=self._known), child.for_viewers or why)
         self.unkillable = child.unkillable
@@ -178,19 +182,10 @@ class Supervisor:
                 return self._restarts.stall_text()
             self._extend_deadline()
             self.requests.give_up_overdue(now)
-            if await self._either(child.gone, within_s=step.until - now):
+            if await done_before(child.gone, self._replaced, within_s=step.until - now):
                 return child.gone.result()
             if self._replaced.is_set():
                 return ""
-
-    async def _either(self, future: asyncio.Future[Any], *, within_s: float | None = None) -> bool:
-        """Wait for a future, or for a new plan; return whether the future is done."""
-        replaced = asyncio.create_task(self._replaced.wait(), name=f"{self.plan.name}-plan")
-        try:
-            await asyncio.wait({future, replaced}, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            replaced.cancel()
-        return future.done()
 
     def _extend_deadline(self, within_s: float = _WATCH_DUE_S) -> None:
         # A stream may have the name of another part of the daemon, such as "room".
@@ -201,7 +196,8 @@ class Supervisor:
             case AccessUnit() | Block() if self.held.active:
                 pass
             case AccessUnit() | Block() as media:
-                self._restarts.delivered(time.monotonic())
+                self._restarts.delivered(now := time.monotonic())
+                self.counts.delivered_at, self.counts.captured_at_us = now, media.captured_at_us
                 if self.state is not WorkerState.LIVE:
                     self._become(WorkerState.LIVE, "")
                 self._on_media(media)
@@ -213,6 +209,8 @@ class Supervisor:
                 self._on_capturing(capturing)
             case Degraded(text=text, fault=fault):
                 self._notice(public_text(text), fault=fault)
+            case Dropped(totals=totals):
+                self.counts.dropped(totals)
             case LogRecord() as record:
                 worker_log.record(self.plan.name, record)
 

@@ -1,17 +1,19 @@
-"""The states of a worker, and which failures mean which state."""
+"""How a worker is, and which failures mean which state."""
 
 from __future__ import annotations
 
 import enum
+from typing import Final
 
 from device.errors import NotPresentError, SourceAbsentError, SourceError
 
-_ABSENT = frozenset({SourceAbsentError.__name__, NotPresentError.__name__})
-SOURCES_FAILURES = _ABSENT | {SourceError.__name__}
+ABSENT_ERRORS: Final = frozenset({SourceAbsentError.__name__, NotPresentError.__name__})
+"""The errors of a worker that say that there is no device."""
+SOURCES_FAILURES: Final = ABSENT_ERRORS | {SourceError.__name__}
 
 
 class WorkerState(enum.Enum):
-    """How a worker is; the values are what viewers read in the attributes."""
+    """The values are what viewers read in the attributes."""
 
     STARTING = "starting"
     LIVE = "live"
@@ -28,4 +30,4 @@ def failed_state(failure: str, *, known: bool) -> WorkerState:
     """
     if failure == NotPresentError.__name__ and not known:
         return WorkerState.NOT_PRESENT
-    return WorkerState.ABSENT if failure in _ABSENT else WorkerState.STALLED
+    return WorkerState.ABSENT if failure in ABSENT_ERRORS else WorkerState.STALLED

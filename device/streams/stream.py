@@ -37,6 +37,12 @@ class Stream:
     detected: Detected
     slate: Slate | None = None
 
+    @property
+    def drops(self) -> dict[str, int]:
+        """What was dropped since the daemon's start, by cause: in the workers, and before the SDK in the daemon."""
+        found, here = self.supervisor.counts.drops, self.track.dropped
+        return found | ({"sdk_busy": here} if isinstance(self.track, VideoTrack) else {"late": found["late"] + here})
+
     async def run(self) -> None:
         """Capture and publish until cancelled."""
         async with asyncio.TaskGroup() as tasks:
