@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from device.config.marks import Key
 
 _OFF = "off"  # a stream is added to the plan, or removed: the plan is made at the start
-_NAMED = ("cameras", "microphones")
+_NAMED = ("cameras", "microphones", "commands")
 
 __all__ = ["Change", "ChangeClass", "diff", "entries"]
 

@@ -18,8 +18,10 @@ from device.control.operations import (
     Reload,
     RequestKeyFrame,
     RestartStream,
+    RunCommand,
     name_of,
 )
+from device.control.configured_commands import ConfiguredCommands
 from device.control.results import BoardStatus, DeviceStatus, Done, LogLines, RoomStatus, StreamStatus
 from device.errors import CallError, DeviceError
 from device.identity import board_model
@@ -58,6 +60,7 @@ class Performer:
         self._running, self._reloader = running, reloader
         self._status, self._bitrates, self._clock = status, bitrates, clock
         self._memory, self._started_at = memory, started_at
+        self._commands = ConfiguredCommands()
 
     async def perform(self, call: Call[ResultT], *, caller: str) -> ResultT:
         """Return the result. Raises CallError, whose text is for the caller."""
@@ -86,6 +89,9 @@ class Performer:
             case RestartStream():
                 self._stream(call.stream).supervisor.restart(_WHY)
                 return Done(text=f"{call.stream} is restarted")
+            case RunCommand():
+                commands = self._running.settings.config.commands
+                return await self._commands.run(call.name, call.arguments, commands)
             case Rejoin():
                 await self._running.rejoin(_WHY)
                 return Done(text="the device has left the room, and joins it again")

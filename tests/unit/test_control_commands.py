@@ -82,7 +82,7 @@ def test_nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     monkeypatch.setattr("device.control.place.SERVICE_RUNTIME", tmp_path)
     monkeypatch.delenv("XDG_RUNTIME_DIR")
     config = tmp_path / "device.toml"
-    for arguments in (("status",), ("status", "--json"), ("logs",), ("rejoin",)):
+    for arguments in (("status",), ("status", "--json"), ("logs",), ("rejoin",), ("run", "lamp", "state=on")):
         assert cli.main([*arguments, "--config", str(config)]) == 3
         shown = capsys.readouterr()
         assert shown.out == ""

@@ -50,7 +50,7 @@ ORDER = (
         "native_output",
         "native_sdk",
     ),
-    *("media", "config", "lifecycle", "network", "ipc", "encoders", "sources", "workers"),
+    *("media", "config", "lifecycle", "network", "ipc", "commands", "encoders", "sources", "workers"),
     *("telemetry", "tokens", "settings", "tracks", "room", "streams", "reload", "control"),
     *("privileges", "devices", "show_config", "app", "check", "reload_command", "boot"),
     *("viewer", "setup", "report", "cli"),
