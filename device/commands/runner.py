@@ -49,9 +49,9 @@ class Finished:
 async def run(words: Sequence[str], *, timeout_s: float, max_output_bytes: int = MAX_OUTPUT_BYTES) -> Finished:
     """Run a program, given by its absolute path, with arguments; there is no shell.
 
-    It gets an empty standard input, the environment PATH and LANG, the folder /, and a session of its own. When it ends,
-    or its time is over, or this is cancelled, all processes of its group are killed. A program that cannot be run ends
-    with 126 or 127. Raises OSError if no process can be started.
+    It gets an empty standard input, the environment PATH and LANG, the folder /, and a session of its own. When it
+    ends, or its time is over, or this is cancelled, all processes of its group are killed. A program that cannot be run
+    ends with 126 or 127. Raises OSError if no process can be started.
     """
     started_at = time.monotonic()
     process = subprocess.Popen(  # noqa: ASYNC220, S603 - it blocks as long as asyncio's own would
@@ -143,7 +143,7 @@ def _collecting(descriptor: int, most: int) -> Iterator[_Output]:
     """Read from a descriptor while the context lasts."""
     loop = asyncio.get_running_loop()
     output, later = _Output(descriptor, most), None
-    os.set_blocking(descriptor, False)  # noqa: FBT003 - os's signature
+    os.set_blocking(descriptor, False)
 
     def on_readable() -> None:
         nonlocal later

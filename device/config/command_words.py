@@ -1,4 +1,4 @@
-"""The words of a command: the program, its arguments, and placeholders such as {state} for what callers choose. Pure."""
+"""The words of a command: the program, its arguments, and placeholders such as {state} for a caller's values. Pure."""
 
 from __future__ import annotations
 

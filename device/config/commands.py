@@ -50,7 +50,7 @@ def _arguments(value: object) -> object:
             raise ValueError("has a name that is not allowed; allowed: 1 to 32 letters (a to z), digits and _")
         if not _are_texts(values, most=_MAX_VALUES, longest=_MAX_VALUE) or not all(map(str.isprintable, values)):
             raise ValueError(
-                f"{name} must be a list of the texts that are allowed for it, such as {name} = [\"on\", \"off\"]; "
+                f'{name} must be a list of the texts that are allowed for it, such as {name} = ["on", "off"]; '
                 f"allowed: {_MAX_VALUES} of 1 to {_MAX_VALUE} characters"
             )
     return arguments

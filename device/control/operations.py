@@ -88,7 +88,11 @@ def _is_required(argument: Field[object]) -> bool:
 
 def _checked(name: str, key: str, value: object, hint: type) -> object:
     if hint == Texts:
-        if isinstance(value, dict) and len(value) <= _MAX_TEXTS and all(isinstance(each, str) for each in value.values()):
+        if (
+            isinstance(value, dict)
+            and len(value) <= _MAX_TEXTS
+            and all(isinstance(each, str) for each in value.values())
+        ):
             return value
         raise CallError(f"{key} of {name} must be an object of at most {_MAX_TEXTS} texts")
     if hint is float and type(value) is int:

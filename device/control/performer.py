@@ -10,6 +10,7 @@ import structlog
 
 import device
 from device import board
+from device.control.configured_commands import ConfiguredCommands
 from device.control.limits import LEVELS
 from device.control.operations import (
     GetLogs,
@@ -21,7 +22,6 @@ from device.control.operations import (
     RunCommand,
     name_of,
 )
-from device.control.configured_commands import ConfiguredCommands
 from device.control.results import BoardStatus, DeviceStatus, Done, LogLines, RoomStatus, StreamStatus
 from device.errors import CallError, DeviceError
 from device.identity import board_model
@@ -77,7 +77,7 @@ class Performer:
         (log.debug if reads else log.info)("control.call", caller=caller, operation=name, result=str(result)[:200])
         return result  # type: ignore[no-any-return]
 
-    async def _perform(self, call: Call[Any]) -> object:
+    async def _perform(self, call: Call[Any]) -> object:  # noqa: PLR0911 - one for each operation
         match call:
             case GetStatus():
                 return self._device_status()

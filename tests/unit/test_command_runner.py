@@ -9,16 +9,13 @@ import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from device.commands import runner
 from device.commands.runner import MAX_OUTPUT_BYTES, Finished
 from device.lifecycle.signals import ENDING
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SHELL = "/bin/sh"
 LOOK = """
@@ -39,8 +36,7 @@ def ran(*words: str, timeout_s: float = 10.0) -> Finished:
 def is_running(pid: int) -> bool:
     """Return whether a process is there and no zombie."""
     try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
 
@@ -59,8 +55,8 @@ def test_a_program_inherits_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     script.write_text(LOOK)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)  # as the daemon does
     reading, writing = os.pipe()
-    os.set_inheritable(reading, True)
-    os.set_inheritable(writing, True)
+    for descriptor in (reading, writing):
+        os.set_inheritable(descriptor, True)  # noqa: FBT003 - os's signature
     try:
         done = ran(sys.executable, "-I", str(script), "a b; $HOME *", "")
     finally:
@@ -142,12 +138,12 @@ def test_a_cancelled_run_leaves_no_process(tmp_path: Path) -> None:
 
     async def scenario() -> None:
         running = asyncio.create_task(runner.run((SHELL, "-c", f"echo $$ >{mark}; sleep 60"), timeout_s=60))
-        while not mark.exists() or not mark.read_text():  # noqa: ASYNC110, ASYNC240 - a file has no event
+        while not mark.exists() or not mark.read_text():  # noqa: ASYNC110 - a file has no event
             await asyncio.sleep(0.01)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
-        assert not is_running(int(mark.read_text()))  # noqa: ASYNC240
+        assert not is_running(int(mark.read_text()))
 
     asyncio.run(scenario())
 

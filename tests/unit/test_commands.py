@@ -62,7 +62,7 @@ def test_a_command_is_a_program_with_the_values_that_a_caller_chose() -> None:
 def test_a_value_stays_within_its_word() -> None:
     words = ("/x", "{a}{b}", "{ a }", "{}", "{print $1}", "{A}")
     assert list(placeholders(words)) == ["a", "b"]
-    assert filled(words, {"a": "1 2; $(ls) {b}", "b": "*"}) == ["/x", "1 2; $(ls) {b}*", "{ a }", "{}", "{print $1}", "{A}"]
+    assert filled(words, {"a": "1 2; $(ls) {b}", "b": "*"}) == ["/x", "1 2; $(ls) {b}*", *words[2:]]
 
 
 @pytest.mark.parametrize(
@@ -186,9 +186,7 @@ def test_check_warns_of_programs_that_are_not_there(tmp_path: Path) -> None:
 def test_the_command_line_prints_output_and_remarks(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    answer = {
-        "name": "lamp", "exit_code": 0, "timed_out": False, "took_s": 0.1, "discarded_bytes": 0, "output": "a\tb\n\x1b[31m"
-    }  # fmt: skip
+    answer: dict[str, Any] = {"name": "lamp", "took_s": 0.1, "output": "a\tb\n\x1b[31m"}
     asked = []
 
     def ask(call: object) -> dict[str, Any]:
