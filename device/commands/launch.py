@@ -25,7 +25,7 @@ def main(words: list[str]) -> int:
     try:
         os.execv(words[0], words)  # noqa: S606 - no shell is wanted
     except OSError as error:
-        sys.stderr.write(f"{words[0]}: {os.strerror(error.errno)}\n")
+        sys.stderr.write(f"{words[0]}: {os.strerror(error.errno or 0)}\n")
         return _NOT_FOUND if error.errno == errno.ENOENT else _NOT_RUN
 
 

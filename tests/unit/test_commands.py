@@ -18,6 +18,7 @@ from device.config.effective import Command
 from device.config.schema_keys import class_of
 from device.control import conversation, run_command
 from device.control.configured_commands import ConfiguredCommands
+from device.control.operations import RunCommand
 from device.errors import CallError, ConfigError
 from device.reload.decision import decide
 from tests.support.configs import config_of
@@ -205,7 +206,7 @@ def test_the_command_line_prints_output_and_remarks(
         assert cli.main(["run", "lamp", "level=a=b", "x="]) == code
         shown = capsys.readouterr()
         assert (shown.out, shown.err) == ("a       b\n?[31m\n", said)
-    assert asked[0] == run_command.RunCommand(name="lamp", arguments={"level": "a=b", "x": ""})
+    assert asked[0] == RunCommand(name="lamp", arguments={"level": "a=b", "x": ""})
 
 
 @pytest.mark.parametrize("pairs", (("on",), ("=on",), ("a=1", "a=2")))
