@@ -17,7 +17,7 @@ _OFF = "off"  # a stream is added to the plan, or removed: the plan is made at t
 NAMED = ("cameras", "microphones", "commands")
 """Tables of tables, whose names the user chooses."""
 
-__all__ = ["Change", "ChangeClass", "diff", "entries"]
+__all__ = ["NAMED", "Change", "ChangeClass", "diff", "entries"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
