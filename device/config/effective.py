@@ -108,6 +108,7 @@ class Watch:
     camera_stall_s: float
     microphone_stall_s: float
     delivery_stall_s: float
+    memory_mb: int | str  # "auto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,16 @@ from device.config.network import Network
 from device.config.night import Night
 from device.config.streams import cameras_of, contradiction, microphones_of
 from device.config.table import CONTRADICTION, ControlValue, Table
-from device.config.values import Degrees, Dimension, FilePath, StreamName, StreamUrl, WebSocketUrls  # noqa: TC001 - pydantic reads the annotations
+from device.config.values import (
+    AUTOMATIC,
+    Degrees,
+    Dimension,
+    FilePath,
+    MemoryLimit,
+    StreamName,
+    StreamUrl,
+    WebSocketUrls,
+)
 
 CameraSource = Literal["auto", "picamera2", "v4l2", "stream", "pattern", "file", "off"]
 X264Preset = Literal["ultrafast", "superfast", "veryfast", "auto"]
@@ -141,12 +150,13 @@ class NamedMicrophone(Microphone):
 
 
 class Watch(Table):
-    """The seconds without data after which a source, or the connection to the room, is restarted."""
+    """The seconds without data after which a source, or the connection to the room, is restarted; the memory limit."""
 
     camera_stall_s: Annotated[float, LIVE] = Field(default=2.0, ge=0.5, le=60)
     microphone_stall_s: Annotated[float, LIVE] = Field(default=1.0, ge=0.2, le=60)
     # A healthy connection's STUN responses are up to 2.3 s old (measured).
     delivery_stall_s: Annotated[float, LIVE] = Field(default=4.0, ge=3, le=60)
+    memory_mb: Annotated[MemoryLimit, LIVE] = AUTOMATIC
 
 
 class Reconnect(Table):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from device.errors import ConfigError, Problem, UnreachableError
+from device.lifecycle.memory_policy import Files
 from device.network import rules
 from device.reload.decision import keys_text
 from device.reload.files import Outcome, Result
@@ -62,10 +63,21 @@ class Reloader:
         self._device, self._load = device, load
         self._status, self._notifier, self._files, self._probe = status, notifier, files, probe
         self._guarded: _Guarded | None = None
+        self._reverted = False
 
     def request(self) -> None:
         """Reload soon; a request while another is carried out is carried out after it."""
         self._requested.set()
+
+    async def compare(self) -> Files:
+        """Return how the files are, which a new process would put into effect."""
+        if self._guarded is not None or self._reverted:
+            return Files.UNUSABLE
+        try:
+            settings = await asyncio.to_thread(self._load)
+        except ConfigError:
+            return Files.UNUSABLE
+        return Files.CHANGED if self._device.decide(settings).changes else Files.IN_EFFECT
 
     async def run(self) -> None:
         """Carry out requests until cancelled."""
@@ -97,6 +109,7 @@ class Reloader:
         except ConfigError as error:
             self._refused(error)
             return
+        self._reverted = False
         log_warnings(settings.warnings, settings.token_source)
         if not decision.changes:
             self._report(Outcome.UNCHANGED, "nothing that is in effect has changed")
@@ -151,7 +164,7 @@ class Reloader:
             await self._revert(guarded)
 
     async def _revert(self, guarded: _Guarded) -> None:
-        self._guarded = None
+        self._guarded, self._reverted = None, True
         decision = self._device.decide(guarded.before)
         why = f"the device was not live within {guarded.policy.after_s:g} s"
         log.error("config.reverted", changed=decision.text, why=why, hint=_NOT_THE_FILES)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from device.clock import ServerClock
     from device.config.effective import Config
     from device.ipc.registry import Request
+    from device.lifecycle.memory_policy import Moment
     from device.room.connection import RoomConnection
     from device.settings import Settings
     from device.streams.plan import StreamPlan
@@ -37,7 +38,8 @@ class RunningDevice:
     """The streams and the room of one process. `settings` are those in effect.
 
     `connect` returns a connection for settings, and gets why another one was left, if it was. `epoch_us` is when files
-    begin, for all plans. `in_effect` gets each configuration that is in effect.
+    begin, for all plans. `in_effect` gets each configuration that is in effect. `begins_because`: why this process left
+    the room before, if it did.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class RunningDevice:
         clock: ServerClock,
         epoch_us: int,
         in_effect: Callable[[Config], None],
+        begins_because: str = "",
     ) -> None:
         self.settings = settings
         self.streams = {each.name: each for each in streams}
@@ -57,8 +60,13 @@ class RunningDevice:
         self._tasks, self._connect, self._clock, self._epoch_us = tasks, connect, clock, epoch_us
         self._joined: list[asyncio.Task[None]] = []
         self._in_effect = in_effect
-        self._connection = self._join("")
+        self._connection = self._join(begins_because)
         in_effect(settings.config)
+
+    @property
+    def moment(self) -> Moment:
+        """What viewers would notice if this process ended now."""
+        return self._connection.moment
 
     def decide(self, settings: Settings) -> Decision:
         """Return what other settings need."""

@@ -11,6 +11,7 @@ import structlog
 from livekit import rtc
 
 from device.errors import JoinError
+from device.lifecycle.memory_policy import Moment
 from device.room.attribute_writer import AttributeWriter
 from device.room.connect_errors import connect_error_text
 from device.room.publications import Permission, Publications
@@ -99,6 +100,13 @@ class Session:
     def permitted(self) -> bool:
         """Whether the room allows to publish anything."""
         return self._publications.any_allowed
+
+    @property
+    def moment(self) -> Moment:
+        """What viewers would notice if this process ended now."""
+        if not self.joined.is_set():
+            return Moment.BUSY
+        return Moment.WATCHED if self._room.remote_participants else Moment.ALONE
 
     async def run(self) -> SessionEnd:
         """Run until the room ends. Raises JoinError if it cannot be joined or nothing can be published.

@@ -80,6 +80,7 @@ OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
     "watch.camera_stall_s": (5.0, {}),
     "watch.microphone_stall_s": (5.0, {}),
     "watch.delivery_stall_s": (5.0, {}),
+    "watch.memory_mb": (300, {}),
     "log.level": ("debug", {}),
     "log.format": ("json", {}),
 }

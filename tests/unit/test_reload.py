@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from device.config import loading
 from device.config.diff import ChangeClass, diff
 from device.errors import ConfigError, Problem, UnreachableError
+from device.lifecycle.memory_policy import Files
 from device.lifecycle.sd_notify import Notifier
 from device.reload import reloader as reloaders
 from device.reload import revert
@@ -379,3 +380,19 @@ def test_a_request_is_taken_once_and_written_over_no_link(tmp_path: Path) -> Non
 
 def test_classes_are_ordered_by_what_they_need() -> None:
     assert [each.name for each in ChangeClass] == ["LIVE", "WORKER_RESTART", "REJOIN", "PROCESS_RESTART"]
+
+
+def test_another_process_may_begin_only_with_files_that_are_in_effect(scene: Scene) -> None:
+    def compared() -> Files:
+        return asyncio.run(scene.reloader.compare())
+
+    assert compared() is Files.IN_EFFECT
+    written(scene.path, camera="fps = 10")
+    assert compared() is Files.CHANGED
+    written(scene.path, camera="fps = 0")
+    assert compared() is Files.UNUSABLE
+    written(scene.path)
+    scene.play(lambda: _moved(scene), lambda: len(scene.texts) == 2)
+    assert compared() is Files.UNUSABLE  # reverted
+    scene.play(scene.reloader.request, lambda: len(scene.texts) == 3)
+    assert compared() is Files.IN_EFFECT
