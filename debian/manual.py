@@ -44,9 +44,10 @@ _FILES = {
     "/var/lib/livekit-device/": "State of the service, and files that it reads.",
 }
 _CHANGES = r"""\
-The last column says what \fBsystemctl reload livekit\-device\fR does for a new value. \fIlive\fR: it is applied without
-a gap. \fIworker restart\fR: the camera or microphone is opened again, while its track and its viewers stay.
+The third column says what \fBsystemctl reload livekit\-device\fR does for a new value. \fIlive\fR: it is applied
+without a gap. \fIworker restart\fR: the camera or microphone is opened again, while its track and its viewers stay.
 \fIrejoin\fR: the device leaves the room and joins again. \fIprocess restart\fR: the daemon is started again.
+The last column says which keys can be changed without a file, by \fBlivekit\-device set\fR.
 The keys of \fB[cameras.NAME]\fR are those of \fB[camera]\fR, those of \fB[microphones.NAME]\fR those of
 \fB[microphone]\fR."""
 _ASSIGNMENT = re.compile(r"(# )?(\w+) = (.*)")
@@ -148,7 +149,7 @@ def _synopsis(parser: argparse.ArgumentParser) -> str:
 
 def _positional(action: argparse.Action) -> str:
     word = _italic(value_of(action))
-    return {"?": f"[{word}]", "*": f"[{word} ...]"}.get(str(action.nargs), word)
+    return {"?": f"[{word}]", "*": f"[{word} ...]", "+": f"{word} ..."}.get(str(action.nargs), word)
 
 
 def _options(parser: argparse.ArgumentParser, *, but: tuple[str, ...] = ()) -> Iterator[str]:

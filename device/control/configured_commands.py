@@ -11,22 +11,26 @@ from device.errors import CallError, system_text
 from device.printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from device.config.effective import Command
+    from device.control.caller import Caller
+    from device.control.operations import RunCommand
 
 _MAX_AT_ONCE = 4
 _MAX_SHOWN = 64
 
 
 class ConfiguredCommands:
-    """Remembers which commands are running."""
+    """Runs the `configured` commands, and remembers which are running."""
 
-    def __init__(self) -> None:
+    def __init__(self, configured: Callable[[], Mapping[str, Command]]) -> None:
+        self._configured = configured
         self._running: set[str] = set()
 
-    async def run(self, name: str, values: Mapping[str, str], commands: Mapping[str, Command]) -> CommandResult:
+    async def run(self, call: RunCommand, _caller: Caller) -> CommandResult:
         """Run one of the commands. Raises CallError that says what is wrong and what is allowed."""
+        name, values, commands = call.name, call.arguments, self._configured()
         if name not in commands:
             raise CallError(f"there is no command {_shown(name)}; {_which(commands)}")
         command = commands[name]
@@ -58,7 +62,7 @@ def _which(commands: Mapping[str, Command]) -> str:
     return f"there are: {', '.join(sorted(commands))}"
 
 
-def _check(name: str, values: Mapping[str, str], allowed: Mapping[str, list[str]]) -> None:
+def _check(name: str, values: Mapping[str, object], allowed: Mapping[str, list[str]]) -> None:
     for argument in values:
         if argument not in allowed:
             known = f"it takes: {', '.join(allowed)}" if allowed else "it takes none"
@@ -70,5 +74,5 @@ def _check(name: str, values: Mapping[str, str], allowed: Mapping[str, list[str]
             raise CallError(f"{argument} of {name} cannot be {_shown(values[argument])}; allowed: {', '.join(texts)}")
 
 
-def _shown(text: str) -> str:
-    return f'"{printable(text[:_MAX_SHOWN])}"'
+def _shown(value: object) -> str:
+    return f'"{printable(str(value)[:_MAX_SHOWN])}"'

@@ -17,6 +17,7 @@ from device.config.diff import ChangeClass, diff
 from device.config.effective import Command
 from device.config.schema_keys import class_of
 from device.control import conversation, run_command
+from device.control.caller import Caller, CallerKind
 from device.control.configured_commands import ConfiguredCommands
 from device.control.operations import RunCommand
 from device.errors import CallError, ConfigError
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from device.config.effective import Config
 
+CALLER = Caller(kind=CallerKind.LOCAL, name="test")
 ROOM = '[room]\nurl = "wss://room.example"\n'
 LAMP = '[commands.lamp]\nrun = ["/bin/echo", "-n", "17={level}", "{level}"]\narguments = { level = ["0", "1"] }\n'
 
@@ -43,8 +45,9 @@ def commands_of(text: str) -> dict[str, Command]:
     return config_of({"room": {"url": "wss://room.example"}, **tomllib.loads(text)}).commands
 
 
-def performed(name: str, values: Mapping[str, str], commands: Mapping[str, Command]) -> Any:
-    return asyncio.run(ConfiguredCommands().run(name, values, commands))
+def performed(name: str, values: Mapping[str, Any], commands: Mapping[str, Command]) -> Any:
+    call = RunCommand(name=name, arguments=dict(values))
+    return asyncio.run(ConfiguredCommands(lambda: commands).run(call, CALLER))
 
 
 def test_a_command_is_a_program_with_the_values_that_a_caller_chose() -> None:
@@ -130,11 +133,12 @@ def test_a_change_is_live_and_restarts_nothing(tmp_path: Path) -> None:
         ("light\n", {}, r'there is no command "light\?"; there are: fan, lamp'),
         ("lamp", {}, "lamp needs the argument level; allowed: 0, 1"),
         ("lamp", {"level": "2\x1b"}, r'level of lamp cannot be "2\?"; allowed: 0, 1'),
+        ("lamp", {"level": 1}, 'level of lamp cannot be "1"; allowed: 0, 1'),
         ("lamp", {"level": "1", "x": "1"}, 'lamp has no argument "x"; it takes: level'),
         ("fan", {"x": "1"}, 'fan has no argument "x"; it takes none'),
     ),
 )
-def test_only_what_is_configured_is_run(name: str, values: dict[str, str], text: str) -> None:
+def test_only_what_is_configured_is_run(name: str, values: dict[str, Any], text: str) -> None:
     commands = commands_of(LAMP + '[commands.fan]\nrun = ["/bin/true"]\n')
     with pytest.raises(CallError, match=text):
         performed(name, values, commands)
@@ -149,18 +153,19 @@ def test_one_at_a_time_of_each_and_four_in_all() -> None:
     tables = "".join(f'[commands.c{number}]\nrun = ["/bin/sleep", "30"]\n' for number in range(5))
 
     async def scenario() -> None:
-        commands, running = commands_of(tables), ConfiguredCommands()
-        first = [asyncio.create_task(running.run(f"c{number}", {}, commands)) for number in range(4)]
+        commands = commands_of(tables)
+        running, calls = ConfiguredCommands(lambda: commands), [RunCommand(name=f"c{number}") for number in range(5)]
+        first = [asyncio.create_task(running.run(each, CALLER)) for each in calls[:4]]
         await asyncio.sleep(0)
         with pytest.raises(CallError, match="c0 is already running; try again when it has ended"):
-            await running.run("c0", {}, commands)
+            await running.run(calls[0], CALLER)
         with pytest.raises(CallError, match="4 commands are running"):
-            await running.run("c4", {}, commands)
+            await running.run(calls[4], CALLER)
         for each in first:
             each.cancel()
         await asyncio.wait(first)
-        quick = commands | {"c0": Command(run=("/bin/true",), timeout_s=5, arguments={})}
-        assert (await running.run("c0", {}, quick)).exit_code == 0
+        commands["c0"] = Command(run=("/bin/true",), timeout_s=5, arguments={})
+        assert (await running.run(calls[0], CALLER)).exit_code == 0
 
     asyncio.run(scenario())
 
