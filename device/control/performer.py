@@ -12,6 +12,7 @@ import device
 from device import board
 from device.control.caller import CallerKind
 from device.control.configuration import Configuration
+from device.control.configured_commands import ConfiguredCommands
 from device.control.limits import LEVELS
 from device.control.operations import (
     GetConfig,
@@ -23,6 +24,7 @@ from device.control.operations import (
     RequestKeyFrame,
     ResetValues,
     RestartStream,
+    RunCommand,
     SetPrivacy,
     SetValues,
     name_of,
@@ -84,6 +86,7 @@ class Performer:
         self._status, self._bitrates, self._clock = status, bitrates, clock
         self._memory, self._privacy, self._started_at = memory, privacy, started_at
         configuration = Configuration(running, reloader)
+        commands = ConfiguredCommands(lambda: running.settings.config.commands)
         self._handlers: dict[type[Call[Any]], Handler] = {  # a test has every operation
             GetStatus: self._get_status,
             GetLogs: self._get_logs,
@@ -91,6 +94,7 @@ class Performer:
             RestartStream: self._restart_stream,
             GetSnapshot: self._get_snapshot,
             SetPrivacy: self._set_privacy,
+            RunCommand: commands.run,
             Rejoin: self._rejoin,
             Reload: self._reload,
             GetConfig: configuration.get,
