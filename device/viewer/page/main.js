@@ -62,6 +62,7 @@ async function visitAny({ token, urls, rewritten }) {
       const why = !rewritten.includes(url) ? "" : ` The configuration has an address of the device itself, so this page`
         + ` tries ${way.where}: the server must listen there too, or room.url must have an address for all.`;
       last = new Error(`${tame(error?.message ?? error, MAX_VALUE)}${why}`);
+      way.trouble = last.message;
     } finally {
       show([]);
     }
