@@ -13,11 +13,11 @@ import structlog
 import device.log
 from device import native_output, native_sdk
 from device.clock import ServerClock, monotonic_us
-from device.config.validation import Validation, validated
-from device.control.socket_server import control_socket
+from device.config.validation import Validation
 from device.errors import ExitCode
 from device.heap import use_one_heap
 from device.identity import board_model, keep_identity
+from device.interfaces import interfaces
 from device.ipc.detected import Detected
 from device.lifecycle.deadlines import Deadlines
 from device.lifecycle.ending import exit_code_of, next_execution, until_ended
@@ -33,8 +33,7 @@ from device.network.probe import Probe
 from device.network.resolver import Resolver
 from device.network.route import watching
 from device.network.sdk import prepare_process
-from device.reload.files import ReloadFiles
-from device.settings import Settings, of_valid
+from device.settings import Loader, Settings, of_valid
 from device.streams.capture import capturing
 from device.streams.plan import plan_streams
 from device.telemetry.attributes import Attributes
@@ -42,16 +41,14 @@ from device.telemetry.bitrates import Bitrates
 from device.telemetry.running_config import RunningConfig
 from device.telemetry.state_file import StateFile
 from device.telemetry.status import DeviceState, Status
+from device.telemetry.transmission import Transmission
 from device.timeline import TIMELINE
 from device.tokens.selection import log_warnings, warn_of_shared_identity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from device.config.effective import Config
-    from device.control.performer import Performer
     from device.log import LogContext
     from device.room.connection import RoomConnection
     from device.telemetry.room_state import RoomState
@@ -97,11 +94,10 @@ def main(config_path: Path | None, validation: Validation | None = None) -> Exit
     wanted = settings.token_source.wanted
     log_context.bind(identity=wanted.own_identity, room=wanted.room)
 
-    def reload() -> Settings:
-        return of_valid(validated(config_path), attributes)
-
     async def run_and_leave() -> None:
-        end = await run(settings, attributes, log_context, memory, reload=reload, handover=handover)
+        end = await run(
+            settings, attributes, log_context, memory, loader=Loader(config_path, attributes), handover=handover
+        )
         if isinstance(end, Handover):
             execute_again(end, stderr=stderr.fileno())
         leave(end)
@@ -128,12 +124,12 @@ async def run(
     log_context: LogContext,
     memory: LogMemory,
     *,
-    reload: Callable[[], Settings],
+    loader: Loader,
     handover: Handover | None = None,
 ) -> ExitCode | Handover:
     """Publish until a signal or a reload ends the process, then leave the room and end the workers, in this order.
 
-    `reload` loads the configuration again. `handover` is from the execution before, if this process executed itself
+    `loader` loads the configuration again. `handover` is from the execution before, if this process executed itself
     again. Returns the exit code, or what the next execution has to know.
     """
     asyncio.get_running_loop().set_exception_handler(device.log.unhandled)
@@ -142,7 +138,8 @@ async def run(
     running_config = RunningConfig.of_environment()
     labels = {each.name: each.label for each in settings.config.streams}
     status, deadlines, clock = Status(attributes, notifier, state_file, labels), Deadlines(), ServerClock()
-    resolver, bitrates, trimmer, epoch_us = Resolver(), Bitrates(), Trimmer(), monotonic_us()
+    resolver, trimmer, epoch_us = Resolver(), Trimmer(), monotonic_us()
+    bitrates, transmission = Bitrates(), Transmission()
     warn_of_shared_identity(settings.token_source)
     # A hang ends the process: the service manager's watchdog does that, or this process itself.
     enforced: AbstractContextManager[None] = contextlib.nullcontext() if notifier.watched else enforcing(deadlines)
@@ -171,7 +168,7 @@ async def run(
                         resolver=resolver,
                         routes=routes,
                         relay_only=settings.config.network.relay == "always",
-                        bitrates=bitrates,
+                        listeners=(bitrates, transmission),
                         between_sessions=watch.between_sessions,
                     ),
                     reconnect=settings.config.reconnect,
@@ -187,9 +184,9 @@ async def run(
                     rejoins_because=why,
                 )
 
-            def in_effect(config: Config) -> None:
-                running_config.write(config)
-                watch.use(config.watch.memory_mb)
+            def in_effect(settings: Settings) -> None:
+                running_config.write(settings.config, settings.layers)
+                watch.use(settings.config.watch.memory_mb)
 
             keep_what_is_loaded()
             watch = MemoryWatch(
@@ -210,27 +207,24 @@ async def run(
                 in_effect=in_effect,
                 begins_because=_FREED if handover else "",
             )
-            files, probe = ReloadFiles.of_environment(), Probe(resolver)
-            reloader = Reloader(running, load=reload, status=status, notifier=notifier, files=files, probe=probe)
-
-            def performer() -> Performer:
-                from device.control.performer import Performer
-
-                return Performer(
-                    running,
-                    reloader=reloader,
-                    status=status,
-                    bitrates=bitrates,
-                    clock=clock,
-                    memory=memory,
-                    started_at=epoch_us / 1e6,
-                )
+            reloader = Reloader(running, loader=loader, status=status, notifier=notifier, probe=Probe(resolver))
 
             others = [
                 tasks.create_task(reloader.run(), name="reload"),
                 tasks.create_task(notifier.keep_alive(deadlines), name="watchdog"),
             ]
-            async with control_socket(performer):
+            async with interfaces(
+                running,
+                tasks=tasks,
+                reloader=reloader,
+                attributes=attributes,
+                status=status,
+                bitrates=bitrates,
+                transmission=transmission,
+                clock=clock,
+                memory=memory,
+                started_at=epoch_us / 1e6,
+            ):
                 # Without devices or a network the device recovers; its start has not failed.
                 notifier.ready()
                 # Without a service manager SIGHUP ends the process, as of a closed terminal.
