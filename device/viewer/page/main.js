@@ -1,5 +1,6 @@
 /* The page: joins again and again, and shows what is in the room. */
 
+import "./old.js";
 import { Refused, ServiceAway, fetchPass, loadClient } from "./access.js";
 import { canDecode, lookForH264 } from "./codec.js";
 import { choose, devicesIn, tracksOf } from "./devices.js";
