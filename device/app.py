@@ -15,10 +15,10 @@ from device import native_output, native_sdk
 from device.clock import ServerClock, monotonic_us
 from device.config.validation import Validation
 from device.control.remote import RemoteControl
-from device.control.socket_server import control_socket
 from device.errors import ExitCode
 from device.heap import use_one_heap
 from device.identity import board_model, keep_identity
+from device.interfaces import interfaces
 from device.ipc.detected import Detected
 from device.lifecycle.deadlines import Deadlines
 from device.lifecycle.ending import exit_code_of, next_execution, until_ended
@@ -34,6 +34,7 @@ from device.network.probe import Probe
 from device.network.resolver import Resolver
 from device.network.route import watching
 from device.network.sdk import prepare_process
+from device.privacy import KeptPrivacy
 from device.settings import Loader, Settings, of_valid
 from device.streams.capture import capturing
 from device.streams.plan import plan_streams
@@ -42,6 +43,7 @@ from device.telemetry.bitrates import Bitrates
 from device.telemetry.running_config import RunningConfig
 from device.telemetry.state_file import StateFile
 from device.telemetry.status import DeviceState, Status
+from device.telemetry.transmission import Transmission
 from device.timeline import TIMELINE
 from device.tokens.selection import log_warnings, warn_of_shared_identity
 
@@ -49,14 +51,11 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from device.control.performer import Performer
     from device.log import LogContext
     from device.room.connection import RoomConnection
     from device.telemetry.room_state import RoomState
 
 log = structlog.get_logger()
-
-_FREED = "its memory was freed"
 
 
 def first_attributes() -> Attributes:
@@ -136,17 +135,18 @@ async def run(
     asyncio.get_running_loop().set_exception_handler(device.log.unhandled)
     log.info("daemon.starting", version=device.__version__, model=board_model())
     notifier, state_file = Notifier.of_environment(), StateFile.of_environment()
-    running_config = RunningConfig.of_environment()
+    running_config, detected, privacy = RunningConfig.of_environment(), Detected.of_service(keeps=True), KeptPrivacy()
     labels = {each.name: each.label for each in settings.config.streams}
     status, deadlines, clock = Status(attributes, notifier, state_file, labels), Deadlines(), ServerClock()
-    resolver, bitrates, trimmer, epoch_us = Resolver(), Bitrates(), Trimmer(), monotonic_us()
+    resolver, trimmer, epoch_us = Resolver(), Trimmer(), monotonic_us()
+    bitrates, transmission = Bitrates(), Transmission()
     warn_of_shared_identity(settings.token_source)
     # A hang ends the process: the service manager's watchdog does that, or this process itself.
     enforced: AbstractContextManager[None] = contextlib.nullcontext() if notifier.watched else enforcing(deadlines)
     with enforced:
         plans = plan_streams(settings.config, epoch_us=epoch_us, camera_url_file=settings.camera_url_file)
         async with (
-            capturing(plans, observer=status, deadlines=deadlines, detected=Detected.of_service(keeps=True)) as streams,
+            capturing(plans, observer=status, deadlines=deadlines, detected=detected, privacy=privacy.now) as streams,
             watching() as routes,
             asyncio.TaskGroup() as tasks,
         ):
@@ -159,19 +159,6 @@ async def run(
                 status.room(state, why)
                 trimmer.soon()
 
-            def performer() -> Performer:
-                from device.control.performer import Performer
-
-                return Performer(
-                    running,
-                    reloader=reloader,
-                    status=status,
-                    bitrates=bitrates,
-                    clock=clock,
-                    memory=memory,
-                    started_at=epoch_us / 1e6,
-                )
-
             def connect(settings: Settings, why: str) -> RoomConnection:
                 return RoomConnection(
                     RoomDependencies(
@@ -180,7 +167,7 @@ async def run(
                         resolver=resolver,
                         routes=routes,
                         relay_only=settings.config.network.relay == "always",
-                        bitrates=bitrates,
+                        listeners=(bitrates, transmission),
                         on_joined=remote.of(settings.config.control.allow),
                         between_sessions=watch.between_sessions,
                     ),
@@ -202,7 +189,7 @@ async def run(
                 watch.use(settings.config.watch.memory_mb)
 
             keep_what_is_loaded()
-            remote = RemoteControl(tasks, performer)
+            remote = RemoteControl(tasks)
             watch = MemoryWatch(
                 tasks,
                 moment=lambda: running.moment,
@@ -219,7 +206,7 @@ async def run(
                 clock=clock,
                 epoch_us=epoch_us,
                 in_effect=in_effect,
-                begins_because=_FREED if handover else "",
+                begins_because="its memory was freed" if handover else "",
                 before_leaving=remote.before_leaving,
             )
             reloader = Reloader(running, loader=loader, status=status, notifier=notifier, probe=Probe(resolver))
@@ -228,7 +215,20 @@ async def run(
                 tasks.create_task(reloader.run(), name="reload"),
                 tasks.create_task(notifier.keep_alive(deadlines), name="watchdog"),
             ]
-            async with control_socket(performer):
+            async with interfaces(
+                running,
+                tasks=tasks,
+                reloader=reloader,
+                attributes=attributes,
+                status=status,
+                bitrates=bitrates,
+                transmission=transmission,
+                clock=clock,
+                memory=memory,
+                privacy=privacy,
+                remote=remote,
+                started_at=epoch_us / 1e6,
+            ):
                 # Without devices or a network the device recovers; its start has not failed.
                 notifier.ready()
                 # Without a service manager SIGHUP ends the process, as of a closed terminal.
@@ -240,7 +240,6 @@ async def run(
             watch.stop()
             for task in others:
                 task.cancel()
-            remote.cancel()
             await running.leave()
     running_config.remove()
     state_file.remove()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _EXAMPLES = {  # of values that are JSON: tables in a table, and a list of tables
     "controls": '{"AeEnable": true}',
     "night": '{"enabled": true, "fps": 10}',
+    "arguments": '{"state": ["on", "off"]}',
     "allow": '[{"identity": "ops-*", "operations": ["status"]}]',
 }
 _QUOTES = ('"', "'")

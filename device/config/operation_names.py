@@ -4,5 +4,18 @@ from __future__ import annotations
 
 from typing import Final, Literal, get_args
 
-OperationName = Literal["config", "key_frame", "logs", "rejoin", "reload", "reset", "restart", "set", "status"]
+OperationName = Literal[
+    "config",
+    "key_frame",
+    "logs",
+    "privacy",
+    "rejoin",
+    "reload",
+    "reset",
+    "restart",
+    "run",
+    "set",
+    "snapshot",
+    "status",
+]
 OPERATION_NAMES: Final[tuple[str, ...]] = get_args(OperationName)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import secrets
-from dataclasses import asdict, dataclass, field, is_dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from device.control.results import attachment, plain
 
 MAX_ANSWER_BYTES: Final = 15 << 10  # of an RPC answer, in LiveKit's SDKs
-MAX_STREAM_BYTES: Final = 8 << 20
 TOPIC: Final = "device.answer"
-_JSON: Final = "application/json"
+_JSON, _PICTURE = "application/json", "image/jpeg"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,14 +33,15 @@ class Answer:
 
 def answer_of(result: object) -> Answer:
     """Return the answer for a result, which is a dataclass."""
-    assert is_dataclass(result)
-    assert not isinstance(result, type)
-    text = json.dumps(asdict(result), ensure_ascii=False)
+    values = plain(result)
+    if picture := attachment(result):
+        return _beside(values, picture, _PICTURE)
+    text = json.dumps(values, ensure_ascii=False)
     if len(data := text.encode()) <= MAX_ANSWER_BYTES:
         return Answer(text=text)
     return _beside({}, data, _JSON)
 
 
-def _beside(values: dict[str, object], data: bytes, mime_type: str) -> Answer:
+def _beside(values: dict[str, Any], data: bytes, mime_type: str) -> Answer:
     stream = ByteStream(id=secrets.token_hex(8), data=data, type=mime_type)
     return Answer(text=json.dumps(values | {"stream": stream.id, "bytes": len(data), "type": mime_type}), stream=stream)

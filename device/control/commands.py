@@ -1,4 +1,4 @@
-"""The commands that ask a running daemon: `status`, `logs` and `rejoin`."""
+"""The commands that ask a running daemon: `status`, `logs`, `rejoin` and `privacy`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from device.config.places import is_set_up
 from device.control.client import ask
-from device.control.operations import GetLogs, GetStatus, Rejoin
+from device.control.operations import GetLogs, GetStatus, Rejoin, SetPrivacy
 from device.errors import ExitCode, NotRunningError
 from device.lifecycle.not_set_up import STATUS
 from device.printable import printable
@@ -53,6 +53,16 @@ def rejoin() -> int:
     return ExitCode.OK
 
 
+def privacy(config: Path | None, *, on: bool, stream: str, local: bool) -> int:
+    """Let nothing be captured of a stream, or of all, or turn that off."""
+    if local and not on:
+        _complain("--local belongs to `privacy on`")
+        return ExitCode.USAGE
+    demand_configuration(config)
+    _say(ask(SetPrivacy(on=on, stream=stream, local=local))["text"])
+    return ExitCode.OK
+
+
 def status_text(found: dict[str, Any]) -> str:
     """Return the status as lines for a terminal."""
     room, board = found["room"], found["board"]
@@ -86,8 +96,9 @@ def stream_text(stream: dict[str, Any]) -> str:
         parts.append(f"{stream['width']}x{stream['height']} at {stream['fps']:.0f} fps")
     if rate := stream["bitrate_bps"]:
         parts.append(f"{rate / _MEGA:.1f} Mbit/s" if rate >= _MEGA else f"{rate / _KILO:.0f} kbit/s")
-    if stream["dropped"]:
-        parts.append(f"{stream['dropped']} dropped")
+    if stream["drops"]:
+        causes = ", ".join(f"{count} {cause.replace('_', ' ')}" for cause, count in stream["drops"].items())
+        parts.append(f"dropped: {causes}")
     return ", ".join(parts)
 
 

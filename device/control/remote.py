@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
     from livekit import rtc
 
+    from device.control.caller import Caller
+    from device.control.operations import Call
     from device.control.performer import Performer
     from device.control.room_interface import RoomInterface
 
@@ -17,8 +19,9 @@ if TYPE_CHECKING:
 class RemoteControl:
     """Makes the interface in the room when it is needed. It then stays, and each new Room gets it."""
 
-    def __init__(self, tasks: asyncio.TaskGroup, performer: Callable[[], Performer]) -> None:
-        self._tasks, self._performer = tasks, performer
+    def __init__(self, tasks: asyncio.TaskGroup) -> None:
+        self.performer: Callable[[], Performer] | None = None  # it is there before the first join
+        self._tasks = tasks
         self._interface: RoomInterface | None = None
         self._calls: set[asyncio.Task[Any]] = set()
 
@@ -30,9 +33,13 @@ class RemoteControl:
         from device.control.room_interface import RoomInterface
 
         if self._interface is None:
-            self._interface = RoomInterface(self._performer, start=self._start)
+            self._interface = RoomInterface(self._perform, start=self._start)
         self._interface.rules = rules_of(allow)
         return self._interface.serve
+
+    async def _perform(self, call: Call[Any], caller: Caller) -> object:
+        assert self.performer
+        return await self.performer().perform(call, caller=caller)
 
     def _start(self, call: Any, name: str) -> asyncio.Task[Any]:
         task = self._tasks.create_task(call, name=name)

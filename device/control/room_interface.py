@@ -18,7 +18,7 @@ from device.control.answers import TOPIC, Answer, answer_of
 from device.control.call_limits import CallLimits
 from device.control.caller import Caller, CallerKind
 from device.control.limits import CALL_S, MAX_PAYLOAD_BYTES
-from device.control.operations import decoded, name_of, names
+from device.control.operations import Rejoin, decoded, name_of, names
 from device.control.permission import NOT_SEEN, Participant, Rule, refusal
 from device.control.refusals import Code, RefusedError
 from device.control.results import Done
@@ -27,15 +27,15 @@ from device.errors import CallError, DeviceError
 from device.redaction import redacted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from device.control.operations import Call
-    from device.control.performer import Performer
 
 log = structlog.get_logger()
 
 PREFIX = "device."
 _MAX_IDENTITY = 128
+_REJOINS = Done(text="the device leaves the room now, and joins it again")
 _SEND_S = 60.0
 _LOOKS, _LOOK_EVERY_S = 40, 0.1  # a call may be up to 2.6 s before the news of its caller (livekit 1.2.1)
 _ANSWER_SENT_S = 0.3  # the SDK does not say when it has sent an answer; it takes 10 ms
@@ -48,9 +48,9 @@ class _Start(Protocol):
 class RoomInterface:
     """Takes calls from the participants of each Room that it serves. `rules` are those in effect."""
 
-    def __init__(self, performer: Callable[[], Performer], *, start: _Start) -> None:
+    def __init__(self, perform: Callable[[Call[Any], Caller], Awaitable[object]], *, start: _Start) -> None:
         self.rules: tuple[Rule, ...] = ()
-        self._performer, self._start = performer, start
+        self._perform_call, self._start = perform, start
         self._limits = CallLimits()
         self._unanswered: set[asyncio.Future[str | RefusedError]] = set()
 
@@ -118,8 +118,8 @@ class RoomInterface:
         """Carry out a call and answer it. Raises nothing: what a caller causes never affects the device."""
         name = name_of(call)
         try:
-            if call.LEAVES_ROOM:
-                answered.set_result(answer_of(Done(text=call.LEAVES_ROOM)).text)
+            if isinstance(call, Rejoin):
+                answered.set_result(answer_of(_REJOINS).text)
                 await asyncio.sleep(_ANSWER_SENT_S)
             answer = await self._result(identity, call)
             async with asyncio.timeout(_SEND_S):
@@ -142,7 +142,7 @@ class RoomInterface:
         """Return the answer. Raises RefusedError."""
         try:
             async with asyncio.timeout(CALL_S):
-                return answer_of(await self._performer().perform(call, caller=_caller(identity)))
+                return answer_of(await self._perform_call(call, _caller(identity)))
         except TimeoutError:
             refused = RefusedError(Code.TOO_SLOW, f"{name_of(call)} takes longer than {CALL_S:g} s")
             self._log_refusal(identity, name_of(call), refused)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from device.room.session import Session
-from device.telemetry.bitrates import Bitrates
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from device.network.route import Routes
     from device.telemetry.attributes import Attributes
     from device.telemetry.room_state import PublishState
+    from device.telemetry.transmission import SampleListener
     from device.tokens.join_token import JoinToken, TokenSource
     from device.tracks.track import Track
 
@@ -27,7 +27,7 @@ async def _nothing() -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoomDependencies:
-    """What a connection depends on; `urls` are tried in this order, `bitrates` gets what each session sends.
+    """What a connection depends on; `urls` are tried in this order, `listeners` get the samples of each session.
 
     `relay_only`: media passes a TURN server. `on_joined` gets each Room after the join, to take calls of participants.
     `between_sessions` is awaited before each probe: a moment in which this process may end unnoticed.
@@ -38,8 +38,8 @@ class RoomDependencies:
     resolver: Resolver
     routes: Routes
     relay_only: bool = False
+    listeners: tuple[SampleListener, ...] = ()
     on_joined: Callable[[rtc.Room], None] | None = None
-    bitrates: Bitrates = field(default_factory=Bitrates)
     between_sessions: Callable[[], Awaitable[None]] = _nothing
 
     def session(
@@ -56,7 +56,7 @@ class RoomDependencies:
             tracks=tracks,
             attributes=attributes,
             relay_only=self.relay_only,
-            bitrates=self.bitrates,
+            listeners=self.listeners,
             on_joined=self.on_joined,
             on_publication=on_publication,
         )

@@ -15,9 +15,9 @@ from device.lifecycle.memory_policy import Moment
 from device.room.attribute_writer import AttributeWriter
 from device.room.calls import take_calls
 from device.room.connect_errors import connect_error_text
+from device.room.options import room_options
 from device.room.publications import Permission, Publications
-from device.room.reasons import LEFT, Reason, reason_named
-from device.telemetry.bitrates import Bitrates
+from device.room.reasons import JOIN_FAILED, LEFT, Reason, label_of, reason_named
 from device.telemetry.sampler import Sample, Sampler
 from device.timeline import TIMELINE
 
@@ -26,27 +26,15 @@ if TYPE_CHECKING:
 
     from device.telemetry.attributes import Attributes
     from device.telemetry.room_state import PublishState
+    from device.telemetry.transmission import SampleListener
     from device.tokens.join_token import JoinToken
     from device.tracks.track import Track
 
 log = structlog.get_logger()
 
 _LEAVE_S = 1.0
-# The SDK collects what participants send, by default up to 5 GB each, also calls of operations that do not exist.
-_MAX_STREAM_BYTES = 64 << 10
 # A join cannot be cancelled: the SDK completes it in the background.
 _PENDING_JOIN_S = 0.5
-
-
-def room_options(*, relay_only: bool) -> rtc.RoomOptions:
-    """Return options of a join. `relay_only`: media passes only the TURN servers that the server names."""
-    relay = rtc.RtcConfiguration(ice_transport_type=rtc.IceTransportType.TRANSPORT_RELAY) if relay_only else None
-    return rtc.RoomOptions(
-        auto_subscribe=False,
-        dynacast=False,
-        rtc_config=relay,
-        data_stream=rtc.room.DataStreamOptions(max_payload_byte_length=_MAX_STREAM_BYTES),
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +59,7 @@ class Session:
         tracks: Sequence[Track],
         attributes: Attributes,
         relay_only: bool = False,
-        bitrates: Bitrates | None = None,
+        listeners: Sequence[SampleListener] = (),
         on_joined: Callable[[rtc.Room], None] | None = None,
         on_publication: Callable[[str, PublishState], None] = lambda _name, _state: None,
     ) -> None:
@@ -101,8 +89,8 @@ class Session:
         )
         self._attributes = AttributeWriter(self._room, attributes, permitted=grants.can_update_own_metadata)
         self.sampler = Sampler(self._room, self._publications.active)
-        self._bitrates, self._on_joined = bitrates or Bitrates(), on_joined
-        self.sampler.listeners += [self._on_sample, self._bitrates.sampled]
+        self._listeners, self._on_joined = listeners, on_joined
+        self.sampler.listeners += [self._on_sample, *(each.sampled for each in listeners)]
         self._clean = True
 
     @property
@@ -143,8 +131,14 @@ class Session:
             reason = await self._until_ended()
             return SessionEnd(reason=reason, published_for_s=time.monotonic() - began, clean=self._clean)
         finally:
-            self._bitrates.ended()
+            for each in self._listeners:
+                each.ended(self._end_label)
             await self._leave()
+
+    @property
+    def _end_label(self) -> str:
+        known = self._ended.done() and not self._ended.cancelled()
+        return label_of(self._ended.result() if known else LEFT) if self.live.is_set() else JOIN_FAILED
 
     def give_up(self, reason: Reason) -> None:
         """End the session for a reason of our own; the server may not notice."""

@@ -60,8 +60,7 @@ class VideoTrack:
         self._sdk = video_feed(self._source)
         self.track = rtc.LocalVideoTrack.create_video_track(name, self._source)
         self._log = log.bind(track=name)
-        self.fed = 0
-        self.muted = False  # by the room
+        self.fed, self.muted = 0, False  # muted by the room
         self.wanted = asyncio.Event()
         self._waiting: deque[AccessUnit] = deque()
         self._next_at, self._times = 0.0, RtpTimes()
@@ -72,7 +71,7 @@ class VideoTrack:
         self._key_wanted_at: float | None = None
         self._on_viewer, self._on_summary = on_viewer, on_summary
         self._meter, self._summary = SendMeter(), SendSummary()
-        self._target_bps = 0
+        self.target_bps = 0
         self._send = send
         self._adopt(job)
         self._control = EncoderControl(
@@ -124,11 +123,15 @@ class VideoTrack:
     def unmuted(self) -> None:
         """Send a key frame, because viewers receive this track again."""
         self._missing, self._fed_before = MissingUnits(), self.fed
-        self._apply(self._control.units_lost(time.monotonic()))
+        self.request_key_frame()
 
     def request_key_frame(self) -> None:
         """Send a key frame, because an operator asks for one."""
         self._apply(self._control.units_lost(time.monotonic()))
+
+    def forget(self) -> None:
+        """Feed nothing of what still waits to be fed."""
+        self._waiting.clear()
 
     def viewer_joined(self) -> None:
         """Note that a viewer has joined who has not received a picture yet."""
@@ -175,16 +178,15 @@ class VideoTrack:
             fps=round(sent.fps, 1),
             sent_bps=round(sent.bitrate_bps),
             bitrate_bps=self._control.bitrate_bps,
-            target_bps=self._target_bps,
+            target_bps=self.target_bps,
             lost=round(lost, 3),
         )
         if text := self._summary.update(sent, now):
             self._on_summary(text)
 
     def _drop_waiting(self, now: float) -> None:
-        self._dropped += len(self._waiting)
-        self.dropped += len(self._waiting)
-        self._waiting.clear()
+        self._dropped, self.dropped = self._dropped + len(self._waiting), self.dropped + len(self._waiting)
+        self.forget()
         if now >= self._log_drops_at:
             self._log_drops_at = now + _DROPS_LOG_INTERVAL_S
             self._log.info("camera.units_dropped", units=self._dropped, cause="more units than the SDK can be fed with")
@@ -217,10 +219,10 @@ class VideoTrack:
         if feedback.keyframe_requested and self._key_wanted_at is None:
             self._key_wanted_at = now
         rate = feedback.rate_control
-        if rate and rate.target_bitrate_bps != self._target_bps:
-            self._target_bps = rate.target_bitrate_bps
+        if rate and rate.target_bitrate_bps != self.target_bps:
+            self.target_bps = rate.target_bitrate_bps
             TIMELINE.mark("first feedback")
-            self._log.debug("camera.target", target_bps=self._target_bps)
+            self._log.debug("camera.target", target_bps=self.target_bps)
         commands = self._control.feedback(
             # The next units depend on one that the SDK did not take.
             key_frame_requested=feedback.keyframe_requested or (self._control.has_feedback and not accepted),
@@ -242,7 +244,7 @@ class VideoTrack:
             self._log.debug("camera.bitrate", bitrate_bps=commands.bitrate_bps)
         if (rung := commands.rung) is not None:
             self._send(SetPictureLimits(width=rung.width, height=rung.height, fps=rung.fps))
-            why = f"the room's target is {self._target_bps // 1000} kbit/s"
+            why = f"the room's target is {self.target_bps // 1000} kbit/s"
             self._log.info("camera.rung", width=rung.width, height=rung.height, fps=rung.fps, why=why)
         if commands.key_frame:
             self._send(ForceKeyFrame())

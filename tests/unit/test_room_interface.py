@@ -107,8 +107,8 @@ def served(scenario: Callable[[Room, Performing], Coroutine[Any, Any, None]]) ->
     async def main() -> None:
         room, performing = Room(), Performing()
         async with asyncio.TaskGroup() as tasks:
-            remote = RemoteControl(tasks, lambda: cast("Any", performing))
-            performing.remote = remote
+            performing.remote = remote = RemoteControl(tasks)
+            remote.performer = lambda: cast("Any", performing)
             serve = remote.of(ALLOW)
             assert serve
             serve(cast("Any", room))
@@ -123,7 +123,7 @@ def served(scenario: Callable[[Room, Performing], Coroutine[Any, Any, None]]) ->
 def test_without_rules_nothing_is_made() -> None:
     async def main() -> None:
         async with asyncio.TaskGroup() as tasks:
-            assert RemoteControl(tasks, lambda: cast("Any", None)).of([]) is None
+            assert RemoteControl(tasks).of([]) is None
 
     asyncio.run(main())
 
