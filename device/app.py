@@ -13,6 +13,7 @@ import structlog
 import device.log
 from device import native_output, native_sdk
 from device.clock import ServerClock, monotonic_us
+from device.config.layer import LayerKind, changes_of
 from device.config.validation import Validation
 from device.control.socket_server import control_socket
 from device.errors import ExitCode
@@ -242,4 +243,7 @@ async def run(
     state_file.remove()
     log.info("daemon.stopped")
     muted = tuple(each.name for each in streams if each.track.muted)
-    return end if end is not None else next_execution(signals, times=watch.times_after(), muted=muted)
+    temporary = changes_of(running.settings.layers, LayerKind.TEMPORARY)
+    if end is not None:
+        return end
+    return next_execution(signals, times=watch.times_after(), muted=muted, temporary=temporary)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import device
 from device.arguments import Parser, address, duration, host_name, seconds
-from device.config.places import is_set_up
+from device.config.places import HANDOVER_VARIABLE, is_set_up
 from device.errors import ConfigError, DeviceError, ExitCode, NotRunningError
 
 if TYPE_CHECKING:
@@ -138,7 +138,12 @@ def _run(options: argparse.Namespace) -> int:
         not_set_up.main(options.config)
     from device.config.validation import Validation
 
-    validation = Validation(options.config)  # it works while this process imports the rest
+    given = None
+    if HANDOVER_VARIABLE in os.environ:
+        from device.lifecycle.execute_again import temporary_changes
+
+        given = {"temporary": temporary_changes()}
+    validation = Validation(options.config, given)  # it works while this process imports the rest
     from device import app
 
     return app.main(options.config, validation)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from livekit import api
 from tests.faults.rogue import rogue
 from tests.support import daemon as daemons
 from tests.support.children import living_descendants
+from tests.support.commands import command
 from tests.support.watcher import watching
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ def test_new_workers_in_the_same_process_and_what_the_room_muted_stays_muted(
                     return await asyncio.to_thread(partial(daemon.event, event, since=since, **fields))
 
                 await watcher.until_received(within_s=_FIRST_S)
+                done = await asyncio.to_thread(command, "set", "microphone.gain_db=3", variables=variables)
+                assert done.returncode == 0, done.stderr
                 workers = living_descendants(daemon.pid)
                 await _mute(server, room, watcher, "microphone")
                 await logged("track.muted", track="microphone")
@@ -55,6 +59,7 @@ def test_new_workers_in_the_same_process_and_what_the_room_muted_stays_muted(
                 assert living_descendants(daemon.pid) == workers
 
                 write("")
+                await logged("config.kept")
                 since = len(daemon.lines)
                 tell(daemon.pid, "again")
                 assert (await logged("memory.executing_again", since=since))["moment"] == "others in the room"
@@ -62,6 +67,8 @@ def test_new_workers_in_the_same_process_and_what_the_room_muted_stays_muted(
                 await logged("track.state", track="camera", new="published", since=since)
                 await logged("track.state", track="microphone", new="muted by the room", since=since)
                 assert daemon.process.poll() is None
+                done = await asyncio.to_thread(command, "config", "--running", "--json", variables=variables)
+                assert json.loads(done.stdout)["microphone.gain_db"]["layer"] == "temporary"
                 assert not workers & living_descendants(daemon.pid)
                 code, took_s = await asyncio.to_thread(daemon.stop)
                 assert code == 0

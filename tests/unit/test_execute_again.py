@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from device.lifecycle import execute_again
+from device.config.places import HANDOVER_VARIABLE
 from device.lifecycle.execute_again import taken_over
 
 if TYPE_CHECKING:
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 PROGRAM = """
 import json, os, signal, socket, sys, threading, time
 from device.lifecycle import signals
-from device.lifecycle.execute_again import Handover, execute_again, taken_over
+from device.lifecycle.execute_again import Handover, execute_again, taken_over, temporary_changes
 
 signals.block()
+changes = temporary_changes()
 before = taken_over()
 if before is None:
     os.putenv("ONLY_NATIVE", "zq")
@@ -34,10 +35,11 @@ if before is None:
     threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
     os.kill(os.getpid(), signal.SIGTERM)  # pending: nothing waits for it
     print("first", os.getpid(), flush=True)
-    execute_again(Handover(times=3, muted=("camera",)), stderr=stderr)
+    execute_again(Handover(times=3, muted=("camera",), temporary={"camera": {"fps": 5}}), stderr=stderr)
 found = {
     "pid": os.getpid(), "descriptors": sorted(map(int, os.listdir("/proc/self/fd")))[:-1], "arguments": sys.argv[1:],
     "times": before.times, "muted": before.muted, "left": [name for name in os.environ if "HANDOVER" in name],
+    "temporary": before.temporary == changes and changes,
     "native": "ONLY_NATIVE" in os.environ, "threads": threading.active_count(),
     "pending": signal.SIGTERM in signal.sigpending(), "name": open("/proc/self/comm").read().strip(),
 }
@@ -74,6 +76,7 @@ def test_the_process_stays_the_same_without_its_descriptors_and_threads() -> Non
         "times": 3,
         "muted": ["camera"],
         "left": [],
+        "temporary": {"camera": {"fps": 5}},
         "native": False,
         "threads": 1,
         "pending": True,
@@ -96,16 +99,18 @@ def test_a_program_that_cannot_be_executed_ends_for_a_restart(tmp_path: Path) ->
     "text",
     (
         *("", "x", "[]", "{}", "null", '{"times": 1}', "[" * 100_000),
-        '{"times": -1, "muted": [], "at_s": 0, "name": "x"}',
-        '{"times": "1", "muted": [], "at_s": 0, "name": "x"}',
-        '{"times": 1, "muted": [1], "at_s": 0, "name": "x"}',
-        '{"times": 1, "muted": 1, "at_s": 0, "name": "x"}',
-        '{"times": 1, "muted": [], "at_s": "soon", "name": "x"}',
-        '{"times": 1, "muted": [], "at_s": 0, "name": "' + "x" * 99 + '"}',
-        json.dumps({"times": 1, "muted": ["x"] * 99, "at_s": 0, "name": "x"}),
+        '{"times": -1, "muted": [], "at_s": 0, "name": "x", "temporary": {}}',
+        '{"times": "1", "muted": [], "at_s": 0, "name": "x", "temporary": {}}',
+        '{"times": 1, "muted": [1], "at_s": 0, "name": "x", "temporary": {}}',
+        '{"times": 1, "muted": 1, "at_s": 0, "name": "x", "temporary": {}}',
+        '{"times": 1, "muted": [], "at_s": "soon", "name": "x", "temporary": {}}',
+        '{"times": 1, "muted": [], "at_s": 0, "temporary": {}, "name": "' + "x" * 99 + '"}',
+        '{"times": 1, "muted": [], "at_s": 0, "name": "x"}',
+        '{"times": 1, "muted": [], "at_s": 0, "name": "x", "temporary": 1}',
+        json.dumps({"times": 1, "muted": ["x"] * 99, "at_s": 0, "name": "x", "temporary": {}}),
     ),
 )
 def test_a_variable_that_is_not_ours_is_ignored_and_removed(text: str) -> None:
-    environment = {execute_again._VARIABLE: text, "OTHER": "1"}
+    environment = {HANDOVER_VARIABLE: text, "OTHER": "1"}
     assert taken_over(environment) is None
     assert environment == {"OTHER": "1"}
