@@ -65,7 +65,9 @@ def _parser() -> Parser:
         sub.set_defaults(command=command)
         return sub
 
-    add("run", _run, "publish until SIGTERM or Ctrl-C")
+    run = add("run", _run, "publish until SIGTERM or Ctrl-C; with a NAME, let the running daemon run that command")
+    run.add_argument("name", nargs="?", metavar="NAME", help="a command of the configuration, [commands.NAME]")
+    run.add_argument("arguments", nargs="*", metavar="ARGUMENT=VALUE", help="its arguments, such as state=on")
     devices = add("devices", _devices, "list cameras, microphones and encoders")
     devices.add_argument("--json", action="store_true", help="print JSON")
     imported = add("import-boot", _import_boot, "import livekit-device.toml from the boot partition (the service does)")
@@ -73,6 +75,7 @@ def _parser() -> Parser:
     check = add("check", _check, "try each step of a start and say what to do about what fails")
     check.add_argument("--no-sandbox", action="store_true", help="run as this user, not as the service does")
     from device.control.command_line import add_control_commands  # light: --help answers without the SDK
+    from device.fleet.command_line import add_fleet_command
     from device.reload.files import REVERT_AFTER_S
     from device.setup.options import add_options
 
@@ -106,6 +109,7 @@ def _parser() -> Parser:
         metavar="NAME",
         help="serve the page under this name too, as behind a proxy; may be repeated",
     )
+    add_fleet_command(add)
     setup = commands.add_parser(
         "setup", help=(text := "ask for what a first start needs, try it, and start"), description=text
     )
@@ -129,6 +133,10 @@ def _parser() -> Parser:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.name is not None:
+        from device.control import run_command
+
+        return run_command.run(options.name, options.arguments)
     from device.lifecycle import signals
 
     signals.block()  # before the imports, which take a second on a small board

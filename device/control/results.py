@@ -28,7 +28,8 @@ class RoomStatus:
 class StreamStatus:
     """One stream. Sizes in pixels; rates per second; what does not apply to a kind is 0.
 
-    `bitrate_bps` is what is sent, with RTP; `dropped` counts units or blocks that were dropped in the daemon.
+    `bitrate_bps` is what is sent, with RTP; `dropped` counts what was dropped in the daemon, and `drops` all that was
+    dropped, by cause, without those that have none.
     """
 
     kind: str
@@ -40,6 +41,7 @@ class StreamStatus:
     fps: float = 0.0
     bitrate_bps: int = 0
     dropped: int = 0
+    drops: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,23 @@ class DeviceStatus:
     @property
     def live(self) -> bool:
         return self.state == "live"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandResult:
+    """How a command ended.
+
+    exit_code: negative is the number of the signal that ended it
+    timed_out: it was killed because its time was over
+    discarded_bytes: what it wrote beyond the limit of `output`
+    """
+
+    name: str
+    exit_code: int
+    timed_out: bool
+    took_s: float
+    discarded_bytes: int
+    output: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
