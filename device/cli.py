@@ -12,16 +12,15 @@ import device
 from device.arguments import Parser, address, duration, host_name, seconds
 from device.config.places import HANDOVER_VARIABLE, is_set_up
 from device.errors import ConfigError, DeviceError, ExitCode, NotRunningError
+from device.standard_streams import open_standard_streams
 
 if TYPE_CHECKING:
     import argparse
 
-_STDERR = 2
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; return the exit code (see `ExitCode`)."""
-    _open_standard_streams()
+    open_standard_streams()
     options = _parser().parse_args(arguments)
     try:
         return int(options.command(options))
@@ -225,16 +224,6 @@ def _viewer_token(options: argparse.Namespace) -> int:
     from device.viewer import command
 
     return command.print_token(options.config, ttl=options.ttl)
-
-
-def _open_standard_streams() -> None:
-    """Open /dev/null for closed streams: otherwise some socket would become standard error."""
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
-        pass
-    os.close(descriptor)
-    for name, number, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", _STDERR, "w")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, os.fdopen(number, mode))
 
 
 def _complain(text: str) -> None:

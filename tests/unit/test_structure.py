@@ -32,6 +32,7 @@ ORDER = (
         "log_memory",
         "log",
         "printable",
+        "standard_streams",
         "process_start",
         "timeline",
         "secret_file",
