@@ -13,7 +13,7 @@ import structlog
 import device.log
 from device import native_output, native_sdk
 from device.clock import ServerClock, monotonic_us
-from device.config.validation import Validation, validated
+from device.config.validation import Validation
 from device.control.socket_server import control_socket
 from device.errors import ExitCode
 from device.heap import use_one_heap
@@ -33,8 +33,7 @@ from device.network.probe import Probe
 from device.network.resolver import Resolver
 from device.network.route import watching
 from device.network.sdk import prepare_process
-from device.reload.files import ReloadFiles
-from device.settings import Settings, of_valid
+from device.settings import Loader, Settings, of_valid
 from device.streams.capture import capturing
 from device.streams.plan import plan_streams
 from device.telemetry.attributes import Attributes
@@ -46,11 +45,9 @@ from device.timeline import TIMELINE
 from device.tokens.selection import log_warnings, warn_of_shared_identity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from device.config.effective import Config
     from device.control.performer import Performer
     from device.log import LogContext
     from device.room.connection import RoomConnection
@@ -97,11 +94,10 @@ def main(config_path: Path | None, validation: Validation | None = None) -> Exit
     wanted = settings.token_source.wanted
     log_context.bind(identity=wanted.own_identity, room=wanted.room)
 
-    def reload() -> Settings:
-        return of_valid(validated(config_path), attributes)
-
     async def run_and_leave() -> None:
-        end = await run(settings, attributes, log_context, memory, reload=reload, handover=handover)
+        end = await run(
+            settings, attributes, log_context, memory, loader=Loader(config_path, attributes), handover=handover
+        )
         if isinstance(end, Handover):
             execute_again(end, stderr=stderr.fileno())
         leave(end)
@@ -128,12 +124,12 @@ async def run(
     log_context: LogContext,
     memory: LogMemory,
     *,
-    reload: Callable[[], Settings],
+    loader: Loader,
     handover: Handover | None = None,
 ) -> ExitCode | Handover:
     """Publish until a signal or a reload ends the process, then leave the room and end the workers, in this order.
 
-    `reload` loads the configuration again. `handover` is from the execution before, if this process executed itself
+    `loader` loads the configuration again. `handover` is from the execution before, if this process executed itself
     again. Returns the exit code, or what the next execution has to know.
     """
     asyncio.get_running_loop().set_exception_handler(device.log.unhandled)
@@ -187,9 +183,9 @@ async def run(
                     rejoins_because=why,
                 )
 
-            def in_effect(config: Config) -> None:
-                running_config.write(config)
-                watch.use(config.watch.memory_mb)
+            def in_effect(settings: Settings) -> None:
+                running_config.write(settings.config, settings.layers)
+                watch.use(settings.config.watch.memory_mb)
 
             keep_what_is_loaded()
             watch = MemoryWatch(
@@ -210,8 +206,7 @@ async def run(
                 in_effect=in_effect,
                 begins_because=_FREED if handover else "",
             )
-            files, probe = ReloadFiles.of_environment(), Probe(resolver)
-            reloader = Reloader(running, load=reload, status=status, notifier=notifier, files=files, probe=probe)
+            reloader = Reloader(running, loader=loader, status=status, notifier=notifier, probe=Probe(resolver))
 
             def performer() -> Performer:
                 from device.control.performer import Performer

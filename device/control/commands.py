@@ -34,6 +34,12 @@ def status(config: Path | None, *, as_json: bool) -> int:
     return ExitCode.OK if found["state"] == "live" else ExitCode.FAILED
 
 
+def demand_configuration(config: Path | None) -> None:
+    """Raise NotRunningError if the daemon that runs uses another file than the one that is named."""
+    if config is not None and str(config.absolute()) != (used := ask(GetStatus())["config_file"]):
+        raise NotRunningError(f"the daemon that runs uses {used}")
+
+
 def logs(*, level: str, lines: int, as_json: bool) -> int:
     """Print the newest log records of the daemon."""
     for each in ask(GetLogs(level=level, lines=lines))["records"]:

@@ -77,3 +77,17 @@ class LogLines:
     """Log records, the oldest first; each has a `number`, which is higher than the one before."""
 
     records: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectiveConfig:
+    """Each key, such as "camera.fps", with `value`, `layer`, `place`, `needs` and `remote`; secrets masked."""
+
+    keys: dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigChange:
+    """What was done for each key: "applied live", "worker restart", "rejoin" or "unchanged"."""
+
+    keys: dict[str, str]

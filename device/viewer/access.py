@@ -48,7 +48,7 @@ def viewer_access(argument: Path | None) -> tuple[Config, ApiKey]:
     if network.ca_file:
         with contextlib.suppress(tls.AuthoritiesError):  # the connection reports it
             tls.context()
-    if (name := give_up_root()) and not os.access(_PACKAGE / "viewer/page.html", os.R_OK):
+    if (name := give_up_root()) and not os.access(_PACKAGE / "viewer/page/index.html", os.R_OK):
         raise PrivilegesError(f"{name} cannot read {_PACKAGE}; install the package, or run this as another user")
     return config, api_key
 

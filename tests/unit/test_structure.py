@@ -51,8 +51,8 @@ ORDER = (
         "native_sdk",
     ),
     *("media", "config", "lifecycle", "network", "ipc", "encoders", "sources", "workers"),
-    *("telemetry", "tokens", "settings", "tracks", "room", "streams", "reload", "control"),
-    *("privileges", "devices", "show_config", "app", "check", "reload_command", "boot"),
+    *("telemetry", "tokens", "settings", "tracks", "room", "streams", "reload", "show_config", "control"),
+    *("privileges", "devices", "app", "check", "reload_command", "boot"),
     *("viewer", "setup", "report", "cli"),
 )
 UNIT = ROOT.parent / "systemd" / "livekit-device.service"
