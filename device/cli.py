@@ -73,6 +73,7 @@ def _parser() -> Parser:
     check = add("check", _check, "try each step of a start and say what to do about what fails")
     check.add_argument("--no-sandbox", action="store_true", help="run as this user, not as the service does")
     from device.control.command_line import add_control_commands  # light: --help answers without the SDK
+    from device.fleet.command_line import add_fleet_command
     from device.reload.files import REVERT_AFTER_S
     from device.setup.options import add_options
 
@@ -106,6 +107,7 @@ def _parser() -> Parser:
         metavar="NAME",
         help="serve the page under this name too, as behind a proxy; may be repeated",
     )
+    add_fleet_command(add)
     setup = commands.add_parser(
         "setup", help=(text := "ask for what a first start needs, try it, and start"), description=text
     )
