@@ -7,13 +7,13 @@ from tests.faults.figures import NEVER, as_text
 from tests.lab import stand_ins
 from tests.lab.conftest import Record
 from tests.lab.machine import processes_of
-from tests.lab.service import COMMAND, UNIT, Service
+from tests.lab.service import UNIT, Service
 from tests.lab.test_watchdog import CAMERA, FPS, ghosts
 from tests.lab.witness import Witness, witnessing
 
 TIMES, GAP_S, BACK_S = 2, 4.0, 30.0
 WATCHDOG_S = 3
-EXPECTED = (COMMAND, "device.workers.camera", "device.workers.microphone")
+EXPECTED = ("livekit-device\0run", "device.workers.camera", "device.workers.microphone")
 SETTLE_S = 5.0
 PROPERTIES = ("ActiveState", "SubState", "NRestarts", "Result")
 

@@ -58,10 +58,10 @@ def test_new_workers_in_the_same_process_and_what_was_muted_or_set_stays(
 
                 await watcher.until_received(within_s=_FIRST_S)
                 await _set(variables, config, "camera.bitrate_max_bps=700000")
+                await logged("config.kept")
                 workers = living_descendants(daemon.pid)
                 await _mute(server, room, watcher, "microphone")
                 await logged("track.muted", track="microphone")
-                await logged("config.kept")
                 assert in_effect()["camera.bitrate_max_bps"] == 700_000
 
                 write("[camera]\nfps = 0\n")
