@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import device
 from device.arguments import Parser, address, duration, host_name, seconds
-from device.config.places import HANDOVER_VARIABLE, is_set_up
+from device.config.places import is_set_up
 from device.errors import ConfigError, DeviceError, ExitCode, NotRunningError
 from device.standard_streams import open_standard_streams
 
@@ -144,16 +144,14 @@ def _run(options: argparse.Namespace) -> int:
 
         not_set_up.main(options.config)
     from device.config.validation import Validation
+    from device.lifecycle.execute_again import taken_over
 
-    given = None
-    if HANDOVER_VARIABLE in os.environ:
-        from device.lifecycle.execute_again import temporary_changes
-
-        given = {"temporary": temporary_changes()}
+    handover = taken_over()
+    given = {"temporary": handover.temporary} if handover and handover.temporary else None
     validation = Validation(options.config, given)  # it works while this process imports the rest
     from device import app
 
-    return app.main(options.config, validation)
+    return app.main(options.config, validation, handover)
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -13,8 +13,6 @@ DEFAULT_PATH = Path("/etc/livekit-device/device.toml")
 PREFIX = "DEVICE_"
 DELIMITER = "__"
 PATH_VARIABLE = f"{PREFIX}CONFIG"
-HANDOVER_VARIABLE = "LIVEKIT_DEVICE_HANDOVER"
-"""What a process that executes itself again leaves for itself: also the changes that are in no file."""
 _ROOM = f"{PREFIX}ROOM{DELIMITER}"
 
 

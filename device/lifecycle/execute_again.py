@@ -12,17 +12,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import structlog
-
-from device.config.places import HANDOVER_VARIABLE
 from device.errors import ExitCode, system_text
 from device.lifecycle.leave import leave
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping
+    from collections.abc import MutableMapping
 
-log = structlog.get_logger()
-
+_VARIABLE = "LIVEKIT_DEVICE_HANDOVER"
 _NAME = Path("/proc/self/comm")
 _STDERR = 2
 _MAX_TIMES, _MAX_NAMES, _MAX_NAME = 1 << 16, 16, 32
@@ -34,7 +30,7 @@ class Handover:
 
     times: how many executions in a row led to it
     muted: the streams that the room has muted, which stay muted
-    temporary: changes of the configuration that are in no file
+    temporary: changes of the configuration that are in no file, as nested tables
     at_s: when it began, by CLOCK_BOOTTIME
     name: the kernel's name of this process, which an interpreter that is executed by its own path loses
     """
@@ -48,17 +44,15 @@ class Handover:
 
 def taken_over(environment: MutableMapping[str, str] = os.environ) -> Handover | None:
     """Return what the execution before has left for this one, and remove it from the environment."""
-    found = _decoded(environment.pop(HANDOVER_VARIABLE, ""))
+    text = environment.pop(_VARIABLE, "")
+    try:
+        found = _checked(json.loads(text)) if text else None
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
     if found is not None:
         with contextlib.suppress(OSError):
             _NAME.write_text(found.name)
     return found
-
-
-def temporary_changes(environment: Mapping[str, str] = os.environ) -> Mapping[str, Any]:
-    """Return the changes that the execution before has left, and leave them for `taken_over`."""
-    found = _decoded(environment.get(HANDOVER_VARIABLE, ""))
-    return found.temporary if found else {}
 
 
 def execute_again(handover: Handover, *, stderr: int) -> NoReturn:
@@ -68,7 +62,7 @@ def execute_again(handover: Handover, *, stderr: int) -> NoReturn:
     with the exit code with which the service manager starts it again.
     """
     # Without what only native libraries see.
-    environment = {**os.environ, HANDOVER_VARIABLE: json.dumps(asdict(handover))}
+    environment = {**os.environ, _VARIABLE: json.dumps(asdict(handover))}
     logging.shutdown()
     sys.stdout.flush()
     _close_at_execution()
@@ -93,18 +87,11 @@ def _close_at_execution() -> None:
                 os.set_inheritable(int(each), False)  # noqa: FBT003 - os's signature
 
 
-def _decoded(text: str) -> Handover | None:
-    try:
-        return _checked(json.loads(text)) if text else None
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return None
-
-
 def _checked(data: Any) -> Handover:
     """Return a handover; it is from an environment. Raises ValueError, TypeError or KeyError."""
     times, muted, at_s, name = data["times"], data["muted"], data["at_s"], data["name"]
+    temporary = dict(data["temporary"])
     names = all(isinstance(each, str) and len(each) <= _MAX_NAME for each in (*muted, name))
     if type(times) is not int or not 0 <= times <= _MAX_TIMES or not names or len(muted) > _MAX_NAMES:
         raise ValueError
-    temporary = dict(data["temporary"])  # validated as any layer
     return Handover(times=times, muted=tuple(muted), temporary=temporary, at_s=float(at_s), name=name)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from device.config.places import HANDOVER_VARIABLE
+from device.lifecycle import execute_again
 from device.lifecycle.execute_again import taken_over
 
 if TYPE_CHECKING:
@@ -20,10 +20,9 @@ if TYPE_CHECKING:
 PROGRAM = """
 import json, os, signal, socket, sys, threading, time
 from device.lifecycle import signals
-from device.lifecycle.execute_again import Handover, execute_again, taken_over, temporary_changes
+from device.lifecycle.execute_again import Handover, execute_again, taken_over
 
 signals.block()
-changes = temporary_changes()
 before = taken_over()
 if before is None:
     os.putenv("ONLY_NATIVE", "zq")
@@ -35,11 +34,11 @@ if before is None:
     threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
     os.kill(os.getpid(), signal.SIGTERM)  # pending: nothing waits for it
     print("first", os.getpid(), flush=True)
-    execute_again(Handover(times=3, muted=("camera",), temporary={"camera": {"fps": 5}}), stderr=stderr)
+    execute_again(Handover(times=3, muted=("camera",), temporary={"camera": {"fps": 9}}), stderr=stderr)
 found = {
     "pid": os.getpid(), "descriptors": sorted(map(int, os.listdir("/proc/self/fd")))[:-1], "arguments": sys.argv[1:],
-    "times": before.times, "muted": before.muted, "left": [name for name in os.environ if "HANDOVER" in name],
-    "temporary": before.temporary == changes and changes,
+    "times": before.times, "muted": before.muted, "temporary": before.temporary,
+    "left": [name for name in os.environ if "HANDOVER" in name],
     "native": "ONLY_NATIVE" in os.environ, "threads": threading.active_count(),
     "pending": signal.SIGTERM in signal.sigpending(), "name": open("/proc/self/comm").read().strip(),
 }
@@ -75,8 +74,8 @@ def test_the_process_stays_the_same_without_its_descriptors_and_threads() -> Non
         "arguments": ["run", "--config", "a b"],
         "times": 3,
         "muted": ["camera"],
+        "temporary": {"camera": {"fps": 9}},
         "left": [],
-        "temporary": {"camera": {"fps": 5}},
         "native": False,
         "threads": 1,
         "pending": True,
@@ -105,12 +104,11 @@ def test_a_program_that_cannot_be_executed_ends_for_a_restart(tmp_path: Path) ->
         '{"times": 1, "muted": 1, "at_s": 0, "name": "x", "temporary": {}}',
         '{"times": 1, "muted": [], "at_s": "soon", "name": "x", "temporary": {}}',
         '{"times": 1, "muted": [], "at_s": 0, "temporary": {}, "name": "' + "x" * 99 + '"}',
-        '{"times": 1, "muted": [], "at_s": 0, "name": "x"}',
-        '{"times": 1, "muted": [], "at_s": 0, "name": "x", "temporary": 1}',
+        '{"times": 1, "muted": [], "at_s": 0, "name": "x", "temporary": "x"}',
         json.dumps({"times": 1, "muted": ["x"] * 99, "at_s": 0, "name": "x", "temporary": {}}),
     ),
 )
 def test_a_variable_that_is_not_ours_is_ignored_and_removed(text: str) -> None:
-    environment = {HANDOVER_VARIABLE: text, "OTHER": "1"}
+    environment = {execute_again._VARIABLE: text, "OTHER": "1"}
     assert taken_over(environment) is None
     assert environment == {"OTHER": "1"}
