@@ -69,7 +69,7 @@ soak: $(READY)  ## an hour of random faults, then what a device meets over month
 	@.venv/bin/python -m tests.support.livekit_server
 	@.venv/bin/pytest tests/faults/soak.py tests/faults/soak_repeated.py $(ARGS)
 
-integration: $(READY)  ## Debian's coturn and a real proxy between device and server (needs root; 3 minutes)
+integration: $(READY)  ## Debian's coturn and a real proxy between device and server, its Prometheus (needs root; 4 minutes)
 	@tests/faults/prepare_integration.sh
 	@.venv/bin/python -m tests.support.livekit_server
 	@.venv/bin/pytest tests/faults/integration.py $(ARGS)

@@ -14,10 +14,10 @@ import device.log
 from device import native_output, native_sdk
 from device.clock import ServerClock, monotonic_us
 from device.config.validation import Validation
-from device.control.socket_server import control_socket
 from device.errors import ExitCode
 from device.heap import use_one_heap
 from device.identity import board_model, keep_identity
+from device.interfaces import interfaces
 from device.ipc.detected import Detected
 from device.lifecycle.deadlines import Deadlines
 from device.lifecycle.ending import exit_code_of, next_execution, until_ended
@@ -41,6 +41,7 @@ from device.telemetry.bitrates import Bitrates
 from device.telemetry.running_config import RunningConfig
 from device.telemetry.state_file import StateFile
 from device.telemetry.status import DeviceState, Status
+from device.telemetry.transmission import Transmission
 from device.timeline import TIMELINE
 from device.tokens.selection import log_warnings, warn_of_shared_identity
 
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from device.control.performer import Performer
     from device.log import LogContext
     from device.room.connection import RoomConnection
     from device.telemetry.room_state import RoomState
@@ -138,7 +138,8 @@ async def run(
     running_config = RunningConfig.of_environment()
     labels = {each.name: each.label for each in settings.config.streams}
     status, deadlines, clock = Status(attributes, notifier, state_file, labels), Deadlines(), ServerClock()
-    resolver, bitrates, trimmer, epoch_us = Resolver(), Bitrates(), Trimmer(), monotonic_us()
+    resolver, trimmer, epoch_us = Resolver(), Trimmer(), monotonic_us()
+    bitrates, transmission = Bitrates(), Transmission()
     warn_of_shared_identity(settings.token_source)
     # A hang ends the process: the service manager's watchdog does that, or this process itself.
     enforced: AbstractContextManager[None] = contextlib.nullcontext() if notifier.watched else enforcing(deadlines)
@@ -167,7 +168,7 @@ async def run(
                         resolver=resolver,
                         routes=routes,
                         relay_only=settings.config.network.relay == "always",
-                        bitrates=bitrates,
+                        listeners=(bitrates, transmission),
                         between_sessions=watch.between_sessions,
                     ),
                     reconnect=settings.config.reconnect,
@@ -208,24 +209,22 @@ async def run(
             )
             reloader = Reloader(running, loader=loader, status=status, notifier=notifier, probe=Probe(resolver))
 
-            def performer() -> Performer:
-                from device.control.performer import Performer
-
-                return Performer(
-                    running,
-                    reloader=reloader,
-                    status=status,
-                    bitrates=bitrates,
-                    clock=clock,
-                    memory=memory,
-                    started_at=epoch_us / 1e6,
-                )
-
             others = [
                 tasks.create_task(reloader.run(), name="reload"),
                 tasks.create_task(notifier.keep_alive(deadlines), name="watchdog"),
             ]
-            async with control_socket(performer):
+            async with interfaces(
+                running,
+                tasks=tasks,
+                reloader=reloader,
+                attributes=attributes,
+                status=status,
+                bitrates=bitrates,
+                transmission=transmission,
+                clock=clock,
+                memory=memory,
+                started_at=epoch_us / 1e6,
+            ):
                 # Without devices or a network the device recovers; its start has not failed.
                 notifier.ready()
                 # Without a service manager SIGHUP ends the process, as of a closed terminal.

@@ -75,6 +75,7 @@ def _parser() -> Parser:
     check = add("check", _check, "try each step of a start and say what to do about what fails")
     check.add_argument("--no-sandbox", action="store_true", help="run as this user, not as the service does")
     from device.control.command_line import add_control_commands  # light: --help answers without the SDK
+    from device.fleet.command_line import add_fleet_command
     from device.reload.files import REVERT_AFTER_S
     from device.setup.options import add_options
     from device.viewer.command_line import add_viewer_commands
@@ -94,6 +95,7 @@ def _parser() -> Parser:
     config.add_argument("--json", action="store_true", help="print JSON")
     add_control_commands(add)
     add_viewer_commands(add)
+    add_fleet_command(add)
     setup = commands.add_parser(
         "setup", help=(text := "ask for what a first start needs, try it, and start"), description=text
     )

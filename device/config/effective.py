@@ -119,6 +119,17 @@ class Reconnect:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    bind: str
+    textfile: str
+    health: bool
+
+    @property
+    def on(self) -> bool:
+        return bool(self.bind or self.textfile or self.health)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Log:
     level: Literal["debug", "info", "warning", "error"]
     format: Literal["auto", "console", "json"]
@@ -144,6 +155,7 @@ class Config:
     network: Network
     reconnect: Reconnect
     watch: Watch
+    metrics: Metrics
     log: Log
     commands: dict[str, Command]
     keys: Mapping[str, Key] = field(compare=False, repr=False)

@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 from device.config.capture_rules import check_camera, check_microphone, least_camera_stall_s
 from device.config.commands import MAX_COMMANDS, Command, CommandName
 from device.config.marks import LIVE, PROCESS_RESTART, REJOIN, REMOTE, SECRET, WORKER_RESTART
+from device.config.metrics import Metrics
 from device.config.network import Network
 from device.config.night import Night
 from device.config.streams import cameras_of, contradiction, microphones_of
@@ -186,6 +187,7 @@ class Config(Table):
     network: Network = Network()
     reconnect: Reconnect = Reconnect()
     watch: Watch = Watch()
+    metrics: Metrics = Metrics()
     log: Log = Log()
     commands: Annotated[dict[CommandName, Command], LIVE] = Field(default_factory=dict, max_length=MAX_COMMANDS)
 

@@ -86,8 +86,9 @@ def stream_text(stream: dict[str, Any]) -> str:
         parts.append(f"{stream['width']}x{stream['height']} at {stream['fps']:.0f} fps")
     if rate := stream["bitrate_bps"]:
         parts.append(f"{rate / _MEGA:.1f} Mbit/s" if rate >= _MEGA else f"{rate / _KILO:.0f} kbit/s")
-    if stream["dropped"]:
-        parts.append(f"{stream['dropped']} dropped")
+    if stream["drops"]:
+        causes = ", ".join(f"{count} {cause.replace('_', ' ')}" for cause, count in stream["drops"].items())
+        parts.append(f"dropped: {causes}")
     return ", ".join(parts)
 
 

@@ -168,4 +168,5 @@ class Performer:
             fps=round(sent.fps, 1) if sent else 0.0,
             bitrate_bps=self._bitrates.of(name),
             dropped=stream.track.dropped,
+            drops={cause: count for cause, count in stream.drops.items() if count},
         )

@@ -70,7 +70,7 @@ class RoomConnection:
         self._routes, self._relay_only = dependencies.routes, dependencies.relay_only
         self._between_sessions = dependencies.between_sessions
         self._probe = Probe(dependencies.resolver)
-        self._deadlines, self._bitrates = deadlines, dependencies.bitrates
+        self._deadlines, self._listeners = deadlines, dependencies.listeners
         self._monitor = SessionMonitor(
             probe=self._probe,
             routes=self._routes,
@@ -199,7 +199,7 @@ class RoomConnection:
             tracks=self._tracks,
             attributes=self._attributes,
             relay_only=self._relay_only,
-            bitrates=self._bitrates,
+            listeners=self._listeners,
             on_publication=self._on_publication,
         )
         running = asyncio.create_task(session.run(), name="session")

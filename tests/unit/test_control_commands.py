@@ -35,7 +35,8 @@ STATUS = DeviceStatus(
             height=720,
             fps=29.97,
             bitrate_bps=2_450_000,
-            dropped=3,
+            dropped=1,
+            drops={"late": 2, "sdk_busy": 1},
         ),
         "microphone": StreamStatus(
             kind="microphone",
@@ -53,7 +54,7 @@ def test_the_status_as_text() -> None:
     assert commands.status_text(asdict(STATUS)).splitlines() == [
         "state          recovering",
         "room           live, wss://room",
-        "camera         live, 1280x720 at 30 fps, 2.5 Mbit/s, 3 dropped",
+        "camera         live, 1280x720 at 30 fps, 2.5 Mbit/s, dropped: 2 late, 1 sdk busy",
         "microphone     absent: not?connected, muted by the room, 1 kbit/s",
         "identity       front-door",
         "version        1.2.3 on Raspberry Pi 4 Model B",

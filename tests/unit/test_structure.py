@@ -52,8 +52,8 @@ ORDER = (
     ),
     *("media", "config", "lifecycle", "network", "ipc", "commands", "encoders", "sources", "workers"),
     *("telemetry", "tokens", "settings", "tracks", "room", "streams", "reload", "show_config", "control"),
-    *("privileges", "devices", "app", "check", "reload_command", "boot"),
-    *("viewer", "setup", "report", "cli"),
+    *("metrics", "interfaces", "privileges", "devices", "app", "check", "reload_command", "boot"),
+    *("viewer", "fleet", "setup", "report", "cli"),
 )
 UNIT = ROOT.parent / "systemd" / "livekit-device.service"
 
