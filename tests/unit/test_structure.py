@@ -32,7 +32,6 @@ ORDER = (
         "log_memory",
         "log",
         "printable",
-        "standard_streams",
         "process_start",
         "timeline",
         "secret_file",
