@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from device.tracks.policer import Policer
+
 if TYPE_CHECKING:
     from device.tracks.ladder import Ladder, Rung
 
@@ -21,7 +23,6 @@ _MAX_STEP_UP, _MAX_FIRST_BPS = 1.25, 500_000
 # One far below gets it at once: x264 takes 0.2 s to follow by itself, and a target that falls this fast is the first
 # sign of losses, after which a viewer waits for a key frame.
 _FAR_ABOVE, _FAR_BELOW, _FAR_FOR_S = 1.5, 0.7, 2.0
-_SAMPLES, _MIN_LOST = 3, 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,7 @@ class EncoderControl:
     ceiling_bps: int
     ladder: Ladder
     cameras: int = 1
+    policer: Policer = field(default_factory=Policer, init=False)
     bitrate_bps: int | None = field(default=None, init=False)
     has_feedback: bool = field(default=False, init=False)
     _key_frame_at: float = field(default=float("-inf"), init=False)
@@ -89,8 +91,9 @@ class EncoderControl:
             self._wanted_bps = min(max(target_bps, self.floor_bps), self.ceiling_bps)
         bitrate_bps = None
         if self._wanted_bps is not None:
-            self.ladder.update(self._wanted_bps, now)
-            bitrate_bps = self._follow(self._wanted_bps, now)
+            wanted_bps = max(self.policer.limit(self._wanted_bps, now), self.floor_bps)
+            self.ladder.update(wanted_bps, now)
+            bitrate_bps = self._follow(wanted_bps, now)
             self._key_frame_wanted = self._key_frame_wanted or self._far(now)
         key_frame, rung = False, None
         if now - self._key_frame_at >= MIN_KEY_FRAME_INTERVAL_S:
@@ -143,33 +146,3 @@ class EncoderControl:
             return None
         self.bitrate_bps = wanted
         return wanted
-
-
-@dataclass(slots=True)
-class MissingUnits:
-    """Counts units that the SDK was fed and has not sent.
-
-    The two counts are not taken at the same moment: a unit is missing if three samples in a row lack it, and only three
-    or more count, because one sample may be wrong by two.
-    """
-
-    _missing: int | None = field(default=None, init=False)
-    _samples: tuple[int, ...] = field(default=(), init=False)
-
-    def update(self, *, fed: int, sent: int) -> int:
-        """Return how many more units are missing than at the last result above 0.
-
-        The first units of a publication are lost while the SDK starts it; they do not count.
-        """
-        if not sent:
-            return 0
-        self._samples = (*self._samples, fed - sent)[-_SAMPLES:]
-        at_least = min(self._samples)
-        if self._missing is None or at_least < self._missing or len(self._samples) < _SAMPLES:
-            self._missing = at_least
-            return 0
-        lost = at_least - self._missing
-        if lost < _MIN_LOST:
-            return 0
-        self._missing = at_least
-        return lost

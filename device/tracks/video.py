@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,10 +13,12 @@ from livekit import rtc
 from device.clock import epoch_of_us, monotonic_us
 from device.ipc.messages import Done, ForceKeyFrame, SetBitrate, SetKeyFramesOnly, SetPictureLimits
 from device.timeline import TIMELINE
-from device.tracks.encoder_control import EncoderCommands, EncoderControl, MissingUnits
+from device.tracks.encoder_control import EncoderCommands, EncoderControl
 from device.tracks.ladder import Ladder, Rung, rungs
+from device.tracks.missing_units import MissingUnits
 from device.tracks.rtp_times import RtpTimes
 from device.tracks.send_stats import SendMeter, SendSummary, Sent
+from device.tracks.spaced_units import SpacedUnits
 from device.tracks.video_feed import video_feed
 
 if TYPE_CHECKING:
@@ -26,14 +27,10 @@ if TYPE_CHECKING:
     from device.ipc.messages import CameraJob
     from device.ipc.registry import Request
     from device.media.picture import AccessUnit
+    from device.media.reception import Reception
 
 log = structlog.get_logger()
 
-# libwebrtc drops one of two frames that wait for its encoder's thread (VideoStreamEncoder::OnFrame) without an error;
-# the frames that depend on it cannot be decoded until the next key frame. So the units of a burst are fed one by one.
-_SPACING_S = 0.008
-_MAX_WAITING = 30
-_DROPS_LOG_INTERVAL_S = 10.0
 _LOSSY = 0.02
 
 
@@ -63,16 +60,14 @@ class VideoTrack:
         self.fed = 0
         self.muted = False  # by the room
         self.wanted = asyncio.Event()
-        self._waiting: deque[AccessUnit] = deque()
-        self._next_at, self._times = 0.0, RtpTimes()
-        self._timer: asyncio.TimerHandle | None = None
-        self._dropped, self._log_drops_at, self.dropped = 0, 0.0, 0
+        self._units = SpacedUnits(self._feed, on_dropped=self.request_key_frame, log=self._log)
+        self._times = RtpTimes()
         self.sent: Sent | None = None
         self._missing, self._fed_before = MissingUnits(), 0
         self._key_wanted_at: float | None = None
         self._on_viewer, self._on_summary = on_viewer, on_summary
         self._meter, self._summary = SendMeter(), SendSummary()
-        self._target_bps = 0
+        self._target_bps = self._reported_at_us = 0
         self._send = send
         self._adopt(job)
         self._control = EncoderControl(
@@ -91,8 +86,7 @@ class VideoTrack:
 
     def _adopt(self, job: CameraJob) -> None:
         self._job = job
-        # Half a period, or a burst at 120 fps would never end.
-        self._spacing_s = min(_SPACING_S, 0.5 / job.fps)
+        self._units.limit_spacing(fps=job.fps)
 
     def _rungs(self) -> tuple[Rung, ...]:
         job = self._job
@@ -143,31 +137,37 @@ class VideoTrack:
 
     def deliver(self, unit: AccessUnit) -> None:
         """Take one access unit; the units of a burst are fed a few milliseconds apart."""
-        if len(self._waiting) >= _MAX_WAITING:
-            self._drop_waiting(time.monotonic())
-        self._waiting.append(unit)
-        if self._timer is None:
-            self._feed_waiting()
+        self._units.deliver(unit)
+
+    @property
+    def dropped(self) -> int:
+        """How many units were dropped because too many waited."""
+        return self._units.dropped
 
     def taken(self, seconds: float, *, fed: int) -> None:
         """Do nothing: pictures are not taken by the second."""
 
-    def sampled(self, sent: int, *, fed: int, lost: float) -> None:
-        """Note how many of the `fed` units the SDK has sent, and which share of the packets was lost.
+    def sampled(self, sent: int, *, fed: int, reception: Reception | None) -> None:
+        """Note how many of the `fed` units the SDK has sent, and the newest report about their packets.
 
         A missing unit spoils the picture until the next key frame. A viewer's decoder asks for one only after 3 s
         (libwebrtc: VideoReceiveStream2), so on a link that loses packets it gets them unasked.
         """
         if units := self._missing.update(fed=fed - self._fed_before, sent=sent):
             self._log.info("camera.units_lost", units=units)
-        if units or lost > _LOSSY:
-            self._apply(self._control.units_lost(time.monotonic()))
-        self._log_sent(time.monotonic(), lost)
+        now = time.monotonic()
+        if units or (reception and reception.lost > _LOSSY):
+            self._apply(self._control.units_lost(now))
+        if (sent := self._meter.measure(now)) is not None:
+            self._measured(sent, reception, now)
 
-    def _log_sent(self, now: float, lost: float) -> None:
-        if (sent := self._meter.measure(now)) is None:
-            return
+    def _measured(self, sent: Sent, reception: Reception | None, now: float) -> None:
         self.sent = sent
+        if reception and reception.at_us != self._reported_at_us:
+            self._reported_at_us = reception.at_us
+            self._control.policer.reported(
+                sent_bps=sent.bitrate_bps, lost=reception.lost, rtt_s=reception.rtt_s, now=now
+            )
         self._log.debug(
             "camera.sent",
             width=sent.width,
@@ -176,29 +176,12 @@ class VideoTrack:
             sent_bps=round(sent.bitrate_bps),
             bitrate_bps=self._control.bitrate_bps,
             target_bps=self._target_bps,
-            lost=round(lost, 3),
+            lost=round(reception.lost, 3) if reception else 0.0,
+            rtt_s=round(reception.rtt_s, 3) if reception else 0.0,
+            policer_bps=round(self._control.policer.rate_bps or 0),
         )
         if text := self._summary.update(sent, now):
             self._on_summary(text)
-
-    def _drop_waiting(self, now: float) -> None:
-        self._dropped += len(self._waiting)
-        self.dropped += len(self._waiting)
-        self._waiting.clear()
-        if now >= self._log_drops_at:
-            self._log_drops_at = now + _DROPS_LOG_INTERVAL_S
-            self._log.info("camera.units_dropped", units=self._dropped, cause="more units than the SDK can be fed with")
-            self._dropped = 0
-        self._apply(self._control.units_lost(now))
-
-    def _feed_waiting(self) -> None:
-        self._timer = None
-        now = time.monotonic()
-        if now >= self._next_at and self._waiting:
-            self._next_at = now + self._spacing_s
-            self._feed(self._waiting.popleft())
-        if self._waiting:
-            self._timer = asyncio.get_running_loop().call_later(self._next_at - now, self._feed_waiting)
 
     def _feed(self, unit: AccessUnit) -> None:
         """Feed one access unit, and pass on the SDK's feedback for it."""
@@ -230,8 +213,7 @@ class VideoTrack:
         self._apply(commands)
 
     async def aclose(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._units.close()
         await self._source.aclose()
 
     def _apply(self, commands: EncoderCommands) -> None:
