@@ -8,8 +8,8 @@ from typing import NamedTuple
 class Reception(NamedTuple):
     """One receiver report.
 
-    When it came, in microseconds of a clock that may jump; the share of packets that were lost since the one before, 0 to
-    1; the round trip time in seconds, 0 if unknown.
+    When it came, in microseconds of a clock that may jump; the share of packets that were lost since the one before, 0
+    to 1; the round trip time in seconds, 0 if unknown.
     """
 
     at_us: int

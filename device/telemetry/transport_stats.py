@@ -26,8 +26,8 @@ class TransportStats:
 
     `responses`: STUN responses on the selected candidate pair. By the name of the stream: `reports`, the newest
     receiver report; `sent`, frames of a video track or packets of an audio track; `receptions`, what
-    the newest report says about the packets; `sent_bytes`, what was sent of it, with RTP; `taken_s`, the seconds of sound that
-    were taken from the source of an audio track.
+    the newest report says about the packets; `sent_bytes`, what was sent of it, with RTP; `taken_s`, the seconds of
+    sound that were taken from the source of an audio track.
     """
 
     responses: object

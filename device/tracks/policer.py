@@ -17,14 +17,14 @@ _REPORTS = 30  # the shortest round trip of so many reports is that of an empty 
 _SENT_SAMPLES = 2
 _SHARE = 0.92
 # A policer's loss ends below its rate. If it goes on, it is random.
-_BELOW, _STRIKES = 0.95, 2
+_BELOW, _STRIKES = 0.95, 3
 _EPISODE_S = 3.0  # reports about one burst of losses: what was sent before is in them as well
 _IGNORED_S, _MOST_IGNORED_S = 60.0, 600.0
 # A probe sends more for 2.5 s, half a second of which passes until the encoder follows: with a burst of one second as
 # credit, a tenth of a second's data is lost if the rate is the same as before.
 _PROBE, _PROBE_S, _PROBE_MOST = 1.5, 2.5, 2.0
 _VERDICT_S = 2.0  # until the receiver's report about its last packets is here
-_PROVEN = 0.8
+_PROVEN = 1.2  # times the limit: less proves nothing
 _PAUSE_S, _MOST_PAUSE_S, _LONGER = 8.0, 300.0, 1.5
 
 
@@ -53,7 +53,7 @@ class Policer:
         if self._probing_since is not None and now >= self._probing_since + _PROBE_S + _VERDICT_S:
             self._accept(limit_bps, now)
             return self.limit(wanted_bps, now)
-        if self._probing_since is None and now >= self._next_probe_at and wanted_bps >= limit_bps * self._probe:
+        if self._probing_since is None and now >= self._next_probe_at and wanted_bps >= limit_bps * _PROVEN:
             self._probing_since, self._most_sent_bps = now, 0.0
         if self._probing_since is not None and now < self._probing_since + _PROBE_S:
             limit_bps *= self._probe
@@ -95,11 +95,10 @@ class Policer:
 
     def _accept(self, limit_bps: float, now: float) -> None:
         self._probing_since = None
-        if self._most_sent_bps < limit_bps * (1 + (self._probe - 1) * _PROVEN / 2):
+        if self._most_sent_bps < limit_bps * _PROVEN:
             self._next_probe_at = now + self._pause_s  # the pictures did not need as much
             return
-        assert self.rate_bps is not None
-        self.rate_bps *= self._probe
+        self.rate_bps = self._most_sent_bps / _SHARE
         self._probe, self._pause_s, self._next_probe_at = _PROBE_MOST, _PAUSE_S, now
 
     def _fail(self, now: float) -> None:
