@@ -1,4 +1,4 @@
-"""What a receiver reports about a stream: plain data."""
+"""What is known about the packets of a stream: plain data."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from typing import NamedTuple
 
 
 class Reception(NamedTuple):
-    """One receiver report.
+    """The newest receiver report, and the sender's own counts in this session.
 
-    When it came, in microseconds of a clock that may jump; the share of packets that were lost since the one before, 0
-    to 1; the round trip time in seconds, 0 if unknown.
+    `at_us`: when the report came, in microseconds of a clock that may jump. `lost`: the share of packets that are
+    missing since the one before, 0 to 1. `rtt_s`: the round trip time in seconds, 0 if unknown. `sent`: packets sent so
+    far, of these `resent` again.
     """
 
     at_us: int
     lost: float
     rtt_s: float
+    sent: int = 0
+    resent: int = 0

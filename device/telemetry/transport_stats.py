@@ -26,7 +26,7 @@ class TransportStats:
 
     `responses`: STUN responses on the selected candidate pair. By the name of the stream: `reports`, the newest
     receiver report; `sent`, frames of a video track or packets of an audio track; `receptions`, what
-    the newest report says about the packets; `sent_bytes`, what was sent of it, with RTP; `taken_s`, the seconds of
+    is known about the packets; `sent_bytes`, what was sent of it, with RTP; `taken_s`, the seconds of
     sound that were taken from the source of an audio track.
     """
 
@@ -81,7 +81,13 @@ def read_stats(statistics: Iterable[RtcStats], names: Mapping[str, str]) -> Tran
         reports={name: Report(each.rtc.timestamp, (taken_at_us - each.rtc.timestamp) / 1e6) for name, each in reported},
         taken_s=taken_s,
         receptions={
-            name: Reception(each.rtc.timestamp, each.remote_inbound.fraction_lost, each.remote_inbound.round_trip_time)
+            name: Reception(
+                at_us=each.rtc.timestamp,
+                lost=each.remote_inbound.fraction_lost,
+                rtt_s=each.remote_inbound.round_trip_time,
+                sent=outbounds[each.remote_inbound.local_id].sent.packets_sent,
+                resent=outbounds[each.remote_inbound.local_id].outbound.retransmitted_packets_sent,
+            )
             for name, each in reported
         },
         sent={

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from device.tracks.lossy_link import KEY_FRAMES_APART_S, LIMIT_BPS, LossyLink
 from device.tracks.policer import Policer
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class EncoderControl:
     ladder: Ladder
     cameras: int = 1
     policer: Policer = field(default_factory=Policer, init=False)
+    link: LossyLink = field(default_factory=LossyLink, init=False)
     bitrate_bps: int | None = field(default=None, init=False)
     has_feedback: bool = field(default=False, init=False)
     _key_frame_at: float = field(default=float("-inf"), init=False)
@@ -91,7 +93,7 @@ class EncoderControl:
             self._wanted_bps = min(max(target_bps, self.floor_bps), self.ceiling_bps)
         bitrate_bps = None
         if self._wanted_bps is not None:
-            wanted_bps = max(self.policer.limit(self._wanted_bps, now), self.floor_bps)
+            wanted_bps = self._allowed(self._wanted_bps, now)
             self.ladder.update(wanted_bps, now)
             bitrate_bps = self._follow(wanted_bps, now)
             self._key_frame_wanted = self._key_frame_wanted or self._far(now)
@@ -117,6 +119,15 @@ class EncoderControl:
         if not self.has_feedback:
             return EncoderCommands()
         return self.feedback(key_frame_requested=True, target_bps=None, now=now)
+
+    def _allowed(self, wanted_bps: int, now: float) -> int:
+        """Return the target, as far as the link carries it."""
+        wanted_bps = self.policer.limit(wanted_bps, now)
+        if self.link.lossy(now):
+            wanted_bps = min(wanted_bps, LIMIT_BPS)
+            if now - self._key_frame_at >= KEY_FRAMES_APART_S:
+                self._key_frame_wanted = True
+        return max(wanted_bps, self.floor_bps)
 
     def _far(self, now: float) -> bool:
         """Return whether the bitrate is too far from that of the last key frame."""

@@ -70,7 +70,7 @@ class Policer:
         if lost < (_LOST if self.rate_bps is None else _LOST_AGAIN):
             self._strikes = 0
             return
-        sent_bps = sum(self._sent) / len(self._sent)
+        sent_bps = max(self._sent)
         if self._probing_since is not None:
             self._fail(now)
         elif self.rate_bps is not None and now < self._learned_at + _EPISODE_S:

@@ -156,7 +156,9 @@ class VideoTrack:
         if units := self._missing.update(fed=fed - self._fed_before, sent=sent):
             self._log.info("camera.units_lost", units=units)
         now = time.monotonic()
-        if units or (reception and reception.lost > _LOSSY):
+        if reception:
+            self._control.link.sampled(sent=reception.sent, resent=reception.resent, now=now)
+        if units or (reception and reception.lost > _LOSSY and not self._control.link.lossy(now)):
             self._apply(self._control.units_lost(now))
         if (sent := self._meter.measure(now)) is not None:
             self._measured(sent, reception, now)
@@ -178,6 +180,7 @@ class VideoTrack:
             target_bps=self._target_bps,
             lost=round(reception.lost, 3) if reception else 0.0,
             rtt_s=round(reception.rtt_s, 3) if reception else 0.0,
+            lossy=self._control.link.lossy(now),
             policer_bps=round(self._control.policer.rate_bps or 0),
         )
         if text := self._summary.update(sent, now):
