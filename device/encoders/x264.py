@@ -64,10 +64,10 @@ class X264Encoder:
         self._keyframe_interval = round(keyframe_interval_s * self._rate)
         self._bitrate_max_bps = bitrate_max_bps
         self._opened_bps = self._bitrate_bps = min(bitrate_bps, bitrate_max_bps)
+        self._frames = self._repetitions = 0
         self._context = self._open()
         self._scaler = VideoReformatter()
         self._sink = sink
-        self._frames = 0
         self.busy = 0
 
     def encode(self, picture: Picture, *, key: bool) -> None:
@@ -80,11 +80,10 @@ class X264Encoder:
             frame.time_base = self._time_base
             # A decoded frame has the type that it had in its file; x264 would take that as a request.
             frame.pict_type = PictureType.I if key else PictureType.NONE
-            self._frames += 1
-            try:
-                packets = self._context.encode(frame)
-            except av.error.FFmpegError as error:
-                raise EncoderError(f"x264 failed: {error.strerror}") from error
+            packets = self._packets(frame)
+            for _ in range(self._repetitions):
+                frame.pts, frame.pict_type = self._frames, PictureType.NONE
+                packets += self._packets(frame)
         for packet in packets:
             self._sink(
                 AccessUnit(
@@ -97,6 +96,13 @@ class X264Encoder:
                 )
             )
 
+    def _packets(self, frame: av.VideoFrame) -> list[av.Packet]:
+        self._frames += 1
+        try:
+            return self._context.encode(frame)
+        except av.error.FFmpegError as error:
+            raise EncoderError(f"x264 failed: {error.strerror}") from error
+
     def _scaled(self, frame: av.VideoFrame) -> av.VideoFrame:
         width, height = self._size
         if (frame.width, frame.height) == (width, height):
@@ -106,7 +112,12 @@ class X264Encoder:
 
     def set_bitrate(self, bitrate_bps: int) -> None:
         self._bitrate_bps = min(bitrate_bps, self._bitrate_max_bps)
-        self._context.bit_rate = _x264_bitrate(self._bitrate_bps)
+        self._context.bit_rate = self._x264_bitrate()
+
+    def repeat(self, times: int) -> None:
+        """Encode each picture so many times more. A repetition takes few bits, and a packet of its own."""
+        self._repetitions = times
+        self._context.bit_rate = self._x264_bitrate()
 
     def set_preset(self, preset: str) -> None:
         """Encode with another preset from the next picture on, which becomes a key frame."""
@@ -135,18 +146,22 @@ class X264Encoder:
             # A later bit_rate takes effect only if the VBV is set by these two options, and maxrate limits it.
             context.options = _OPTIONS | {
                 "preset": self.preset,
-                "maxrate": str(_x264_bitrate(self._bitrate_max_bps)),
+                "maxrate": str(_with_factor(self._bitrate_max_bps)),
                 "bufsize": str(int(self._bitrate_bps * min(_BUFFER_PICTURES / float(self._rate), _BUFFER_MAX_S))),
             }
             # x264 follows a later bit_rate only in a stream that was opened with a constant bitrate.
-            context.bit_rate = _x264_bitrate(self._bitrate_max_bps)
+            context.bit_rate = _with_factor(self._bitrate_max_bps)
             context.open()
-            context.bit_rate = _x264_bitrate(self._bitrate_bps)
+            context.bit_rate = self._x264_bitrate()
         except (av.error.FFmpegError, ValueError) as error:
             raise EncoderError(f"x264 does not accept {width}x{height} at {float(self._rate):g} fps") from error
         self._opened_bps, self._opened_preset = self._bitrate_bps, self.preset
         return context
 
+    def _x264_bitrate(self) -> int:
+        """Return the bitrate at x264's idea of the frame rate, which has no repetitions."""
+        return _with_factor(self._bitrate_bps) // (1 + self._repetitions)
 
-def _x264_bitrate(bitrate_bps: int) -> int:
+
+def _with_factor(bitrate_bps: int) -> int:
     return int(bitrate_bps * _BITRATE_FACTOR)

@@ -123,6 +123,14 @@ class SetPace(Request[Done]):
     ppm: float
 
 
+@message(19, _TO_WORKER, max_payload_bytes=4 << 10)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetRepetitions(Request[Done]):
+    """Encode each picture so many times more, at the same bitrate in all; 0: once."""
+
+    times: int
+
+
 @message(9, _TO_DAEMON, max_payload_bytes=16 << 10)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capturing:

@@ -34,6 +34,7 @@ class EncoderCommands:
     all_key_frames: bool | None = None
     bitrate_bps: int | None = None
     rung: Rung | None = None
+    repetitions: int | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,6 +58,7 @@ class EncoderControl:
     _wanted_bps: int | None = field(default=None, init=False)  # the target, within the bounds
     _keyed_bps: int | None = field(default=None, init=False)
     _far_since: float | None = field(default=None, init=False)
+    _repetitions: int = field(default=0, init=False)
 
     def restarted(self) -> EncoderCommands:
         """Return the requests for a new publication: key frames only, until the first feedback."""
@@ -67,7 +69,12 @@ class EncoderControl:
     def settings(self) -> EncoderCommands:
         """Return all settings, for an encoder that has just started."""
         rung = self.ladder.rung if self.ladder.rung is not self.ladder.rungs[0] else None
-        return EncoderCommands(all_key_frames=not self.has_feedback, bitrate_bps=self.bitrate_bps, rung=rung)
+        return EncoderCommands(
+            all_key_frames=not self.has_feedback,
+            bitrate_bps=self.bitrate_bps,
+            rung=rung,
+            repetitions=self._repetitions or None,
+        )
 
     def limit(self, *, floor_bps: int, ceiling_bps: int, steps: tuple[Rung, ...]) -> EncoderCommands:
         """Use other bounds of the bitrate and another ladder from now on; return the requests for an encoder that runs.
@@ -112,6 +119,7 @@ class EncoderControl:
             all_key_frames=False if first else None,
             bitrate_bps=bitrate_bps,
             rung=rung,
+            repetitions=self._repeat(now),
         )
 
     def units_lost(self, now: float) -> EncoderCommands:
@@ -128,6 +136,10 @@ class EncoderControl:
             if now - self._key_frame_at >= KEY_FRAMES_APART_S:
                 self._key_frame_wanted = True
         return max(wanted_bps, self.floor_bps)
+
+    def _repeat(self, now: float) -> int | None:
+        before, self._repetitions = self._repetitions, self.link.repetitions(self.ladder.rung.fps, now)
+        return None if self._repetitions == before else self._repetitions
 
     def _far(self, now: float) -> bool:
         """Return whether the bitrate is too far from that of the last key frame."""

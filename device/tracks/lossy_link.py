@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-# Two packets for each of 15 pictures a second, or one for each of 30.
-LIMIT_BPS = 150_000
+LIMIT_BPS = 100_000
+_PACKETS_PER_S, _MOST_REPETITIONS = 45, 4
 # The server's reports count packets as received that were sent again. So what counts is how many are sent again: at a
-# loss of 5 % a twentieth, at 20 % a quarter. A policer's loss is over after a second or two.
-_SAMPLES, _LOSSY_SAMPLES = 4, 3
+# loss of 5 % a twentieth, at 20 % a quarter. A policer's loss is over after three seconds.
+_SAMPLES, _LOSSY_SAMPLES = 5, 4
 _SOME, _MANY, _FEW = 0.04, 0.12, 0.06
 _LASTS_S = 5.0
 # What no repetition repairs, a viewer notices only after 3 s without a picture.
@@ -47,3 +47,7 @@ class LossyLink:
     def lossy(self, now: float) -> bool:
         """Return whether the link loses so much that the bitrate has to be low."""
         return now < self._lossy_until
+
+    def repetitions(self, fps: int, now: float) -> int:
+        """Return how many times more each picture has to be sent, for enough packets."""
+        return min(-(-_PACKETS_PER_S // fps) - 1, _MOST_REPETITIONS) if self.lossy(now) else 0

@@ -23,6 +23,8 @@ _IGNORED_S, _MOST_IGNORED_S = 60.0, 600.0
 # A probe sends more for 2.5 s, half a second of which passes until the encoder follows: with a burst of one second as
 # credit, a tenth of a second's data is lost if the rate is the same as before.
 _PROBE, _PROBE_S, _PROBE_MOST = 1.5, 2.5, 2.0
+# Losses soon after a probe that passed: the burst is deeper, so that a probe has to last longer.
+_SOON_S, _LONGEST_PROBE_S = 20.0, 10.0
 _VERDICT_S = 2.0  # until the receiver's report about its last packets is here
 _PROVEN = 1.2  # times the limit: less proves nothing
 _PAUSE_S, _MOST_PAUSE_S, _LONGER = 8.0, 300.0, 1.5
@@ -41,6 +43,8 @@ class Policer:
     _ignored_s: float = field(default=_IGNORED_S, init=False)
     _probing_since: float | None = field(default=None, init=False)
     _probe: float = field(default=_PROBE, init=False)  # times the rate
+    _probe_s: float = field(default=_PROBE_S, init=False)
+    _accepted_at: float = field(default=float("-inf"), init=False)
     _most_sent_bps: float = field(default=0.0, init=False)  # in this probe
     _next_probe_at: float = field(default=0.0, init=False)
     _pause_s: float = field(default=_PAUSE_S, init=False)
@@ -50,12 +54,12 @@ class Policer:
         if self.rate_bps is None:
             return wanted_bps
         limit_bps = self.rate_bps * _SHARE
-        if self._probing_since is not None and now >= self._probing_since + _PROBE_S + _VERDICT_S:
+        if self._probing_since is not None and now >= self._probing_since + self._probe_s + _VERDICT_S:
             self._accept(limit_bps, now)
             return self.limit(wanted_bps, now)
         if self._probing_since is None and now >= self._next_probe_at and wanted_bps >= limit_bps * _PROVEN:
             self._probing_since, self._most_sent_bps = now, 0.0
-        if self._probing_since is not None and now < self._probing_since + _PROBE_S:
+        if self._probing_since is not None and now < self._probing_since + self._probe_s:
             limit_bps *= self._probe
         return min(wanted_bps, int(limit_bps))
 
@@ -81,6 +85,8 @@ class Policer:
             self._learn(sent_bps * (1 - lost), now)
 
     def _learn(self, rate_bps: float, now: float) -> None:
+        if now < self._accepted_at + _SOON_S:
+            self._probe_s = min(2 * self._probe_s, _LONGEST_PROBE_S)
         self.rate_bps, self._learned_at = rate_bps, now
         self._next_probe_at = now + self._pause_s
 
@@ -98,7 +104,7 @@ class Policer:
         if self._most_sent_bps < limit_bps * _PROVEN:
             self._next_probe_at = now + self._pause_s  # the pictures did not need as much
             return
-        self.rate_bps = self._most_sent_bps / _SHARE
+        self.rate_bps, self._accepted_at = self._most_sent_bps / _SHARE, now
         self._probe, self._pause_s, self._next_probe_at = _PROBE_MOST, _PAUSE_S, now
 
     def _fail(self, now: float) -> None:

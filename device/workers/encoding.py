@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from device.encoders.bitrate_budget import BitrateBudget
 from device.encoders.x264_presets import AUTO
 from device.errors import EncoderError
-from device.ipc.messages import Capturing, ForceKeyFrame, SetBitrate, SetKeyFramesOnly, SetPictureLimits
+from device.ipc.messages import Capturing, ForceKeyFrame, SetBitrate, SetKeyFramesOnly, SetPictureLimits, SetRepetitions
 from device.sources.pacing import RateLimit
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 # Used until the first bandwidth estimate arrives; only key frames are sent until then.
 _FIRST_BITRATE_BPS = 500_000
+_MOST_REPETITIONS = 4
 
 
 class Source(Protocol):
@@ -56,7 +57,7 @@ class Encoding:
         self._width, self._height, self._fps = source.width, source.height, float(source.fps)
         self._limit: RateLimit | None = None
         self._limits = (source.width, source.height, source.fps)
-        self._budget = BitrateBudget()
+        self._budget, self._repetitions = BitrateBudget(), 0
         # Dropped pictures: above the requested frame rate, and above the bitrate budget.
         self.rate_limited = self.over_budget = 0
         self._board: Encoder | None = None  # the hardware encoder, also after software has replaced it
@@ -131,6 +132,9 @@ class Encoding:
                     self._fall_back(error)
             case SetPictureLimits(width=width, height=height, fps=fps) if min(width, height, fps) > 0:
                 self._set_limits(width, height, fps)
+            case SetRepetitions(times=times) if 0 <= times <= _MOST_REPETITIONS:
+                self._repetitions = times
+                self._encoder.repeat(times)
             case _:
                 return "a camera does not support this request or its value"
         return ""
@@ -224,6 +228,7 @@ class Encoding:
             sink=self._send,
             preset=self._automatic.preset if self._automatic else self._job.x264_preset,
         )
+        encoder.repeat(self._repetitions)
         self._report_capturing(encoder)
         return encoder
 

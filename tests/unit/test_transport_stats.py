@@ -40,6 +40,7 @@ def sender(number: int, kind: str, *, sent: int, lost: float, reported_at_us: in
             rtc__id=f"O{number}",
             stream__kind=kind,
             outbound__media_source_id=f"S{number}",
+            outbound__retransmitted_packets_sent=7,
             **count,
         ),
         entry(
@@ -66,9 +67,9 @@ def test_streams_of_one_kind_are_distinguished() -> None:
     assert stats.responses == ("P2", 7)
     assert stats.sent == {"front": 100, "back": 200, "hall": 300}
     assert stats.receptions == {
-        "front": Reception(8_500_000, 0.25, 0.05),
-        "back": Reception(7_000_000, 0.0, 0.05),
-        "hall": Reception(8_000_000, 0.5, 0.05),
+        "front": Reception(8_500_000, 0.25, 0.05, 0, 7),
+        "back": Reception(7_000_000, 0.0, 0.05, 0, 7),
+        "hall": Reception(8_000_000, 0.5, 0.05, 300, 7),
     }
     assert stats.taken_s == {"hall": 3.0}
     assert stats.reports == {
