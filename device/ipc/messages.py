@@ -100,9 +100,10 @@ class SetKeyFramesOnly(Request[Done]):
 @message(6, _TO_WORKER, max_payload_bytes=4 << 10)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetBitrate(Request[Done]):
-    """Encode at this bitrate from now on."""
+    """Encode at this bitrate from now on, and each picture so many times more."""
 
     bitrate_bps: int
+    repetitions: int = 0
 
 
 @message(7, _TO_WORKER, max_payload_bytes=4 << 10)
@@ -121,14 +122,6 @@ class SetPace(Request[Done]):
     """Correct the source's clock, which is faster than the daemon's by this many parts per million."""
 
     ppm: float
-
-
-@message(19, _TO_WORKER, max_payload_bytes=4 << 10)
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetRepetitions(Request[Done]):
-    """Encode each picture so many times more, at the same bitrate in all; 0: once."""
-
-    times: int
 
 
 @message(9, _TO_DAEMON, max_payload_bytes=16 << 10)

@@ -28,13 +28,13 @@ _FAR_ABOVE, _FAR_BELOW, _FAR_FOR_S = 1.5, 0.7, 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderCommands:
-    """What to request from the encoder; None or False: no change."""
+    """What to request from the encoder; None or False: no change. `repetitions` comes with a bitrate."""
 
     key_frame: bool = False
     all_key_frames: bool | None = None
     bitrate_bps: int | None = None
     rung: Rung | None = None
-    repetitions: int | None = None
+    repetitions: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -73,7 +73,7 @@ class EncoderControl:
             all_key_frames=not self.has_feedback,
             bitrate_bps=self.bitrate_bps,
             rung=rung,
-            repetitions=self._repetitions or None,
+            repetitions=self._repetitions,
         )
 
     def limit(self, *, floor_bps: int, ceiling_bps: int, steps: tuple[Rung, ...]) -> EncoderCommands:
@@ -88,7 +88,8 @@ class EncoderControl:
             self.bitrate_bps = bitrate_bps = min(max(self.bitrate_bps, floor_bps), ceiling_bps)
         if self._wanted_bps is not None:
             self._wanted_bps = min(max(self._wanted_bps, floor_bps), ceiling_bps)
-        return EncoderCommands(bitrate_bps=bitrate_bps, rung=rung, key_frame=rung is not None)
+        key = rung is not None
+        return EncoderCommands(bitrate_bps=bitrate_bps, rung=rung, key_frame=key, repetitions=self._repetitions)
 
     def feedback(self, *, key_frame_requested: bool, target_bps: int | None, now: float) -> EncoderCommands:
         """Take feedback; without a target the last one stays valid."""
@@ -114,12 +115,15 @@ class EncoderControl:
             self._key_frame_at = self._key_frame_at if first else now
             self._key_frame_wanted = False
             self._keyed_bps, self._far_since = self.bitrate_bps, None
+        repetitions = self.link.repetitions(self.ladder.rung.fps, now)
+        if self.bitrate_bps is not None and repetitions != self._repetitions:
+            self._repetitions, bitrate_bps = repetitions, self.bitrate_bps
         return EncoderCommands(
             key_frame=key_frame,
             all_key_frames=False if first else None,
             bitrate_bps=bitrate_bps,
             rung=rung,
-            repetitions=self._repeat(now),
+            repetitions=self._repetitions,
         )
 
     def units_lost(self, now: float) -> EncoderCommands:
@@ -136,10 +140,6 @@ class EncoderControl:
             if now - self._key_frame_at >= KEY_FRAMES_APART_S:
                 self._key_frame_wanted = True
         return max(wanted_bps, self.floor_bps)
-
-    def _repeat(self, now: float) -> int | None:
-        before, self._repetitions = self._repetitions, self.link.repetitions(self.ladder.rung.fps, now)
-        return None if self._repetitions == before else self._repetitions
 
     def _far(self, now: float) -> bool:
         """Return whether the bitrate is too far from that of the last key frame."""

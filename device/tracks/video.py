@@ -11,7 +11,7 @@ import structlog
 from livekit import rtc
 
 from device.clock import epoch_of_us, monotonic_us
-from device.ipc.messages import Done, ForceKeyFrame, SetBitrate, SetKeyFramesOnly, SetPictureLimits, SetRepetitions
+from device.ipc.messages import Done, ForceKeyFrame, SetBitrate, SetKeyFramesOnly, SetPictureLimits
 from device.timeline import TIMELINE
 from device.tracks.encoder_control import EncoderCommands, EncoderControl
 from device.tracks.ladder import Ladder, Rung, rungs
@@ -223,13 +223,11 @@ class VideoTrack:
         if commands.all_key_frames is not None:
             self._send(SetKeyFramesOnly(enabled=commands.all_key_frames))
         if commands.bitrate_bps is not None:
-            self._send(SetBitrate(bitrate_bps=commands.bitrate_bps))
-            self._log.debug("camera.bitrate", bitrate_bps=commands.bitrate_bps)
+            self._send(SetBitrate(bitrate_bps=commands.bitrate_bps, repetitions=commands.repetitions))
+            self._log.debug("camera.bitrate", bitrate_bps=commands.bitrate_bps, repetitions=commands.repetitions)
         if (rung := commands.rung) is not None:
             self._send(SetPictureLimits(width=rung.width, height=rung.height, fps=rung.fps))
             why = f"the room's target is {self._target_bps // 1000} kbit/s"
             self._log.info("camera.rung", width=rung.width, height=rung.height, fps=rung.fps, why=why)
-        if commands.repetitions is not None and self._job.encoder != "copy":
-            self._send(SetRepetitions(times=commands.repetitions))
         if commands.key_frame:
             self._send(ForceKeyFrame())

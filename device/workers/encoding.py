@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from device.encoders.bitrate_budget import BitrateBudget
 from device.encoders.x264_presets import AUTO
 from device.errors import EncoderError
-from device.ipc.messages import Capturing, ForceKeyFrame, SetBitrate, SetKeyFramesOnly, SetPictureLimits, SetRepetitions
+from device.ipc.messages import Capturing, ForceKeyFrame, SetBitrate, SetKeyFramesOnly, SetPictureLimits
 from device.sources.pacing import RateLimit
 
 if TYPE_CHECKING:
@@ -124,17 +124,17 @@ class Encoding:
                 self._next_key = True
             case SetKeyFramesOnly(enabled=enabled):
                 self._all_keys = enabled
-            case SetBitrate(bitrate_bps=bitrate_bps) if bitrate_bps > 0:
-                self._bitrate_bps = bitrate_bps
+            case SetBitrate(bitrate_bps=bitrate_bps, repetitions=times) if (
+                bitrate_bps > 0 and 0 <= times <= _MOST_REPETITIONS
+            ):
+                self._bitrate_bps, self._repetitions = bitrate_bps, times
+                self._encoder.repeat(times)
                 try:
                     self._encoder.set_bitrate(bitrate_bps)
                 except EncoderError as error:
                     self._fall_back(error)
             case SetPictureLimits(width=width, height=height, fps=fps) if min(width, height, fps) > 0:
                 self._set_limits(width, height, fps)
-            case SetRepetitions(times=times) if 0 <= times <= _MOST_REPETITIONS:
-                self._repetitions = times
-                self._encoder.repeat(times)
             case _:
                 return "a camera does not support this request or its value"
         return ""

@@ -73,15 +73,20 @@ def test_the_bitrate_is_low_and_key_frames_come_unasked_while_the_link_is_lossy(
     keys: list[float] = []
     totals = list(counts(NONE, AT_20, AT_20, NONE, NONE))
     bitrates: list[int] = []
+    repetitions: list[int] = []
     for tick in range(len(totals) * 30):
         now = tick / 30
         if tick % 30 == 0:
             sent, resent = totals[tick // 30]
             control.link.sampled(sent=sent, resent=resent, now=now)
-        if control.feedback(key_frame_requested=False, target_bps=1_500_000, now=now).key_frame:
+        commands = control.feedback(key_frame_requested=False, target_bps=1_500_000, now=now)
+        if commands.key_frame:
             keys.append(now)
+        repetitions.append(commands.repetitions)
         bitrates.append(control.bitrate_bps or 0)
     assert set(bitrates[16 * 30 : 30 * 30]) == {LIMIT_BPS}
+    assert set(repetitions[20 * 30 : 30 * 30]) == {2}  # 15 pictures a second, each three times
+    assert repetitions[-1] == 0
     assert bitrates[-1] > 1_000_000
     apart = [later - sooner for sooner, later in zip(keys, keys[1:], strict=False) if 16 < sooner < 28]
     assert apart
