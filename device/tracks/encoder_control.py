@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from device.tracks.lossy_link import KEY_FRAMES_APART_S, LIMIT_BPS, LossyLink
-from device.tracks.policer import Policer
 
 if TYPE_CHECKING:
     from device.tracks.ladder import Ladder, Rung
@@ -48,7 +47,6 @@ class EncoderControl:
     ceiling_bps: int
     ladder: Ladder
     cameras: int = 1
-    policer: Policer = field(default_factory=Policer, init=False)
     link: LossyLink = field(default_factory=LossyLink, init=False)
     bitrate_bps: int | None = field(default=None, init=False)
     has_feedback: bool = field(default=False, init=False)
@@ -134,7 +132,6 @@ class EncoderControl:
 
     def _allowed(self, wanted_bps: int, now: float) -> int:
         """Return the target, as far as the link carries it."""
-        wanted_bps = self.policer.limit(wanted_bps, now)
         if self.link.lossy(now):
             wanted_bps = min(wanted_bps, LIMIT_BPS)
             if now - self._key_frame_at >= KEY_FRAMES_APART_S:

@@ -67,7 +67,7 @@ class VideoTrack:
         self._key_wanted_at: float | None = None
         self._on_viewer, self._on_summary = on_viewer, on_summary
         self._meter, self._summary = SendMeter(), SendSummary()
-        self._target_bps = self._reported_at_us = 0
+        self._target_bps = 0
         self._send = send
         self._adopt(job)
         self._control = EncoderControl(
@@ -165,11 +165,6 @@ class VideoTrack:
 
     def _measured(self, sent: Sent, reception: Reception | None, now: float) -> None:
         self.sent = sent
-        if reception and reception.at_us != self._reported_at_us:
-            self._reported_at_us = reception.at_us
-            self._control.policer.reported(
-                sent_bps=sent.bitrate_bps, lost=reception.lost, rtt_s=reception.rtt_s, now=now
-            )
         self._log.debug(
             "camera.sent",
             width=sent.width,
@@ -181,7 +176,6 @@ class VideoTrack:
             lost=round(reception.lost, 3) if reception else 0.0,
             rtt_s=round(reception.rtt_s, 3) if reception else 0.0,
             lossy=self._control.link.lossy(now),
-            policer_bps=round(self._control.policer.rate_bps or 0),
         )
         if text := self._summary.update(sent, now):
             self._on_summary(text)
