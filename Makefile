@@ -64,12 +64,12 @@ faults: $(READY)  ## server, network, clock and disk fail for real, in network n
 	@.venv/bin/python -m tests.support.livekit_server
 	@.venv/bin/pytest tests/faults $(ARGS)
 
-soak: $(READY)  ## an hour of random faults, a server that is away for 10 minutes, 200 rejoins (needs root; SOAK_MINUTES=60)
+soak: $(READY)  ## an hour of random faults, then what a device meets over months (needs root; 2 hours; SOAK_MINUTES, SOAK_TIMES)
 	@tests/faults/prepare.sh
 	@.venv/bin/python -m tests.support.livekit_server
-	@.venv/bin/pytest tests/faults/soak.py $(ARGS)
+	@.venv/bin/pytest tests/faults/soak.py tests/faults/soak_repeated.py $(ARGS)
 
-integration: $(READY)  ## Debian's coturn and a real proxy between device and server (needs root; 3 minutes)
+integration: $(READY)  ## Debian's coturn and a real proxy between device and server, its Prometheus (needs root; 4 minutes)
 	@tests/faults/prepare_integration.sh
 	@.venv/bin/python -m tests.support.livekit_server
 	@.venv/bin/pytest tests/faults/integration.py $(ARGS)

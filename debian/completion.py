@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 from debian.manual import arguments, commands, value_of
 from device import cli
+from device.config.remote_keys import remote_keys
+from device.config.schema_keys import described
+from device.control.command_line import ASSIGNMENT
 
 if TYPE_CHECKING:
     import argparse
@@ -39,7 +42,7 @@ def completion() -> str:
     parser = cli._parser()  # noqa: SLF001
     known = commands(parser)
     values = [line for name, command in known.items() for line in _values(name, command)]
-    options = [f'        {name}) words="{_options(command)}" ;;' for name, command in known.items()]
+    options = [f"        {name}) {_words(command)} ;;" for name, command in known.items()]
     return _SCRIPT.format(
         names="|".join(known),
         values="\n".join(values),
@@ -47,6 +50,15 @@ def completion() -> str:
         commands=" ".join(known),
         own=_options(parser),
     )
+
+
+def _words(parser: argparse.ArgumentParser) -> str:
+    if not any(value_of(action) == ASSIGNMENT for action in arguments(parser)):
+        return f'words="{_options(parser)}"'
+    keys = " ".join(
+        f"{key.removesuffix('NAME')}{'' if key.endswith('NAME') else '='}" for key in remote_keys(described())
+    )
+    return f'compopt -o nospace; words="{_options(parser)} {keys}"'
 
 
 def _options(parser: argparse.ArgumentParser) -> str:

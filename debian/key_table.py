@@ -1,4 +1,4 @@
-"""The table of all keys in livekit-device.toml(5), from the schema: allowed values, default, what a change needs."""
+"""The table of all keys in livekit-device.toml(5), from the schema: allowed values, default, change class, `set`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, get_args, get_origin
 from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
 
+from device.config.marks import REMOTE
 from device.config.schema_keys import class_of, keys
 from device.config.toml_text import value_text
 
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
 _TEXTS = {bool: "true, false", int: "whole number", float: "number", str: "text", SecretStr: "text", dict: "table"}
 
 
-def rows() -> Iterator[tuple[str, str, str, str]]:
-    """Yield each key with what is allowed, its default, and what a change of it needs."""
+def rows() -> Iterator[tuple[str, str, str, str, str]]:
+    """Yield each key with what is allowed, its default, what a change of it needs, and if `set` can change it."""
     for key, field in keys():
         if ".NAME." not in key:  # those of the table that is not named
-            yield key, _allowed(field), _default(field), class_of(key).value
+            yield key, _allowed(field), _default(field), class_of(key).value, "set" if REMOTE in field.metadata else ""
 
 
 def _allowed(field: FieldInfo) -> str:
@@ -50,6 +51,6 @@ def _default(field: FieldInfo) -> str:
 def table() -> str:
     """Return the table in the language of tbl(1)."""
     # Without what is allowed, which the texts above have too: a line of a terminal has 80 columns.
-    lines = ["Key\tDefault\tA change needs", "_", *("\t".join((row[0], *row[2:])) for row in rows())]
+    lines = ["Key\tDefault\tA change needs\tBy", "_", *("\t".join((row[0], *row[2:])) for row in rows())]
     escaped = (line.replace("\\", "\\e").replace("-", "\\-") for line in lines)
-    return ".TS\nl l l.\n" + "\n".join(escaped) + "\n.TE\n"
+    return ".TS\nl l l l.\n" + "\n".join(escaped) + "\n.TE\n"

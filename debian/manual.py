@@ -44,9 +44,10 @@ _FILES = {
     "/var/lib/livekit-device/": "State of the service, and files that it reads.",
 }
 _CHANGES = r"""\
-The last column says what \fBsystemctl reload livekit\-device\fR does for a new value. \fIlive\fR: it is applied without
-a gap. \fIworker restart\fR: the camera or microphone is opened again, while its track and its viewers stay.
+The third column says what \fBsystemctl reload livekit\-device\fR does for a new value. \fIlive\fR: it is applied
+without a gap. \fIworker restart\fR: the camera or microphone is opened again, while its track and its viewers stay.
 \fIrejoin\fR: the device leaves the room and joins again. \fIprocess restart\fR: the daemon is started again.
+The last column says which keys can be changed without a file, by \fBlivekit\-device set\fR.
 The keys of \fB[cameras.NAME]\fR are those of \fB[camera]\fR, those of \fB[microphones.NAME]\fR those of
 \fB[microphone]\fR."""
 _ASSIGNMENT = re.compile(r"(# )?(\w+) = (.*)")
@@ -138,7 +139,7 @@ def _synopsis(parser: argparse.ArgumentParser) -> str:
     words = ["\\fICOMMAND\\fR"] if commands(parser) else []
     for action in arguments(parser):
         if not action.option_strings:
-            words.append(_italic(value_of(action)))
+            words.append(_italic(value_of(action)) + (" ..." if action.nargs == "+" else ""))
         elif action.dest not in ("help", "version"):
             name, value = _bold(action.option_strings[-1]), value_of(action)
             word = f"{name} {_italic(value)}" if value else name

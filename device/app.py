@@ -13,25 +13,27 @@ import structlog
 import device.log
 from device import native_output, native_sdk
 from device.clock import ServerClock, monotonic_us
-from device.config.validation import Validation, validated
-from device.control.socket_server import control_socket
-from device.errors import DeviceError, ExitCode, NativePanicError
+from device.config.validation import Validation
+from device.errors import ExitCode
 from device.heap import use_one_heap
 from device.identity import board_model, keep_identity
+from device.interfaces import interfaces
 from device.ipc.detected import Detected
 from device.lifecycle.deadlines import Deadlines
+from device.lifecycle.ending import exit_code_of, next_execution, until_ended
 from device.lifecycle.enforcer import enforcing
+from device.lifecycle.execute_again import Handover, execute_again, taken_over
 from device.lifecycle.leave import leave
+from device.lifecycle.memory_watch import MemoryWatch
 from device.lifecycle.sd_notify import Notifier
-from device.lifecycle.signals import until_signalled
+from device.lifecycle.signals import EndingSignals
 from device.log_memory import LogMemory
 from device.memory import Trimmer, keep_what_is_loaded
 from device.network.probe import Probe
 from device.network.resolver import Resolver
 from device.network.route import watching
 from device.network.sdk import prepare_process
-from device.reload.files import ReloadFiles
-from device.settings import Settings, of_valid
+from device.settings import Loader, Settings, of_valid
 from device.streams.capture import capturing
 from device.streams.plan import plan_streams
 from device.telemetry.attributes import Attributes
@@ -39,21 +41,21 @@ from device.telemetry.bitrates import Bitrates
 from device.telemetry.running_config import RunningConfig
 from device.telemetry.state_file import StateFile
 from device.telemetry.status import DeviceState, Status
+from device.telemetry.transmission import Transmission
 from device.timeline import TIMELINE
-from device.tokens.selection import identity_may_collide, log_warnings
+from device.tokens.selection import log_warnings, warn_of_shared_identity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from device.control.performer import Performer
     from device.log import LogContext
-    from device.reload.reloader import Reloader
     from device.room.connection import RoomConnection
     from device.telemetry.room_state import RoomState
 
 log = structlog.get_logger()
+
+_FREED = "its memory was freed"
 
 
 def first_attributes() -> Attributes:
@@ -65,6 +67,8 @@ def main(config_path: Path | None, validation: Validation | None = None) -> Exit
 
     Its `validation` may run already. Raises ConfigError before anything is started. Else it ends the process itself.
     """
+    if (handover := taken_over()) is not None:
+        TIMELINE.began(handover.at_s)
     TIMELINE.mark("imports")
     use_one_heap()
     native_sdk.prepare()
@@ -80,26 +84,29 @@ def main(config_path: Path | None, validation: Validation | None = None) -> Exit
         importing.join()  # native code that is being loaded may read the environment
         prepare_process(config.network.ca_file)
     memory = LogMemory()
-    log_context = device.log.configure(
-        level=config.log.level, format=config.log.format, stream=native_output.relay(), memory=memory
-    )
+    stderr = native_output.relay()
+    log_context = device.log.configure(level=config.log.level, format=config.log.format, stream=stderr, memory=memory)
     device.log.install_hooks()
     TIMELINE.log()
+    if handover is not None:
+        log.info("daemon.executed_again", times=handover.times)
     log_warnings(settings.warnings, settings.token_source)
     wanted = settings.token_source.wanted
     log_context.bind(identity=wanted.own_identity, room=wanted.room)
 
-    def reload() -> Settings:
-        return of_valid(validated(config_path), attributes)
-
     async def run_and_leave() -> None:
-        leave(await run(settings, attributes, log_context, memory, reload=reload))
+        end = await run(
+            settings, attributes, log_context, memory, loader=Loader(config_path, attributes), handover=handover
+        )
+        if isinstance(end, Handover):
+            execute_again(end, stderr=stderr.fileno())
+        leave(end)
 
     try:
         asyncio.run(run_and_leave())
     except Exception as error:  # the journal gets it, in the journal's own form  # noqa: BLE001
         device.log.crashed(error)
-        leave(_exit_code(error))
+        leave(exit_code_of(error))
     return ExitCode.OK
 
 
@@ -117,11 +124,13 @@ async def run(
     log_context: LogContext,
     memory: LogMemory,
     *,
-    reload: Callable[[], Settings],
-) -> ExitCode:
+    loader: Loader,
+    handover: Handover | None = None,
+) -> ExitCode | Handover:
     """Publish until a signal or a reload ends the process, then leave the room and end the workers, in this order.
 
-    `reload` loads the configuration again. Returns the exit code.
+    `loader` loads the configuration again. `handover` is from the execution before, if this process executed itself
+    again. Returns the exit code, or what the next execution has to know.
     """
     asyncio.get_running_loop().set_exception_handler(device.log.unhandled)
     log.info("daemon.starting", version=device.__version__, model=board_model())
@@ -129,13 +138,9 @@ async def run(
     running_config = RunningConfig.of_environment()
     labels = {each.name: each.label for each in settings.config.streams}
     status, deadlines, clock = Status(attributes, notifier, state_file, labels), Deadlines(), ServerClock()
-    resolver, bitrates, trimmer, epoch_us = Resolver(), Bitrates(), Trimmer(), monotonic_us()
-    if identity_may_collide(settings.token_source):
-        log.warning(
-            "room.identity_not_unique",
-            identity=settings.token_source.wanted.derived_identity,
-            hint="only the host's name distinguishes this device from others: set room.identity",
-        )
+    resolver, trimmer, epoch_us = Resolver(), Trimmer(), monotonic_us()
+    bitrates, transmission = Bitrates(), Transmission()
+    warn_of_shared_identity(settings.token_source)
     # A hang ends the process: the service manager's watchdog does that, or this process itself.
     enforced: AbstractContextManager[None] = contextlib.nullcontext() if notifier.watched else enforcing(deadlines)
     with enforced:
@@ -163,7 +168,8 @@ async def run(
                         resolver=resolver,
                         routes=routes,
                         relay_only=settings.config.network.relay == "always",
-                        bitrates=bitrates,
+                        listeners=(bitrates, transmission),
+                        between_sessions=watch.between_sessions,
                     ),
                     reconnect=settings.config.reconnect,
                     stall_s=settings.config.watch.delivery_stall_s,
@@ -178,7 +184,19 @@ async def run(
                     rejoins_because=why,
                 )
 
+            def in_effect(settings: Settings) -> None:
+                running_config.write(settings.config, settings.layers)
+                watch.use(settings.config.watch.memory_mb)
+
             keep_what_is_loaded()
+            watch = MemoryWatch(
+                tasks,
+                moment=lambda: running.moment,
+                files=lambda: reloader.compare(),  # there is none yet  # noqa: PLW0108
+                times=handover.times if handover else 0,
+            )
+            for each in streams:
+                each.track.muted = handover is not None and each.name in handover.muted
             running = RunningDevice(
                 settings,
                 streams,
@@ -186,63 +204,41 @@ async def run(
                 connect=connect,
                 clock=clock,
                 epoch_us=epoch_us,
-                in_effect=running_config.write,
+                in_effect=in_effect,
+                begins_because=_FREED if handover else "",
             )
-            files, probe = ReloadFiles.of_environment(), Probe(resolver)
-            reloader = Reloader(running, load=reload, status=status, notifier=notifier, files=files, probe=probe)
-
-            def performer() -> Performer:
-                from device.control.performer import Performer
-
-                return Performer(
-                    running,
-                    reloader=reloader,
-                    status=status,
-                    bitrates=bitrates,
-                    clock=clock,
-                    memory=memory,
-                    started_at=epoch_us / 1e6,
-                )
+            reloader = Reloader(running, loader=loader, status=status, notifier=notifier, probe=Probe(resolver))
 
             others = [
                 tasks.create_task(reloader.run(), name="reload"),
                 tasks.create_task(notifier.keep_alive(deadlines), name="watchdog"),
             ]
-            async with control_socket(performer):
+            async with interfaces(
+                running,
+                tasks=tasks,
+                reloader=reloader,
+                attributes=attributes,
+                status=status,
+                bitrates=bitrates,
+                transmission=transmission,
+                clock=clock,
+                memory=memory,
+                started_at=epoch_us / 1e6,
+            ):
                 # Without devices or a network the device recovers; its start has not failed.
                 notifier.ready()
-                exit_code = await _until_ended(notifier, reloader)
+                # Without a service manager SIGHUP ends the process, as of a closed terminal.
+                signals = EndingSignals(reloader.request if notifier.managed else None)
+                end = await until_ended(signals, new_process=reloader.end_process, again=watch.wanted)
             log.info("daemon.stopping")
-            notifier.stopping()
+            # For systemd a new execution is a reload: `ready` ends it.
+            (notifier.reloading if end is None else notifier.stopping)()
+            watch.stop()
             for task in others:
                 task.cancel()
             await running.leave()
     running_config.remove()
     state_file.remove()
     log.info("daemon.stopped")
-    return exit_code
-
-
-async def _until_ended(notifier: Notifier, reloader: Reloader) -> ExitCode:
-    """Wait for a signal or a restart; return the exit code. Raises NativePanicError if the SDK sent the signal."""
-    # Without a service manager SIGHUP ends the process, as of a closed terminal.
-    signalled = asyncio.create_task(until_signalled(reloader.request if notifier.managed else None), name="signals")
-    restarts = asyncio.create_task(reloader.end_process.wait(), name="restart")
-    try:
-        await asyncio.wait({signalled, restarts}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        signalled.cancel()
-        restarts.cancel()
-    if not signalled.done():
-        return ExitCode.TEMPORARY
-    if signalled.result():
-        # The library's state cannot be trusted, so it is not asked to leave the room.
-        raise NativePanicError("the SDK's native library has ended this process (SIGTERM by itself)")
-    return ExitCode.OK
-
-
-def _exit_code(error: BaseException) -> ExitCode:
-    """Return the exit code of the first error of ours, which may be in a group."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error.exit_code if isinstance(error, DeviceError) else ExitCode.INTERNAL
+    muted = tuple(each.name for each in streams if each.track.muted)
+    return end if end is not None else next_execution(signals, times=watch.times_after(), muted=muted)

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _DURATION = re.compile(r"(\d+)\s*([smhd]?)")
+_NAME = re.compile(
+    r"(?=.{1,253}\.?\Z)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?", re.IGNORECASE
+)
 _UNITS = {"s": 1, "": 1, "m": 60, "h": 3600, "d": 86400}
 _MAX_PORT = 65535
 _MAX_TTL = datetime.timedelta(days=365)
@@ -30,6 +33,16 @@ def address(text: str) -> tuple[str, int]:
     if not colon or not host or not port.isdecimal() or int(port) > _MAX_PORT:
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, such as 127.0.0.1:8080")
     return host.strip("[]"), int(port)
+
+
+def is_host_name(text: str) -> bool:
+    return _NAME.fullmatch(text) is not None
+
+
+def host_name(text: str) -> str:
+    if not is_host_name(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a host name, such as cam.example.org; it has no port")
+    return text
 
 
 def duration(text: str) -> datetime.timedelta:

@@ -17,6 +17,7 @@ _THROTTLED = {
     18: "throttled before",
     19: "soft temperature limit before",
 }
+REASONS = tuple(_THROTTLED.values())
 _ZONE = "sys/class/thermal/thermal_zone0/temp"
 _FIRMWARE = (
     "sys/devices/platform/soc/soc:firmware/get_throttled",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import device
-from device.arguments import Parser, address, duration, seconds
+from device.arguments import Parser, address, duration, host_name, seconds
 from device.config.places import is_set_up
 from device.errors import ConfigError, DeviceError, ExitCode, NotRunningError
 
@@ -73,6 +73,7 @@ def _parser() -> Parser:
     check = add("check", _check, "try each step of a start and say what to do about what fails")
     check.add_argument("--no-sandbox", action="store_true", help="run as this user, not as the service does")
     from device.control.command_line import add_control_commands  # light: --help answers without the SDK
+    from device.fleet.command_line import add_fleet_command
     from device.reload.files import REVERT_AFTER_S
     from device.setup.options import add_options
 
@@ -85,7 +86,9 @@ def _parser() -> Parser:
         help="return to the configuration before if the device is not live again in this time",
     )
     config = add("config", _config, "print each key's value, and the file or variable that it is from; secrets masked")
-    config.add_argument("--diff", action="store_true", help="print what a reload would change in the running daemon")
+    which = config.add_mutually_exclusive_group()
+    which.add_argument("--running", action="store_true", help="print the running daemon's, with changes by `set`")
+    which.add_argument("--diff", action="store_true", help="print what a reload would change in the running daemon")
     config.add_argument("--json", action="store_true", help="print JSON")
     add_control_commands(add)
     viewer = add("viewer", _viewer, "serve a page that shows the room")
@@ -96,6 +99,15 @@ def _parser() -> Parser:
         metavar="HOST:PORT",
         help="address to serve on; port 0 takes a free one (default: 127.0.0.1:8080)",
     )
+    viewer.add_argument(
+        "--allow-host",
+        type=host_name,
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="serve the page under this name too, as behind a proxy; may be repeated",
+    )
+    add_fleet_command(add)
     setup = commands.add_parser(
         "setup", help=(text := "ask for what a first start needs, try it, and start"), description=text
     )
@@ -156,9 +168,13 @@ def _reload(options: argparse.Namespace) -> int:
 
 
 def _config(options: argparse.Namespace) -> int:
+    if options.running:
+        from device.control import set_commands
+
+        return set_commands.show_running(options.config, as_json=options.json)
     from device import show_config
 
-    return show_config.run(options.config, as_json=options.json, as_diff=options.diff)
+    return (show_config.run_diff if options.diff else show_config.run)(options.config, as_json=options.json)
 
 
 def _import_boot(options: argparse.Namespace) -> int:
@@ -191,7 +207,7 @@ def _viewer(options: argparse.Namespace) -> int:
     from device.viewer import command
 
     host, port = options.bind
-    return command.serve(options.config, host=host, port=port)
+    return command.serve(options.config, host=host, port=port, allowed_hosts=options.allow_host)
 
 
 def _viewer_token(options: argparse.Namespace) -> int:

@@ -143,7 +143,7 @@ def _without_token(word: str) -> str:
     return word
 
 
-def public_text(text: str) -> str:
+def public_text(text: str, most_characters: int = _MAX_PUBLIC_CHARACTERS) -> str:
     """Return a text that everybody may read: one line of printable characters, of bounded length, without secrets."""
     shown = "".join(each if each.isprintable() else " " for each in redacted(text))
-    return " ".join(shown.split())[:_MAX_PUBLIC_CHARACTERS]
+    return " ".join(shown.split())[:most_characters]

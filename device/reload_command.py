@@ -30,7 +30,7 @@ class ReloadError(DeviceError):
 
 def validate(config: Path | None, place: sandbox.Sandbox) -> int:
     """Load the files as the service would, and print what a reload changes. Raises ConfigError with every problem."""
-    settings = load(config, Attributes())
+    settings = load(config, Attributes(), temporary=running_config.temporary())
     if hidden := place.hidden_files(settings.config):
         raise ConfigError(*(Problem(str(settings.path), each) for each in hidden))
     _say(f"{settings.path}: valid")

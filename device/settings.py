@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from device.config.stream_urls import CREDENTIAL, missing_urls
-from device.config.validation import Valid
+from device.config.validation import Valid, validated
 from device.errors import ConfigError, Problem
 from device.network.rules import NetworkRules
 from device.tokens import selection
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from device.config.effective import Config, Network
+    from device.config.layer import Layer
     from device.config.network import Network as CheckedNetwork
     from device.telemetry.attributes import Attributes
     from device.tokens.endpoint import Endpoint
@@ -28,26 +31,30 @@ PROXY_CREDENTIAL = "proxy"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """A valid configuration, its main file, what is odd about it, and the token source that it names."""
+    """A valid configuration, its main file and layers, what is odd about it, and the token source that it names."""
 
     path: Path
     config: Config
+    layers: tuple[Layer, ...]
     warnings: tuple[Problem, ...]
     token_source: TokenFile | Endpoint | ApiKey
     camera_url_file: str = ""
     network: NetworkRules = field(default_factory=NetworkRules)
 
 
-def load(argument: Path | None, attributes: Attributes) -> Settings:
+def load(argument: Path | None, attributes: Attributes, *, temporary: Mapping[str, Any] | None = None) -> Settings:
     """Load the configuration in this process. `argument` is the file that the command line names.
+
+    `temporary` are changes of a running device that are in no file.
 
     The token source puts `attributes` into the tokens that it mints. Raises ConfigError with every problem.
     """
     from device.config import loading  # with pydantic, which the daemon does without
 
     path = loading.find(argument)
-    found = loading.loaded(path)
-    return of_valid(Valid(path=path, config=found.config, warnings=found.warnings), attributes)
+    found = loading.loaded(path, temporary=temporary)
+    valid = Valid(path=path, config=found.config, layers=found.layers, warnings=found.warnings)
+    return of_valid(valid, attributes)
 
 
 def of_valid(found: Valid, attributes: Attributes) -> Settings:
@@ -60,11 +67,28 @@ def of_valid(found: Valid, attributes: Attributes) -> Settings:
     return Settings(
         path=found.path,
         config=found.config,
+        layers=found.layers,
         warnings=found.warnings,
         token_source=select_token_source(found.path, found.config, attributes, directory),
         camera_url_file=camera_url_file,
         network=network_rules(found.config.network, directory),
     )
+
+
+class Loader:
+    """Loads while settings are in effect, in a child process. `argument` is the file that the command line names."""
+
+    def __init__(self, argument: Path | None, attributes: Attributes) -> None:
+        self._argument, self._attributes = argument, attributes
+
+    def files(self, temporary: Mapping[str, Any]) -> Settings:
+        """Load the files again, with changes that are in no file. Raises ConfigError with every problem."""
+        return of_valid(validated(self._argument, {"temporary": temporary}), self._attributes)
+
+    def changed(self, settings: Settings, layers: Sequence[Layer]) -> Settings:
+        """Return settings with changed layers, none of which is read again. Raises ConfigError with every problem."""
+        found = validated(settings.path, {"layers": [each.as_plain() for each in layers]})
+        return replace(settings, config=found.config, layers=found.layers)
 
 
 def network_rules(network: Network | CheckedNetwork, directory: Path | None) -> NetworkRules:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-_READABLE = 0o644  # no file here holds a secret
+_READABLE = 0o644
 
 
 def readable(environment: Mapping[str, str] = os.environ) -> Path:
@@ -19,14 +19,14 @@ def readable(environment: Mapping[str, str] = os.environ) -> Path:
     return own_state(environment) or SERVICE_STATE
 
 
-def replace(path: Path, text: str) -> None:
+def replace(path: Path, text: str, *, mode: int = _READABLE) -> None:
     """Replace a file, also on the disk, so that a power cut leaves the old or the new one. Raises OSError."""
     fresh = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
         with fresh.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
-            os.fchmod(file.fileno(), _READABLE)
+            os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
         fresh.replace(path)
     except BaseException:

@@ -21,6 +21,11 @@ class Timeline:
     def __init__(self) -> None:
         self._done: dict[str, float] = {}
         self._logged: int | None = None
+        self._began_s: float | None = None
+
+    def began(self, at_s: float) -> None:
+        """Note when this process executed itself again, by CLOCK_BOOTTIME."""
+        self._began_s = at_s
 
     def mark(self, step: str) -> None:
         """Note that a step is done; only the first time counts."""
@@ -32,7 +37,7 @@ class Timeline:
     def log(self) -> None:
         """Log the steps that have been noted, and from now on each one at once."""
         steps = list(self._done.items())
-        began_s = (started_at(os.getpid()) or 0) / os.sysconf("SC_CLK_TCK")
+        began_s = self._began_s or (started_at(os.getpid()) or 0) / os.sysconf("SC_CLK_TCK")
         before_s = steps[self._logged - 1][1] if self._logged else began_s
         for step, at_s in steps[self._logged or 0 :]:
             at_ms, took_ms = (round(1000 * (at_s - since_s)) for since_s in (began_s, before_s))

@@ -11,7 +11,7 @@ from device.check import streams
 from device.devices import quiet_libraries
 from device.errors import DeviceError, EncoderError, NotPresentError, SourceAbsentError, SourceError, system_text
 from device.ipc.detected import Detected
-from device.ipc.supervisor import WorkerState
+from device.ipc.worker_state import WorkerState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -17,7 +17,7 @@ from device.check.media_path import report_blocked, report_path
 from device.check.report import report_failures
 from device.errors import CredentialError, DeviceError, JoinError, leaves
 from device.ipc.detected import Detected
-from device.ipc.supervisor import WorkerState
+from device.ipc.worker_state import WorkerState
 from device.lifecycle.deadlines import Deadlines
 from device.lifecycle.sd_notify import Notifier
 from device.network.sdk import sdk_connects_to

@@ -108,6 +108,7 @@ class Watch:
     camera_stall_s: float
     microphone_stall_s: float
     delivery_stall_s: float
+    memory_mb: int | str  # "auto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +116,17 @@ class Reconnect:
     probe_s: float
     spread_s: float
     max_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    bind: str
+    textfile: str
+    health: bool
+
+    @property
+    def on(self) -> bool:
+        return bool(self.bind or self.textfile or self.health)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +148,7 @@ class Config:
     network: Network
     reconnect: Reconnect
     watch: Watch
+    metrics: Metrics
     log: Log
     keys: Mapping[str, Key] = field(compare=False, repr=False)
 

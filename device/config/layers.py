@@ -1,56 +1,21 @@
-"""The layers of the configuration: the file, files beside it, remote changes, the environment. The last one wins."""
+"""Reads the files of the configuration: the main one, and those in the folder beside it. Each is a layer."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from device.config.layer import Layer
 from device.config.toml_file import parsed, read, read_regular
 from device.config.values import is_file_path
 from device.errors import ConfigError, Problem, system_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from pydantic.fields import FieldInfo
 
 _MAX_FILES = 64
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layer:
-    """The tables and keys that one place sets.
-
-    path: its file; None is the environment
-    variables: the environment's variable of each key, by the names that lead to it
-    """
-
-    data: Mapping[str, Any] = field(repr=False)  # it may hold secrets
-    path: Path | None = None
-    variables: Mapping[tuple[str, ...], str] = field(default_factory=dict)
-
-    def sets(self, where: tuple[str, ...]) -> bool:
-        """Return whether this layer sets a key, or anything in a table."""
-        found: object = self.data
-        for name in where:
-            if not isinstance(found, dict) or name not in found:
-                return False
-            found = found[name]
-        return self.path is not None or self._variable(where) is not None
-
-    def place(self, where: tuple[str, ...]) -> str:
-        """Return where this layer sets a key, for texts."""
-        if self.path is None:
-            return f"environment: {self._variable(where)}"
-        return f"{self.path}: {'.'.join(where)}"
-
-    def _variable(self, where: tuple[str, ...]) -> str | None:
-        """Return the variable of a key, or of the key that holds it."""
-        for length in range(len(where), 0, -1):
-            if variable := self.variables.get(where[:length]):
-                return variable
-        return None
 
 
 def drop_ins(path: Path) -> list[Path]:
@@ -117,44 +82,3 @@ def _resolved(data: dict[str, Any], where: tuple[str, ...], folder: Path) -> dic
 
 def _is_url(value: str) -> bool:
     return "://" in value or value.lower().startswith("file:")
-
-
-def merged(layers: Iterable[Layer]) -> dict[str, Any]:
-    """Return the data of all layers: tables are merged key by key, and the last value of a key wins."""
-    result: dict[str, Any] = {}
-    for layer in layers:
-        result = _merged(result, layer.data)
-    return result
-
-
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    result = dict(base)
-    for key, value in over.items():
-        inner = result.get(key)
-        result[key] = _merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
-    return result
-
-
-def origin(layers: Sequence[Layer], where: tuple[str, ...]) -> Layer | None:
-    """Return the layer whose value of a key is in effect; None is the default."""
-    return next(_setting(layers, where), None)
-
-
-def place_of(layers: Sequence[Layer], where: tuple[str, ...]) -> str:
-    """Return where a key is set, for error texts; a key that is set nowhere belongs into the first file."""
-    return next(_setting(layers, where), layers[0]).place(where)
-
-
-def overridden(layers: Sequence[Layer], keys: Iterable[str]) -> list[tuple[str, str]]:
-    """Return each key of the first layer that a later one overrides, with the place of the value in effect."""
-    first = layers[0]
-    found = []
-    for key in keys:
-        where = tuple(key.split("."))
-        if first.sets(where) and (layer := origin(layers, where)) is not None and layer is not first:
-            found.append((key, layer.place(where)))
-    return found
-
-
-def _setting(layers: Sequence[Layer], where: tuple[str, ...]) -> Iterator[Layer]:
-    return (layer for layer in reversed(layers) if layer.sets(where))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,8 @@ from pydantic import SecretStr, ValidationError
 from device.config import remote_changes, schema
 from device.config.effective import restored
 from device.config.environment import Variables, unknown_variables
-from device.config.layers import Layer, drop_ins, file_layer, merged, origin, read_layers, with_absolute_paths
+from device.config.layer import TEMPORARY_CHANGES, Layer, LayerKind, merged, origin
+from device.config.layers import drop_ins, file_layer, read_layers, with_absolute_paths
 from device.config.places import DEFAULT_PATH, PATH_VARIABLE
 from device.config.problems import NAME_OF_TABLE, depth_of, problem, where_of
 from device.config.schema import CONTRADICTION
@@ -54,14 +56,21 @@ def load(path: Path) -> Config:
     return loaded(path).config
 
 
-def loaded(path: Path, environment: Mapping[str, str] | None = None) -> Loaded:
-    """Load the file and all other layers.
+def loaded(
+    path: Path, environment: Mapping[str, str] | None = None, *, temporary: Mapping[str, Any] | None = None
+) -> Loaded:
+    """Load the file and all other layers; `temporary` are changes of the running device that are in no file.
 
     Raises ConfigError, with every problem found, for a missing or unreadable file, TOML that does not parse,
     unknown keys, wrong types, values out of range and values that contradict each other.
     """
     files = read_layers(path, drop_ins(path), keys())
-    return _with_other_layers(files, path, os.environ if environment is None else environment)
+    return _with_other_layers(files, path, os.environ if environment is None else environment, temporary or {})
+
+
+def of_layers(layers: Sequence[Layer]) -> Loaded:
+    """Validate layers that were loaded before, and of which some are changed. Raises ConfigError as `loaded` does."""
+    return _loaded(_validated(layers, ()), layers, ())
 
 
 def validated(path: Path, content: dict[str, Any], *, target: Path | None = None) -> Config:
@@ -72,30 +81,51 @@ def validated(path: Path, content: dict[str, Any], *, target: Path | None = None
     """
     target = target or path
     files = [file_layer(path, content, keys()), *read_layers(None, drop_ins(target), keys())]
-    return _with_other_layers(files, target, os.environ).config
+    return _with_other_layers(files, target, os.environ, {}).config
 
 
-def _with_other_layers(files: Sequence[Layer], path: Path, environment: Mapping[str, str]) -> Loaded:
+def _with_other_layers(
+    files: Sequence[Layer], path: Path, environment: Mapping[str, str], temporary: Mapping[str, Any]
+) -> Loaded:
     """Add remote changes and the environment. Remote changes that do not fit are ignored: a file may be newer."""
     variables = Variables.of_environment(environment)
     data = with_absolute_paths(variables.data, path.parent, keys())
-    last = Layer(data=data, variables=variables.variables)
+    last = Layer(kind=LayerKind.ENVIRONMENT, data=data, variables=variables.variables)
     warnings = [*unknown_variables(environment), *_exposed_secrets(files)]
+    remote = [Layer(kind=LayerKind.TEMPORARY, data=temporary)] if temporary else []
     try:
-        remote = remote_changes.layer(path, environment)
-        if remote is not None:
-            layers = (*files, remote, last)
-            return _loaded(_validated(layers, variables.problems), layers, warnings)
+        if persisted := remote_changes.layer(path, environment, described()):
+            remote.insert(0, persisted)
     except ConfigError as error:
-        why, file = error.problems[0], str(remote_changes.find(path, environment))
-        text = why.message if why.place == file else str(why).removeprefix(f"{file}: ")
-        warnings.append(Problem(file, f"{text}; all remote changes in this file are ignored"))
-    layers = (*files, last)
-    return _loaded(_validated(layers, variables.problems), layers, warnings)
+        warnings.append(_ignored(str(remote_changes.find(path, environment)), error))
+    errors: dict[tuple[LayerKind, ...], ConfigError] = {}
+    for chosen in (each for number in range(len(remote), -1, -1) for each in combinations(remote, number)):
+        layers = (*files, *chosen, last)
+        try:
+            checked = _validated(layers, variables.problems)
+        except ConfigError as error:
+            if not chosen:
+                raise
+            errors[tuple(each.kind for each in chosen)] = error
+        else:
+            left = [each for each in remote if each not in chosen]
+            whys = ((each, errors.get((each.kind,)) or errors[tuple(each.kind for each in remote)]) for each in left)
+            warnings += [_ignored(str(each.path or TEMPORARY_CHANGES), why) for each, why in whys]
+            return _loaded(checked, layers, warnings)
+    raise AssertionError  # the last choice is none
 
 
-def _loaded(checked: schema.Config, layers: tuple[Layer, ...], warnings: Sequence[Problem]) -> Loaded:
-    return Loaded(config=effective(checked), checked=checked, layers=layers, warnings=tuple(warnings))
+def _ignored(place: str, error: ConfigError) -> Problem:
+    """Return the warning about a layer that does not fit."""
+    why = error.problems[0]
+    text = why.message if why.place == place else str(why).removeprefix(f"{place}: ")
+    return Problem(
+        place, f"{text}; all remote changes {'' if place == TEMPORARY_CHANGES else 'in this file '}are ignored"
+    )
+
+
+def _loaded(checked: schema.Config, layers: Sequence[Layer], warnings: Sequence[Problem]) -> Loaded:
+    return Loaded(config=effective(checked), checked=checked, layers=tuple(layers), warnings=tuple(warnings))
 
 
 def effective(checked: schema.Config) -> Config:
@@ -160,16 +190,18 @@ def _exposed_secrets(files: Sequence[Layer]) -> list[Problem]:
 
 
 def _type_problems(layers: Sequence[Layer]) -> list[Problem]:
-    """Return wrong types in the files: TOML is typed, so a number in quotes is an error there."""
+    """Return wrong types in files and changes: TOML and JSON are typed, so a number in quotes is an error there."""
     found = []
+    path = layers[0].path
+    assert path
     for layer in layers:
-        if layer.path is None:
+        if layer.kind is LayerKind.ENVIRONMENT:
             continue
         try:
             schema.Config.model_validate(layer.data, strict=True)
         except ValidationError as error:
             found += [
-                problem(layer.path, dict(details), layers)
+                problem(layer.path or path, dict(details), layers)
                 for details in error.errors(include_url=False)
                 if details["type"].endswith("_type") and origin(layers, where_of(dict(details))) is layer
             ]

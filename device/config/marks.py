@@ -1,6 +1,6 @@
-"""What the schema says about a key beside its type: what a change of it needs, and whether its value is secret.
+"""What the schema says about a key beside its type: what a change of it needs, if it is secret, who may change it.
 
-A mark stands in the key's annotation: `fps: Annotated[int, WORKER_RESTART]`. Each key has exactly one change class.
+A mark stands in the key's annotation: `fps: Annotated[int, WORKER_RESTART, REMOTE]`. Each key has one change class.
 """
 
 from __future__ import annotations
@@ -25,11 +25,18 @@ class Secrecy(Enum):
     SECRET = "secret"  # noqa: S105 - a mark
 
 
+class Reach(Enum):
+    """Whether a key may be changed by `set`. Never a credential, a source, a path or a program."""
+
+    REMOTE = "remote"
+
+
 LIVE: Final = ChangeClass.LIVE
 WORKER_RESTART: Final = ChangeClass.WORKER_RESTART
 REJOIN: Final = ChangeClass.REJOIN
 PROCESS_RESTART: Final = ChangeClass.PROCESS_RESTART
 SECRET: Final = Secrecy.SECRET
+REMOTE: Final = Reach.REMOTE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,4 +45,5 @@ class Key:
 
     needs: ChangeClass
     secret: bool
+    remote: bool
     default: object = field(repr=False)

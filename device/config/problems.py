@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from device.config.environment import model_of, nearest
-from device.config.layers import place_of
+from device.config.layer import place_of
 from device.config.night import Night
 from device.config.places import DELIMITER, PREFIX
 from device.config.schema import Config
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from device.config.layers import Layer
+    from device.config.layer import Layer
 
 NAME_OF_TABLE = "[key]"  # what pydantic puts for a dictionary's key
 

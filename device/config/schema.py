@@ -14,12 +14,22 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from device.config.capture_rules import check_camera, check_microphone, least_camera_stall_s
-from device.config.marks import LIVE, PROCESS_RESTART, REJOIN, SECRET, WORKER_RESTART
+from device.config.marks import LIVE, PROCESS_RESTART, REJOIN, REMOTE, SECRET, WORKER_RESTART
+from device.config.metrics import Metrics
 from device.config.network import Network
 from device.config.night import Night
 from device.config.streams import cameras_of, contradiction, microphones_of
 from device.config.table import ControlValue, Table
-from device.config.values import Degrees, Dimension, FilePath, StreamName, StreamUrl, WebSocketUrls  # noqa: TC001 - pydantic reads the annotations
+from device.config.values import (
+    AUTOMATIC,
+    Degrees,
+    Dimension,
+    FilePath,
+    MemoryLimit,
+    StreamName,
+    StreamUrl,
+    WebSocketUrls,
+)
 
 CONTRADICTION = "streams"
 """The type of the error about streams that contradict each other."""
@@ -84,9 +94,9 @@ class Camera(Table):
     """The picture. Rates in bits a second, size in pixels."""
 
     source: Annotated[CameraSource, WORKER_RESTART] = "auto"
-    width: Annotated[Dimension, WORKER_RESTART] = Field(default=1280, ge=160, le=3840)
-    height: Annotated[Dimension, WORKER_RESTART] = Field(default=720, ge=120, le=2160)
-    fps: Annotated[int, WORKER_RESTART] = Field(default=30, ge=1, le=120)
+    width: Annotated[Dimension, WORKER_RESTART, REMOTE] = Field(default=1280, ge=160, le=3840)
+    height: Annotated[Dimension, WORKER_RESTART, REMOTE] = Field(default=720, ge=120, le=2160)
+    fps: Annotated[int, WORKER_RESTART, REMOTE] = Field(default=30, ge=1, le=120)
     device: Annotated[str, WORKER_RESTART] = ""
     path: Annotated[FilePath, WORKER_RESTART] = Field(default="", repr=False)
     url: Annotated[StreamUrl, WORKER_RESTART] = SecretStr("")
@@ -97,10 +107,10 @@ class Camera(Table):
     rotate: Annotated[Degrees, WORKER_RESTART] = 0
     encoder: Annotated[Literal["auto", "v4l2", "x264", "copy"], WORKER_RESTART] = "auto"
     x264_preset: Annotated[X264Preset, WORKER_RESTART] = "ultrafast"
-    bitrate_max_bps: Annotated[int, LIVE] = Field(default=2_500_000, ge=50_000, le=50_000_000)
-    bitrate_min_bps: Annotated[int, LIVE] = Field(default=60_000, ge=30_000, le=50_000_000)
+    bitrate_max_bps: Annotated[int, LIVE, REMOTE] = Field(default=2_500_000, ge=50_000, le=50_000_000)
+    bitrate_min_bps: Annotated[int, LIVE, REMOTE] = Field(default=60_000, ge=30_000, le=50_000_000)
     keyframe_interval_s: Annotated[int, WORKER_RESTART] = Field(default=10, ge=1, le=3600)
-    controls: Annotated[dict[str, ControlValue], LIVE] = Field(default_factory=dict)
+    controls: Annotated[dict[str, ControlValue], LIVE, REMOTE] = Field(default_factory=dict)
     night: Night = Night()
 
     @model_validator(mode="after")
@@ -119,7 +129,7 @@ class Microphone(Table):
     url_file: Annotated[FilePath, WORKER_RESTART] = ""
     rtsp_transport: Annotated[Literal["tcp", "udp"], WORKER_RESTART] = "tcp"
     channels: Annotated[int, PROCESS_RESTART] = Field(default=1, ge=1, le=2)
-    gain_db: Annotated[float, LIVE] = Field(default=0.0, ge=-60, le=60)
+    gain_db: Annotated[float, LIVE, REMOTE] = Field(default=0.0, ge=-60, le=60)
     processing: Annotated[bool, LIVE] = True
     redundancy: Annotated[bool, REJOIN] = False
 
@@ -142,12 +152,13 @@ class NamedMicrophone(Microphone):
 
 
 class Watch(Table):
-    """The seconds without data after which a source, or the connection to the room, is restarted."""
+    """The seconds without data after which a source, or the connection to the room, is restarted; the memory limit."""
 
     camera_stall_s: Annotated[float, LIVE] = Field(default=2.0, ge=0.5, le=60)
     microphone_stall_s: Annotated[float, LIVE] = Field(default=1.0, ge=0.2, le=60)
     # A healthy connection's STUN responses are up to 2.3 s old (measured).
     delivery_stall_s: Annotated[float, LIVE] = Field(default=4.0, ge=3, le=60)
+    memory_mb: Annotated[MemoryLimit, LIVE] = AUTOMATIC
 
 
 class Reconnect(Table):
@@ -177,6 +188,7 @@ class Config(Table):
     network: Network = Network()
     reconnect: Reconnect = Reconnect()
     watch: Watch = Watch()
+    metrics: Metrics = Metrics()
     log: Log = Log()
 
     @model_validator(mode="after")

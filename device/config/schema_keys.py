@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, get_args, get_origin
 from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
 
-from device.config.marks import SECRET, ChangeClass, Key
+from device.config.marks import REMOTE, SECRET, ChangeClass, Key
 from device.config.schema import Config
 from device.config.table import Table
 
@@ -63,6 +63,7 @@ def _described(field: FieldInfo) -> Key:
         # A key without a class fails a test; it is never applied as less than it may need.
         needs=_class(field) or ChangeClass.PROCESS_RESTART,
         secret=secret or SECRET in field.metadata,
+        remote=REMOTE in field.metadata,
         default=None if default is PydanticUndefined else default,
     )
 

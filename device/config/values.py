@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 _MAX_URLS = 8
+AUTOMATIC = "auto"
+_LEAST_MB, _MOST_MB = 32, 65536
 
 
 def _even(value: int) -> int:
@@ -52,6 +54,18 @@ def _right_angle(value: int) -> int:
 
 
 Degrees = Annotated[int, AfterValidator(_right_angle)]
+
+
+def _memory_limit(value: object) -> object:
+    """Return "auto", or a number of megabytes, which the environment has as text."""
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value)
+    if value == AUTOMATIC or (type(value) is int and (value == 0 or _LEAST_MB <= value <= _MOST_MB)):
+        return value
+    raise ValueError(f'must be "{AUTOMATIC}", 0 for never, or {_LEAST_MB} to {_MOST_MB} (megabytes)')
+
+
+MemoryLimit = Annotated[int | str, BeforeValidator(_memory_limit)]
 
 
 def _file_path(value: str) -> str:

@@ -34,6 +34,12 @@ def status(config: Path | None, *, as_json: bool) -> int:
     return ExitCode.OK if found["state"] == "live" else ExitCode.FAILED
 
 
+def demand_configuration(config: Path | None) -> None:
+    """Raise NotRunningError if the daemon that runs uses another file than the one that is named."""
+    if config is not None and str(config.absolute()) != (used := ask(GetStatus())["config_file"]):
+        raise NotRunningError(f"the daemon that runs uses {used}")
+
+
 def logs(*, level: str, lines: int, as_json: bool) -> int:
     """Print the newest log records of the daemon."""
     for each in ask(GetLogs(level=level, lines=lines))["records"]:
@@ -80,8 +86,9 @@ def stream_text(stream: dict[str, Any]) -> str:
         parts.append(f"{stream['width']}x{stream['height']} at {stream['fps']:.0f} fps")
     if rate := stream["bitrate_bps"]:
         parts.append(f"{rate / _MEGA:.1f} Mbit/s" if rate >= _MEGA else f"{rate / _KILO:.0f} kbit/s")
-    if stream["dropped"]:
-        parts.append(f"{stream['dropped']} dropped")
+    if stream["drops"]:
+        causes = ", ".join(f"{count} {cause.replace('_', ' ')}" for cause, count in stream["drops"].items())
+        parts.append(f"dropped: {causes}")
     return ", ".join(parts)
 
 

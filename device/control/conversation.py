@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from device.control import wire
+from device.control.caller import Caller, CallerKind
 from device.control.limits import MAX_CALL_BYTES
 from device.control.operations import decoded
 from device.control.peer import GROUP, Peer
@@ -26,9 +27,10 @@ async def converse(
 ) -> None:
     """Answer calls until the peer closes, is silent for a minute, or may not call at all."""
     peer = Peer.of(writer.get_extra_info("socket"))
+    caller = Caller(kind=CallerKind.LOCAL, name=str(peer))
     refusal = ""
     if not peer.may_control:
-        log.warning("control.refused", caller=str(peer))
+        log.warning("control.refused", caller=str(caller))
         refusal = f"only root and the group {GROUP} may control the device"
     elif crowded:
         refusal = "too many commands at once; try again"
@@ -40,7 +42,7 @@ async def converse(
         try:
             call = decoded(*wire.call_of_line(line))
             async with asyncio.timeout(_CALL_S):
-                result = await performer.perform(call, caller=str(peer))
+                result = await performer.perform(call, caller=caller)
             answer = wire.answer_line(result)
         except TimeoutError:
             answer = wire.error_line(CallError(f"the operation takes longer than {_CALL_S:g} s"))

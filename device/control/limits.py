@@ -7,3 +7,4 @@ from typing import Final
 LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 MAX_LOG_LINES: Final = 300
 MAX_CALL_BYTES: Final = 64 << 10
+MAX_SET_KEYS: Final = 64

@@ -12,7 +12,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from device.control.limits import LEVELS, MAX_LOG_LINES
-from device.control.results import DeviceStatus, Done, LogLines
+from device.control.results import ConfigChange, DeviceStatus, Done, EffectiveConfig, LogLines
+from device.control.values import check_values
 from device.errors import CallError
 from device.printable import printable
 
@@ -23,7 +24,9 @@ ResultT = TypeVar("ResultT")
 CallT = TypeVar("CallT")
 
 _MAX_NAME = 64
-_JSON_NAMES = MappingProxyType({str: "a text", int: "a whole number", float: "a number", bool: "true or false"})
+_JSON_NAMES = MappingProxyType(
+    {str: "a text", int: "a whole number", float: "a number", bool: "true or false", dict: "an object"}
+)
 
 
 class Call(Generic[ResultT]):
@@ -56,7 +59,12 @@ def names() -> tuple[str, ...]:
 
 def name_of(call: Call[Any]) -> str:
     """Return the name of a call's operation."""
-    return _NAMES[type(call)]
+    return name_of_class(type(call))
+
+
+def name_of_class(cls: type[Call[Any]]) -> str:
+    """Return the name of the operation of a class of calls."""
+    return _NAMES[cls]
 
 
 def decoded(name: object, arguments: object) -> Call[Any]:
@@ -83,8 +91,9 @@ def decoded(name: object, arguments: object) -> Call[Any]:
 def _checked(name: str, key: str, value: object, hint: type) -> object:
     if hint is float and type(value) is int:
         return float(value)
-    if type(value) is not hint:
-        raise CallError(f"{key} of {name} must be {_JSON_NAMES[hint]}")
+    kind = typing.get_origin(hint) or hint
+    if type(value) is not kind:
+        raise CallError(f"{key} of {name} must be {_JSON_NAMES[kind]}")
     return value
 
 
@@ -143,6 +152,36 @@ class Rejoin(Call[Done]):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reload(Call[Done]):
     """Read the configuration's files again."""
+
+
+@operation("config")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetConfig(Call[EffectiveConfig]):
+    """The configuration in effect, or one table of it, such as "camera" or "cameras.garden"."""
+
+    table: str = ""
+
+
+@operation("set")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetValues(Call[ConfigChange]):
+    """Give keys of the configuration new values, all or none: {"camera.fps": 15}. With `persist` for later starts too.
+
+    Only keys that the schema marks `REMOTE`, for every caller. The change is reverted if the device was live, and is
+    not live again within a minute.
+    """
+
+    values: dict[str, Any]
+    persist: bool = False
+
+    def __post_init__(self) -> None:
+        check_values(self.values)
+
+
+@operation("reset")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResetValues(Call[ConfigChange]):
+    """Remove all changes by `set`, persisted or not: the configuration's files are in effect again."""
 
 
 def as_request(call: Call[Any]) -> Mapping[str, object]:

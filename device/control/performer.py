@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import structlog
 
 import device
 from device import board
+from device.control.configuration import Configuration
 from device.control.limits import LEVELS
 from device.control.operations import (
+    GetConfig,
     GetLogs,
     GetStatus,
     Rejoin,
     Reload,
     RequestKeyFrame,
+    ResetValues,
     RestartStream,
+    SetValues,
     name_of,
 )
 from device.control.results import BoardStatus, DeviceStatus, Done, LogLines, RoomStatus, StreamStatus
@@ -27,7 +31,10 @@ from device.redaction import redacted
 from device.tracks.video import VideoTrack
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from device.clock import ServerClock
+    from device.control.caller import Caller
     from device.control.operations import Call, ResultT
     from device.log_memory import LogMemory
     from device.reload.reloader import Reloader
@@ -37,6 +44,8 @@ if TYPE_CHECKING:
     from device.telemetry.status import Status
 
 log = structlog.get_logger()
+
+Handler: TypeAlias = "Callable[[Any, Caller], Awaitable[object]]"
 
 _WHY = "an operator asked for it"
 
@@ -58,41 +67,52 @@ class Performer:
         self._running, self._reloader = running, reloader
         self._status, self._bitrates, self._clock = status, bitrates, clock
         self._memory, self._started_at = memory, started_at
+        configuration = Configuration(running, reloader)
+        self._handlers: dict[type[Call[Any]], Handler] = {  # a test has every operation
+            GetStatus: self._get_status,
+            GetLogs: self._get_logs,
+            RequestKeyFrame: self._request_key_frame,
+            RestartStream: self._restart_stream,
+            Rejoin: self._rejoin,
+            Reload: self._reload,
+            GetConfig: configuration.get,
+            SetValues: configuration.set,
+            ResetValues: configuration.reset,
+        }
 
-    async def perform(self, call: Call[ResultT], *, caller: str) -> ResultT:
+    async def perform(self, call: Call[ResultT], *, caller: Caller) -> ResultT:
         """Return the result. Raises CallError, whose text is for the caller."""
         name = name_of(call)
         try:
-            result: Any = await self._perform(call)
+            result: Any = await self._handlers[type(call)](call, caller)
         except DeviceError as error:
-            log.warning("control.call", caller=caller, operation=name, refused=redacted(str(error)))
+            log.warning("control.call", caller=str(caller), operation=name, refused=redacted(str(error)))
             raise
         except Exception as error:
-            log.error("control.call", caller=caller, operation=name, exc_info=error)  # noqa: TRY400 - one line, redacted
+            log.error("control.call", caller=str(caller), operation=name, exc_info=error)  # noqa: TRY400 - one line, redacted
             raise CallError(f"{name} failed; the log has the reason") from error
-        reads = isinstance(call, GetStatus | GetLogs)  # asked all the time
-        (log.debug if reads else log.info)("control.call", caller=caller, operation=name, result=str(result)[:200])
+        reads = isinstance(call, GetStatus | GetLogs | GetConfig)  # asked all the time
+        (log.debug if reads else log.info)("control.call", caller=str(caller), operation=name, result=str(result)[:200])
         return result  # type: ignore[no-any-return]
 
-    async def _perform(self, call: Call[Any]) -> object:
-        match call:
-            case GetStatus():
-                return self._device_status()
-            case GetLogs():
-                levels = frozenset(LEVELS[LEVELS.index(call.level) :])
-                return LogLines(records=self._memory.newest(since=call.since, levels=levels, lines=call.lines))
-            case RequestKeyFrame():
-                return self._request_key_frame(call.stream)
-            case RestartStream():
-                self._stream(call.stream).supervisor.restart(_WHY)
-                return Done(text=f"{call.stream} is restarted")
-            case Rejoin():
-                await self._running.rejoin(_WHY)
-                return Done(text="the device has left the room, and joins it again")
-            case Reload():
-                self._reloader.request()
-                return Done(text="the configuration is loaded again; status has the result")
-        raise CallError(f"{name_of(call)} cannot be carried out")  # a test has every operation
+    async def _get_status(self, _call: GetStatus, _caller: Caller) -> DeviceStatus:
+        return self._device_status()
+
+    async def _get_logs(self, call: GetLogs, _caller: Caller) -> LogLines:
+        levels = frozenset(LEVELS[LEVELS.index(call.level) :])
+        return LogLines(records=self._memory.newest(since=call.since, levels=levels, lines=call.lines))
+
+    async def _restart_stream(self, call: RestartStream, _caller: Caller) -> Done:
+        self._stream(call.stream).supervisor.restart(_WHY)
+        return Done(text=f"{call.stream} is restarted")
+
+    async def _rejoin(self, _call: Rejoin, _caller: Caller) -> Done:
+        await self._running.rejoin(_WHY)
+        return Done(text="the device has left the room, and joins it again")
+
+    async def _reload(self, _call: Reload, _caller: Caller) -> Done:
+        self._reloader.request()
+        return Done(text="the configuration is loaded again; status has the result")
 
     def _stream(self, name: str) -> Stream:
         streams = self._running.streams
@@ -100,12 +120,12 @@ class Performer:
             raise CallError(f"there is no stream of this name; there are: {', '.join(sorted(streams)) or 'none'}")
         return streams[name]
 
-    def _request_key_frame(self, name: str) -> Done:
-        track = self._stream(name).track
+    async def _request_key_frame(self, call: RequestKeyFrame, _caller: Caller) -> Done:
+        track = self._stream(call.stream).track
         if not isinstance(track, VideoTrack):
-            raise CallError(f"{name} is no camera")
+            raise CallError(f"{call.stream} is no camera")
         track.request_key_frame()
-        return Done(text=f"{name} sends a key frame")
+        return Done(text=f"{call.stream} sends a key frame")
 
     def _device_status(self) -> DeviceStatus:
         settings = self._running.settings
@@ -144,4 +164,5 @@ class Performer:
             fps=round(sent.fps, 1) if sent else 0.0,
             bitrate_bps=self._bitrates.of(name),
             dropped=stream.track.dropped,
+            drops={cause: count for cause, count in stream.drops.items() if count},
         )

@@ -28,7 +28,8 @@ class RoomStatus:
 class StreamStatus:
     """One stream. Sizes in pixels; rates per second; what does not apply to a kind is 0.
 
-    `bitrate_bps` is what is sent, with RTP; `dropped` counts units or blocks that were dropped in the daemon.
+    `bitrate_bps` is what is sent, with RTP; `dropped` counts what was dropped in the daemon, and `drops` all that was
+    dropped, by cause, without those that have none.
     """
 
     kind: str
@@ -40,6 +41,7 @@ class StreamStatus:
     fps: float = 0.0
     bitrate_bps: int = 0
     dropped: int = 0
+    drops: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,3 +79,17 @@ class LogLines:
     """Log records, the oldest first; each has a `number`, which is higher than the one before."""
 
     records: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectiveConfig:
+    """Each key, such as "camera.fps", with `value`, `layer`, `place`, `needs` and `remote`; secrets masked."""
+
+    keys: dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigChange:
+    """What was done for each key: "applied live", "worker restart", "rejoin" or "unchanged"."""
+
+    keys: dict[str, str]

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import enum
 import random
 import time
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from device.errors import NotPresentError, SourceAbsentError, SourceError
+from device.errors import NotPresentError, SourceError
 from device.ipc import hotplug, untrusted, worker_log
-from device.ipc.messages import Capturing, Degraded, Done, LogRecord
+from device.ipc.messages import Capturing, Degraded, Done, Dropped, LogRecord
 from device.ipc.requester import Requester
 from device.ipc.restart_policy import Action, RestartPolicy
+from device.ipc.worker_counts import WorkerCounts
 from device.ipc.worker_process import running, spawn
+from device.ipc.worker_state import ABSENT_ERRORS, WorkerState
 from device.log_throttle import LogThrottle
 from device.media.block import Block
 from device.media.picture import AccessUnit
@@ -34,18 +35,7 @@ log = structlog.get_logger()
 _PERIODS = 3.0  # a source is silent after three periods of its own rate, if that is slower
 # The deadline while a worker is watched, and over its start and end, which have limits of their own.
 _WATCH_DUE_S, _STEP_DUE_S = 30.0, 60.0
-_ABSENT = frozenset({SourceAbsentError.__name__, NotPresentError.__name__})
-_SOURCES_FAILURES = _ABSENT | {SourceError.__name__}
-
-
-class WorkerState(enum.Enum):
-    """How a worker is; the values are what viewers read in the attributes."""
-
-    STARTING = "starting"
-    LIVE = "live"
-    STALLED = "stalled"
-    ABSENT = "absent"
-    NOT_PRESENT = "not present"  # never detected on this box, and not required: no fault
+_SOURCES_FAILURES = ABSENT_ERRORS | {SourceError.__name__}
 
 
 class Supervisor:
@@ -71,7 +61,7 @@ class Supervisor:
         on_known: Callable[[], None] = lambda: None,
         deadlines: Deadlines,
     ) -> None:
-        self.plan, self.requests = plan, requests or Requester(plan.name)
+        self.plan, self.requests, self.counts = plan, requests or Requester(plan.name), WorkerCounts()
         self.state, self._why = WorkerState.STARTING, ""
         self._on_media, self._on_state = on_media, on_state
         self._on_notice, self._on_failure = on_notice, on_failure
@@ -120,6 +110,7 @@ class Supervisor:
             except OSError as error:  # no memory or no descriptors left, for a while
                 why = for_viewers = f"it cannot be started: {error.strerror}"
                 self._failure = ""
+                self.counts.not_started()
             if self._replaced.is_set():
                 log.info("worker.restarting", worker=self.plan.name, why=self._why_replaced, delay_s=0.0)
                 continue
@@ -157,6 +148,7 @@ class Supervisor:
         if spawned is None:
             self._replaced.clear()
             spawned = await spawn(name=self.plan.name, module=self.plan.module, job=self.plan.job)
+        self.counts.began(spawned.process.pid)
         async with running(spawned, on_message=self._on_message) as child:
             self.requests.begin(child)
             try:
@@ -165,6 +157,7 @@ class Supervisor:
                 self.requests.end()
                 self._extend_deadline(_STEP_DUE_S)
             self._failure = child.failure
+            self.counts.ended(by_itself=child.gone.done(), failure=child.failure, replaced=self._replaced.is_set())
             if why:  # at once: the end of a worker that hangs takes a second
                 self._become(self._failed_state(), child.for_viewers or why)
         return child.last_words or why, child.for_viewers or why
@@ -195,7 +188,7 @@ class Supervisor:
     def _failed_state(self) -> WorkerState:
         if self._failure == NotPresentError.__name__ and not self._known:
             return WorkerState.NOT_PRESENT
-        return WorkerState.ABSENT if self._failure in _ABSENT else WorkerState.STALLED
+        return WorkerState.ABSENT if self._failure in ABSENT_ERRORS else WorkerState.STALLED
 
     def _extend_deadline(self, within_s: float = _WATCH_DUE_S) -> None:
         # A stream may have the name of another part of the daemon, such as "room".
@@ -204,7 +197,8 @@ class Supervisor:
     def _on_message(self, received: Received) -> None:
         match received.message:
             case AccessUnit() | Block() as media:
-                self._restarts.delivered(time.monotonic())
+                self._restarts.delivered(now := time.monotonic())
+                self.counts.delivered_at, self.counts.captured_at_us = now, media.captured_at_us
                 if self.state is not WorkerState.LIVE:
                     self._become(WorkerState.LIVE, "")
                 self._on_media(media)
@@ -214,6 +208,8 @@ class Supervisor:
                 self._on_capturing(capturing)
             case Degraded(text=text, fault=fault):
                 self._notice(public_text(text), fault=fault)
+            case Dropped(totals=totals):
+                self.counts.dropped(totals)
             case LogRecord() as record:
                 worker_log.record(self.plan.name, record)
 

@@ -43,10 +43,10 @@ class Decision:
 def decide(changes: Sequence[Change], old: Sequence[StreamPlan], new: Sequence[StreamPlan]) -> Decision:
     """Return what these changes need, with the plans before and after them."""
     classes = {each.needs for each in changes}
-    restart = {_stream_of(each.key) for each in changes if each.needs is ChangeClass.WORKER_RESTART}
+    restart = {stream_of(each.key) for each in changes if each.needs is ChangeClass.WORKER_RESTART}
     # An encoder in software is opened with its highest bitrate.
-    restart |= {_stream_of(each.key) for each in changes if _raises_bitrate(each)}
-    restart |= {_stream_of(each.key) for each in changes if _removes_controls(each)}
+    restart |= {stream_of(each.key) for each in changes if _raises_bitrate(each)}
+    restart |= {stream_of(each.key) for each in changes if _removes_controls(each)}
     before = {each.name: each.worker.job for each in old}
     for plan in new:
         job, present = plan.worker.job, before.get(plan.name)
@@ -69,7 +69,7 @@ def keys_text(changes: Sequence[Change]) -> str:
     return ", ".join(keys[:_MAX_KEYS]) + more
 
 
-def _stream_of(key: str) -> str:
+def stream_of(key: str) -> str:
     """Return the name of the stream that a key belongs to: its table, or the name in a table of tables."""
     table, _, rest = key.partition(".")
     return rest.partition(".")[0] if table in _TABLES_OF_STREAMS else table

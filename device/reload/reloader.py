@@ -1,102 +1,134 @@
-"""Carries out requests to reload, one after the other; the last state of the files wins."""
+"""Carries out reloads and changes of single keys, one after the other; the last state of the files wins."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import time
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
 
-from device.errors import ConfigError, Problem, UnreachableError
-from device.network import rules
+from device.config.layer import LayerKind, changes_of
+from device.errors import CallError, ConfigError, Problem
+from device.lifecycle.memory_policy import Files
+from device.reload import guard
 from device.reload.decision import keys_text
-from device.reload.files import Outcome, Result
-from device.reload.revert import Action, RevertPolicy
+from device.reload.edit import changed_keys, edited, outcomes, refusal
+from device.reload.files import Outcome, ReloadFiles, Result
+from device.reload.guard import Guard
+from device.reload.overrides import Overrides
 from device.tokens.selection import log_warnings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from device.lifecycle.sd_notify import Notifier
     from device.network.probe import Probe
-    from device.reload.files import ReloadFiles
+    from device.reload.edit import Edit
     from device.reload.running import RunningDevice
-    from device.settings import Settings
+    from device.settings import Loader
     from device.telemetry.status import Status
 
 log = structlog.get_logger()
 
 _LOOK_S = 1.0
-_NOT_THE_FILES = "the files are not what is in effect"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Guarded:
-    """A reload that is reverted if the device is not live again in time."""
-
-    before: Settings
-    policy: RevertPolicy
+_EDIT_REVERT_S = 60.0
+_MAX_WAITING = 8
 
 
 class Reloader:
-    """Puts changed files into effect. `load` loads them, as at the start.
+    """Puts changed files, and changed keys, into effect.
 
-    `end_process` is set if that needs a new process.
+    `end_process` is set if a reload needs a new process.
     """
 
     def __init__(
         self,
         device: RunningDevice,
         *,
-        load: Callable[[], Settings],
+        loader: Loader,
         status: Status,
         notifier: Notifier,
-        files: ReloadFiles,
         probe: Probe,
+        files: ReloadFiles | None = None,
+        overrides: Overrides | None = None,
     ) -> None:
         self.end_process = asyncio.Event()
-        self._requested = asyncio.Event()
-        self._device, self._load = device, load
-        self._status, self._notifier, self._files, self._probe = status, notifier, files, probe
-        self._guarded: _Guarded | None = None
+        self._wake, self._requested = asyncio.Event(), False
+        self._edits: deque[tuple[Edit, asyncio.Future[dict[str, str]]]] = deque()
+        self._device, self._loader, self._status, self._notifier = device, loader, status, notifier
+        self._files = files or ReloadFiles.of_environment()
+        self._overrides = overrides or Overrides.of_environment(device.settings.path)
+        self._guard = Guard(
+            device, status=status, probe=probe, overrides=self._overrides, report=self._report, refused=self._refused
+        )
 
     def request(self) -> None:
         """Reload soon; a request while another is carried out is carried out after it."""
-        self._requested.set()
+        self._requested = True
+        self._wake.set()
+
+    async def edit(self, edit: Edit) -> dict[str, str]:
+        """Change keys of the running configuration after what is under way; return what was done for each key.
+
+        Raises CallError; then nothing has changed. An edit whose caller gives up before its turn is not carried out.
+        """
+        if len(self._edits) >= _MAX_WAITING:
+            raise CallError("too many changes wait for their turn; try again")
+        answer: asyncio.Future[dict[str, str]] = asyncio.get_running_loop().create_future()
+        self._edits.append((edit, answer))
+        self._wake.set()
+        return await answer
+
+    async def compare(self) -> Files:
+        """Return how the files are, which a new process would put into effect."""
+        if self._guard.watching or self._guard.reverted:
+            return Files.UNUSABLE
+        temporary = changes_of(self._device.settings.layers, LayerKind.TEMPORARY)
+        try:
+            settings = await asyncio.to_thread(self._loader.files, temporary)
+        except ConfigError:
+            return Files.UNUSABLE
+        return Files.CHANGED if self._device.decide(settings).changes else Files.IN_EFFECT
 
     async def run(self) -> None:
         """Carry out requests until cancelled."""
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_S if self._guarded else None):
-                    await self._requested.wait()
-            if self._requested.is_set():
-                self._requested.clear()
+                async with asyncio.timeout(_LOOK_S if self._guard.watching else None):
+                    await self._wake.wait()
+            if not self._wake.is_set():
+                await self._guard.look()
+                continue
+            self._wake.clear()
+            while self._edits:
+                await self._answer(*self._edits.popleft())
+            if self._requested:
+                self._requested = False
                 self._notifier.reloading()
                 try:
                     await self._reload()
                 finally:
                     self._notifier.ready()
-            elif self._guarded is not None:
-                await self._judge(self._guarded)
 
     async def _reload(self) -> None:
         before, was_live = self._device.settings, self._status.live
         revert_after_s = self._files.take_request()
         try:
-            settings = await asyncio.to_thread(self._load)
+            settings = await asyncio.to_thread(self._loader.files, changes_of(before.layers, LayerKind.TEMPORARY))
             decision = self._device.decide(settings)
             if decision.end_process and revert_after_s is not None:
                 text = f"{keys_text(decision.changes)} needs a restart of the service, which is not reverted; "
                 raise ConfigError(Problem(str(settings.path), f"{text}reload without --revert-after"))  # noqa: TRY301
-            if decision.changes and not decision.end_process:
+            if not decision.changes:
+                self._device.settings = replace(before, layers=settings.layers)  # a value may stand in another file
+            elif not decision.end_process:
                 await self._device.apply(settings, decision)
         except ConfigError as error:
             self._refused(error)
             return
+        self._guard.reverted = False
         log_warnings(settings.warnings, settings.token_source)
         if not decision.changes:
             self._report(Outcome.UNCHANGED, "nothing that is in effect has changed")
@@ -111,8 +143,46 @@ class Reloader:
                 workers=", ".join(sorted(decision.restart)) or None,
                 rejoin=decision.rejoin,
             )
-            self._guard(before, was_live=was_live, after_s=revert_after_s)
+            self._guard.start(before, was_live=was_live, after_s=revert_after_s, consequence=guard.NOT_THE_FILES)
             self._report(Outcome.APPLIED, f"changed: {decision.text}")
+
+    async def _answer(self, edit: Edit, answer: asyncio.Future[dict[str, str]]) -> None:
+        if answer.done():  # its caller has given up
+            return
+        try:
+            done = await self._edit(edit)
+        except Exception as error:  # one call never ends the device  # noqa: BLE001
+            if not answer.done():
+                answer.set_exception(error)
+        else:
+            if not answer.done():
+                answer.set_result(done)
+
+    async def _edit(self, edit: Edit) -> dict[str, str]:
+        before, was_live = self._device.settings, self._status.live
+        if edit.persist:
+            self._overrides.demand()
+        layers = edited(before.config, before.layers, edit, self._overrides.file)
+        try:
+            settings = await asyncio.to_thread(self._loader.changed, before, layers)
+            decision = self._device.decide(settings)
+            if decision.end_process:
+                raise CallError(f"{decision.text} needs a restart of the daemon, so it cannot be changed now")
+            restarted = await self._device.apply(settings, decision)
+        except ConfigError as error:
+            raise refusal(error, layers, before.path) from None
+        if edit.persist or edit.reset:
+            try:
+                await self._overrides.save(layers)
+            except CallError:
+                await self._device.apply(before, self._device.decide(before))
+                raise
+        if decision.changes:
+            log.info("config.changed", changed=decision.text, persist=edit.persist or None, reset=edit.reset or None)
+            self._guard.start(before, was_live=was_live, after_s=_EDIT_REVERT_S, consequence=guard.DROPPED)
+            self._note(Outcome.APPLIED, f"{'reset' if edit.reset else 'set'}: {decision.text}")
+        keys = changed_keys(before.layers) if edit.reset else edit.values
+        return outcomes(keys, decision, restarted)
 
     def _refused(self, error: ConfigError) -> None:
         problems = [str(each) for each in error.problems]
@@ -121,58 +191,11 @@ class Reloader:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         self._report(Outcome.REFUSED, f"nothing has changed: {problems[0]}{more}", tuple(problems))
 
-    def _guard(self, before: Settings, *, was_live: bool, after_s: float | None) -> None:
-        """Revert to the configuration before if the device was live with it and is not live in time.
-
-        A second reload meanwhile does not make the first one's configuration a known good one.
-        """
-        known_good = self._guarded.before if self._guarded else before if was_live else None
-        self._guarded = None
-        if after_s is None:
-            return
-        if known_good is None:
-            log.warning("config.not_guarded", why="the device was not live before the reload, so it is not reverted")
-            return
-        policy = RevertPolicy(after_s=after_s, began_at=time.monotonic())
-        self._guarded = _Guarded(before=known_good, policy=policy)
-
-    async def _judge(self, guarded: _Guarded) -> None:
-        action = guarded.policy.next(time.monotonic(), live=self._status.live)
-        if action is Action.PROBE:
-            answered = await self._answers(guarded.before)
-            if not answered:
-                log.warning("config.not_reverted", why="the server of the configuration before does not answer either")
-            guarded.policy.probed(time.monotonic(), answered=answered)
-        elif action is Action.KEEP:
-            self._guarded = None
-            log.info("config.kept", why="the device is live with it")
-            self._report(Outcome.APPLIED, "kept: the device is live with it")
-        elif action is Action.REVERT:
-            await self._revert(guarded)
-
-    async def _revert(self, guarded: _Guarded) -> None:
-        self._guarded = None
-        decision = self._device.decide(guarded.before)
-        why = f"the device was not live within {guarded.policy.after_s:g} s"
-        log.error("config.reverted", changed=decision.text, why=why, hint=_NOT_THE_FILES)
-        try:
-            await self._device.apply(guarded.before, decision)
-        except ConfigError as error:
-            self._refused(error)
-            return
-        self._report(Outcome.REVERTED, f"{why}, so {decision.text} is as before: {_NOT_THE_FILES}")
-
-    async def _answers(self, settings: Settings) -> bool:
-        try:
-            with rules.instead(settings.network):
-                await self._probe.first(settings.config.room.url)
-        except UnreachableError:
-            return False
-        return True
-
     def _report(self, outcome: Outcome, text: str, problems: tuple[str, ...] = ()) -> None:
+        self._note(outcome, text)
+        number, final = str(time.monotonic_ns()), not self._guard.watching
+        self._files.report(Result(number=number, outcome=outcome.value, text=text, problems=problems, final=final))
+
+    def _note(self, outcome: Outcome, text: str) -> None:
         at = time.strftime("%H:%M:%S UTC", time.gmtime())
         self._status.configuration(f"{outcome.value} at {at}: {text}")
-        final = self._guarded is None
-        number = str(time.monotonic_ns())
-        self._files.report(Result(number=number, outcome=outcome.value, text=text, problems=problems, final=final))

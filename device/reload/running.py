@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from device.clock import ServerClock
-    from device.config.effective import Config
     from device.ipc.registry import Request
+    from device.lifecycle.memory_policy import Moment
     from device.room.connection import RoomConnection
     from device.settings import Settings
     from device.streams.plan import StreamPlan
@@ -37,7 +37,8 @@ class RunningDevice:
     """The streams and the room of one process. `settings` are those in effect.
 
     `connect` returns a connection for settings, and gets why another one was left, if it was. `epoch_us` is when files
-    begin, for all plans. `in_effect` gets each configuration that is in effect.
+    begin, for all plans. `in_effect` gets all settings that are in effect. `begins_because`: why this process left
+    the room before, if it did.
     """
 
     def __init__(
@@ -49,7 +50,8 @@ class RunningDevice:
         connect: Callable[[Settings, str], RoomConnection],
         clock: ServerClock,
         epoch_us: int,
-        in_effect: Callable[[Config], None],
+        in_effect: Callable[[Settings], None],
+        begins_because: str = "",
     ) -> None:
         self.settings = settings
         self.streams = {each.name: each for each in streams}
@@ -57,25 +59,33 @@ class RunningDevice:
         self._tasks, self._connect, self._clock, self._epoch_us = tasks, connect, clock, epoch_us
         self._joined: list[asyncio.Task[None]] = []
         self._in_effect = in_effect
-        self._connection = self._join("")
-        in_effect(settings.config)
+        self._connection = self._join(begins_because)
+        in_effect(settings)
+
+    @property
+    def moment(self) -> Moment:
+        """What viewers would notice if this process ended now."""
+        return self._connection.moment
 
     def decide(self, settings: Settings) -> Decision:
         """Return what other settings need."""
         changes = diff(self.settings.config, settings.config)
         return decide(changes, self._plans(self.settings), self._plans(settings))
 
-    async def apply(self, settings: Settings, decision: Decision) -> None:
-        """Put other settings into effect, all or none. Raises ConfigError if a worker refuses a value."""
+    async def apply(self, settings: Settings, decision: Decision) -> frozenset[str]:
+        """Put other settings into effect, all or none. Return the streams whose workers are restarted.
+
+        Raises ConfigError if a worker refuses a value.
+        """
         async with self._one_at_a_time:
-            await self._apply(settings, decision)
+            return await self._apply(settings, decision)
 
     async def rejoin(self, why: str) -> None:
         """Leave the room in order, and begin to join it again."""
         async with self._one_at_a_time:
             await self._rejoin(why)
 
-    async def _apply(self, settings: Settings, decision: Decision) -> None:
+    async def _apply(self, settings: Settings, decision: Decision) -> frozenset[str]:
         plans = {each.name: each for each in self._plans(settings)}
         restart = decision.restart | await self._ask_workers(plans, decision.restart)
         self.settings = settings
@@ -87,7 +97,8 @@ class RunningDevice:
         self._connection.retime(config.reconnect, stall_s=config.watch.delivery_stall_s)
         if decision.rejoin:
             await self._rejoin(decision.why_rejoin)
-        self._in_effect(config)
+        self._in_effect(settings)
+        return frozenset(restart)
 
     async def _rejoin(self, why: str) -> None:
         log.info("room.leaving", why=why)

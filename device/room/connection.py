@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from device.errors import CredentialError, DeviceError, UnreachableError
-from device.log_throttle import LogThrottle
+from device.lifecycle.memory_policy import Moment
 from device.network import rules
 from device.network.probe import Probe
 from device.network.proxy import host_to_reach
@@ -20,9 +20,9 @@ from device.redaction import redacted
 from device.room.claim import IdentityClaim
 from device.room.join_policy import Action, Joining
 from device.room.reasons import DUPLICATE_IDENTITY
+from device.room.reported_state import ReportedState
 from device.room.session import Session, SessionEnd
 from device.room.session_monitor import SessionMonitor
-from device.telemetry.room_state import PublishState, RoomState
 from device.tokens.join_token import IdentityHolder
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from device.network.probe import ProbeResult
     from device.room.dependencies import RoomDependencies
     from device.telemetry.attributes import Attributes
+    from device.telemetry.room_state import PublishState, RoomState
     from device.tokens.join_token import JoinToken
     from device.tracks.track import Track
 
@@ -63,12 +64,13 @@ class RoomConnection:
         deadlines: Deadlines,
         rejoins_because: str = "",
     ) -> None:
-        self.state, self._why = RoomState.CONNECTING, rejoins_because
+        self._state = ReportedState(on_state, attributes, rejoins_because=rejoins_because)
         self._urls, self._token_source = dependencies.urls, dependencies.token_source
         self._resolver = dependencies.resolver
         self._routes, self._relay_only = dependencies.routes, dependencies.relay_only
+        self._between_sessions = dependencies.between_sessions
         self._probe = Probe(dependencies.resolver)
-        self._deadlines, self._bitrates = deadlines, dependencies.bitrates
+        self._deadlines, self._listeners = deadlines, dependencies.listeners
         self._monitor = SessionMonitor(
             probe=self._probe,
             routes=self._routes,
@@ -81,21 +83,28 @@ class RoomConnection:
             probe_s=reconnect.probe_s, spread_s=reconnect.spread_s, max_s=reconnect.max_s, uniform=random.uniform
         )
         self._tracks, self._attributes, self._log_context = tracks, attributes, log_context
-        self._on_state, self._on_publication = on_state, on_publication
+        self._on_publication = on_publication
         self._clock, self._on_clock = clock, on_clock
-        self._claim, self._throttle = IdentityClaim(), LogThrottle()
+        self._claim = IdentityClaim()
+        self._session: Session | None = None
         self._probed: ProbeResult | None = None
-        self._away_since: float | None = time.monotonic() if rejoins_because else None
 
     def retime(self, reconnect: Reconnect, *, stall_s: float) -> None:
         """Use other times from now on, without leaving the room."""
         self._joining.retime(probe_s=reconnect.probe_s, spread_s=reconnect.spread_s, max_s=reconnect.max_s)
         self._monitor.probe_s, self._monitor.stall_s = reconnect.probe_s, stall_s
 
+    @property
+    def moment(self) -> Moment:
+        """What viewers would notice if this process ended now."""
+        if self._session is not None:
+            return self._session.moment
+        return Moment.AWAY if self._joining.about_to_join(time.monotonic()) else Moment.BUSY
+
     async def run(self) -> None:
         """Join, and join again after each session, until cancelled; then leave the room in order."""
-        if self._why:
-            self._on_state(self.state, self._why)
+        self._state.begin()
+        if self._state.why:
             self._joining.replaces(time.monotonic())
         try:
             await self._keep_joined()
@@ -112,6 +121,7 @@ class RoomConnection:
                 case Action.WAIT:
                     await self._wait(step.until)
                 case Action.PROBE:
+                    await self._between_sessions()
                     await self._probe_server()
                 case Action.CHECK_IDENTITY:
                     await self._check_identity()
@@ -120,7 +130,7 @@ class RoomConnection:
 
     async def _wait(self, until: float) -> None:
         if self._routes.local_route is None:
-            self._wait_because("this device has no network")
+            self._state.waits("this device has no network")
             # In another network the server may have another address.
             self._route_by_name()
         self._routes.changed.clear()
@@ -137,13 +147,13 @@ class RoomConnection:
             self._probed = await self._probe.first(self._urls)
         except UnreachableError as error:
             self._joining.probed(answered=False, now=time.monotonic())
-            self._wait_because(str(error), for_viewers=error.for_viewers)
+            self._state.waits(str(error), for_viewers=error.for_viewers)
             return
         self._routes.set_target(self._probed.address)
         if self._probed.server_time_s is not None:
             self._compare_clocks(self._probed.server_time_s)
         self._joining.probed(answered=True, now=time.monotonic())
-        self._become(RoomState.CONNECTING, self._why)
+        self._state.connects()
 
     def _compare_clocks(self, server_time_s: float) -> None:
         """Log how far this clock is from the server's, when that changes by much."""
@@ -160,7 +170,7 @@ class RoomConnection:
             log.info("room.identity_holder_unknown", why=redacted(str(error)))
             identity_holder = IdentityHolder.UNKNOWN
         if hold_s := self._joining.identity_checked(identity_holder, time.monotonic()):
-            self._wait_because(f"{DUPLICATE_IDENTITY.text}; next check in {hold_s:.0f} s")
+            self._state.waits(f"{DUPLICATE_IDENTITY.text}; next check in {hold_s:.0f} s")
 
     async def _join(self) -> None:
         assert self._probed
@@ -173,22 +183,23 @@ class RoomConnection:
                 raise
             delay_s = self._joining.failed(time.monotonic())
             self._urls = (*self._urls[1:], self._urls[0])  # try the next server of the list
-            self._wait_because(redacted(str(error)), for_viewers=error.for_viewers, delay_s=delay_s)
+            self._state.waits(redacted(str(error)), for_viewers=error.for_viewers, delay_s=delay_s)
             return
-        self._away_since = now = time.monotonic()
+        self._state.left()
+        now = time.monotonic()
         delay_s = self._joining.ended(ended.reason, published_for_s=ended.published_for_s, clean=ended.clean, now=now)
         log.info("room.left", reason=ended.reason.name, published_for_s=round(ended.published_for_s, 1))
         if ended.reason is DUPLICATE_IDENTITY:
             log.error("room.duplicate_identity", hint="two devices with one identity: set room.identity on one of them")
-        self._wait_because(ended.reason.text, delay_s=delay_s)
+        self._state.waits(ended.reason.text, delay_s=delay_s)
 
     async def _run_session(self, join_token: JoinToken) -> SessionEnd:
-        session = Session(
+        session = self._session = Session(
             join_token,
             tracks=self._tracks,
             attributes=self._attributes,
             relay_only=self._relay_only,
-            bitrates=self._bitrates,
+            listeners=self._listeners,
             on_publication=self._on_publication,
         )
         running = asyncio.create_task(session.run(), name="session")
@@ -199,6 +210,7 @@ class RoomConnection:
                 monitoring.result()  # raises the error of a stuck join, which ends the process
             return await running
         finally:
+            self._session = None
             monitoring.cancel()
             running.cancel()
             await asyncio.gather(running, monitoring, return_exceptions=True)
@@ -219,32 +231,8 @@ class RoomConnection:
 
     async def _monitor_session(self, session: Session) -> None:
         await self._monitor.until_live(session)
-        if self._away_since is not None:
-            self._attributes.set(room=f"back after {time.monotonic() - self._away_since:.0f} s: {self._why}")
-            self._away_since = None
-        await self._monitor.while_live(session, self._permitted)
+        self._state.returned()
+        await self._monitor.while_live(session, self._state.permitted)
 
     def _extend_deadline(self, within_s: float) -> None:
         self._deadlines.extend("room", now=time.monotonic(), within_s=within_s)
-
-    def _permitted(self, permitted: bool) -> None:  # noqa: FBT001 - a callback
-        if permitted:
-            self._become(RoomState.LIVE, "")
-        else:
-            self._become(RoomState.FORBIDDEN, "the right to publish was taken away")
-
-    def _wait_because(self, why: str, *, for_viewers: str = "", delay_s: float | None = None) -> None:
-        """Log why the device is not in the room; viewers get the text that is composed for them."""
-        if self._away_since is None:
-            self._away_since = time.monotonic()
-        self._become(RoomState.WAITING, for_viewers or why)
-        if times := self._throttle.count_to_log(why, time.monotonic()):
-            log.warning("room.waiting", why=why, delay_s=delay_s and round(delay_s, 2), times=times)
-
-    def _become(self, state: RoomState, why: str) -> None:
-        if state is not self.state:
-            ends_well = RoomState.LIVE in (state, self.state)
-            (log.info if ends_well else log.debug)("room.state", old=self.state.value, new=state.value)
-        if (state, why) != (self.state, self._why):
-            self.state, self._why = state, why
-            self._on_state(state, why)

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from device.telemetry.bitrates import Bitrates
-
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from device.network.resolver import Resolver
     from device.network.route import Routes
+    from device.telemetry.transmission import SampleListener
     from device.tokens.join_token import TokenSource
+
+
+async def _nothing() -> None:
+    """Take no opportunity."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoomDependencies:
-    """What a connection depends on; `urls` are tried in this order, `bitrates` gets what each session sends.
+    """What a connection depends on; `urls` are tried in this order, `listeners` get the samples of each session.
 
-    `relay_only`: media passes a TURN server.
+    `relay_only`: media passes a TURN server. `between_sessions` is awaited before each probe: a moment in which this
+    process may end unnoticed.
     """
 
     urls: tuple[str, ...]
@@ -25,4 +31,5 @@ class RoomDependencies:
     resolver: Resolver
     routes: Routes
     relay_only: bool = False
-    bitrates: Bitrates = field(default_factory=Bitrates)
+    listeners: tuple[SampleListener, ...] = ()
+    between_sessions: Callable[[], Awaitable[None]] = _nothing

@@ -84,6 +84,10 @@ class Joining:
         """Note that another connection was left for this one: a join that it had under way may still be completed."""
         self._unclean_at = now
 
+    def about_to_join(self, now: float) -> bool:
+        """Return whether nothing keeps this device outside of the room but the probe and the delay before a join."""
+        return not self._joining and not self._contested and now >= self._hold_until
+
     def next(self, now: float) -> Step:
         """Return what to do now."""
         if not self.has_route or self._joining:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, replace
+from typing import Final
 
 
 class Response(enum.Enum):
@@ -73,6 +74,17 @@ _TABLE = {
         ),
     )
 }
+
+
+_OTHER: Final = "other"
+JOIN_FAILED: Final = "join_failed"
+"""The label of a session that ended before anything was published."""
+LABELS: Final = (*(name.lower() for name in _TABLE), JOIN_FAILED, _OTHER)
+
+
+def label_of(reason: Reason) -> str:
+    """Return a reason's name for metrics, one of `LABELS`."""
+    return reason.name.lower() if reason.name in _TABLE else _OTHER
 
 
 def delivery_stalled(*, culprit: str, age_s: float) -> Reason:

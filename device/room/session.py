@@ -11,11 +11,11 @@ import structlog
 from livekit import rtc
 
 from device.errors import JoinError
+from device.lifecycle.memory_policy import Moment
 from device.room.attribute_writer import AttributeWriter
 from device.room.connect_errors import connect_error_text
 from device.room.publications import Permission, Publications
-from device.room.reasons import LEFT, Reason, reason_named
-from device.telemetry.bitrates import Bitrates
+from device.room.reasons import JOIN_FAILED, LEFT, Reason, label_of, reason_named
 from device.telemetry.sampler import Sample, Sampler
 from device.timeline import TIMELINE
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from device.telemetry.attributes import Attributes
     from device.telemetry.room_state import PublishState
+    from device.telemetry.transmission import SampleListener
     from device.tokens.join_token import JoinToken
     from device.tracks.track import Track
 
@@ -62,7 +63,7 @@ class Session:
         tracks: Sequence[Track],
         attributes: Attributes,
         relay_only: bool = False,
-        bitrates: Bitrates | None = None,
+        listeners: Sequence[SampleListener] = (),
         on_publication: Callable[[str, PublishState], None] = lambda _name, _state: None,
     ) -> None:
         self.url = join_token.url
@@ -91,14 +92,21 @@ class Session:
         )
         self._attributes = AttributeWriter(self._room, attributes, permitted=grants.can_update_own_metadata)
         self.sampler = Sampler(self._room, self._publications.active)
-        self._bitrates = bitrates or Bitrates()
-        self.sampler.listeners += [self._on_sample, self._bitrates.sampled]
+        self._listeners = listeners
+        self.sampler.listeners += [self._on_sample, *(each.sampled for each in listeners)]
         self._clean = True
 
     @property
     def permitted(self) -> bool:
         """Whether the room allows to publish anything."""
         return self._publications.any_allowed
+
+    @property
+    def moment(self) -> Moment:
+        """What viewers would notice if this process ended now."""
+        if not self.joined.is_set():
+            return Moment.BUSY
+        return Moment.WATCHED if self._room.remote_participants else Moment.ALONE
 
     async def run(self) -> SessionEnd:
         """Run until the room ends. Raises JoinError if it cannot be joined or nothing can be published.
@@ -124,8 +132,14 @@ class Session:
             reason = await self._until_ended()
             return SessionEnd(reason=reason, published_for_s=time.monotonic() - began, clean=self._clean)
         finally:
-            self._bitrates.ended()
+            for each in self._listeners:
+                each.ended(self._end_label)
             await self._leave()
+
+    @property
+    def _end_label(self) -> str:
+        known = self._ended.done() and not self._ended.cancelled()
+        return label_of(self._ended.result() if known else LEFT) if self.live.is_set() else JOIN_FAILED
 
     def give_up(self, reason: Reason) -> None:
         """End the session for a reason of our own; the server may not notice."""

@@ -16,7 +16,7 @@ from device.boot import mounts
 from device.check.report import Report
 from device.config import effective, loading, writing
 from device.config.diff import entries
-from device.config.layers import overridden
+from device.config.layer import overridden
 from device.config.network import Network
 from device.config.places import DEFAULT_PATH, PREFIX
 from device.errors import ConfigError, DeviceError, ExitCode, system_text

@@ -6,21 +6,18 @@ import asyncio
 import contextlib
 import datetime
 import os
-import socket
 import subprocess
 import sys
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from device.config.places import DEFAULT_PATH
 from device.config.writing import CREDENTIALS
 from device.errors import CredentialError
-from device.network.address import PORTS
-from device.setup import qr
 from device.setup.viewer_url import viewer_url
 from device.tokens.expiry import duration
 from device.tokens.selection import ApiKey
 from device.viewer.command import probed
+from device.viewer.link import code_lines, own_address
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +26,6 @@ if TYPE_CHECKING:
     from device.setup.terminal import Terminal
 
 _TTL = datetime.timedelta(hours=2)
-_COLUMNS = 80  # of a serial line, which does not report its width
 
 
 def show_viewer_url(terminal: Terminal, loaded: Loaded) -> str:
@@ -48,7 +44,7 @@ def show_viewer_url(terminal: Terminal, loaded: Loaded) -> str:
             room=loaded.config.room.name,
             mint=(lambda: mint(source)) if isinstance(source, ApiKey) else None,
             lifetime=duration(_TTL.total_seconds()),
-            own_address=_own_address(server),
+            own_address=own_address(server),
         )
     except CredentialError as error:
         terminal.say(f"No viewer's token can be made: {error}")
@@ -60,7 +56,7 @@ def show_viewer_url(terminal: Terminal, loaded: Loaded) -> str:
     if found.url:
         terminal.say()
         terminal.show(found.url)
-        _show_code(terminal, found.url)
+        terminal.show("\n".join(code_lines(found.url, terminal.stdout)))
     return found.bind
 
 
@@ -72,34 +68,3 @@ def serve_page(folder: Path, bind: str) -> None:
             env=os.environ | {"CREDENTIALS_DIRECTORY": str(folder / CREDENTIALS)},
             check=False,
         )
-
-
-def _show_code(terminal: Terminal, url: str) -> None:
-    stream = terminal.stdout
-    plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM", "dumb") == "dumb"
-    if not qr.encodable(stream.encoding or "ascii"):
-        terminal.say("(no QR code: the character set of this terminal has no block characters)")
-        return
-    code = qr.lines(url, colours=not plain and stream.isatty())
-    try:
-        columns = os.get_terminal_size(stream.fileno()).columns or _COLUMNS
-    except (OSError, ValueError):
-        columns = _COLUMNS
-    width = len(qr.lines(url, colours=False)[0])
-    if width > columns:
-        terminal.say(f"(no QR code: it needs {width} columns, and this terminal has {columns})")
-        return
-    terminal.show("\n".join(code))
-
-
-def _own_address(server: str) -> str:
-    """Return the address from which this machine connects to the server; empty if there is none. Sends no packet."""
-    parts = urlsplit(server)
-    try:
-        found = socket.getaddrinfo(parts.hostname, parts.port or PORTS[parts.scheme], type=socket.SOCK_DGRAM)
-        family, kind, protocol, _, target = found[0]
-        with socket.socket(family, kind, protocol) as probing:
-            probing.connect(target)
-            return str(probing.getsockname()[0])
-    except (OSError, IndexError, UnicodeError):
-        return ""

@@ -57,15 +57,14 @@ def viewer_url(server: str, *, room: str, mint: Callable[[], str] | None, lifeti
                 "`sudo livekit-device viewer-token` prints another one.",
             ),
         )
-    host, everywhere = (f"[{own_address}]", "[::]") if ":" in own_address else (own_address, _ANY_IPV4)
+    everywhere = "[::]" if ":" in own_address else _ANY_IPV4
     return ViewerUrl(
-        url=f"http://{host}:{_PORT}/" if own_address else "",
         bind=f"{everywhere}:{_PORT}" if own_address else "",
         notes=(
             "The server has no TLS (ws://), which public https:// pages may not use: this device serves a page itself.",
             f"Start it: sudo livekit-device viewer --bind {everywhere}:{_PORT}",
-            "and open the URL below on a machine in this network. While it runs, everyone in this network can",
-            "watch; Ctrl-C ends it.",
+            "It prints a link with a key in it. Open that on a machine in this network. While it runs, everyone with",
+            "the link can watch; Ctrl-C ends it.",
         ),
     )
 

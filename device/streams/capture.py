@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from device import native_sdk
 from device.ipc.detected import Detected
-from device.ipc.supervisor import WorkerState
 from device.ipc.worker_process import spawn
+from device.ipc.worker_state import WorkerState
 from device.timeline import TIMELINE
 
 if TYPE_CHECKING:

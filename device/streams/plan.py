@@ -15,7 +15,7 @@ from device.ipc.worker_plan import WorkerPlan
 if TYPE_CHECKING:
     from device.config.effective import Camera, Config, Microphone
     from device.config.streams import NamedStream
-    from device.ipc.supervisor import WorkerState
+    from device.ipc.worker_state import WorkerState
 
 _NO_DEVICES = frozenset({"pattern", "tone", "file", "stream"})
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from device.ipc.messages import CameraJob, MicrophoneJob
 from device.ipc.requester import Requester
-from device.ipc.supervisor import Supervisor, WorkerState
+from device.ipc.supervisor import Supervisor
+from device.ipc.worker_state import WorkerState
 from device.streams.fanout import Fanout
 from device.streams.plan import StreamPlan
 from device.streams.slate import Slate
@@ -32,6 +33,12 @@ class Stream:
     track: VideoTrack | AudioTrack
     detected: Detected
     slate: Slate | None = None
+
+    @property
+    def drops(self) -> dict[str, int]:
+        """What was dropped since the daemon's start, by cause: in the workers, and before the SDK in the daemon."""
+        found, here = self.supervisor.counts.drops, self.track.dropped
+        return found | ({"sdk_busy": here} if isinstance(self.track, VideoTrack) else {"late": found["late"] + here})
 
     async def run(self) -> None:
         """Capture and publish until cancelled."""

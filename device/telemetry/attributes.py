@@ -21,7 +21,13 @@ class Attributes:
 
     def set(self, **values: str) -> None:
         """Set attributes by their names without the prefix `device.`."""
-        named = {f"device.{key}": public_text(value) for key, value in values.items()}
+        self._set({f"device.{key}": public_text(value) for key, value in values.items()})
+
+    def set_long(self, key: str, value: str, *, most_characters: int) -> None:
+        """Set one attribute that may be longer than the others."""
+        self._set({f"device.{key}": public_text(value, most_characters)})
+
+    def _set(self, named: dict[str, str]) -> None:
         if self._values | named != self._values:
             self._values |= named
             self._changed.set()

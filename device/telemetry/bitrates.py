@@ -34,6 +34,6 @@ class Bitrates:
             if (before := last.stats.sent_bytes.get(name)) is not None
         }
 
-    def ended(self) -> None:
+    def ended(self, _reason: str) -> None:
         """Forget the rates: the session has ended."""
         self._rates, self._last = {}, None

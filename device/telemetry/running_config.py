@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 from device.config.diff import entries
 from device.config.effective import Config, Secret, restored
+from device.config.layer import LayerKind, changes_of
 from device.errors import DeviceError, system_text
 from device.process_start import started_at
 from device.unit_directories import SERVICE_RUNTIME, own_runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from device.config.layer import Layer
 
 SERVICE_PATH = SERVICE_RUNTIME / "config.json"
 _MAX_BYTES = 256 << 10
@@ -42,7 +45,7 @@ class RunningConfig:
         folder = own_runtime(environment)
         return cls(folder / SERVICE_PATH.name if folder else None)
 
-    def write(self, config: Config) -> None:
+    def write(self, config: Config, layers: Sequence[Layer]) -> None:
         """Replace the file; a full or read-only disk does not stop publishing."""
         if self._path is None:
             return
@@ -50,6 +53,7 @@ class RunningConfig:
             "pid": os.getpid(),
             "started": started_at(os.getpid()),
             "key": self._key.hex(),
+            "temporary": changes_of(layers, LayerKind.TEMPORARY),
             "values": {name: _hash(self._key, value) if key.secret else value for name, key, value in entries(config)},
         }
         fresh = self._path.with_suffix(".new")
@@ -99,6 +103,16 @@ def read(new: Config, path: Path = SERVICE_PATH) -> Config | None:
         return restored(data, new.keys)
     except (TypeError, ValueError):
         raise DeviceError("the running daemon is of another version; restart the service") from None
+
+
+def temporary(path: Path = SERVICE_PATH) -> Mapping[str, Any]:
+    """Return the changes of the running daemon that are in no file, which a reload keeps; `read` reports problems."""
+    try:
+        with path.open("rb") as file:
+            found = json.loads(file.read(_MAX_BYTES))["temporary"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _hash(key: bytes, value: object) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from device.ipc.supervisor import WorkerState
+from device.ipc.worker_state import WorkerState
 from device.redaction import public_text, redacted
 from device.telemetry.room_state import PublishState, RoomState
 

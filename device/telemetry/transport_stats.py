@@ -26,8 +26,8 @@ class TransportStats:
 
     `responses`: STUN responses on the selected candidate pair. By the name of the stream: `reports`, the newest
     receiver report; `sent`, frames of a video track or packets of an audio track; `receptions`, what
-    is known about the packets; `sent_bytes`, what was sent of it, with RTP; `taken_s`, the seconds of
-    sound that were taken from the source of an audio track.
+    is known about the packets; `sent_bytes`, what was sent of it, with RTP; `taken_s`, the seconds of sound that were
+    taken from the source of an audio track. `round_trip_s` is that of the selected candidate pair, in seconds.
     """
 
     responses: object
@@ -36,6 +36,7 @@ class TransportStats:
     receptions: Mapping[str, Reception] = field(default_factory=dict)
     taken_s: Mapping[str, float] = field(default_factory=dict)
     sent_bytes: Mapping[str, int] = field(default_factory=dict)
+    round_trip_s: float | None = None
 
 
 def track_identifiers(statistics: Iterable[RtcStats]) -> set[str]:
@@ -96,4 +97,5 @@ def read_stats(statistics: Iterable[RtcStats], names: Mapping[str, str]) -> Tran
             if (sender := outbounds[number])
         },
         sent_bytes={name: outbounds[number].sent.bytes_sent for number, name in streams.items()},
+        round_trip_s=chosen.current_round_trip_time if chosen and chosen.responses_received else None,
     )

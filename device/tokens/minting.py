@@ -31,6 +31,7 @@ _LIST_TTL = datetime.timedelta(minutes=1)
 # The server's Date header may be more than a second old, and the clocks of its nodes may differ.
 _BACKDATED_S = 60
 _LIST_S = 5.0
+_REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _MAX_LIST_BYTES = 4 << 20
 VIEWER_TTL = datetime.timedelta(hours=6)  # the default of livekit-api
 
@@ -107,6 +108,24 @@ class ApiKey:
         identities = {each.get("identity") for each in found if isinstance(each, dict)}
         return IdentityHolder.PRESENT if self.wanted.own_identity in identities else IdentityHolder.ABSENT
 
+    async def rooms(self, at: ProbeResult, resolver: Resolver) -> list[str]:
+        """List the names of the server's rooms. Raises CredentialError."""
+        token = self._mint(at=at, identity="", name="", ttl=_LIST_TTL, attributes={}, roomList=True)
+        found = _list(*await self._call(at, resolver, token, "ListRooms", {}), "rooms")
+        return [name for each in found if isinstance(each, dict) and isinstance(name := each.get("name"), str)]
+
+    async def participants(self, at: ProbeResult, resolver: Resolver, room: str) -> list[Any]:
+        """List the participants of any room; none if it does not exist any more. Raises CredentialError."""
+        token = self._mint(at=at, identity="", name="", ttl=_LIST_TTL, attributes={}, room=room, roomAdmin=True)
+        answer = await self._call(at, resolver, token, "ListParticipants", {"room": room})
+        return _list(*answer, "participants")
+
+    @staticmethod
+    def server_time_s(at: ProbeResult) -> float:
+        """Return the server's time in epoch seconds; ours if it is not known."""
+        now_s = at.server_now_s()
+        return time.time() if now_s is None else now_s
+
     async def occupancy(self, at: ProbeResult, resolver: Resolver) -> tuple[int, int]:
         """Return the number of participants in the room, and its maximum; 0 if there is none or it is not known.
 
@@ -138,7 +157,13 @@ class ApiKey:
                     allow_redirects=False,
                 ) as response,
             ):
-                answer = json.loads(await read_at_most(response, _MAX_LIST_BYTES))
+                body = await read_at_most(response, _MAX_LIST_BYTES)
+                if len(body) == _MAX_LIST_BYTES:
+                    what = f"the answer is longer than {_MAX_LIST_BYTES >> 20} MiB"
+                    raise CredentialError(f"the server does not list its participants: {what}")
+                if response.status in _REFUSED:
+                    return response.status, {}  # its text is not JSON
+                answer = json.loads(body)
         except (TimeoutError, aiohttp.ClientError, UnreachableError) as error:
             raise CredentialError(f"the server does not list its participants: {type(error).__name__}") from None
         except (ValueError, RecursionError):
@@ -165,8 +190,7 @@ class ApiKey:
     ) -> str:
         # The same claims as in livekit-api's AccessToken, which takes as long to import as the rest of a join.
         key, secret = self._pair()
-        server_now_s = at.server_now_s() if at else None
-        now_s = int(time.time() if server_now_s is None else server_now_s)
+        now_s = int(self.server_time_s(at) if at else time.time())
         claims = {
             "iss": key,
             "sub": identity,
@@ -177,3 +201,15 @@ class ApiKey:
             "video": {"room": self.wanted.room, **grants},
         }
         return jwt.encode(claims, secret, algorithm="HS256")
+
+
+def _list(status: int, answer: dict[str, Any], key: str) -> list[Any]:
+    """Return the list in an answer of the API. Raises CredentialError."""
+    if status == HTTPStatus.NOT_FOUND and answer.get("code") == "not_found":
+        return []
+    if status in _REFUSED:
+        raise CredentialError(f"the server refuses to list its {key} (HTTP {status}): check api_key and api_secret")
+    found = answer.get(key, [])
+    if status != HTTPStatus.OK or not isinstance(found, list):
+        raise CredentialError(f"the server does not list its {key}: HTTP {status}")
+    return found

@@ -164,6 +164,16 @@ def log_warnings(problems: Sequence[Problem], token_source: TokenFile | Endpoint
         log.warning("config.warning", place=each.place, what=each.message)
 
 
+def warn_of_shared_identity(token_source: TokenSource) -> None:
+    """Log it if only the host's name distinguishes this device from others."""
+    if identity_may_collide(token_source):
+        log.warning(
+            "room.identity_not_unique",
+            identity=token_source.wanted.derived_identity,
+            hint="only the host's name distinguishes this device from others: set room.identity",
+        )
+
+
 def warnings(token_source: TokenFile | Endpoint | ApiKey) -> list[Problem]:
     """Return a problem for each file with a secret that every user may read."""
     return [

@@ -67,7 +67,7 @@ class VideoTrack:
         self._key_wanted_at: float | None = None
         self._on_viewer, self._on_summary = on_viewer, on_summary
         self._meter, self._summary = SendMeter(), SendSummary()
-        self._target_bps = 0
+        self.target_bps = 0
         self._send = send
         self._adopt(job)
         self._control = EncoderControl(
@@ -172,7 +172,7 @@ class VideoTrack:
             fps=round(sent.fps, 1),
             sent_bps=round(sent.bitrate_bps),
             bitrate_bps=self._control.bitrate_bps,
-            target_bps=self._target_bps,
+            target_bps=self.target_bps,
             lost=round(reception.lost, 3) if reception else 0.0,
             rtt_s=round(reception.rtt_s, 3) if reception else 0.0,
             lossy=self._control.link.lossy(now),
@@ -199,10 +199,10 @@ class VideoTrack:
         if feedback.keyframe_requested and self._key_wanted_at is None:
             self._key_wanted_at = now
         rate = feedback.rate_control
-        if rate and rate.target_bitrate_bps != self._target_bps:
-            self._target_bps = rate.target_bitrate_bps
+        if rate and rate.target_bitrate_bps != self.target_bps:
+            self.target_bps = rate.target_bitrate_bps
             TIMELINE.mark("first feedback")
-            self._log.debug("camera.target", target_bps=self._target_bps)
+            self._log.debug("camera.target", target_bps=self.target_bps)
         commands = self._control.feedback(
             # The next units depend on one that the SDK did not take.
             key_frame_requested=feedback.keyframe_requested or (self._control.has_feedback and not accepted),
@@ -223,7 +223,7 @@ class VideoTrack:
             self._log.debug("camera.bitrate", bitrate_bps=commands.bitrate_bps, repetitions=commands.repetitions)
         if (rung := commands.rung) is not None:
             self._send(SetPictureLimits(width=rung.width, height=rung.height, fps=rung.fps))
-            why = f"the room's target is {self._target_bps // 1000} kbit/s"
+            why = f"the room's target is {self.target_bps // 1000} kbit/s"
             self._log.info("camera.rung", width=rung.width, height=rung.height, fps=rung.fps, why=why)
         if commands.key_frame:
             self._send(ForceKeyFrame())

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 _PACKAGE = Path(__file__).parents[1]
 
 
-def viewer_access(argument: Path | None) -> tuple[Config, ApiKey]:
+def viewer_access(argument: Path | None, *, why_key: str = "") -> tuple[Config, ApiKey]:
     """Return the configuration, and the key and secret that sign viewer tokens. After that root's rights are dropped.
 
-    `argument` is the file that the command line names. Raises ConfigError without key and secret, CredentialError for
-    files that cannot be read, PrivilegesError.
+    `argument` is the file that the command line names, `why_key` a text for what lacks key and secret. Raises
+    ConfigError without them, CredentialError for files that cannot be read, PrivilegesError.
     """
     path = find(argument)
     config = load(path)
@@ -37,7 +37,7 @@ def viewer_access(argument: Path | None) -> tuple[Config, ApiKey]:
     except ConfigError as error:
         raise ConfigError(*error.problems, *_unreadable_credentials()) from None
     if not isinstance(chosen, ApiKey):
-        raise ConfigError(Problem("credentials", _NO_KEY), *_unreadable_credentials())
+        raise ConfigError(Problem("credentials", why_key or _NO_KEY), *_unreadable_credentials())
     # Without root's rights the files cannot be read again.
     as_root = os.geteuid() == 0
     api_key = _with_contents(chosen) if as_root else chosen
@@ -48,7 +48,7 @@ def viewer_access(argument: Path | None) -> tuple[Config, ApiKey]:
     if network.ca_file:
         with contextlib.suppress(tls.AuthoritiesError):  # the connection reports it
             tls.context()
-    if (name := give_up_root()) and not os.access(_PACKAGE / "viewer/page.html", os.R_OK):
+    if (name := give_up_root()) and not os.access(_PACKAGE / "viewer/page/index.html", os.R_OK):
         raise PrivilegesError(f"{name} cannot read {_PACKAGE}; install the package, or run this as another user")
     return config, api_key
 

@@ -4,31 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import signal
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 from device import log
 from device.errors import ExitCode, UnreachableError
 from device.network.probe import Probe
 from device.network.resolver import Resolver
+from device.redaction import hide
 from device.tokens.minting import VIEWER_TTL
 from device.viewer.access import viewer_access
-from device.viewer.server import Viewer, ViewerBundleMissing, serving
+from device.viewer.hosts import Hosts
+from device.viewer.link import code_lines, link
+from device.viewer.passes import TTL, Passes
+from device.viewer.server import Page, Site, ViewerBundleMissing, serving
 
 if TYPE_CHECKING:
     import datetime
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from device.network.probe import ProbeResult
     from device.tokens.minting import ApiKey
 
+_SECRET_BYTES = 16
+_SHARED = "Everyone with this link can watch, until Ctrl-C. The next start prints another one.\n"
 
-def serve(config_path: Path | None, *, host: str, port: int) -> int:
+
+def serve(config_path: Path | None, *, host: str, port: int, allowed_hosts: Iterable[str] = ()) -> int:
     """Serve the page until SIGINT or SIGTERM. Raises ConfigError."""
     config, api_key = viewer_access(config_path)
     log.configure(level=config.log.level, format=config.log.format)
-    return asyncio.run(run(config.room.url[0], api_key, host=host, port=port))
+    more = frozenset(each.rstrip(".").lower() for each in allowed_hosts)
+    return asyncio.run(run(config.room.url, api_key, host=host, port=port, allowed_hosts=more))
 
 
 def print_token(config_path: Path | None, *, ttl: datetime.timedelta | None) -> int:
@@ -48,19 +59,21 @@ async def probed(room_url: str) -> ProbeResult | None:
     return None
 
 
-async def run(room_url: str, api_key: ApiKey, *, host: str, port: int) -> int:
-    """Print the page's URL on standard output, and serve it until SIGINT or SIGTERM."""
+async def run(
+    urls: Sequence[str], api_key: ApiKey, *, host: str, port: int, allowed_hosts: frozenset[str] = frozenset()
+) -> int:
+    """Print the page's link on standard output, and serve it until SIGINT or SIGTERM."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    secret = secrets.token_urlsafe(_SECRET_BYTES) if Hosts(bound=host, more=allowed_hosts).needs_secret else ""
+    hide(secret)
+    token = partial(api_key.viewer_token, ttl=TTL, data=False)
+    passes = Passes(urls=tuple(urls), probe=Probe(Resolver()), mint=lambda at: token(at=at))
+    site = Site(pages=(Page(mint=passes, secret=secret),), room_urls=tuple(urls), allowed_hosts=allowed_hosts)
     try:
-
-        async def mint() -> str:
-            return api_key.viewer_token(at=await probed(room_url))
-
-        async with serving(Viewer(room_url=room_url, mint=mint), host=host, port=port) as url:
-            sys.stdout.write(f"{url}\n")
-            sys.stdout.flush()
+        async with serving(site, host=host, port=port) as url:
+            _show(link(url, bound=host, room_url=urls[0], secret=secret), shared=bool(secret))
             await stop.wait()
     except ViewerBundleMissing as error:
         sys.stderr.write(f"{error}\n")
@@ -70,3 +83,9 @@ async def run(room_url: str, api_key: ApiKey, *, host: str, port: int) -> int:
         sys.stderr.write(f"cannot serve on {host}:{port}: {why}; --bind takes another HOST:PORT\n")
         return ExitCode.FAILED
     return ExitCode.OK
+
+
+def _show(url: str, *, shared: bool) -> None:
+    lines = [url, *(code_lines(url, sys.stdout) if shared else ())]
+    sys.stdout.write("".join(f"{line}\n" for line in lines) + (_SHARED if shared else ""))
+    sys.stdout.flush()

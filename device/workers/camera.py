@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from device.errors import SourceError, WireError
 from device.heap import keep_freed_pictures
-from device.ipc.messages import CameraJob, Capturing, SetControls, SetNight
+from device.ipc.messages import CameraJob, Capturing, Dropped, SetControls, SetNight
 from device.ipc.worker_link import WorkerLink, serve
 from device.sources.orientation import sensor_flips, turns_left
 from device.workers.drops import DropLog
@@ -68,7 +68,10 @@ def _capture(link: WorkerLink, job: CameraJob) -> None:
     freeze_detector = FreezeDetector(link)
     night = _night(link, job, captured, encoding)
     keep_freed_pictures()
-    drops = DropLog(lambda counts: link.log("info", "camera.frames_dropped", **counts))
+    drops = DropLog(
+        lambda counts: link.log("info", "camera.frames_dropped", **counts),
+        lambda totals: link.send(Dropped(totals=totals)),
+    )
     for picture in source.pictures():
         for request in link.requests():
             link.reply(request, _carry_out(request.message, captured, encoding, night))

@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from device.errors import SourceError, WireError
-from device.ipc.messages import Capturing, MicrophoneJob, SetGain, SetPace
+from device.ipc.messages import Capturing, Dropped, MicrophoneJob, SetGain, SetPace
 from device.ipc.worker_link import WorkerLink, serve
+from device.workers.drops import DropLog
 from device.workers.named import damage_log, named
 from device.workers.unchanged import UnchangedDetector
 
@@ -131,11 +132,13 @@ def _decoded(job: MicrophoneJob, link: WorkerLink) -> Source:
 
 
 def _overflow_log(link: WorkerLink) -> Callable[[int], None]:
-    """Return a function that logs the number of overflows at a bounded rate."""
+    """Return a function that logs and reports the number of overflows at a bounded rate."""
     next_at = 0.0
+    reports = DropLog(lambda _counts: None, lambda totals: link.send(Dropped(totals=totals)))
 
     def on_overflow(count: int) -> None:
         nonlocal next_at
+        reports.update(time.monotonic(), overflow=count)
         if time.monotonic() >= next_at:
             next_at = time.monotonic() + _OVERFLOW_LOG_INTERVAL_S
             link.log("warning", "microphone.overflow", count=count)

@@ -73,13 +73,14 @@ def process_name(cmdline: bytes) -> str:
     return _FIRST
 
 
-def threads_s(pid: int) -> dict[str, float]:
-    """Return the processor time of each of a process's threads, added up by their names."""
-    used: defaultdict[str, float] = defaultdict(float)
+def threads(pid: int) -> dict[str, tuple[float, int]]:
+    """Return the processor time of a process's threads in seconds, and how often they waited, summed by their names."""
+    used: defaultdict[str, tuple[float, int]] = defaultdict(lambda: (0.0, 0))
     for task in Path(f"/proc/{pid}/task").iterdir():
         with contextlib.suppress(OSError):
-            text = (task / "stat").read_text()
-            used[name_in(text)] += used_s(text, reaped=False)
+            text, waits = (task / "stat").read_text(), voluntary_switches((task / "status").read_text())
+            name = name_in(text)
+            used[name] = used[name][0] + used_s(text, reaped=False), used[name][1] + waits
     return used
 
 

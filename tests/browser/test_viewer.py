@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 from tests.support import daemon as daemons
 from tests.support.children import end
@@ -21,7 +21,7 @@ from tests.support.clips import clip
 from tests.support.livekit_server import Server, livekit_server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 _CHROMIUM = shutil.which("chromium")
 _ARGUMENTS = [
@@ -32,7 +32,8 @@ _ARGUMENTS = [
     "--no-first-run",
 ]
 _LIVE_S = 45
-_PHONE = {"width": 375, "height": 667}
+_COMPUTER: ViewportSize = {"width": 1280, "height": 720}
+_PHONE: ViewportSize = {"width": 375, "height": 667}
 
 pytestmark = [
     pytest.mark.skipif(_CHROMIUM is None, reason="there is no chromium on PATH (apt install chromium)"),
@@ -41,9 +42,9 @@ pytestmark = [
 
 
 @contextmanager
-def _viewer(config: Path, variables: dict[str, str]) -> Iterator[str]:
+def _viewer(config: Path, variables: dict[str, str], *, bind: str = "127.0.0.1:0") -> Iterator[str]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "device", "viewer", "--config", config, "--bind", "127.0.0.1:0"],
+        [sys.executable, "-m", "device", "viewer", "--config", config, "--bind", bind],
         env=variables,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -59,15 +60,27 @@ def _viewer(config: Path, variables: dict[str, str]) -> Iterator[str]:
 
 
 @contextmanager
-def _page(url: str, **viewport: int) -> Iterator[Page]:
+def _page(
+    url: str, *, script: str = "", arguments: Sequence[str] = _ARGUMENTS, size: ViewportSize = _COMPUTER
+) -> Iterator[Page]:
+    """Open a page in a new browser; the script runs before the page's own."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=_CHROMIUM, headless=True, args=_ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=_CHROMIUM, headless=True, args=arguments)
         try:
-            page = browser.new_page(viewport=viewport or {"width": 1280, "height": 720})  # type: ignore[arg-type]
+            page = browser.new_page(viewport=size)
+            page.add_init_script(script)
             page.goto(url)
+            _until_loaded(page)
             yield page
         finally:
             browser.close()
+
+
+def _until_loaded(page: Page) -> None:
+    give_up_at = time.monotonic() + _LIVE_S
+    while not page.evaluate("Boolean(window.viewer)"):
+        assert time.monotonic() < give_up_at, page.content()
+        page.wait_for_timeout(20)
 
 
 def _until(page: Page, holds: str) -> Any:
@@ -128,7 +141,7 @@ _PIXEL_IS_DARK = """() => {
 
 def test_phone(server: Server, room: str, config: Path) -> None:
     variables = daemons.environment(server, room, DEVICE_ROOM__DISPLAY_NAME="Front door")
-    with daemons.running(config, variables), _viewer(config, variables) as url, _page(url, **_PHONE) as page:
+    with daemons.running(config, variables), _viewer(config, variables) as url, _page(url, size=_PHONE) as page:
         _live(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= _PHONE["width"]
         _shoot(page, "phone")
@@ -224,7 +237,7 @@ def test_page_shows_every_camera(server: Server, room: str, config: Path) -> Non
         assert page.evaluate("[...document.querySelectorAll('audio')].every((each) => each.muted)")
         assert page.evaluate(_OVERLAPS) == []
         _shoot(page, "cameras")
-        page.set_viewport_size(_PHONE)  # type: ignore[arg-type]
+        page.set_viewport_size(_PHONE)
         assert page.evaluate("document.documentElement.scrollWidth") <= _PHONE["width"]
         assert page.evaluate(_OVERLAPS) == []
         _until(page, "viewer.cameras.every((each) => each.live)")

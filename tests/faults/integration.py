@@ -1,4 +1,4 @@
-"""Debian's coturn and tinyproxy between the device and a real server: `make integration`, by hand.
+"""Debian's coturn, tinyproxy and Prometheus with the device and a real server: `make integration`, by hand.
 
 The router lets the devices through to what a row names, and to nothing else: a picture proves that media takes that
 way.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -17,6 +19,7 @@ import pytest
 from tests.faults.device import Device, device
 from tests.faults.foreign import PROXY_PASSWORD, PROXY_PORT, TURN_PORT, TURNS_PORT, coturn, tinyproxy, with_turn
 from tests.faults.network import HOST
+from tests.faults.prometheus import prometheus, promtool, rules_hold
 from tests.faults.recovery import first_picture
 from tests.support.certificates import Authority
 
@@ -174,3 +177,45 @@ def test_all_ways_for_media_are_closed(ground: Ground, tmp_path: Path) -> None:
     assert f"no answer from {HOST}:{_PORT + 2}; allow UDP to this in the firewall" in rows["udp"]
     assert f"{HOST}:{_PORT + 1}: no answer within 3 s" in rows["ice-tcp"]
     assert rows["turn"].startswith("!")
+
+
+def test_the_alert_rules_fire_for_what_they_name(ground: Ground, tmp_path: Path) -> None:
+    text = rules_hold(tmp_path)
+    row = {"times": 1, "events seen": " ".join(text.split())}
+    ground.table.record("promtool: check and test of the alert rules", row, must="SUCCESS", ok="SUCCESS" in text)
+
+
+@pytest.mark.timeout(200)
+def test_prometheus_reads_a_device(ground: Ground, tmp_path: Path) -> None:
+    """A device that is live and then loses its camera's worker, by Prometheus's own figures."""
+    bind = "127.0.0.1:9478"
+    seconds: dict[str, float] = {}
+
+    async def scenario() -> None:
+        box = ground.network.devices
+        async with device(ground.network, [ground.server], tmp_path, DEVICE_METRICS__BIND=bind) as one:
+            with prometheus(box, tmp_path, target=bind) as asked:
+                one.start()
+                await first_picture(one)
+                expressions = {
+                    "up": 'up{job="livekit-device"} == 1',
+                    "live": 'livekit_device_state{state="live"} == 1',
+                    "acknowledged": "count(livekit_device_stream_frame_age_seconds < 5) == 8",
+                    "frames": 'rate(livekit_device_stream_frames_total{stream="camera"}[10s]) > 10',
+                }
+                for name, each in expressions.items():
+                    seconds[name] = await asyncio.to_thread(asked.until, each, within_s=30)
+                os.kill(one.daemon.worker("camera"), signal.SIGKILL)
+                crashed = 'livekit_device_worker_restarts_total{stream="camera", reason="crashed"} == 1'
+                seconds["crashed"] = await asyncio.to_thread(asked.until, crashed, within_s=30)
+                failures = (
+                    "sum(prometheus_rule_evaluation_failures_total) == 0 and sum(prometheus_rule_group_rules) >= 13"
+                )
+                seconds["rules evaluated"] = await asyncio.to_thread(asked.until, failures, within_s=30)
+                text = await asyncio.to_thread(box.run, "curl", "--silent", f"http://{bind}/metrics")
+                seconds["lint"] = float("inf") if promtool("check", "metrics", given=text.encode()) else 0.0
+
+    ground.run(scenario())
+    row = {"times": 1, "events seen": ", ".join(f"{name} {took:.1f} s" for name, took in seconds.items())}
+    ok = all(map(math.isfinite, seconds.values()))
+    ground.table.record("Debian's Prometheus reads the metrics", row, must="all within 30 s, no lint", ok=ok)

@@ -28,6 +28,7 @@ SECONDS = {
     "test_both_workers": 20,
     "test_both_workers_while_the_room_reconnects": 30,
     "test_daemon_dies": 50,
+    "test_executes_again": 40,
     "test_300_recoveries": 120,
     "test_thin_link": 180,
     "test_cameras_share_a_slow_link": 40,

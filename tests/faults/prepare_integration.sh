@@ -5,6 +5,7 @@ set -eu
 missing=
 command -v turnserver >/dev/null || missing="$missing coturn"
 command -v tinyproxy >/dev/null || missing="$missing tinyproxy"
+command -v promtool >/dev/null || missing="$missing prometheus"
 test -z "$missing" && exit 0
 apt-get update
 # Debian must not start its own ones: each run starts its own.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.faults.ground import Ground
 
 _MINUTES = float(os.environ.get("SOAK_MINUTES", "60"))
-_REJOINS, _SLACK_KB = 100, 20
+_REJOINS, _SLACK_KB = min(int(os.environ.get("SOAK_TIMES", "1000")), 200) // 2, 20
 _SEED = os.environ.get("SOAK_SEED", str(random.randrange(1 << 32)))
 
 
@@ -60,7 +60,9 @@ def test_200_rejoins(ground: Ground, tmp_path: Path) -> None:
 
     async def scenario() -> list[tuple[Footprint, Footprint]]:
         with node(7950) as server:
-            async with device(ground.network, [server], tmp_path, **(SILENT | QUICK)) as one:
+            async with device(
+                ground.network, [server], tmp_path, **(SILENT | QUICK | {"DEVICE_WATCH__MEMORY_MB": "0"})
+            ) as one:
                 one.start()
                 await first_picture(one)
                 with bare_program(server, one.room, tmp_path / "joins") as bare:

@@ -1,94 +1,45 @@
-"""A camera or microphone that is absent at the start, appears, is removed for a minute, and gets another number.
-
-The hardware is a file that the worker's source checks, and a node in a /dev of the daemon's own.
-"""
+"""A camera or microphone that is absent at the start, appears, is removed for a minute, and gets another number."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 import time
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.faults.device import device
-from tests.faults.figures import NEVER, Figures, as_text, longest_gap
-from tests.faults.moments import Moment
-from tests.faults.rogue import KILLED, Rogue, rogue
-from tests.faults.worker_outage import CAMERA, GAP_S, MICROPHONE, pid_of, slate_after
+from tests.faults.figures import Figures, as_text, longest_gap
+from tests.faults.plug import NODES, Plug, with_own_dev
+from tests.faults.rogue import rogue
+from tests.faults.worker_outage import CAMERA, GAP_S, MICROPHONE, slate_after
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.faults.device import Device
     from tests.faults.ground import Ground
 
-_NODES = {CAMERA: ("video0", "video9"), MICROPHONE: ("snd/pcmC0D0c", "snd/pcmC2D0c")}
 _FIRST_AWAY_S, _AWAY_S = 6.0, 60.0
 _READY_S, _BACK_S, _SLATE_S, _REPEAT_S = 5.0, 3.0, 3.0, 1.5
 _FIRST_SLATE_S = 5.0  # after READY=1, which is sent before the join
 _SETTLE_S = 3.0  # the other medium is watched for this long after each change
-_DEV = ("null", "zero", "random", "urandom")
-
-
-@dataclass(slots=True, kw_only=True)
-class _Plug:
-    """One device's hardware, which can be connected and disconnected."""
-
-    one: Device
-    inside: Rogue
-    worker: str
-
-    async def pull(self) -> None:
-        self.inside.unplug(self.worker)
-        for name in _NODES[self.worker]:
-            (self._dev / name).unlink(missing_ok=True)
-        KILLED.strike(self.inside, await pid_of(self.one, self.worker))
-
-    def put(self, node: str) -> Moment:
-        self.inside.plug(self.worker)
-        (self._dev / node).touch()
-        return Moment.now()
-
-    async def seen(self, text: str) -> bool:
-        """Return whether an attribute reports this state."""
-        viewer, name = self.one.viewer, f"device.{self.worker}"
-        return await viewer.until(lambda: viewer.attributes().get(name, "").startswith(text), within_s=_SLATE_S)
-
-    async def back(self, moment: Moment) -> float:
-        viewer = self.one.viewer
-
-        def look() -> float:
-            return viewer.video_again_s(moment) if self.worker == CAMERA else viewer.audio_again_s(moment.at)
-
-        await viewer.until(lambda: look() < NEVER, within_s=4 * _BACK_S)
-        return look()
-
-    @property
-    def other(self) -> list[float]:
-        """The times at which the other medium was seen or heard."""
-        viewer = self.one.viewer
-        return viewer.sound if self.worker == CAMERA else [each.at for each in viewer.pictures]
-
-    @property
-    def _dev(self) -> Path:
-        return Path(f"/proc/{self.one.daemon.pid}/root/dev")
 
 
 async def _scenario(ground: Ground, folder: Path, worker: str) -> None:
     with rogue() as inside, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(inside.folder / "notify"))
         manager.settimeout(0)
-        wrapper = _with_own_dev(folder / "dev")
+        wrapper = with_own_dev(folder / "dev")
         async with device(ground.network, [ground.server], folder, wrapper=wrapper) as one:
             inside.possess(one)
             one.variables["NOTIFY_SOCKET"] = manager.getsockname()
             inside.unplug(worker)
-            await _record(ground, one, manager, _Plug(one=one, inside=inside, worker=worker))
+            await _record(ground, one, manager, Plug(one=one, inside=inside, worker=worker))
 
 
-async def _record(ground: Ground, one: Device, manager: socket.socket, plug: _Plug) -> None:
+async def _record(ground: Ground, one: Device, manager: socket.socket, plug: Plug) -> None:
     back, other_gap, unseen = Figures(), Figures(), 0
     slate, throttle = Figures(), Figures()
     one.start()
@@ -107,7 +58,7 @@ async def _record(ground: Ground, one: Device, manager: socket.socket, plug: _Pl
             slate_s = slate_after(one.viewer, began)
             slate.seconds.append(slate_s)
             throttle.seconds.append(longest_gap([each.at for each in one.viewer.pictures], began + slate_s, until))
-        back.seconds.append(await plug.back(plug.put(_NODES[plug.worker][number])))
+        back.seconds.append(await plug.back(plug.put(NODES[plug.worker][number])))
         unseen += not await plug.seen("live")
         await asyncio.sleep(_SETTLE_S)
         if number:
@@ -152,22 +103,6 @@ async def _ready(manager: socket.socket) -> float:
         while b"READY=1" not in await loop.sock_recv(manager, 4096):
             pass
     return time.monotonic()
-
-
-def _with_own_dev(folder: Path) -> list[str]:
-    """Return a command prefix that runs a command with a /dev of its own, without hardware."""
-    script = f"""
-        set -e
-        mkdir -p {folder}
-        mount -t tmpfs none {folder}
-        mkdir {folder}/snd {folder}/shm
-        cd /dev
-        cp -a {" ".join(_DEV)} {folder}
-        mount --bind {folder} /dev
-        cd /
-        exec "$@"
-    """
-    return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"]
 
 
 @pytest.mark.usefixtures("quiet")

@@ -66,6 +66,7 @@ def test_what_the_packages_hold(packages: dict[str, Path]) -> None:
             "./usr/share/doc/livekit-device/examples/device.toml",
             "./usr/share/man/man1/livekit-device.1.gz",
             "./usr/share/man/man5/livekit-device.toml.5.gz",
+            f"{OURS}/device/viewer/page/index.html",
             f"{OURS}/device/viewer/vendor/livekit-client.umd.js",
             f"{OURS}/google/_upb/_message.abi3.so",
             f"{OURS}/livekit/rtc/resources/liblivekit_ffi.so",

@@ -16,8 +16,8 @@ import pytest
 from livekit import rtc
 from structlog.testing import capture_logs
 
-from device.ipc.supervisor import WorkerState
 from device.ipc.worker_plan import WorkerPlan
+from device.ipc.worker_state import WorkerState
 from device.lifecycle.deadlines import Deadlines
 from device.room.session import Session
 from device.streams.capture import capturing

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from device.ipc.supervisor import WorkerState
+from device.ipc.worker_state import WorkerState
 from device.lifecycle.sd_notify import Notifier
 from device.telemetry import state_file
 from device.telemetry.attributes import Attributes

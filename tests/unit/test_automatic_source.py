@@ -13,7 +13,7 @@ from device.check.report import Report
 from device.errors import NotPresentError, SourceAbsentError, SourceError
 from device.ipc.detected import Detected
 from device.ipc.restart_policy import Action, RestartPolicy
-from device.ipc.supervisor import WorkerState
+from device.ipc.worker_state import WorkerState
 from device.lifecycle.sd_notify import Notifier
 from device.sources import automatic, picamera2, pyaudio
 from device.sources.v4l2 import nodes

@@ -34,7 +34,7 @@ def test_nothing_is_sent_after_a_session() -> None:
     bitrates = Bitrates()
     bitrates.sampled(sample(1.0, camera=0))
     bitrates.sampled(sample(2.0, camera=1_000))
-    bitrates.ended()
+    bitrates.ended("other")
     assert bitrates.of("camera") == 0
     bitrates.sampled(sample(3.0, camera=2_000))
     assert bitrates.of("camera") == 0

@@ -12,8 +12,9 @@ import jwt
 import pytest
 
 import device
-from device import app, arguments, cli
+from device import arguments, cli
 from device.errors import ConfigError, CredentialError, Problem, StuckJoinError
+from device.lifecycle.ending import exit_code_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -156,7 +157,7 @@ def test_an_address_is_host_and_port(text: str, address: tuple[str, int]) -> Non
     ),
 )
 def test_the_exit_code_is_what_the_error_says_alone_or_in_a_group(error: BaseException, code: int) -> None:
-    assert app._exit_code(error) == code
+    assert exit_code_of(error) == code
 
 
 def test_an_internal_error_is_shown_without_secrets(

@@ -63,6 +63,7 @@ def test_the_child_returns_what_this_process_would_load(tmp_path: Path, monkeypa
     monkeypatch.setenv("DEVICE_CAMERA_FPS", "15")
     found, here = Validation(path).result(), loading.loaded(path)
     assert (found.path, found.config, found.warnings) == (path, here.config, here.warnings)
+    assert found.layers == here.layers
     assert found.config.keys == here.config.keys == described()
     assert [each.place for each in found.warnings] == ["environment: DEVICE_CAMERA_FPS"]
     assert type(found.config.camera.controls["AnalogueGain"]) is float
@@ -113,7 +114,9 @@ def test_a_child_whose_parent_has_ended_says_nothing(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     command = (sys.executable, "-m", validation._CHILD, str(tmp_path))
-    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=writer, stderr=subprocess.PIPE, text=True, check=False
+    )
     os.close(writer)
     assert done.stderr == ""
 
@@ -130,6 +133,7 @@ def test_an_error_of_the_program_in_the_child_is_reported_with_its_place() -> No
     text = json.dumps({"failed": "Traceback: zq"})
     echo = (sys.executable, "-c", f"print({text!r})")
     started = Validation.__new__(Validation)
+    started._input = None
     started._process = subprocess.Popen(echo, stdout=subprocess.PIPE)
     with pytest.raises(ValidationFailedError, match="Traceback: zq"):
         started.result()

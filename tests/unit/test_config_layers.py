@@ -9,7 +9,7 @@ import pytest
 
 from device.config import loading, remote_changes
 from device.config.diff import entries
-from device.config.layers import origin, overridden
+from device.config.layer import origin, overridden
 from device.config.places import DEFAULT_PATH
 from device.errors import ConfigError
 from device.unit_directories import SERVICE_STATE
@@ -170,7 +170,7 @@ def test_an_exposed_secret_is_a_warning_about_its_own_file(path: Path) -> None:
     (
         ("[camera\n", "is not valid TOML"),
         ("[camera]\nfps = 5000\n", "camera.fps: is too large; allowed: 120 or less"),
-        ('[room]\nname = "other"\n', "room: cannot be changed remotely"),
+        ('[room]\nname = "other"\n', "room.name: cannot be changed remotely"),
         ('[camera]\nsource = "file"\npath = "/etc/shadow"\n', "camera.source: cannot be changed remotely"),
         ('[cameras.b]\npath = "/etc/shadow"\n', "cameras.b.path: cannot be changed remotely"),
         ("camera = 5\n", "camera: cannot be changed remotely"),

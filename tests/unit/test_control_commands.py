@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from device import cli
-from device.control import commands
+from device.control import commands, set_commands
 from device.control.results import BoardStatus, DeviceStatus, RoomStatus, StreamStatus
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ STATUS = DeviceStatus(
             height=720,
             fps=29.97,
             bitrate_bps=2_450_000,
-            dropped=3,
+            dropped=1,
+            drops={"late": 2, "sdk_busy": 1},
         ),
         "microphone": StreamStatus(
             kind="microphone",
@@ -53,7 +54,7 @@ def test_the_status_as_text() -> None:
     assert commands.status_text(asdict(STATUS)).splitlines() == [
         "state          recovering",
         "room           live, wss://room",
-        "camera         live, 1280x720 at 30 fps, 2.5 Mbit/s, 3 dropped",
+        "camera         live, 1280x720 at 30 fps, 2.5 Mbit/s, dropped: 2 late, 1 sdk busy",
         "microphone     absent: not?connected, muted by the room, 1 kbit/s",
         "identity       front-door",
         "version        1.2.3 on Raspberry Pi 4 Model B",
@@ -82,9 +83,47 @@ def test_nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
     monkeypatch.setattr("device.control.place.SERVICE_RUNTIME", tmp_path)
     monkeypatch.delenv("XDG_RUNTIME_DIR")
     config = tmp_path / "device.toml"
-    for arguments in (("status",), ("status", "--json"), ("logs",), ("rejoin",)):
+    for arguments in (
+        ("status",),
+        ("status", "--json"),
+        ("logs",),
+        ("rejoin",),
+        ("set", "camera.fps=5"),
+        ("reset",),
+        ("config", "--running"),
+    ):
         assert cli.main([*arguments, "--config", str(config)]) == 3
         shown = capsys.readouterr()
         assert shown.out == ""
         assert shown.err.count("\n") == 1
         assert "livekit-device is not running" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    (
+        ("15", 15),
+        ("-3.5", -3.5),
+        ("true", True),
+        ("[1.5, 2]", [1.5, 2]),
+        ('"15"', "15"),
+        ("Auto mode", "Auto mode"),
+        ("", ""),
+        ("a=b", "a=b"),
+        ("1\nmore = 2", "1\nmore = 2"),
+        ("{ x = 1 }", "{ x = 1 }"),
+        ("2026-01-01", "2026-01-01"),
+        ("[" * 10_000, "[" * 10_000),
+    ),
+)
+def test_a_value_is_written_as_in_toml_and_else_a_text(text: str, value: object) -> None:
+    assert set_commands.parsed([f"camera.controls.X = {text}"]) == {"camera.controls.X": value}
+
+
+@pytest.mark.parametrize(
+    ("assignments", "text"),
+    ((["camera.fps"], 'camera.fps" is no assignment'), (["=5"], "no assignment"), (["a=1", "a=2"], "a is set twice")),
+)
+def test_what_is_no_assignment_is_said(assignments: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["set", *assignments]) == 1
+    assert text in capsys.readouterr().err

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from device.control import wire
+from device.control.caller import Caller, CallerKind
 from device.control.operations import (
     Call,
     GetLogs,
@@ -19,9 +20,11 @@ from device.control.operations import (
     as_request,
     decoded,
     name_of,
+    name_of_class,
     names,
     operation,
 )
+from device.control.performer import Performer
 from device.control.results import Done, LogLines
 from device.errors import CallError
 
@@ -40,6 +43,20 @@ def test_a_call_is_the_same_at_the_other_end() -> None:
 def test_the_names_are_a_contract() -> None:
     assert {"status", "logs", "key_frame", "restart", "rejoin", "reload"} <= set(names())
     assert name_of(GetStatus()) == "status"
+
+
+def test_every_operation_is_carried_out() -> None:
+    unused: Any = None
+    performer = Performer(
+        unused, reloader=unused, status=unused, bitrates=unused, clock=unused, memory=unused, started_at=0
+    )
+    assert {name_of_class(each) for each in performer._handlers} == set(names())
+
+
+def test_a_participant_cannot_look_like_a_process_of_this_box() -> None:
+    name = "uid 0, pid 1\n"
+    assert str(Caller(kind=CallerKind.LOCAL, name=name)) == name
+    assert str(Caller(kind=CallerKind.REMOTE, name=name)) == "participant uid 0, pid 1?"
 
 
 def test_a_name_is_registered_once() -> None:

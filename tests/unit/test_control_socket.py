@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 
 from device.control import peer, place, socket_server
+from device.control.caller import Caller, CallerKind
 from device.control.operations import Call, name_of
 from device.control.peer import Peer
 from device.control.results import Done
@@ -23,8 +24,9 @@ class Performing:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    async def perform(self, call: Call[Any], *, caller: str) -> Done:
-        assert caller.startswith(f"uid {os.getuid()}, pid ")
+    async def perform(self, call: Call[Any], *, caller: Caller) -> Done:
+        assert caller.kind is CallerKind.LOCAL
+        assert str(caller).startswith(f"uid {os.getuid()}, pid ")
         self.asked.append(name_of(call))
         return Done(text="done")
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from itertools import pairwise
+from typing import Any
 
-from device.workers.drops import LOG_INTERVAL_S, DropLog
+from device.ipc.worker_counts import DROP_CAUSES, WorkerCounts
+from device.workers import camera, microphone
+from device.workers.drops import LOG_INTERVAL_S, REPORT_INTERVAL_S, DropLog
 
 
 def test_each_line_has_the_drops_since_the_last_one() -> None:
@@ -43,3 +48,54 @@ def test_lines_of_constant_drops_become_rare_and_a_pause_resets_that() -> None:
         now = float(second)
         drops.update(now, rate_limit=second)
     assert len(at) == 2
+
+
+def test_totals_are_reported_when_they_change_at_a_bounded_rate() -> None:
+    reports: list[dict[str, int]] = []
+    drops = DropLog(lambda _counts: None, reports.append)
+    drops.update(0.0, late=0)
+    for tick in range(1000):
+        drops.update(10 + tick / 100, late=1 + tick // 500)
+    assert reports == [{"late": 1}, {"late": 2}]
+    drops.update(30.0, late=3)
+    drops.update(30.0 + REPORT_INTERVAL_S / 2, late=9)
+    assert reports[2:] == [{"late": 3}]
+
+
+def test_the_daemon_knows_each_cause_that_a_worker_reports() -> None:
+    called = "".join(inspect.getsource(each) for each in (camera, microphone))
+    updates = re.findall(r"(?:drops|reports)\.update\((.*?)\)\n", called, re.DOTALL)
+    reported = {cause for each in updates for cause in re.findall(r"(\w+)=", each)}
+    assert reported == set(DROP_CAUSES)
+
+
+def test_drops_are_counted_across_workers() -> None:
+    counts = WorkerCounts()
+    counts.began(1)
+    counts.dropped({"late": 5, "rate_limit": 1})
+    counts.dropped({"late": 7})
+    counts.ended(by_itself=True, failure="", replaced=False)
+    counts.began(2)
+    counts.dropped({"late": 9})
+    assert {cause: count for cause, count in counts.drops.items() if count} == {"late": 16, "rate_limit": 1}
+
+
+def test_what_a_worker_reports_is_bounded() -> None:
+    counts = WorkerCounts()
+    counts.began(1)
+    worst: dict[str, Any] = {"late": -1, "rate_limit": True, "overflow": 1 << 60, "encoder_busy": "9", "x" * 999: 3}
+    counts.dropped(worst)
+    counts.dropped({"late": 2})
+    counts.dropped({"late": 1})
+    assert counts.drops == dict.fromkeys(DROP_CAUSES, 0) | {"late": 2}
+
+
+def test_each_end_of_a_worker_has_one_reason() -> None:
+    counts = WorkerCounts()
+    counts.ended(by_itself=True, failure="", replaced=True)
+    counts.ended(by_itself=False, failure="", replaced=False)
+    counts.ended(by_itself=True, failure="SourceAbsentError", replaced=False)
+    counts.ended(by_itself=True, failure="SourceError", replaced=False)
+    counts.ended(by_itself=True, failure="", replaced=False)
+    counts.not_started()
+    assert set(counts.restarts.values()) == {1}

@@ -204,6 +204,11 @@ def test_bash_completes_commands_options_and_files() -> None:
     for name, command in commands(cli._parser()).items():
         options = {option for action in arguments(command) for option in action.option_strings}
         assert set(complete("livekit-device", name, "-")) == options
+    assert complete("livekit-device", "set", "camera.bitrate_m") == [
+        "camera.bitrate_max_bps=",
+        "camera.bitrate_min_bps=",
+    ]
+    assert "camera.controls." in complete("livekit-device", "set", "camera.c")
     # compopt works only while a shell completes, so the test replaces it.
     found = subprocess.run(
         ("bash", "-c", completion() + "\ncompopt() { :; }\nCOMP_WORDS=(livekit-device run --config config/dev)\n"

@@ -6,52 +6,25 @@ import asyncio
 import json
 import os
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from structlog.testing import capture_logs
 
 from device.config import loading
 from device.config.diff import ChangeClass, diff
-from device.errors import ConfigError, Problem, UnreachableError
-from device.lifecycle.sd_notify import Notifier
-from device.reload import reloader as reloaders
-from device.reload import revert
+from device.lifecycle.memory_policy import Files
 from device.reload.decision import Decision, decide
-from device.reload.files import ReloadFiles, Result
-from device.reload.reloader import Reloader
+from device.reload.files import ReloadFiles
 from device.reload.revert import Action, RevertPolicy
-from device.settings import Settings, load
 from device.streams.plan import plan_streams
-from device.telemetry.attributes import Attributes
+from tests.support.reload_scene import BASE, Scene, hurry, written
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from device.config.effective import Config
-
-BASE = """
-[room]
-url = "ws://one"
-name = "porch"
-[credentials]
-api_key = "key"
-api_secret = "zq-a-secret-of-thirty-two-characters"
-[camera]
-source = "pattern"
-{camera}
-[microphone]
-source = "tone"
-{microphone}
-"""
-
-
-def written(path: Path, *, camera: str = "", microphone: str = "", room: str = "") -> Path:
-    text = BASE.format(camera=camera, microphone=microphone)
-    path.write_text(text.replace('name = "porch"', f'name = "porch"\n{room}'))
-    return path
 
 
 def decided(path: Path, old: dict[str, str], new: dict[str, str]) -> Decision:
@@ -143,80 +116,9 @@ def test_a_reload_is_reverted_if_it_is_at_fault(
     assert abs(at - expected[1]) <= 6  # the steps of the simulation, and of probes
 
 
-@dataclass
-class Scene:
-    """A reloader over files in a folder; what runs is recorded, not real."""
-
-    folder: Path
-    applied: list[str] = field(default_factory=list)
-    live: bool = True
-    server_answers: bool = True
-    live_after: Callable[[str], bool] = lambda _url: True
-    refuses: str = ""
-    texts: list[str] = field(default_factory=list)
-    loads: int = 0
-    slow_s: float = 0.0
-
-    def __post_init__(self) -> None:
-        self.path = written(self.folder / "device.toml")
-        self.files = ReloadFiles(self.folder)
-        self.settings = self.load()
-        self.reloader = Reloader(
-            self,  # type: ignore[arg-type]
-            load=self.load,
-            status=self,  # type: ignore[arg-type]
-            notifier=Notifier(),
-            files=self.files,
-            probe=self,  # type: ignore[arg-type]
-        )
-
-    def load(self) -> Settings:
-        self.loads += 1
-        time.sleep(self.slow_s)
-        return load(self.path, Attributes())
-
-    def decide(self, settings: Settings) -> Decision:
-        plans = (plan_streams(each.config, epoch_us=0) for each in (self.settings, settings))
-        return decide(diff(self.settings.config, settings.config), *plans)
-
-    async def apply(self, settings: Settings, decision: Decision) -> None:
-        if self.refuses:
-            raise ConfigError(Problem("device.toml", self.refuses))
-        self.settings = settings
-        self.applied.append(decision.text)
-        self.live = self.live_after(settings.config.room.url[0])
-
-    def configuration(self, text: str) -> None:
-        self.texts.append(text)
-
-    async def first(self, _urls: object) -> None:
-        if not self.server_answers:
-            raise UnreachableError
-
-    @property
-    def result(self) -> Result:
-        found = self.files.result()
-        assert found is not None
-        return found
-
-    def play(self, act: Callable[[], Any], until: Callable[[], bool]) -> None:
-        async def main() -> None:
-            running = asyncio.create_task(self.reloader.run())
-            act()
-            async with asyncio.timeout(20):
-                while not until():  # of what another task does  # noqa: ASYNC110
-                    await asyncio.sleep(0.005)
-            running.cancel()
-
-        asyncio.run(main())
-
-
 @pytest.fixture
 def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
-    monkeypatch.setattr(reloaders, "_LOOK_S", 0.01)
-    monkeypatch.setattr(revert, "LIVE_FOR_S", 0.03)
-    monkeypatch.setattr(revert, "_PROBE_AGAIN_S", 0.02)
-    monkeypatch.setattr("device.reload.files.REVERT_AFTER_S", (0.01, 3600))
+    hurry(monkeypatch)
     return Scene(tmp_path)
 
 
@@ -379,3 +281,19 @@ def test_a_request_is_taken_once_and_written_over_no_link(tmp_path: Path) -> Non
 
 def test_classes_are_ordered_by_what_they_need() -> None:
     assert [each.name for each in ChangeClass] == ["LIVE", "WORKER_RESTART", "REJOIN", "PROCESS_RESTART"]
+
+
+def test_another_process_may_begin_only_with_files_that_are_in_effect(scene: Scene) -> None:
+    def compared() -> Files:
+        return asyncio.run(scene.reloader.compare())
+
+    assert compared() is Files.IN_EFFECT
+    written(scene.path, camera="fps = 10")
+    assert compared() is Files.CHANGED
+    written(scene.path, camera="fps = 0")
+    assert compared() is Files.UNUSABLE
+    written(scene.path)
+    scene.play(lambda: _moved(scene), lambda: len(scene.texts) == 2)
+    assert compared() is Files.UNUSABLE  # reverted
+    scene.play(scene.reloader.request, lambda: len(scene.texts) == 3)
+    assert compared() is Files.IN_EFFECT

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
-from device.ipc.supervisor import WorkerState
+from device.ipc.worker_state import WorkerState
 from device.lifecycle.deadlines import Deadlines
 from device.lifecycle.sd_notify import Notifier
 from device.telemetry import state_file

@@ -10,10 +10,11 @@ import pytest
 
 from debian.key_table import rows
 from debian.manual import Stamp, configuration_page
-from device import cli, show_config
+from device import cli
 from device.config import loading
+from device.config.description import MASK
 from device.config.diff import diff
-from device.config.schema_keys import class_of, keys
+from device.config.schema_keys import class_of, described, keys
 from device.errors import DeviceError
 from device.redaction import MARK, redacted
 from device.report import secrets, sections
@@ -41,7 +42,8 @@ source = "pattern"
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(running_config, "SERVICE_PATH", tmp_path / "config.json")
-    monkeypatch.setattr(running_config.read, "__defaults__", (tmp_path / "config.json",))
+    for each in (running_config.read, running_config.temporary):
+        monkeypatch.setattr(each, "__defaults__", (tmp_path / "config.json",))
     path = tmp_path / "device.toml"
     path.write_text(MAIN)
     path.chmod(0o600)
@@ -50,7 +52,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def start(path: Path) -> None:
     """Write what a daemon with this configuration writes."""
-    RunningConfig.of_environment({"RUNTIME_DIRECTORY": str(path.parent)}).write(loading.load(path))
+    RunningConfig.of_environment({"RUNTIME_DIRECTORY": str(path.parent)}).write(loading.load(path), ())
 
 
 def shown(capsys: pytest.CaptureFixture[str], path: Path, *options: str, code: int = 0) -> str:
@@ -79,8 +81,9 @@ def test_each_value_has_its_place(
         "layer": "environment",
         "place": "DEVICE_CAMERA__WIDTH",
         "needs": "worker restart",
+        "remote": True,
     }
-    assert found["credentials.api_secret"]["value"] == show_config.MASK
+    assert found["credentials.api_secret"]["value"] == MASK
     assert {key for key, _ in keys() if ".NAME" not in key} <= set(found)
 
 
@@ -160,8 +163,8 @@ def test_another_versions_keys_are_an_error_with_a_remedy(path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_written_is_ignored(path: Path) -> None:
-    RunningConfig(path.parent / "none" / "config.json").write(loading.load(path))
-    RunningConfig.of_environment({}).write(loading.load(path))
+    RunningConfig(path.parent / "none" / "config.json").write(loading.load(path), ())
+    RunningConfig.of_environment({}).write(loading.load(path), ())
     assert [each.name for each in path.parent.iterdir()] == ["device.toml"]
 
 
@@ -171,6 +174,7 @@ def test_the_manual_has_each_key_with_its_class() -> None:
     for key, _ in keys():
         if ".NAME." not in key:
             assert listed[key][2].replace("\\", "") == class_of(key).value
+            assert listed[key][3] == ("set" if described()[key].remote else "")
     assert {row[0]: row[1:3] for row in rows()}["camera.fps"] == ("1 to 120", "30")
     assert {row[0]: row[1:3] for row in rows()}["room.url"] == ("text", "required")
 

@@ -167,3 +167,39 @@ def test_a_daemon_that_is_stopped_logs_no_panic(tmp_path: Path) -> None:
         assert code == 0
         running.event("daemon.stopped", within_s=LIMIT_S)
         assert "daemon.native_panic" not in [each.get("event") for each in running.lines]
+
+
+STOPPED = """
+import asyncio, os, signal
+from device.lifecycle import signals
+
+signals.block()
+
+async def main():
+    waiting = signals.EndingSignals()
+    {before}
+    print(waiting.stop(), waiting.stop(), flush=True)
+    {after}
+    print(signal.SIGTERM in signal.sigpending(), flush=True)
+
+asyncio.run(main())
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "printed"),
+    (
+        ("pass", "os.kill(os.getpid(), signal.SIGTERM)", "None None True"),
+        # One that comes from elsewhere does not stop the waiting.
+        ("os.kill(os.getpid(), signal.SIGRTMIN); os.kill(os.getpid(), signal.SIGTERM)", "pass", "PID PID False"),
+    ),
+)
+def test_a_signal_that_comes_after_the_waiting_stays_pending(before: str, after: str, printed: str) -> None:
+    if "PID" in printed:
+        before += "; await waiting.received()"
+    program = STOPPED.format(before=before, after=after)
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        out, _ = process.communicate(timeout=LIMIT_S)
+        words = [line for line in out.splitlines() if "daemon" not in line]
+        assert " ".join(words) == printed.replace("PID", str(process.pid))

@@ -51,9 +51,9 @@ ORDER = (
         "native_sdk",
     ),
     *("media", "config", "lifecycle", "network", "ipc", "encoders", "sources", "workers"),
-    *("telemetry", "tokens", "settings", "tracks", "room", "streams", "reload", "control"),
-    *("privileges", "devices", "show_config", "app", "check", "reload_command", "boot"),
-    *("viewer", "setup", "report", "cli"),
+    *("telemetry", "tokens", "settings", "tracks", "room", "streams", "reload", "show_config", "control"),
+    *("metrics", "interfaces", "privileges", "devices", "app", "check", "reload_command", "boot"),
+    *("viewer", "fleet", "setup", "report", "cli"),
 )
 UNIT = ROOT.parent / "systemd" / "livekit-device.service"
 

@@ -15,8 +15,8 @@ from structlog.testing import capture_logs
 
 from device.ipc import hotplug
 from device.ipc import worker_process as child
-from device.ipc.supervisor import WorkerState
 from device.ipc.worker_process import WorkerProcess
+from device.ipc.worker_state import WorkerState
 from tests.support.children import living_descendants
 from tests.unit.workers.watched import LIMIT_S, Watcher, rogue_job, supervised
 

@@ -5,17 +5,27 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import time
+import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import jwt
 import pytest
 
 from device import privileges
 from device.privileges import SERVICE_USER, PrivilegesError, give_up_root
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
 SECRET = "zq7-a-secret-of-thirty-two-characters"
@@ -172,17 +182,72 @@ def test_what_the_kernel_refuses_ends_it(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_the_command_gives_up_root_before_it_serves(device: Path) -> None:
-    arguments = ("viewer", "--config", str(device / "device.toml"), "--bind", "127.0.0.1:0")
-    environment = os.environ | {"CREDENTIALS_DIRECTORY": str(device / "credentials")}
+    with served(device) as (process, url):
+        assert url.startswith("http://127.0.0.1:")
+        status = Path(f"/proc/{process.pid}/status").read_text()
+    [uids] = [line.split()[1:] for line in status.splitlines() if line.startswith("Uid:")]
+    assert "0" not in uids
+    assert process.returncode == 0
+
+
+def test_a_page_token_has_the_least_rights_and_its_servers_time_comes_through_the_proxy(device: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        proxy.settimeout(10)
+        (device / "device.toml").write_text(f'{CONFIG}[network]\nproxy = "http://127.0.0.1:{proxy.getsockname()[1]}"\n')
+        asked: list[str] = []
+        thread = threading.Thread(target=lambda: asked.append(refused_connect(proxy)))
+        thread.start()
+        with served(device) as (_, url):
+            request = urllib.request.Request(
+                f"{url}token", data=b'{"secret": ""}', headers={"Content-Type": "application/json"}
+            )
+            with urllib.request.urlopen(request, timeout=20) as response:
+                answer = json.load(response)
+        thread.join()
+    assert asked == ["CONNECT room.example:443 HTTP/1.1"]
+    claims = jwt.decode(answer["token"], SECRET, algorithms=["HS256"])
+    assert claims["video"] == {
+        "room": "front-door",
+        "roomJoin": True,
+        "canSubscribe": True,
+        "canPublish": False,
+        "canPublishData": False,
+        "canUpdateOwnMetadata": False,
+    }
+    assert claims["exp"] - time.time() <= 301
+
+
+def test_beyond_loopback_the_command_prints_a_link_with_a_key_and_its_code(device: Path) -> None:
+    with served(device, bind="0.0.0.0:0") as (process, url):
+        assert re.fullmatch(r"http://[\w.\[\]:]+:\d+/#[\w-]{22}", url)
+        assert not url.startswith("http://127.0.0.1:")
+        assert process.stdout
+        process.terminate()
+        said = process.stdout.read()
+    assert sum("\N{FULL BLOCK}" in line for line in said.splitlines()) > 12
+    assert "Everyone with this link can watch" in said
+
+
+def refused_connect(proxy: socket.socket) -> str:
+    """Refuse one connection; return the first line of its request."""
+    connection, _ = proxy.accept()
+    with connection:
+        head = connection.recv(4096).decode()
+        connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+    return head.partition("\r\n")[0]
+
+
+@contextmanager
+def served(device: Path, *, bind: str = "127.0.0.1:0") -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run the command; yield it and the link that it prints. It has ended afterwards."""
+    arguments = ("viewer", "--config", str(device / "device.toml"), "--bind", bind)
+    clean = {name: value for name, value in os.environ.items() if not name.upper().endswith("_PROXY")}
+    environment = clean | {"CREDENTIALS_DIRECTORY": str(device / "credentials"), "PYTHONIOENCODING": "utf-8"}
     with subprocess.Popen(
         (sys.executable, "-m", "device", *arguments), cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
     ) as process:
         try:
             assert process.stdout is not None
-            assert process.stdout.readline().startswith("http://127.0.0.1:")
-            status = Path(f"/proc/{process.pid}/status").read_text()
+            yield process, process.stdout.readline().strip()
         finally:
             process.terminate()
-    [uids] = [line.split()[1:] for line in status.splitlines() if line.startswith("Uid:")]
-    assert "0" not in uids
-    assert process.returncode == 0

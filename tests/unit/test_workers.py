@@ -22,7 +22,7 @@ from device import log as device_log
 from device.errors import InternalError, RequestRefusedError, WorkerRequestError
 from device.ipc import requests
 from device.ipc.messages import Capturing, Done, Job, SetPace
-from device.ipc.supervisor import WorkerState
+from device.ipc.worker_state import WorkerState
 from device.media.block import Block
 from device.media.picture import AccessUnit
 from tests.support.children import living_descendants

@@ -6,7 +6,9 @@ Python imports this when a daemon or worker starts with this folder on PYTHONPAT
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import dataclasses
 import gc
 import importlib.abc
 import os
@@ -26,7 +28,10 @@ if TYPE_CHECKING:
 
 _WORKERS = {"device.workers.camera": "device.sources.pattern", "device.workers.microphone": "device.sources.tone"}
 _SIZES = (1 << 20, 1 << 16, 1 << 12, 1 << 9, 64)
+_MOMENT_S, _LATE_S = 0.2, 2.0
 _hoard: list[bytearray] = []
+_leaving: set[asyncio.Task[object]] = set()
+_refused: list[object] = []
 
 
 def _socket_to_daemon() -> int:
@@ -80,6 +85,60 @@ def _forgive() -> None:
         recovery._backoff.failures = 0
 
 
+def _execute_again() -> None:
+    """Make the daemon find twice its limit of memory in use, hours after its start."""
+    for watch in _objects("device.lifecycle.memory_watch", "MemoryWatch"):
+        watch.policy.configured, watch.policy.baseline_mb = 2, 1.0
+        for _ in range(2):
+            watch.policy.sample(watch._read_mb(), at_s=0.0)
+        watch._began_at -= 7 * 3600
+        asyncio.run_coroutine_threadsafe(watch._consider(), watch._task.get_loop())
+
+
+def _rejoin() -> None:
+    """Leave the room and join it again, as an operator may ask for."""
+    for running in _objects("device.reload.running", "RunningDevice"):
+        asyncio.run_coroutine_threadsafe(running.rejoin("the soak test asked for it"), running._joined[0].get_loop())
+
+
+def _be_impatient() -> None:
+    """Wait a moment instead of minutes for a room that was deleted."""
+    reasons = sys.modules["device.room.reasons"]
+    for name, each in reasons._TABLE.items():
+        if each.first_s:
+            reasons._TABLE[name] = dataclasses.replace(each, first_s=_MOMENT_S, most_s=_MOMENT_S)
+
+
+def _answer_leaves_late() -> None:
+    """Let the SDK's answer to each leave come after the device has given up waiting."""
+    room: Any = sys.modules["livekit.rtc.room"].Room
+    real = room.disconnect
+
+    async def disconnect(self: object) -> None:
+        leaving = asyncio.create_task(real(self))
+        _leaving.add(leaving)
+        leaving.add_done_callback(_leaving.discard)
+        await asyncio.sleep(_LATE_S)
+
+    room.disconnect = disconnect
+
+
+def _refuse_publications() -> None:
+    """Let each publication fail as if the server had refused it."""
+    participant: Any = sys.modules["livekit.rtc.participant"]
+
+    async def publish_track(*_: object) -> NoReturn:
+        raise participant.PublishTrackError("the soak test refuses it")
+
+    _refused.append(participant.LocalParticipant.publish_track)
+    participant.LocalParticipant.publish_track = publish_track
+
+
+def _accept_publications() -> None:
+    participant: Any = sys.modules["livekit.rtc.participant"]
+    participant.LocalParticipant.publish_track = _refused.pop()
+
+
 def _end_by(number: signal.Signals) -> Callable[[], None]:
     return lambda: os.kill(os.getpid(), number)
 
@@ -90,6 +149,12 @@ _ORDERS: dict[str, Callable[[], None]] = {
     "half": _half,
     "exhaust": _exhaust,
     "forgive": _forgive,
+    "again": _execute_again,
+    "rejoin": _rejoin,
+    "impatient": _be_impatient,
+    "leave late": _answer_leaves_late,
+    "refuse": _refuse_publications,
+    "accept": _accept_publications,
     "segv": _end_by(signal.SIGSEGV),
     "term": _end_by(signal.SIGTERM),
     "exit": lambda: os._exit(0),
@@ -98,7 +163,9 @@ _ORDERS: dict[str, Callable[[], None]] = {
 
 def _listen(folder: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as orders:
-        orders.bind(str(folder / str(os.getpid())))
+        address = folder / str(os.getpid())
+        address.unlink(missing_ok=True)  # of the execution before
+        orders.bind(str(address))
         while True:
             order = orders.recv(64).decode()
             with contextlib.suppress(MemoryError):

@@ -59,12 +59,23 @@ def _forgive() -> None:
         recovery._backoff.failures = 0
 
 
+def _execute_again() -> None:
+    """Make the daemon find twice its limit of memory in use, hours after its start."""
+    for watch in _objects(sys.modules["device.lifecycle.memory_watch"].MemoryWatch):
+        watch.policy.configured, watch.policy.baseline_mb = 2, 1.0
+        for _ in range(2):
+            watch.policy.sample(watch._read_mb(), at_s=0.0)
+        watch._began_at -= 7 * 3600
+        asyncio.run_coroutine_threadsafe(watch._consider(), watch._task.get_loop())
+
+
 ORDERS: dict[str, Callable[[], object]] = {
     "blocked": _block,
     "deadlocked": _deadlock,
     "unanswered": _unanswered,
     "untaken": _untaken,
     "forgive": _forgive,
+    "again": _execute_again,
     "segv": lambda: os.kill(os.getpid(), signal.SIGSEGV),
     "term": lambda: os.kill(os.getpid(), signal.SIGTERM),
     "exit": lambda: os._exit(0),

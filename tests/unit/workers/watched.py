@@ -9,9 +9,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from device.ipc.messages import CameraJob, Job, MicrophoneJob
-from device.ipc.supervisor import Supervisor, WorkerState
+from device.ipc.supervisor import Supervisor
 from device.ipc.worker_plan import WorkerPlan
 from device.ipc.worker_process import WorkerProcess, running, spawn
+from device.ipc.worker_state import WorkerState
 from device.lifecycle.deadlines import Deadlines
 from device.media.block import Block
 from tests.support.children import alive
