@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from device.tracks.lossy_link import KEY_FRAMES_APART_S, LIMIT_BPS, LossyLink
+from device.tracks.lossy_link import KEY_FRAMES_APART_S, LossyLink
 
 if TYPE_CHECKING:
     from device.tracks.ladder import Ladder, Rung
@@ -132,11 +132,11 @@ class EncoderControl:
 
     def _allowed(self, wanted_bps: int, now: float) -> int:
         """Return the target, as far as the link carries it."""
-        if self.link.lossy(now):
-            wanted_bps = min(wanted_bps, LIMIT_BPS)
-            if now - self._key_frame_at >= KEY_FRAMES_APART_S:
-                self._key_frame_wanted = True
-        return max(wanted_bps, self.floor_bps)
+        if not self.link.lossy(now):
+            return wanted_bps
+        if now - self._key_frame_at >= KEY_FRAMES_APART_S:
+            self._key_frame_wanted = True
+        return self.link.limit(wanted_bps)
 
     def _far(self, now: float) -> bool:
         """Return whether the bitrate is too far from that of the last key frame."""

@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-LIMIT_BPS = 100_000
-_PACKETS_PER_S, _MOST_REPETITIONS = 45, 4
+# What is sent until the report after the next must be less than the SDK's window, which is 0.35 s of its estimate.
+_SHARE, LEAST_BPS, MOST_BPS = 0.15, 40_000, 100_000
+_PACKETS_PER_S, _MOST_REPETITIONS = 60, 4
 # The server's reports count packets as received that were sent again. So what counts is how many are sent again: at a
 # loss of 5 % a twentieth, at 20 % a quarter. A policer's loss is over after three seconds.
 _SAMPLES, _LOSSY_SAMPLES = 5, 4
 _SOME, _MANY, _FEW = 0.04, 0.12, 0.06
-_LASTS_S = 5.0
+_LASTS_S = 15.0  # until the estimate has risen again
 # What no repetition repairs, a viewer notices only after 3 s without a picture.
 KEY_FRAMES_APART_S = 1.5
 
@@ -47,6 +48,10 @@ class LossyLink:
     def lossy(self, now: float) -> bool:
         """Return whether the link loses so much that the bitrate has to be low."""
         return now < self._lossy_until
+
+    def limit(self, target_bps: int) -> int:
+        """Return the bitrate on a lossy link; it may be below the configured minimum, or nothing would arrive."""
+        return min(target_bps, MOST_BPS, max(LEAST_BPS, int(target_bps * _SHARE)))
 
     def repetitions(self, fps: int, now: float) -> int:
         """Return how many times more each picture has to be sent, for enough packets."""

@@ -189,9 +189,7 @@ class VideoTrack:
         now = time.monotonic()
         self.fed += 1
         TIMELINE.mark("first picture")
-        self._meter.count(
-            len(unit.payload), number=unit.number, width=unit.width, height=unit.height, now=now
-        )
+        self._meter.count(len(unit.payload), number=unit.number, width=unit.width, height=unit.height, now=now)
         if unit.key and self._key_wanted_at is not None:
             self._log.debug("camera.key_frame", after_s=round(now - self._key_wanted_at, 3))
             self._key_wanted_at = None
