@@ -9,7 +9,7 @@ import pytest
 
 from device.tracks.encoder_control import EncoderControl
 from device.tracks.ladder import Ladder, rungs
-from device.tracks.lossy_link import KEY_FRAMES_APART_S, LIMIT_BPS, LossyLink
+from device.tracks.lossy_link import KEY_FRAMES_APART_S, LEAST_BPS, MOST_BPS, LossyLink
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,10 +39,10 @@ def lossy_seconds(*parts: Iterable[tuple[int, int]]) -> list[int]:
 
 
 def test_a_fifth_of_the_packets_lost_is_noticed_within_five_seconds_and_for_as_long_as_it_lasts() -> None:
-    found = lossy_seconds(NONE, AT_20, AT_20, NONE, NONE)
+    found = lossy_seconds(NONE, AT_20, AT_20, NONE, NONE, NONE)
     assert 12 <= found[0] <= 15
     assert set(range(15, 30)) <= set(found)
-    assert found[-1] <= 30 + 8
+    assert 40 <= found[-1] <= 30 + 18  # until the estimate has risen again
 
 
 @pytest.mark.parametrize("losses", (AT_5, NONE, POLICED))
@@ -58,13 +58,21 @@ def test_a_new_session_counts_anew() -> None:
     assert not link.lossy(10)
 
 
-def test_a_session_that_sends_nothing_says_nothing() -> None:
+def test_without_packets_the_losses_are_over_some_time_later() -> None:
     link = LossyLink()
     for second, (sent, resent) in enumerate(counts(AT_20)):
         link.sampled(sent=sent, resent=resent, now=second)
-    for second in range(10, 16):
+    for second in range(10, 26):
         link.sampled(sent=426, resent=92, now=second)
-    assert not link.lossy(15)
+    assert link.lossy(20)
+    assert not link.lossy(25)
+
+
+@pytest.mark.parametrize(
+    ("target", "limit"), ((30_000, 30_000), (200_000, LEAST_BPS), (400_000, 60_000), (2_500_000, MOST_BPS))
+)
+def test_the_limit_is_a_small_part_of_the_estimate(target: int, limit: int) -> None:
+    assert LossyLink().limit(target) == limit
 
 
 def test_the_bitrate_is_low_and_key_frames_come_unasked_while_the_link_is_lossy() -> None:
@@ -74,7 +82,7 @@ def test_the_bitrate_is_low_and_key_frames_come_unasked_while_the_link_is_lossy(
         ladder=Ladder(rungs=rungs(width=1280, height=720, fps=30, floor_bps=FLOOR, ceiling_bps=CEILING)),
     )
     keys: list[float] = []
-    totals = list(counts(NONE, AT_20, AT_20, NONE, NONE))
+    totals = list(counts(NONE, AT_20, AT_20, *5 * [NONE]))
     bitrates: list[int] = []
     repetitions: list[int] = []
     for tick in range(len(totals) * 30):
@@ -87,8 +95,8 @@ def test_the_bitrate_is_low_and_key_frames_come_unasked_while_the_link_is_lossy(
             keys.append(now)
         repetitions.append(commands.repetitions)
         bitrates.append(control.bitrate_bps or 0)
-    assert set(bitrates[16 * 30 : 30 * 30]) == {LIMIT_BPS}
-    assert set(repetitions[20 * 30 : 30 * 30]) == {2}  # 15 pictures a second, each three times
+    assert set(bitrates[16 * 30 : 30 * 30]) == {MOST_BPS}
+    assert set(repetitions[20 * 30 : 30 * 30]) == {3}  # 15 pictures a second, each four times
     assert repetitions[-1] == 0
     assert bitrates[-1] > 1_000_000
     apart = [later - sooner for sooner, later in pairwise(keys) if 16 < sooner < 28]
