@@ -30,6 +30,7 @@ _BITRATE_FACTOR = 1.06
 # The VBV size cannot change within a stream. If the bitrate differs by more than this factor, the next key frame starts
 # a new encoder, which takes 3 ms.
 _VBV_TOLERANCE = 1.25
+_APART_US = 1_000  # repetitions of a picture; no two units may have the same time
 _OPTIONS = {
     "tune": "zerolatency",
     "profile": "baseline",  # with these presets also constrained baseline, which every viewer decodes
@@ -84,7 +85,7 @@ class X264Encoder:
             for _ in range(self._repetitions):
                 frame.pts, frame.pict_type = self._frames, PictureType.NONE
                 packets += self._packets(frame)
-        for packet in packets:
+        for repetition, packet in enumerate(packets):
             self._sink(
                 AccessUnit(
                     payload=bytes(packet),
@@ -92,7 +93,7 @@ class X264Encoder:
                     width=self._context.width,
                     height=self._context.height,
                     number=picture.number,
-                    captured_at_us=picture.captured_at_us,
+                    captured_at_us=picture.captured_at_us + repetition * _APART_US,
                 )
             )
 
