@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 
     from pydantic.fields import FieldInfo
 
+_SAME_KEYS = ("cameras.NAME.", "microphones.NAME.")  # those of [camera] and [microphone]
 _TEXTS = {bool: "true, false", int: "whole number", float: "number", str: "text", SecretStr: "text", dict: "table"}
 
 
 def rows() -> Iterator[tuple[str, str, str, str, str]]:
     """Yield each key with what is allowed, its default, what a change of it needs, and if `set` can change it."""
     for key, field in keys():
-        if ".NAME." not in key:  # those of the table that is not named
+        if not key.startswith(_SAME_KEYS):
             yield key, _allowed(field), _default(field), class_of(key).value, "set" if REMOTE in field.metadata else ""
 
 

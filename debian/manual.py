@@ -139,12 +139,17 @@ def _synopsis(parser: argparse.ArgumentParser) -> str:
     words = ["\\fICOMMAND\\fR"] if commands(parser) else []
     for action in arguments(parser):
         if not action.option_strings:
-            words.append(_italic(value_of(action)) + (" ..." if action.nargs == "+" else ""))
+            words.append(_positional(action))
         elif action.dest not in ("help", "version"):
             name, value = _bold(action.option_strings[-1]), value_of(action)
             word = f"{name} {_italic(value)}" if value else name
             words.append(word if action.required else f"[{word}]")
     return " ".join(words)
+
+
+def _positional(action: argparse.Action) -> str:
+    word = _italic(value_of(action))
+    return {"?": f"[{word}]", "*": f"[{word} ...]", "+": f"{word} ..."}.get(str(action.nargs), word)
 
 
 def _options(parser: argparse.ArgumentParser, *, but: tuple[str, ...] = ()) -> Iterator[str]:

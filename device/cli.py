@@ -65,7 +65,9 @@ def _parser() -> Parser:
         sub.set_defaults(command=command)
         return sub
 
-    add("run", _run, "publish until SIGTERM or Ctrl-C")
+    run = add("run", _run, "publish until SIGTERM or Ctrl-C; with a NAME, let the running daemon run that command")
+    run.add_argument("name", nargs="?", metavar="NAME", help="a command of the configuration, [commands.NAME]")
+    run.add_argument("arguments", nargs="*", metavar="ARGUMENT=VALUE", help="its arguments, such as state=on")
     devices = add("devices", _devices, "list cameras, microphones and encoders")
     devices.add_argument("--json", action="store_true", help="print JSON")
     imported = add("import-boot", _import_boot, "import livekit-device.toml from the boot partition (the service does)")
@@ -131,6 +133,10 @@ def _parser() -> Parser:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.name is not None:
+        from device.control import run_command
+
+        return run_command.run(options.name, options.arguments)
     from device.lifecycle import signals
 
     signals.block()  # before the imports, which take a second on a small board

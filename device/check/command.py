@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from device import log, native_output
 from device.app import first_attributes
 from device.check import hardware, legs, media, network
+from device.check.programs import missing_programs
 from device.check.report import Report, report_failures
 from device.config import loading as config_file
 from device.config.stream_urls import missing_urls, with_urls
@@ -70,6 +71,8 @@ async def _steps(report: Report, path: Path, sandbox: Sandbox) -> None:
     prepare_process(config.network.ca_file)
     service = state_file.read()
     _report_service(report, service)
+    for each in missing_programs(config.commands):
+        report.warn("commands", each)
     with report.busy("devices", "querying the libraries"):
         hardware.check(report, with_urls(config, find_camera_url_file(credentials_directory())), service)
     resolver = Resolver()

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from device.config.marks import Key
 
 _OFF = "off"  # a stream is added to the plan, or removed: the plan is made at the start
-_NAMED = ("cameras", "microphones")
+NAMED = ("cameras", "microphones", "commands")
+"""Tables of tables, whose names the user chooses."""
 
-__all__ = ["Change", "ChangeClass", "diff", "entries"]
+__all__ = ["NAMED", "Change", "ChangeClass", "diff", "entries"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +48,7 @@ def entries(config: Config) -> Iterator[tuple[str, Key, object]]:
 def _entries(table: str, pattern: str, values: object) -> Iterator[tuple[str, str, object]]:
     for name, value in _parts(values).items():
         key, key_pattern = f"{table}{name}", f"{pattern}{name}"
-        if not table and name in _NAMED:
+        if not table and name in NAMED:
             for each, inner in _named(value):
                 yield from _entries(f"{key}.{each}.", f"{key_pattern}.NAME.", inner)
         elif _is_table(value):
@@ -60,7 +61,7 @@ def _changes(table: str, pattern: str, old: object, new: object, config: Config)
     after = _parts(new)
     for name, before in _parts(old).items():
         key, key_pattern = f"{table}{name}", f"{pattern}{name}"
-        if not table and name in _NAMED:
+        if not table and name in NAMED:
             had, has = dict(_named(before)), dict(_named(after[name]))
             for each in sorted({*had, *has}):
                 yield from _entry(f"{key}.{each}", f"{key_pattern}.NAME", had.get(each), has.get(each), config)

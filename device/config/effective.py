@@ -136,6 +136,13 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    run: tuple[str, ...]
+    timeout_s: float
+    arguments: dict[str, list[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """The complete configuration; `keys` is what the schema says about each key, such as "cameras.NAME.fps"."""
 
@@ -150,6 +157,7 @@ class Config:
     watch: Watch
     metrics: Metrics
     log: Log
+    commands: dict[str, Command]
     keys: Mapping[str, Key] = field(compare=False, repr=False)
 
     @property

@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 
     from device.config.table import Table
 
-INNER = ("controls", "night")  # tables in a table
-_EXAMPLES = {"controls": '{"AeEnable": true}', "night": '{"enabled": true, "fps": 10}'}
+INNER = ("controls", "night", "arguments")  # tables in a table
+_EXAMPLES = {
+    "controls": '{"AeEnable": true}',
+    "night": '{"enabled": true, "fps": 10}',
+    "arguments": '{"state": ["on", "off"]}',
+}
 _QUOTES = ('"', "'")
 
 

@@ -20,8 +20,8 @@ from device.config.layer import TEMPORARY_CHANGES, Layer, LayerKind, merged, ori
 from device.config.layers import drop_ins, file_layer, read_layers, with_absolute_paths
 from device.config.places import DEFAULT_PATH, PATH_VARIABLE
 from device.config.problems import NAME_OF_TABLE, depth_of, problem, where_of
-from device.config.schema import CONTRADICTION
 from device.config.schema_keys import described, keys
+from device.config.table import CONTRADICTION
 from device.errors import ConfigError, Problem
 from device.secret_file import readable_by_others
 
@@ -154,8 +154,8 @@ def _validated(layers: Sequence[Layer], found_before: Sequence[Problem]) -> sche
             config = schema.Config.model_validate(data)
         except ValidationError as error:
             # Contradictions are found only between values that are valid by themselves. Remove the invalid
-            # values and validate again. A value that is missing then was invalid before, and streams that contradict
-            # each other then may do so because of a default.
+            # values and validate again. A value that is missing then was invalid before, and streams or the keys of a
+            # command that contradict each other then may do so because of a default.
             errors: list[dict[str, Any]] = [dict(details) for details in error.errors(include_url=False)]
             found = [
                 problem(path, each, layers)

@@ -14,12 +14,13 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from device.config.capture_rules import check_camera, check_microphone, least_camera_stall_s
+from device.config.commands import MAX_COMMANDS, Command, CommandName
 from device.config.marks import LIVE, PROCESS_RESTART, REJOIN, REMOTE, SECRET, WORKER_RESTART
 from device.config.metrics import Metrics
 from device.config.network import Network
 from device.config.night import Night
 from device.config.streams import cameras_of, contradiction, microphones_of
-from device.config.table import ControlValue, Table
+from device.config.table import CONTRADICTION, ControlValue, Table
 from device.config.values import (
     AUTOMATIC,
     Degrees,
@@ -31,8 +32,6 @@ from device.config.values import (
     WebSocketUrls,
 )
 
-CONTRADICTION = "streams"
-"""The type of the error about streams that contradict each other."""
 CameraSource = Literal["auto", "picamera2", "v4l2", "stream", "pattern", "file", "off"]
 X264Preset = Literal["ultrafast", "superfast", "veryfast", "auto"]
 MicrophoneSource = Literal["auto", "pyaudio", "stream", "tone", "file", "off"]
@@ -190,6 +189,7 @@ class Config(Table):
     watch: Watch = Watch()
     metrics: Metrics = Metrics()
     log: Log = Log()
+    commands: Annotated[dict[CommandName, Command], LIVE] = Field(default_factory=dict, max_length=MAX_COMMANDS)
 
     @model_validator(mode="after")
     def _camera_stall_limit(self) -> Self:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
+CONTRADICTION = "contradiction"
+"""The type of an error about values that contradict each other, perhaps only because one of them is wrong."""
 ControlValue = bool | int | float | str | list[int] | list[float]
 
 

@@ -7,18 +7,19 @@ sends.
 from __future__ import annotations
 
 import typing
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from device.control.limits import LEVELS, MAX_LOG_LINES
-from device.control.results import ConfigChange, DeviceStatus, Done, EffectiveConfig, LogLines
+from device.control.results import CommandResult, ConfigChange, DeviceStatus, Done, EffectiveConfig, LogLines
 from device.control.values import check_values
 from device.errors import CallError
 from device.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from dataclasses import Field
 
 ResultT = TypeVar("ResultT")
 CallT = TypeVar("CallT")
@@ -83,9 +84,13 @@ def decoded(name: object, arguments: object) -> Call[Any]:
         if key not in known:
             allowed = f"it takes: {', '.join(known)}" if known else "it takes none"
             raise CallError(f"{name} has no argument {_shown(key)}; {allowed}")
-    if missing := [key for key, each in known.items() if each.default is MISSING and key not in arguments]:
+    if missing := [key for key, each in known.items() if _is_required(each) and key not in arguments]:
         raise CallError(f"{name} needs the argument {missing[0]}")
     return cls(**{key: _checked(str(name), key, value, hints[key]) for key, value in arguments.items()})
+
+
+def _is_required(argument: Field[object]) -> bool:
+    return argument.default is MISSING and argument.default_factory is MISSING
 
 
 def _checked(name: str, key: str, value: object, hint: type) -> object:
@@ -140,6 +145,15 @@ class RestartStream(Call[Done]):
     """End the worker of a stream and start a new one. The track stays published."""
 
     stream: str
+
+
+@operation("run")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCommand(Call[CommandResult]):
+    """Run a command of the configuration, with texts for its arguments."""
+
+    name: str
+    arguments: dict[str, Any] = field(default_factory=dict)
 
 
 @operation("rejoin")

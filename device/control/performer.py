@@ -11,6 +11,7 @@ import structlog
 import device
 from device import board
 from device.control.configuration import Configuration
+from device.control.configured_commands import ConfiguredCommands
 from device.control.limits import LEVELS
 from device.control.operations import (
     GetConfig,
@@ -21,6 +22,7 @@ from device.control.operations import (
     RequestKeyFrame,
     ResetValues,
     RestartStream,
+    RunCommand,
     SetValues,
     name_of,
 )
@@ -68,11 +70,13 @@ class Performer:
         self._status, self._bitrates, self._clock = status, bitrates, clock
         self._memory, self._started_at = memory, started_at
         configuration = Configuration(running, reloader)
+        commands = ConfiguredCommands(lambda: running.settings.config.commands)
         self._handlers: dict[type[Call[Any]], Handler] = {  # a test has every operation
             GetStatus: self._get_status,
             GetLogs: self._get_logs,
             RequestKeyFrame: self._request_key_frame,
             RestartStream: self._restart_stream,
+            RunCommand: commands.run,
             Rejoin: self._rejoin,
             Reload: self._reload,
             GetConfig: configuration.get,

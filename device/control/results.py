@@ -75,6 +75,23 @@ class DeviceStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CommandResult:
+    """How a command ended.
+
+    exit_code: negative is the number of the signal that ended it
+    timed_out: it was killed because its time was over
+    discarded_bytes: what it wrote beyond the limit of `output`
+    """
+
+    name: str
+    exit_code: int
+    timed_out: bool
+    took_s: float
+    discarded_bytes: int
+    output: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogLines:
     """Log records, the oldest first; each has a `number`, which is higher than the one before."""
 

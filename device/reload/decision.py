@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _TABLES_OF_STREAMS = ("cameras", "microphones")
 _PATTERN = "pattern"  # its picture shows the identity
+_CONTROLS = ".controls"
 _SHARED_KEYS = ("url", "url_file", "rtsp_transport")  # a microphone may have those of [camera]
 _MAX_KEYS = 6
 
@@ -82,4 +83,9 @@ def _raises_bitrate(change: Change) -> bool:
 def _removes_controls(change: Change) -> bool:
     """Return whether a control is no longer set: a camera's own value for it is known to a new worker only."""
     old, new = change.old, change.new
-    return isinstance(old, dict) and isinstance(new, dict) and bool(old.keys() - new.keys())
+    return (
+        change.key.endswith(_CONTROLS)
+        and isinstance(old, dict)
+        and isinstance(new, dict)
+        and bool(old.keys() - new.keys())
+    )

@@ -13,7 +13,7 @@ import os
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from device.config.diff import entries
+from device.config.diff import NAMED, entries
 from device.config.effective import Config, Secret, restored
 from device.config.layer import LayerKind, changes_of
 from device.errors import DeviceError, system_text
@@ -91,7 +91,7 @@ def read(new: Config, path: Path = SERVICE_PATH) -> Config | None:
         return None
     present = {name: value for name, _, value in entries(new)}
     hidden = {name for name, key in new.keys.items() if key.secret}
-    data: dict[str, Any] = {"cameras": {}, "microphones": {}}
+    data: dict[str, Any] = {name: {} for name in NAMED}
     for name, value in values.items():
         *tables, last = name.split(".")
         inner = data

@@ -60,10 +60,29 @@ def the_status_is_shown(variables: Mapping[str, str], config: Path, room: str, p
     assert str(config) in other.stderr
 
 
+LAMP = """
+[commands.lamp]
+run = ["/bin/sh", "-c", 'echo "lamp $0"; env | grep -c "DEVICE_\\|CREDENTIALS"; exit 3', "{state}"]
+arguments = { state = ["on", "off"] }
+"""
+
+
+def a_command_is_run(variables: Mapping[str, str], runtime: Path) -> None:
+    done = command("run", "lamp", "state=on", variables=variables)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "lamp on\n0\n", "lamp: exit code 3\n")
+    result = call(runtime, "run", name="lamp", arguments={"state": "off"})["result"]
+    assert (result["name"], result["exit_code"], result["output"]) == ("lamp", 3, "lamp off\n0\n")
+    other = command("run", "lamp", "state=$(reboot)", variables=variables)
+    assert (other.returncode, other.stdout) == (1, "")
+    assert other.stderr == 'state of lamp cannot be "$(reboot)"; allowed: on, off\n'
+    assert "there are: lamp" in command("run", "light", variables=variables).stderr
+
+
 def test_a_running_device_is_asked_and_told(server: Server, room: str, config: Path, tmp_path: Path) -> None:
     runtime = tmp_path / "run"
     runtime.mkdir()
     variables = daemons.environment(server, room, RUNTIME_DIRECTORY=str(runtime))
+    config.write_text(config.read_text() + LAMP)
 
     async def scenario() -> None:
         async with watching(server, room) as watcher:
@@ -87,6 +106,8 @@ def test_a_running_device_is_asked_and_told(server: Server, room: str, config: P
                 missing = await asyncio.to_thread(call, runtime, "restart", stream="garden")
                 assert missing == {"error": "there is no stream of this name; there are: camera, microphone"}
 
+                await asyncio.to_thread(a_command_is_run, variables, runtime)
+
                 mark = len(daemon.lines)
                 rejoined = await asyncio.to_thread(command, "rejoin", variables=variables)
                 assert rejoined.returncode == 0, rejoined.stderr
@@ -97,7 +118,10 @@ def test_a_running_device_is_asked_and_told(server: Server, room: str, config: P
                 logs = await asyncio.to_thread(command, "logs", "--json", "--lines", "300", variables=variables)
                 records = [json.loads(line) for line in logs.stdout.splitlines()]
                 audit = [each for each in records if each["event"] == "control.call"]
-                assert {"restart", "key_frame", "rejoin"} <= {each["operation"] for each in audit}
+                assert {"restart", "key_frame", "run", "rejoin"} <= {each["operation"] for each in audit}
+                runs = [each for each in audit if each["operation"] == "run"]
+                assert [each.get("refused", "")[:13] for each in runs] == ["", "", "state of lamp", "there is no c"]
+                assert all("'lamp'" in each["result"] and "lamp o" not in str(each) for each in runs[:2])
                 assert all(each["caller"].startswith(f"uid {os.getuid()}, pid ") for each in audit)
                 assert server.api_secret not in logs.stdout
 

@@ -86,7 +86,7 @@ def test_help_and_version_need_no_configuration() -> None:
         [],
         ["dance"],
         ["run", "--confg", "x"],
-        ["run", "extra"],
+        ["rejoin", "extra"],
         ["viewer", "--bind", "8080"],
         ["viewer", "--bind", "localhost:"],
         ["viewer", "--bind", "localhost:65536"],

@@ -46,7 +46,11 @@ def plain_type(annotation: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    "table", ("Config", "Room", "Credentials", "Camera", "Night", "Microphone", "Network", "Watch", "Reconnect", "Log")
+    "table",
+    (
+        *("Config", "Room", "Credentials", "Camera", "Night", "Microphone", "Network", "Watch", "Reconnect", "Log"),
+        "Command",
+    ),
 )
 def test_each_key_of_the_schema_is_in_effect_with_its_type(table: str) -> None:
     plain = getattr(effective, table)

@@ -90,6 +90,7 @@ def test_nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
         ("rejoin",),
         ("set", "camera.fps=5"),
         ("reset",),
+        ("run", "lamp", "state=on"),
         ("config", "--running"),
     ):
         assert cli.main([*arguments, "--config", str(config)]) == 3

@@ -17,6 +17,7 @@ from device.control.operations import (
     GetLogs,
     GetStatus,
     RequestKeyFrame,
+    RunCommand,
     as_request,
     decoded,
     name_of,
@@ -28,6 +29,7 @@ from device.control.performer import Performer
 from device.control.results import Done, LogLines
 from device.errors import CallError
 
+LAMP = RunCommand(name="lamp", arguments={"state": "on"})
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
@@ -35,13 +37,13 @@ JSON = st.recursive(
 
 
 def test_a_call_is_the_same_at_the_other_end() -> None:
-    for call in (GetStatus(), RequestKeyFrame(stream="camera"), GetLogs(since=3, level="warning", lines=5)):
+    for call in (GetStatus(), RequestKeyFrame(stream="camera"), GetLogs(since=3, level="warning", lines=5), LAMP):
         line = json.dumps(as_request(call)).encode()
         assert decoded(*wire.call_of_line(line)) == call
 
 
 def test_the_names_are_a_contract() -> None:
-    assert {"status", "logs", "key_frame", "restart", "rejoin", "reload"} <= set(names())
+    assert {"status", "logs", "key_frame", "restart", "run", "rejoin", "reload"} <= set(names())
     assert name_of(GetStatus()) == "status"
 
 
@@ -78,6 +80,7 @@ def test_a_name_is_registered_once() -> None:
         ("logs", {"lines": 0}, "lines of logs must be between 1 and 300"),
         ("logs", {"lines": True}, "lines of logs must be a whole number"),
         ("logs", {"lines": 2.5}, "lines of logs must be a whole number"),
+        ("run", {"name": "lamp", "arguments": []}, "arguments of run must be an object"),
         ("logs", {"level": "all"}, "level of logs must be one of debug, info"),
     ),
 )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from device.config import loading as config_file
+from device.config.command_words import placeholders
 from device.config.night import Night
 from device.config.schema import Config
 from tests.support.configs import config_of
@@ -21,8 +22,8 @@ SHIPPED = Path(__file__).parents[2] / "config/device.toml"
 TABLES: dict[str, type[BaseModel]] = {
     name: field.annotation for name, field in Config.model_fields.items() if isinstance(field.annotation, type)
 }
-# [cameras.NAME] and [microphones.NAME] have the keys of [camera] and [microphone]; the file has examples of them.
-assert set(Config.model_fields) - set(TABLES) == {"cameras", "microphones"}
+# [cameras.NAME] and [microphones.NAME] have the keys of [camera] and [microphone]; the file has examples of all three.
+assert set(Config.model_fields) - set(TABLES) == {"cameras", "microphones", "commands"}
 
 
 def tables() -> dict[str, dict[str, Any]]:
@@ -88,11 +89,12 @@ def test_the_other_files_load_too(name: str, monkeypatch: pytest.MonkeyPatch) ->
     assert {config.camera.source, config.microphone.source} <= {"pattern", "tone", "file"}
 
 
-def test_the_examples_of_more_streams_load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_examples_of_tables_with_names_load(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """They are commented out, each with the keys of its table below it."""
-    found = re.findall(r"(?m)^#   \[(?:cameras|microphones)\..*\n(?:#   \w+ = .*\n)+", SHIPPED.read_text())
+    found = re.findall(r"(?m)^#   \[(?:cameras|microphones|commands)\..*\n(?:#   \w+ = .*\n)+", SHIPPED.read_text())
     path = tmp_path / "device.toml"
     path.write_text(SHIPPED.read_text() + "".join(re.sub(r"(?m)^#   ", "", each) for each in found))
     monkeypatch.setenv("DEVICE_ROOM__URL", "wss://room.example")
     config = config_file.load(path)
     assert [each.key for each in config.streams] == ["camera", "cameras.garden", "microphone", "microphones.hall"]
+    assert {name: placeholders(each.run) for name, each in config.commands.items()} == {"lamp": {"level": None}}

@@ -50,7 +50,7 @@ ORDER = (
         "native_output",
         "native_sdk",
     ),
-    *("media", "config", "lifecycle", "network", "ipc", "encoders", "sources", "workers"),
+    *("media", "config", "lifecycle", "network", "ipc", "commands", "encoders", "sources", "workers"),
     *("telemetry", "tokens", "settings", "tracks", "room", "streams", "reload", "show_config", "control"),
     *("metrics", "interfaces", "privileges", "devices", "app", "check", "reload_command", "boot"),
     *("viewer", "fleet", "setup", "report", "cli"),
