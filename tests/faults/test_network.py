@@ -29,7 +29,7 @@ _BLOCKED_S = 8.0
 _LOSSY_S, _FULL_RATE_S = 30.0, 10.0
 # All devices at once, as often as needed: 4 figures each time. The documentation has 20.
 _LOSSY_ROUNDS = math.ceil(int(os.environ.get("FAULTS_LOSSY_TIMES", "4")) / COUNT)
-_ESTIMATE = "the SDK's estimate falls to nothing, and it sends none of what it takes"
+_REPORTS = "too many of the server's reports were lost in a row, and the SDK sends none of what it takes"
 _MOST_S = 20.0
 _LINK = ("network.link",)
 _ADDRESS = left("ADDRESS_CHANGED", "DELIVERY_STALLED")
@@ -165,7 +165,7 @@ def test_random_loss_of_5_percent(ground: Ground, devices: Fleet) -> None:
 
 @pytest.mark.timeout(100 + 50 * _LOSSY_ROUNDS)
 def test_random_loss_of_20_percent(ground: Ground, devices: Fleet) -> None:
-    _random_loss(ground, devices, percent=20, freeze_s=5.0, known=_ESTIMATE)
+    _random_loss(ground, devices, percent=20, freeze_s=5.0, known=_REPORTS)
 
 
 def _random_loss(ground: Ground, devices: Fleet, *, percent: int, freeze_s: float, known: str = "") -> None:
