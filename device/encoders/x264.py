@@ -81,15 +81,15 @@ class X264Encoder:
             frame.time_base = self._time_base
             # A decoded frame has the type that it had in its file; x264 would take that as a request.
             frame.pict_type = PictureType.I if key else PictureType.NONE
-            packets = self._packets(frame)
+            encoded = self._encoded(frame)
             for _ in range(self._repetitions):
                 frame.pts, frame.pict_type = self._frames, PictureType.NONE
-                packets += self._packets(frame)
-        for repetition, packet in enumerate(packets):
+                encoded += self._encoded(frame)
+        for repetition, (payload, is_key) in enumerate(encoded):
             self._sink(
                 AccessUnit(
-                    payload=bytes(packet),
-                    key=packet.is_keyframe,
+                    payload=payload,
+                    key=is_key,
                     width=self._context.width,
                     height=self._context.height,
                     number=picture.number,
@@ -97,10 +97,11 @@ class X264Encoder:
                 )
             )
 
-    def _packets(self, frame: av.VideoFrame) -> list[av.Packet]:
+    def _encoded(self, frame: av.VideoFrame) -> list[tuple[bytes, bool]]:
+        """Return one access unit, and whether it is a key frame."""
         self._frames += 1
         try:
-            return self._context.encode(frame)
+            return [(bytes(each), each.is_keyframe) for each in self._context.encode(frame)]
         except av.error.FFmpegError as error:
             raise EncoderError(f"x264 failed: {error.strerror}") from error
 

@@ -160,10 +160,11 @@ class VideoTrack:
             self._control.link.sampled(sent=reception.sent, resent=reception.resent, now=now)
         if units or (reception and reception.lost > _LOSSY and not self._control.link.lossy(now)):
             self._apply(self._control.units_lost(now))
-        if (sent := self._meter.measure(now)) is not None:
-            self._measured(sent, reception, now)
+        self._log_sent(now, reception)
 
-    def _measured(self, sent: Sent, reception: Reception | None, now: float) -> None:
+    def _log_sent(self, now: float, reception: Reception | None) -> None:
+        if (sent := self._meter.measure(now)) is None:
+            return
         self.sent = sent
         self._log.debug(
             "camera.sent",
