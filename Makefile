@@ -69,10 +69,10 @@ soak: $(READY)  ## an hour of random faults, then what a device meets over month
 	@.venv/bin/python -m tests.support.livekit_server
 	@.venv/bin/pytest tests/faults/soak.py tests/faults/soak_repeated.py $(ARGS)
 
-integration: $(READY)  ## Debian's coturn and a real proxy between device and server, its Prometheus (needs root; 4 minutes)
+integration: $(READY)  ## Debian's coturn, a real proxy, Prometheus; the page in Firefox and under axe-core (needs root; 5 minutes)
 	@tests/faults/prepare_integration.sh
 	@.venv/bin/python -m tests.support.livekit_server
-	@.venv/bin/pytest tests/faults/integration.py $(ARGS)
+	@.venv/bin/pytest tests/faults/integration.py tests/browser/firefox.py tests/browser/accessibility.py $(ARGS)
 
 bench: $(READY)  ## this daemon beside other publishers: processor, memory, start, latency, skew (17 minutes; BENCH_JSON=file)
 	@.venv/bin/python -m tests.support.livekit_server

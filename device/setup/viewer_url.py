@@ -35,8 +35,9 @@ def viewer_url(server: str, *, room: str, mint: Callable[[], str] | None, lifeti
     if _is_loopback(parts.hostname or ""):
         return ViewerUrl(
             notes=(
-                f"Only this machine can reach the server {server}, so other machines cannot watch.",
-                "On this machine, `livekit-device viewer` serves a page that shows the room.",
+                f"The server's address {server} is for this machine only.",
+                "`livekit-device viewer` serves a page here that shows the room. If the server listens on the network",
+                f"too, `sudo livekit-device viewer --bind {_ANY_IPV4}:{_PORT}` serves it to others, and prints a link.",
             )
         )
     if mint is None:

@@ -46,6 +46,10 @@ class SpacedUnits:
         if self._timer is None:
             self._feed_waiting()
 
+    def forget(self) -> None:
+        """Feed nothing of what still waits to be fed."""
+        self._waiting.clear()
+
     def close(self) -> None:
         """Feed no more."""
         if self._timer is not None:
@@ -54,7 +58,7 @@ class SpacedUnits:
     def _drop_waiting(self, now: float) -> None:
         self._unlogged += len(self._waiting)
         self.dropped += len(self._waiting)
-        self._waiting.clear()
+        self.forget()
         if now >= self._log_drops_at:
             self._log_drops_at = now + _DROPS_LOG_INTERVAL_S
             cause = "more units than the SDK can be fed with"

@@ -57,8 +57,7 @@ class VideoTrack:
         self._sdk = video_feed(self._source)
         self.track = rtc.LocalVideoTrack.create_video_track(name, self._source)
         self._log = log.bind(track=name)
-        self.fed = 0
-        self.muted = False  # by the room
+        self.fed, self.muted = 0, False  # muted by the room
         self.wanted = asyncio.Event()
         self._units = SpacedUnits(self._feed, on_dropped=self.request_key_frame, log=self._log)
         self._times = RtpTimes()
@@ -118,11 +117,15 @@ class VideoTrack:
     def unmuted(self) -> None:
         """Send a key frame, because viewers receive this track again."""
         self._missing, self._fed_before = MissingUnits(), self.fed
-        self._apply(self._control.units_lost(time.monotonic()))
+        self.request_key_frame()
 
     def request_key_frame(self) -> None:
         """Send a key frame, because an operator asks for one."""
         self._apply(self._control.units_lost(time.monotonic()))
+
+    def forget(self) -> None:
+        """Feed nothing of what still waits to be fed."""
+        self._units.forget()
 
     def viewer_joined(self) -> None:
         """Note that a viewer has joined who has not received a picture yet."""

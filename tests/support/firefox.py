@@ -69,7 +69,7 @@ class Firefox:
         """Return the value of an expression, as JSON carries it."""
         answer = await self._ask(
             "script.evaluate",
-            expression=f"JSON.stringify({expression})",
+            expression=f"(async () => JSON.stringify(await ({expression})))()",
             target={"context": self._tab},
             awaitPromise=True,
             userActivation=False,

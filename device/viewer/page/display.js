@@ -9,6 +9,8 @@ import { codecs, shown, viewer, way } from "./state.js";
 import { $, MAX_NAME, put, tame } from "./text.js";
 import { drawTile, isPaused } from "./tiles.js";
 
+const IS_FIREFOX = /firefox/i.test(navigator.userAgent);
+
 /* `devices` are all that are in the room, `chosen` is the identity of the picked one. */
 export function draw(room, devices, chosen) {
   const face = describe(room);
@@ -59,7 +61,7 @@ function describePicture() {
   const all = shown.cameras.length, fresh = shown.cameras.filter(isFresh).length, name = title();
   const publications = shown.devices.flatMap(camerasOf);
   if (publications.length && !publications.some(canDecode)) {
-    const more = `${codecs.h264 ? "" : "Firefox fetches its decoder, OpenH264, by itself within minutes. "}`
+    const more = `${IS_FIREFOX ? "Firefox fetches its decoder, OpenH264, by itself within minutes of its first start. " : ""}`
       + `Another browser shows the picture.${shown.microphones.length ? " Sound plays." : ""}`;
     return { state: "no-codec", tone: "warn", short: "No picture", more,
       words: "This browser cannot decode the picture: it has no H.264" };

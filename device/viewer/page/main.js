@@ -1,5 +1,6 @@
 /* The page: joins again and again, and shows what is in the room. */
 
+import "./old.js";
 import { Refused, ServiceAway, fetchPass, loadClient } from "./access.js";
 import { canDecode, lookForH264 } from "./codec.js";
 import { choose, devicesIn, tracksOf } from "./devices.js";
@@ -62,6 +63,7 @@ async function visitAny({ token, urls, rewritten }) {
       const why = !rewritten.includes(url) ? "" : ` The configuration has an address of the device itself, so this page`
         + ` tries ${way.where}: the server must listen there too, or room.url must have an address for all.`;
       last = new Error(`${tame(error?.message ?? error, MAX_VALUE)}${why}`);
+      way.trouble = last.message;
     } finally {
       show([]);
     }

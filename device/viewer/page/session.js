@@ -81,6 +81,8 @@ async function wake(why, end) {
 
 /* Reads the device's metadata in each frame. The client ends this worker with the room, so each room needs a new one. */
 function metadataWorker() {
+  const reaches = window.RTCRtpScriptTransform || window.RTCRtpReceiver?.prototype.createEncodedStreams;
+  if (!reaches || !HTMLVideoElement.prototype.requestVideoFrameCallback) return undefined;
   try {
     return new Worker(WORKER);
   } catch {

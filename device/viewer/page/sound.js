@@ -1,6 +1,6 @@
 /* Playback of the microphones, and their level. */
 
-import { shown, viewer } from "./state.js";
+import { levels, shown, viewer } from "./state.js";
 import { $ } from "./text.js";
 
 let muted = false;
@@ -59,7 +59,8 @@ function listen(tracks) {
 }
 
 function soundLevel() {
-  if (!hearing?.sources.length || hearing.context.state !== "running") return null;
+  if (!shown.microphones.length) return null;
+  if (!hearing?.sources.length || hearing.context.state !== "running") return levels.received;
   hearing.analyser.getFloatTimeDomainData(hearing.samples);
   return Math.sqrt(hearing.samples.reduce((sum, each) => sum + each * each, 0) / hearing.samples.length);
 }

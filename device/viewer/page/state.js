@@ -19,5 +19,8 @@ export const shown = { devices: [], cameras: [], microphones: [] };
    refused: why the service gives no token, until the link changes. */
 export const way = { phase: "service", where: "the room", trouble: "", refused: "" };
 
+/* received: the sound level by the browser's statistics, for browsers that run no audio graph. */
+export const levels = { received: null };
+
 /* h264: whether this browser decodes it; undecodable: SIDs of tracks that the server does not send for that reason. */
 export const codecs = { h264: true, undecodable: new Set() };

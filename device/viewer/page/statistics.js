@@ -1,7 +1,7 @@
 /* What arrives, by the browser's own statistics, once a second. */
 
 import { medianLatency } from "./frames.js";
-import { shown, viewer } from "./state.js";
+import { levels, shown, viewer } from "./state.js";
 
 const MAX_STREAMS = 32;
 const seen = new Map();      // by inbound stream: the counters at the last poll
@@ -35,6 +35,7 @@ async function inbound(track) {
   return {
     width: stream.frameWidth ?? 0, height: stream.frameHeight ?? 0, frames,
     fps: seconds > 0 ? frames / seconds : stream.framesPerSecond ?? 0,
+    level: stream.kind === "audio" ? stream.audioLevel ?? null : null,
     bitrate: seconds > 0 ? (8 * (stream.bytesReceived - past.bytes)) / seconds : 0,
   };
 }
@@ -54,6 +55,8 @@ export async function measure() {
     camera.fps = Math.round((picture?.fps ?? 0) * 10) / 10;
     camera.frames += picture?.frames ?? 0;
   });
+  const heard = found.map((each) => each?.level ?? null).filter((each) => each !== null);
+  levels.received = heard.length ? Math.max(...heard) : null;
   const { width = 0, height = 0, fps = 0 } = cameras[0] ?? {};
   viewer.stats = {
     width, height, fps, bitrate_bps: Math.max(0, Math.round(sum(found.map((each) => each?.bitrate ?? 0)))),

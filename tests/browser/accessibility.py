@@ -1,0 +1,55 @@
+"""The viewer page under axe-core, in each of its faces: `make integration`, by hand."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from tests.browser.test_viewer import _page, _until, _viewer, pytestmark
+from tests.browser.test_viewer_elsewhere import SMALL
+from tests.browser.test_viewer_playback import STRICT, UNWILLING
+from tests.support import daemon as daemons
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+    from tests.support.livekit_server import Server
+
+__all__ = ["pytestmark"]
+
+_AXE = Path(__file__).parent / "axe/node_modules/axe-core/axe.min.js"  # tests/faults/prepare_integration.sh
+_FOUND = "axe.run().then(({violations}) => violations.map(({id, nodes}) => [id, ...nodes.map((each) => each.html)]))"
+
+
+def _violations(page: Page, face: str) -> list[str]:
+    page.evaluate(_AXE.read_text())
+    found: list[list[str]] = page.evaluate(_FOUND)
+    checked = page.evaluate("axe.run().then(({passes}) => passes.length)")
+    sys.stdout.write(f"axe-core, {face}: {checked} rules hold, {len(found)} do not\n")
+    return [f"{face}: {each}" for each in found]
+
+
+def test_axe_finds_nothing(server: Server, room: str, config: Path) -> None:
+    config.write_text('[cameras.garden]\nsource = "pattern"\nwidth = 320\nheight = 180\nfps = 5\n')
+    variables = daemons.environment(server, room, DEVICE_ROOM__DISPLAY_NAME="Front door", **SMALL)
+    found = []
+    with _viewer(config, variables, bind="0.0.0.0:0") as link:
+        parts = urlsplit(link)
+        url = f"http://127.0.0.1:{parts.port}/"
+        with _page(url, script=UNWILLING, arguments=STRICT) as page:
+            _until(page, "viewer.state === 'refused'")
+            found += _violations(page, "no access")
+            page.evaluate("(key) => { location.hash = key; }", parts.fragment)
+            _until(page, "viewer.state === 'waiting-device'")
+            found += _violations(page, "waiting")
+            with daemons.running(config, variables):
+                _until(page, "viewer.state === 'paused' && viewer.cameras.length === 2")
+                found += _violations(page, "paused")
+                page.click("#play")
+                _until(page, "viewer.state === 'live' && viewer.cameras.every((each) => each.live)")
+                found += _violations(page, "live")
+                page.set_viewport_size({"width": 375, "height": 667})
+                found += _violations(page, "live, on a phone")
+    assert found == []

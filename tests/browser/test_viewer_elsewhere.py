@@ -1,0 +1,68 @@
+"""The viewer page on another machine than the device's: its link, its names, the room's addresses."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from tests.browser.test_viewer import _ARGUMENTS, _page, _until, _viewer, pytestmark
+from tests.support import daemon as daemons
+from tests.support.ports import free_port
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.livekit_server import Server
+
+__all__ = ["pytestmark"]
+
+SMALL = {"DEVICE_CAMERA__WIDTH": "320", "DEVICE_CAMERA__HEIGHT": "180", "DEVICE_CAMERA__FPS": "10"}
+# Each text about trouble, also if it is there for a moment only.
+LISTENER = """addEventListener("DOMContentLoaded", () => {
+  window.texts = [];
+  const more = document.getElementById("more");
+  new MutationObserver(() => texts.push(more.textContent)).observe(more, {childList: true});
+})"""
+WORDS = "document.getElementById('more').textContent"
+
+
+def _elsewhere(port: int) -> tuple[str, ...]:
+    """Return the arguments of a browser whose network has the device as box.lan, where nothing listens on this port."""
+    name = socket.gethostname().partition(".")[0]
+    rules = f"MAP {name}.lan:{port} 127.0.0.1:{free_port(0)}, MAP {name}.lan 127.0.0.1, MAP room.lan 127.0.0.1"
+    return (*_ARGUMENTS, f"--host-resolver-rules={rules}")
+
+
+def test_the_whole_link_opens_the_page_and_every_address_of_the_room_is_tried(
+    server: Server, room: str, config: Path
+) -> None:
+    """The device reaches the first address, on its own loopback, and this browser the second one alone."""
+    variables = daemons.environment(server, room, **SMALL)
+    port = urlsplit(server.url).port
+    assert port
+    config.write_text(f'[room]\nurl = ["{server.url}", "ws://room.lan:{port}"]\n')
+    served = {name: value for name, value in variables.items() if name != "DEVICE_ROOM__URL"}
+    name = socket.gethostname().partition(".")[0]
+    with daemons.running(config, variables), _viewer(config, served, bind="0.0.0.0:0") as link:
+        parts = urlsplit(link)
+        assert parts.hostname not in ("127.0.0.1", "0.0.0.0")
+        page_url = f"http://{name}.lan:{parts.port}/"
+        with _page(page_url, script=LISTENER, arguments=_elsewhere(port)) as page:
+            _until(page, "viewer.state === 'refused'")
+            assert "it ends with # and a key" in page.evaluate(WORDS)
+            page.evaluate("location.hash = '#not-this-one'")
+            _until(page, f"{WORDS}.includes('This link is not valid')")
+            assert page.evaluate("viewer.joins") == 0
+            page.evaluate("(key) => { location.hash = key; }", parts.fragment)
+            _until(page, "viewer.state === 'live'")
+            (said,) = {each for each in page.evaluate("texts") if "an address of the device itself" in each}
+            assert f"{name}.lan:{port}" in said
+            assert page.evaluate("new URL(viewer.room.engine.url).hostname") == "room.lan"
+            rights = page.evaluate("viewer.room.localParticipant.permissions")
+            given = [
+                right
+                for right in ("canSubscribe", "canPublish", "canPublishData", "canUpdateMetadata")
+                if rights[right]
+            ]
+            assert given == ["canSubscribe"]
