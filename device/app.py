@@ -33,6 +33,7 @@ from device.network.probe import Probe
 from device.network.resolver import Resolver
 from device.network.route import watching
 from device.network.sdk import prepare_process
+from device.privacy import KeptPrivacy
 from device.settings import Loader, Settings, of_valid
 from device.streams.capture import capturing
 from device.streams.plan import plan_streams
@@ -54,8 +55,6 @@ if TYPE_CHECKING:
     from device.telemetry.room_state import RoomState
 
 log = structlog.get_logger()
-
-_FREED = "its memory was freed"
 
 
 def first_attributes() -> Attributes:
@@ -135,7 +134,7 @@ async def run(
     asyncio.get_running_loop().set_exception_handler(device.log.unhandled)
     log.info("daemon.starting", version=device.__version__, model=board_model())
     notifier, state_file = Notifier.of_environment(), StateFile.of_environment()
-    running_config = RunningConfig.of_environment()
+    running_config, detected, privacy = RunningConfig.of_environment(), Detected.of_service(keeps=True), KeptPrivacy()
     labels = {each.name: each.label for each in settings.config.streams}
     status, deadlines, clock = Status(attributes, notifier, state_file, labels), Deadlines(), ServerClock()
     resolver, trimmer, epoch_us = Resolver(), Trimmer(), monotonic_us()
@@ -146,7 +145,7 @@ async def run(
     with enforced:
         plans = plan_streams(settings.config, epoch_us=epoch_us, camera_url_file=settings.camera_url_file)
         async with (
-            capturing(plans, observer=status, deadlines=deadlines, detected=Detected.of_service(keeps=True)) as streams,
+            capturing(plans, observer=status, deadlines=deadlines, detected=detected, privacy=privacy.now) as streams,
             watching() as routes,
             asyncio.TaskGroup() as tasks,
         ):
@@ -160,11 +159,10 @@ async def run(
                 trimmer.soon()
 
             def connect(settings: Settings, why: str) -> RoomConnection:
-                urls, token_source = settings.config.room.url, settings.token_source
                 return RoomConnection(
                     RoomDependencies(
-                        urls=urls,
-                        token_source=token_source,
+                        urls=settings.config.room.url,
+                        token_source=settings.token_source,
                         resolver=resolver,
                         routes=routes,
                         relay_only=settings.config.network.relay == "always",
@@ -205,7 +203,7 @@ async def run(
                 clock=clock,
                 epoch_us=epoch_us,
                 in_effect=in_effect,
-                begins_because=_FREED if handover else "",
+                begins_because="its memory was freed" if handover else "",
             )
             reloader = Reloader(running, loader=loader, status=status, notifier=notifier, probe=Probe(resolver))
 
@@ -223,6 +221,7 @@ async def run(
                 transmission=transmission,
                 clock=clock,
                 memory=memory,
+                privacy=privacy,
                 started_at=epoch_us / 1e6,
             ):
                 # Without devices or a network the device recovers; its start has not failed.

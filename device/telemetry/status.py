@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _NOT_DELIVERING = frozenset({WorkerState.STALLED, WorkerState.ABSENT})
-_NOTHING_TO_DO = frozenset({WorkerState.LIVE, WorkerState.NOT_PRESENT})
+_NOTHING_TO_DO = frozenset({WorkerState.LIVE, WorkerState.NOT_PRESENT, WorkerState.PRIVACY})
+# What viewers read whatever the state of the track.
+_FIRST = _NOT_DELIVERING | {WorkerState.PRIVACY}
 # Viewers do not receive such a track, whatever the state of its source.
 _HIDDEN = frozenset({PublishState.MUTED, PublishState.FORBIDDEN, PublishState.FAILED})
 
@@ -138,7 +140,7 @@ class Status:
     def _text(self, name: str) -> str:
         """Return the state of one stream for viewers; what keeps it from them has precedence."""
         publication = self._publications.get(name, PublishState.PUBLISHED)
-        if self._workers[name] in _NOT_DELIVERING or publication not in _HIDDEN:
+        if self._workers[name] in _FIRST or publication not in _HIDDEN:
             return _with_reason(self._workers[name].value, self._whys[name])
         return publication.value
 

@@ -112,6 +112,10 @@ class AudioTrack:
         self._inlet.give(memoryview(block.samples)[skip * self._sample_bytes :] if skip else block.samples)
         self.fed += 1
 
+    def forget(self) -> None:
+        """Give the SDK nothing of what waits for the rest of its 10 ms."""
+        self._inlet.forget()
+
     def unmuted(self) -> None:
         """Do nothing: there is no queue with earlier sound."""
 

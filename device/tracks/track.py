@@ -31,6 +31,9 @@ class Track(Protocol):
     def start_publication(self) -> None:
         """Get ready for a new publication."""
 
+    def forget(self) -> None:
+        """Feed nothing of what still waits to be fed."""
+
     def unmuted(self) -> None:
         """Note that viewers receive this track again."""
 

@@ -60,8 +60,7 @@ class VideoTrack:
         self._sdk = video_feed(self._source)
         self.track = rtc.LocalVideoTrack.create_video_track(name, self._source)
         self._log = log.bind(track=name)
-        self.fed = 0
-        self.muted = False  # by the room
+        self.fed, self.muted = 0, False  # muted by the room
         self.wanted = asyncio.Event()
         self._waiting: deque[AccessUnit] = deque()
         self._next_at, self._times = 0.0, RtpTimes()
@@ -124,11 +123,15 @@ class VideoTrack:
     def unmuted(self) -> None:
         """Send a key frame, because viewers receive this track again."""
         self._missing, self._fed_before = MissingUnits(), self.fed
-        self._apply(self._control.units_lost(time.monotonic()))
+        self.request_key_frame()
 
     def request_key_frame(self) -> None:
         """Send a key frame, because an operator asks for one."""
         self._apply(self._control.units_lost(time.monotonic()))
+
+    def forget(self) -> None:
+        """Feed nothing of what still waits to be fed."""
+        self._waiting.clear()
 
     def viewer_joined(self) -> None:
         """Note that a viewer has joined who has not received a picture yet."""
@@ -182,9 +185,8 @@ class VideoTrack:
             self._on_summary(text)
 
     def _drop_waiting(self, now: float) -> None:
-        self._dropped += len(self._waiting)
-        self.dropped += len(self._waiting)
-        self._waiting.clear()
+        self._dropped, self.dropped = self._dropped + len(self._waiting), self.dropped + len(self._waiting)
+        self.forget()
         if now >= self._log_drops_at:
             self._log_drops_at = now + _DROPS_LOG_INTERVAL_S
             self._log.info("camera.units_dropped", units=self._dropped, cause="more units than the SDK can be fed with")
