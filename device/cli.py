@@ -123,11 +123,14 @@ def _run(options: argparse.Namespace) -> int:
 
         not_set_up.main(options.config)
     from device.config.validation import Validation
+    from device.lifecycle.execute_again import taken_over
 
-    validation = Validation(options.config)  # it works while this process imports the rest
+    handover = taken_over()
+    given = {"temporary": handover.temporary} if handover and handover.temporary else None
+    validation = Validation(options.config, given)  # it works while this process imports the rest
     from device import app
 
-    return app.main(options.config, validation)
+    return app.main(options.config, validation, handover)
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -98,8 +98,8 @@ def _streams(streams: Iterable[StreamReadings]) -> Iterator[Metric]:
                 family.add_metric((each.name,), found)
         return family
 
-    yield gauge("stream_sent", "What is sent, with RTP.", lambda each: each.bitrate_bps, "bits_per_second")
-    yield gauge("stream_target", "What the room asks for.", lambda each: each.target_bps, "bits_per_second")
+    yield gauge("stream_sent", "What is sent, with RTP.", lambda each: each.bitrate_bps / 8, "bytes_per_second")
+    yield gauge("stream_target", "What the room asks for.", _target, "bytes_per_second")
     yield gauge("stream_width", "The picture's width.", lambda each: each.size and each.size[0], "pixels")
     yield gauge("stream_height", "The picture's height.", lambda each: each.size and each.size[1], "pixels")
     yield gauge("stream_packet_loss", "Lost packets in the newest report.", lambda each: each.lost, "ratio")
@@ -123,6 +123,10 @@ def _counters(streams: Iterable[StreamReadings]) -> Iterator[Metric]:
         for reason, count in each.restarts.items():
             restarts.add_metric((each.name, reason), count)
     yield from (frames, sent, drops, restarts)
+
+
+def _target(stream: StreamReadings) -> float | None:
+    return None if stream.target_bps is None else stream.target_bps / 8
 
 
 def _gauge(name: str, text: str, value: float | None, unit: str) -> Metric:

@@ -59,7 +59,7 @@ def the_figures_are_right(url: str, file: Path) -> None:
         found = scraped(url)
         return all(
             of(found, "stream_frame_age_seconds", stream=each, stage="acknowledged")
-            and of(found, "stream_sent_bits_per_second", stream=each)
+            and of(found, "stream_sent_bytes_per_second", stream=each)
             for each in ("camera", "microphone")
         )
 
@@ -75,7 +75,7 @@ def the_figures_are_right(url: str, file: Path) -> None:
         for stage, most_s in (("captured", 1), ("encoded", 1), ("sent", 3), ("acknowledged", 8)):
             assert 0 < of(found, "stream_frame_age_seconds", stream=stream, stage=stage) < most_s, (stream, stage)
     assert of(found, "stream_width_pixels", stream="camera") == 1280
-    assert of(found, "stream_target_bits_per_second", stream="camera") > 0
+    assert of(found, "stream_target_bytes_per_second", stream="camera") > 0
     assert 0 <= found["livekit_device_round_trip_seconds", frozenset()] < 1  # whole milliseconds
     assert 2e7 < of(found, "resident_memory_bytes") < 5e8
     frames = of(found, "stream_frames_total", stream="camera")

@@ -65,7 +65,7 @@ def test_both_formats_have_the_figures(modern: bool) -> None:  # noqa: FBT001 - 
     assert of(found, "worker_restarts_total", stream="camera", reason="stalled") == 1
     assert of(found, "rejoins_total", reason="server_away") == 2
     assert of(found, "rejoins_total", reason="other") == 0
-    assert of(found, "stream_target_bits_per_second", stream="camera") == 2_000_000
+    assert of(found, "stream_target_bytes_per_second", stream="camera") == 250_000
     assert of(found, "board_throttled", reason="under_voltage") == 1
     assert of(found, "board_throttled", reason="throttled") == 0
     assert ("livekit_device_stream_width_pixels", frozenset({("stream", "microphone")})) not in found
