@@ -13,7 +13,7 @@ import structlog
 import device.log
 from device import native_output, native_sdk
 from device.clock import ServerClock, monotonic_us
-from device.config.validation import Validation
+from device.config.layer import LayerKind, changes_of
 from device.errors import ExitCode
 from device.heap import use_one_heap
 from device.identity import board_model, keep_identity
@@ -22,7 +22,7 @@ from device.ipc.detected import Detected
 from device.lifecycle.deadlines import Deadlines
 from device.lifecycle.ending import exit_code_of, next_execution, until_ended
 from device.lifecycle.enforcer import enforcing
-from device.lifecycle.execute_again import Handover, execute_again, taken_over
+from device.lifecycle.execute_again import Handover, execute_again
 from device.lifecycle.leave import leave
 from device.lifecycle.memory_watch import MemoryWatch
 from device.lifecycle.sd_notify import Notifier
@@ -33,6 +33,7 @@ from device.network.probe import Probe
 from device.network.resolver import Resolver
 from device.network.route import watching
 from device.network.sdk import prepare_process
+from device.privacy import KeptPrivacy
 from device.settings import Loader, Settings, of_valid
 from device.streams.capture import capturing
 from device.streams.plan import plan_streams
@@ -49,25 +50,25 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from device.config.validation import Validation
     from device.log import LogContext
     from device.room.connection import RoomConnection
     from device.telemetry.room_state import RoomState
 
 log = structlog.get_logger()
 
-_FREED = "its memory was freed"
-
 
 def first_attributes() -> Attributes:
     return Attributes(version=device.__version__, model=board_model(), state=DeviceState.CONNECTING.value)
 
 
-def main(config_path: Path | None, validation: Validation | None = None) -> ExitCode:
+def main(config_path: Path | None, validation: Validation, handover: Handover | None) -> ExitCode:
     """Run the daemon with the configuration that the command line names, until SIGTERM or SIGINT.
 
-    Its `validation` may run already. Raises ConfigError before anything is started. Else it ends the process itself.
+    Its `validation` runs already. `handover` is from the execution before, if this process executed itself again.
+    Raises ConfigError before anything is started. Else it ends the process itself.
     """
-    if (handover := taken_over()) is not None:
+    if handover is not None:
         TIMELINE.began(handover.at_s)
     TIMELINE.mark("imports")
     use_one_heap()
@@ -77,7 +78,7 @@ def main(config_path: Path | None, validation: Validation | None = None) -> Exit
     (importing := threading.Thread(target=_import_the_rest, name="imports")).start()
     keep_identity()
     attributes = first_attributes()
-    settings = of_valid((validation or Validation(config_path)).result(), attributes)
+    settings = of_valid(validation.result(), attributes)
     TIMELINE.mark("configuration")
     config = settings.config
     if config.network.ca_file:
@@ -135,7 +136,7 @@ async def run(
     asyncio.get_running_loop().set_exception_handler(device.log.unhandled)
     log.info("daemon.starting", version=device.__version__, model=board_model())
     notifier, state_file = Notifier.of_environment(), StateFile.of_environment()
-    running_config = RunningConfig.of_environment()
+    running_config, detected, privacy = RunningConfig.of_environment(), Detected.of_service(keeps=True), KeptPrivacy()
     labels = {each.name: each.label for each in settings.config.streams}
     status, deadlines, clock = Status(attributes, notifier, state_file, labels), Deadlines(), ServerClock()
     resolver, trimmer, epoch_us = Resolver(), Trimmer(), monotonic_us()
@@ -146,7 +147,7 @@ async def run(
     with enforced:
         plans = plan_streams(settings.config, epoch_us=epoch_us, camera_url_file=settings.camera_url_file)
         async with (
-            capturing(plans, observer=status, deadlines=deadlines, detected=Detected.of_service(keeps=True)) as streams,
+            capturing(plans, observer=status, deadlines=deadlines, detected=detected, privacy=privacy.now) as streams,
             watching() as routes,
             asyncio.TaskGroup() as tasks,
         ):
@@ -160,11 +161,10 @@ async def run(
                 trimmer.soon()
 
             def connect(settings: Settings, why: str) -> RoomConnection:
-                urls, token_source = settings.config.room.url, settings.token_source
                 return RoomConnection(
                     RoomDependencies(
-                        urls=urls,
-                        token_source=token_source,
+                        urls=settings.config.room.url,
+                        token_source=settings.token_source,
                         resolver=resolver,
                         routes=routes,
                         relay_only=settings.config.network.relay == "always",
@@ -205,7 +205,7 @@ async def run(
                 clock=clock,
                 epoch_us=epoch_us,
                 in_effect=in_effect,
-                begins_because=_FREED if handover else "",
+                begins_because="its memory was freed" if handover else "",
             )
             reloader = Reloader(running, loader=loader, status=status, notifier=notifier, probe=Probe(resolver))
 
@@ -223,6 +223,7 @@ async def run(
                 transmission=transmission,
                 clock=clock,
                 memory=memory,
+                privacy=privacy,
                 started_at=epoch_us / 1e6,
             ):
                 # Without devices or a network the device recovers; its start has not failed.
@@ -240,5 +241,8 @@ async def run(
     running_config.remove()
     state_file.remove()
     log.info("daemon.stopped")
+    if end is not None:
+        return end
     muted = tuple(each.name for each in streams if each.track.muted)
-    return end if end is not None else next_execution(signals, times=watch.times_after(), muted=muted)
+    temporary = changes_of(running.settings.layers, LayerKind.TEMPORARY)
+    return next_execution(signals, times=watch.times_after(), muted=muted, temporary=temporary)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from device.clock import ServerClock
     from device.control.performer import Performer
     from device.log_memory import LogMemory
+    from device.privacy import KeptPrivacy
     from device.reload.reloader import Reloader
     from device.reload.running import RunningDevice
     from device.telemetry.attributes import Attributes
@@ -34,6 +35,7 @@ async def interfaces(
     transmission: Transmission,
     clock: ServerClock,
     memory: LogMemory,
+    privacy: KeptPrivacy,
     started_at: float,
 ) -> AsyncIterator[None]:
     """Take calls and be measured while the context lasts. What is not used is not loaded."""
@@ -48,6 +50,7 @@ async def interfaces(
             bitrates=bitrates,
             clock=clock,
             memory=memory,
+            privacy=privacy,
             started_at=started_at,
         )
 

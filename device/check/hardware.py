@@ -44,6 +44,8 @@ def _row(report: Report, name: str, service: dict[str, Any], query: Callable[[],
         text = f"held by {_service_text(service, state)}"
         if state == WorkerState.NOT_PRESENT.value:
             report.skipped(name, f"{state}; the running service (pid {service['pid']}) {_STARTS}")
+        elif state == WorkerState.PRIVACY.value:
+            report.skipped(name, f"{state} is on; nothing is captured until `livekit-device privacy off`")
         elif state.startswith("live"):
             report.good(name, text)
         else:  # the service's state is public on this host, so it names no device
@@ -65,7 +67,7 @@ def _row(report: Report, name: str, service: dict[str, Any], query: Callable[[],
 def _encoder_row(report: Report, service: dict[str, Any], camera: NamedStream[Camera]) -> None:
     """Query the encoder unless the service uses the camera. If the service has no pictures, either may be the cause."""
     state = str(service.get(camera.label, ""))
-    if state == WorkerState.NOT_PRESENT.value:
+    if state in (WorkerState.NOT_PRESENT.value, WorkerState.PRIVACY.value):
         return
     row = "encoder" if camera.name == camera.kind else f"encoder.{camera.name}"
     if state and not state.startswith("live"):

@@ -21,6 +21,7 @@ from device.ipc.worker_state import WorkerState
 from device.lifecycle.deadlines import Deadlines
 from device.lifecycle.sd_notify import Notifier
 from device.network.sdk import sdk_connects_to
+from device.privacy import Privacy
 from device.room.connect_errors import MEDIA_BLOCKED, connect_error_text
 from device.room.session import Session, room_options
 from device.settings import credentials_directory, find_camera_url_file
@@ -47,6 +48,7 @@ TTL = datetime.timedelta(minutes=2)  # the check takes half a minute
 _MEASURE_S = 3.0
 _FIRST_S = 15.0
 _LOOK_S = 0.5
+_NOTHING_COMES = frozenset({WorkerState.NOT_PRESENT.value, WorkerState.PRIVACY.value})
 
 
 class _CheckedStatus(Status):
@@ -155,6 +157,7 @@ async def _publishing(
             observer=status,
             deadlines=Deadlines(),
             detected=Detected.of_service(keeps=False),
+            privacy=Privacy.of_service(),
         ) as streams,
         asyncio.TaskGroup() as tasks,
     ):
@@ -194,17 +197,13 @@ def _is_replaced(state: str) -> bool:
     return state.startswith((WorkerState.STALLED.value, WorkerState.ABSENT.value))
 
 
-def _is_not_present(state: str) -> bool:
-    return state == WorkerState.NOT_PRESENT.value
-
-
 async def _measure(
     report: Report, config: Config, decoded: Mapping[str, Decoded], attributes: Callable[[], Mapping[str, str]]
 ) -> None:
     async def arrived(stream: AnyStream) -> None:
-        """Wait until something arrives of this stream, or its device is not present."""
+        """Wait until something arrives of this stream, or it is known that nothing will."""
         arrival = decoded[stream.name].arrived
-        while not arrival.is_set() and not _is_not_present(attributes().get(f"device.{stream.label}", "")):
+        while not arrival.is_set() and attributes().get(f"device.{stream.label}", "") not in _NOTHING_COMES:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_S):  # the attribute may change meanwhile
                     await arrival.wait()
@@ -234,8 +233,10 @@ def _report_stream(report: Report, stream: AnyStream, *, state: str, count: int,
         row, instead = "sound", "viewers hear silence in its place"
         text = f"{count / SAMPLE_RATE:.1f} s of sound decoded in {_MEASURE_S:.0f} s"
     row = row if stream.name == stream.kind else f"{row}.{stream.name}"
-    if _is_not_present(state):
+    if state == WorkerState.NOT_PRESENT.value:
         report.skipped(row, f"no {stream.kind} is connected, and none was before")
+    elif state == WorkerState.PRIVACY.value:
+        report.skipped(row, "privacy is on: nothing is captured until `livekit-device privacy off`")
     elif _is_replaced(state):
         report.bad(row, f"the {stream.kind} is {state}", hint=instead)
     elif count:

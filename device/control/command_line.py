@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from device.arguments import Parser, whole
-from device.control.limits import LEVELS, MAX_LOG_LINES
+from device.control.limits import LEVELS, MAX_LOG_LINES, QUALITIES, USUAL_QUALITY, WIDTHS
 
 if TYPE_CHECKING:
     import argparse
@@ -36,6 +36,22 @@ def add_control_commands(add: _Add) -> None:
     change.add_argument("--persist", action="store_true", help="keep the values when the daemon is started again")
     add("reset", _reset, "remove all changes by `set`, persisted or not")
     add("rejoin", _rejoin, "let the running daemon leave the room and join it again")
+    picture = add("snapshot", _snapshot, "write a JPEG of a camera's newest picture, from the running daemon")
+    picture.add_argument("file", metavar="FILE", help="where to write it; - is standard output")
+    picture.add_argument("--stream", default="", metavar="NAME", help="a camera's name (default: the first camera)")
+    picture.add_argument("--max-width", type=whole(*WIDTHS), default=0, metavar="N", help="no wider, in pixels")
+    picture.add_argument(
+        "--quality", type=whole(*QUALITIES), default=USUAL_QUALITY, metavar="Q", help="1 to 100 (default: 85)"
+    )
+    picture.add_argument(
+        "--full", action="store_true", help="the sensor's full size, if possible; viewers may see a pause of a second"
+    )
+    privacy = add("privacy", _privacy, "capture nothing, and show viewers a still picture, until it is turned off")
+    privacy.add_argument("turn", choices=("on", "off"), help="on or off; it outlives a restart of the box")
+    privacy.add_argument(
+        "stream", nargs="?", default="", metavar="STREAM", help="a camera or microphone (default: all)"
+    )
+    privacy.add_argument("--local", action="store_true", help="only a command on this box can turn it off")
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -66,3 +82,17 @@ def _rejoin(_options: argparse.Namespace) -> int:
     from device.control import commands
 
     return commands.rejoin()
+
+
+def _snapshot(options: argparse.Namespace) -> int:
+    from device.control import snapshot_command
+    from device.control.operations import GetSnapshot
+
+    call = GetSnapshot(stream=options.stream, max_width=options.max_width, quality=options.quality, full=options.full)
+    return snapshot_command.run(options.config, options.file, call)
+
+
+def _privacy(options: argparse.Namespace) -> int:
+    from device.control import commands
+
+    return commands.privacy(options.config, on=options.turn == "on", stream=options.stream, local=options.local)

@@ -1,4 +1,4 @@
-"""The commands that ask a running daemon: `status`, `logs` and `rejoin`."""
+"""The commands that ask a running daemon: `status`, `logs`, `rejoin` and `privacy`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from device.config.places import is_set_up
 from device.control.client import ask
-from device.control.operations import GetLogs, GetStatus, Rejoin
+from device.control.operations import GetLogs, GetStatus, Rejoin, SetPrivacy
 from device.errors import ExitCode, NotRunningError
 from device.lifecycle.not_set_up import STATUS
 from device.printable import printable
@@ -50,6 +50,16 @@ def logs(*, level: str, lines: int, as_json: bool) -> int:
 def rejoin() -> int:
     """Let the daemon leave the room and join it again."""
     _say(ask(Rejoin())["text"])
+    return ExitCode.OK
+
+
+def privacy(config: Path | None, *, on: bool, stream: str, local: bool) -> int:
+    """Let nothing be captured of a stream, or of all, or turn that off."""
+    if local and not on:
+        _complain("--local belongs to `privacy on`")
+        return ExitCode.USAGE
+    demand_configuration(config)
+    _say(ask(SetPrivacy(on=on, stream=stream, local=local))["text"])
     return ExitCode.OK
 
 

@@ -8,3 +8,7 @@ LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 MAX_LOG_LINES: Final = 300
 MAX_CALL_BYTES: Final = 64 << 10
 MAX_SET_KEYS: Final = 64
+WIDTHS: Final = (16, 16384)
+"""How narrow and how wide a snapshot may be asked for, in pixels."""
+QUALITIES: Final = (1, 100)
+USUAL_QUALITY: Final = 85

@@ -11,8 +11,17 @@ from dataclasses import MISSING, dataclass, field, fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from device.control.limits import LEVELS, MAX_LOG_LINES
-from device.control.results import CommandResult, ConfigChange, DeviceStatus, Done, EffectiveConfig, LogLines
+from device.control.limits import LEVELS, MAX_LOG_LINES, QUALITIES, USUAL_QUALITY, WIDTHS
+from device.control.results import (
+    CommandResult,
+    ConfigChange,
+    DeviceStatus,
+    Done,
+    EffectiveConfig,
+    LogLines,
+    Picture,
+    PrivacyState,
+)
 from device.control.values import check_values
 from device.errors import CallError
 from device.printable import printable
@@ -145,6 +154,40 @@ class RestartStream(Call[Done]):
     """End the worker of a stream and start a new one. The track stays published."""
 
     stream: str
+
+
+@operation("snapshot")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GetSnapshot(Call[Picture]):
+    """A JPEG of a camera's newest picture, also while nobody watches; of the first camera if none is named.
+
+    It has the stream's size, unless `max_width` is smaller and not 0; with `full` the sensor's, if the source can do
+    that, and the stream may pause for up to a second. `quality` is 1 to 100.
+    """
+
+    stream: str = ""
+    max_width: int = 0
+    quality: int = USUAL_QUALITY
+    full: bool = False
+
+    def __post_init__(self) -> None:
+        if self.max_width and not WIDTHS[0] <= self.max_width <= WIDTHS[1]:
+            raise CallError(f"max_width of snapshot must be 0 or between {WIDTHS[0]} and {WIDTHS[1]}")
+        if not QUALITIES[0] <= self.quality <= QUALITIES[1]:
+            raise CallError(f"quality of snapshot must be between {QUALITIES[0]} and {QUALITIES[1]}")
+
+
+@operation("privacy")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetPrivacy(Call[PrivacyState]):
+    """Capture nothing of a stream, or of all streams if none is named, until privacy is turned off.
+
+    With `local` only a caller on the device itself can turn it off.
+    """
+
+    on: bool
+    stream: str = ""
+    local: bool = False
 
 
 @operation("run")

@@ -10,12 +10,14 @@ import structlog
 
 import device
 from device import board
+from device.control.caller import CallerKind
 from device.control.configuration import Configuration
 from device.control.configured_commands import ConfiguredCommands
 from device.control.limits import LEVELS
 from device.control.operations import (
     GetConfig,
     GetLogs,
+    GetSnapshot,
     GetStatus,
     Rejoin,
     Reload,
@@ -23,10 +25,22 @@ from device.control.operations import (
     ResetValues,
     RestartStream,
     RunCommand,
+    SetPrivacy,
     SetValues,
     name_of,
 )
-from device.control.results import BoardStatus, DeviceStatus, Done, LogLines, RoomStatus, StreamStatus
+from device.control.privacy import set_privacy
+from device.control.results import (
+    BoardStatus,
+    DeviceStatus,
+    Done,
+    LogLines,
+    Picture,
+    PrivacyState,
+    RoomStatus,
+    StreamStatus,
+)
+from device.control.snapshot import snapshot
 from device.errors import CallError, DeviceError
 from device.identity import board_model
 from device.redaction import redacted
@@ -39,6 +53,7 @@ if TYPE_CHECKING:
     from device.control.caller import Caller
     from device.control.operations import Call, ResultT
     from device.log_memory import LogMemory
+    from device.privacy import KeptPrivacy
     from device.reload.reloader import Reloader
     from device.reload.running import RunningDevice
     from device.streams.stream import Stream
@@ -64,11 +79,12 @@ class Performer:
         bitrates: Bitrates,
         clock: ServerClock,
         memory: LogMemory,
+        privacy: KeptPrivacy,
         started_at: float,
     ) -> None:
         self._running, self._reloader = running, reloader
         self._status, self._bitrates, self._clock = status, bitrates, clock
-        self._memory, self._started_at = memory, started_at
+        self._memory, self._privacy, self._started_at = memory, privacy, started_at
         configuration = Configuration(running, reloader)
         commands = ConfiguredCommands(lambda: running.settings.config.commands)
         self._handlers: dict[type[Call[Any]], Handler] = {  # a test has every operation
@@ -76,6 +92,8 @@ class Performer:
             GetLogs: self._get_logs,
             RequestKeyFrame: self._request_key_frame,
             RestartStream: self._restart_stream,
+            GetSnapshot: self._get_snapshot,
+            SetPrivacy: self._set_privacy,
             RunCommand: commands.run,
             Rejoin: self._rejoin,
             Reload: self._reload,
@@ -107,8 +125,18 @@ class Performer:
         return LogLines(records=self._memory.newest(since=call.since, levels=levels, lines=call.lines))
 
     async def _restart_stream(self, call: RestartStream, _caller: Caller) -> Done:
-        self._stream(call.stream).supervisor.restart(_WHY)
+        supervisor = self._stream(call.stream).supervisor
+        if supervisor.held.active:
+            raise CallError(f"privacy is on for {call.stream}: it has no worker")
+        supervisor.restart(_WHY)
         return Done(text=f"{call.stream} is restarted")
+
+    async def _get_snapshot(self, call: GetSnapshot, _caller: Caller) -> Picture:
+        return await snapshot(call, self._running.streams)
+
+    async def _set_privacy(self, call: SetPrivacy, caller: Caller) -> PrivacyState:
+        remote = caller.kind is not CallerKind.LOCAL
+        return await set_privacy(call, self._running.streams, self._privacy, remote=remote)
 
     async def _rejoin(self, _call: Rejoin, _caller: Caller) -> Done:
         await self._running.rejoin(_WHY)

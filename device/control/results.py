@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any
 
 
@@ -75,6 +75,15 @@ class DeviceStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PrivacyState:
+    """Where privacy is on: for `all` streams, also later ones, and for some by name. `text` says it for operators."""
+
+    text: str
+    all: bool
+    streams: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CommandResult:
     """How a command ended.
 
@@ -110,3 +119,33 @@ class ConfigChange:
     """What was done for each key: "applied live", "worker restart", "rejoin" or "unchanged"."""
 
     keys: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A picture of one stream. `captured_at` is UTC by the device's clock, as ISO 8601; sizes in pixels.
+
+    `full` tells whether it has the sensor's full size. `data` is a JPEG, and no part of the JSON.
+    """
+
+    stream: str
+    captured_at: str
+    width: int
+    height: int
+    full: bool
+    data: bytes = field(repr=False)
+
+
+def plain(result: object) -> dict[str, Any]:
+    """Return a result as JSON has it. What `attachment` returns is left out, and its length is there as `bytes`."""
+    assert is_dataclass(result)
+    assert not isinstance(result, type)
+    if isinstance(result, Picture):
+        values = {each.name: getattr(result, each.name) for each in fields(result) if each.name != "data"}
+        return values | {"bytes": len(result.data)}
+    return asdict(result)
+
+
+def attachment(result: object) -> bytes:
+    """Return the bytes that an interface has to send beside the JSON; empty if there are none."""
+    return result.data if isinstance(result, Picture) else b""

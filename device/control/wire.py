@@ -1,14 +1,19 @@
-"""What is on the control socket: one JSON object in a line for a call, and one for its answer."""
+"""What is on the control socket: one JSON object in a line for a call, and one for its answer.
+
+If the result has "bytes", so many bytes follow the line of the answer, such as those of a picture.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, is_dataclass
 from typing import Any
 
+from device.control.results import attachment, plain
 from device.errors import CallError
 
 MAX_ANSWER_BYTES = 4 << 20
+MAX_ATTACHMENT_BYTES = 8 << 20
+_UNREADABLE = "the daemon's answer cannot be read; is it of another version?"
 
 
 def call_of_line(line: bytes) -> tuple[object, object]:
@@ -23,10 +28,8 @@ def call_of_line(line: bytes) -> tuple[object, object]:
 
 
 def answer_line(result: object) -> bytes:
-    """Return the line for a result, which is a dataclass."""
-    assert is_dataclass(result)
-    assert not isinstance(result, type)
-    return _line({"result": asdict(result)})
+    """Return the line for a result, which is a dataclass, and the bytes that follow it."""
+    return _line({"result": plain(result)}) + attachment(result)
 
 
 def error_line(error: CallError) -> bytes:
@@ -38,11 +41,19 @@ def result_of_line(line: bytes) -> dict[str, Any]:
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):
-        raise CallError("the daemon's answer cannot be read; is it of another version?") from None
+        raise CallError(_UNREADABLE) from None
     if isinstance(value, dict) and isinstance(value.get("result"), dict):
         return dict(value["result"])
     error = value.get("error") if isinstance(value, dict) else None
-    raise CallError(str(error or "the daemon's answer cannot be read; is it of another version?"))
+    raise CallError(str(error or _UNREADABLE))
+
+
+def bytes_after(result: dict[str, Any]) -> int:
+    """Return how many bytes follow the line of a result. Raises CallError if that cannot be."""
+    count = result.get("bytes", 0)
+    if type(count) is not int or not 0 <= count <= MAX_ATTACHMENT_BYTES:
+        raise CallError(_UNREADABLE)
+    return count
 
 
 def _line(value: dict[str, Any]) -> bytes:

@@ -20,11 +20,13 @@ _SMOOTHING = 0.1
 class LazyDecoder:
     """Keeps the units since the last key frame, and decodes them when asked to.
 
-    `cost_s` is how long decoding the kept units will take, as measured on earlier ones.
+    `cost_s` is how long decoding the kept units will take, as measured on earlier ones. `newest` is the last picture
+    since the last key frame that was decoded, if there is one.
     """
 
     def __init__(self) -> None:
         self._context: VideoCodecContext | None = None
+        self.newest: VideoFrame | None = None
         self._kept: deque[bytes] = deque()
         self._bytes = 0
         self._unit_s = _FIRST_COST_S
@@ -49,7 +51,7 @@ class LazyDecoder:
         """Take the next unit; a key frame makes earlier ones unnecessary."""
         if key:
             self._kept.clear()
-            self._bytes, self._context = 0, None
+            self._bytes, self._context, self.newest = 0, None, None
         self._kept.append(payload)
         self._bytes += len(payload)
 
@@ -66,7 +68,7 @@ class LazyDecoder:
                 frames = []
             for frame in frames:
                 if isinstance(frame, VideoFrame):
-                    newest = frame
+                    newest = self.newest = frame
             before, now = now, time.monotonic()
             self._unit_s += _SMOOTHING * (now - before - self._unit_s)
         return newest

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import stat
 import threading
 from typing import TYPE_CHECKING
 
@@ -62,11 +60,7 @@ class Detected:
 def _read(path: Path) -> frozenset[str] | None:
     """Return the names in the file, none if there is no file; None if the file cannot be read."""
     try:
-        # O_NONBLOCK: there may be a FIFO under this name.
-        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                return None
-            names = json.loads(file.read(_MAX_BYTES))
+        names = json.loads(state_directory.content(path, max_bytes=_MAX_BYTES))
     except FileNotFoundError:
         return frozenset()
     except (OSError, ValueError, RecursionError):

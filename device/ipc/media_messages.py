@@ -1,6 +1,8 @@
-"""The wire form of access units and blocks of sound."""
+"""The messages that are bytes with a few numbers: pictures and sound on their way to the daemon."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from device.errors import WireError
 from device.ipc.registry import Direction, Wire, message
@@ -9,6 +11,20 @@ from device.media.picture import AccessUnit
 
 _MAX_DIMENSION = 4096
 _START_CODES = (b"\0\0\0\1", b"\0\0\1")
+MAX_SNAPSHOT_BYTES = 8 << 20
+SNAPSHOT_PIECE_BYTES = 16 << 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotPiece:
+    """A part of a JPEG: in pieces it does not hold up access units. `full`: it has the sensor's full size."""
+
+    data: bytes
+    last: bool
+    width: int
+    height: int
+    full: bool
+    captured_at_us: int
 
 
 def _encode_unit(unit: AccessUnit) -> Wire:
@@ -54,6 +70,32 @@ def _decode_block(wire: Wire) -> Block:
     return Block(samples=wire.payload, captured_at_us=wire.captured_at_us)
 
 
+def _encode_piece(piece: SnapshotPiece) -> Wire:
+    return Wire(
+        piece.data,
+        key=piece.last,
+        width=piece.width,
+        height=piece.height,
+        number=piece.full,
+        captured_at_us=piece.captured_at_us,
+    )
+
+
+def _decode_piece(wire: Wire) -> SnapshotPiece:
+    _checked_time(wire)
+    return SnapshotPiece(
+        data=wire.payload,
+        last=wire.key,
+        width=wire.width,
+        height=wire.height,
+        full=bool(wire.number),
+        captured_at_us=wire.captured_at_us,
+    )
+
+
+message(32, Direction.TO_DAEMON, max_payload_bytes=SNAPSHOT_PIECE_BYTES, encode=_encode_piece, decode=_decode_piece)(
+    SnapshotPiece
+)
 # A key frame of a noisy 2160p picture is smaller than 4 MiB.
 message(13, Direction.TO_DAEMON, max_payload_bytes=4 << 20, encode=_encode_unit, decode=_decode_unit)(AccessUnit)
 # Half a second of stereo sound.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
-from device.ipc import media_messages  # noqa: F401 - it registers picture and sound
+from device.ipc.media_messages import SnapshotPiece
 from device.ipc.registry import Direction, Request, message
 
 _TO_WORKER, _TO_DAEMON = Direction.TO_WORKER, Direction.TO_DAEMON
@@ -96,9 +96,10 @@ class SetKeyFramesOnly(Request[Done]):
 @message(6, _TO_WORKER, max_payload_bytes=4 << 10)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetBitrate(Request[Done]):
-    """Encode at this bitrate from now on."""
+    """Encode at this bitrate from now on, and each picture so many times more."""
 
     bitrate_bps: int
+    repetitions: int = 0
 
 
 @message(7, _TO_WORKER, max_payload_bytes=4 << 10)
@@ -189,6 +190,21 @@ class SetNight(Request[Done]):
     """Follow this table [camera.night] from now on, which stays enabled. Refused if one of its controls is wrong."""
 
     night: dict[str, Any]
+
+
+@message(31, _TO_WORKER, max_payload_bytes=4 << 10)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeSnapshot(Request[SnapshotPiece]):
+    """Make a JPEG of the newest picture, at most `max_width` wide unless that is 0, and of this quality, 1 to 100.
+
+    With `full` it has the sensor's full size if the source can do that, and the stream may pause for up to a second.
+    """
+
+    max_width: int
+    quality: int
+    full: bool
+
+    reply_within_s: ClassVar[float] = 12.0  # a source may deliver a picture each few seconds only, and boards are slow
 
 
 @message(40, _TO_DAEMON, max_payload_bytes=4 << 10)

@@ -10,7 +10,7 @@ import enum
 import json
 import typing
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from device.errors import WireError
 
@@ -58,6 +58,7 @@ class Request(Generic[ReplyT]):
     """Base of the messages that get a reply. The type parameter is the type of the reply."""
 
     __slots__ = ()
+    reply_within_s: ClassVar[float] = 2.0
 
 
 _BY_NUMBER: dict[int, Spec[Any]] = {}

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from device.errors import RequestRefusedError, WorkerRequestError
+from device.errors import RequestRefusedError, WireError, WorkerRequestError
+from device.ipc.media_messages import MAX_SNAPSHOT_BYTES
 from device.ipc.requests import PendingRequests
 from device.redaction import redacted
 
 if TYPE_CHECKING:
+    from device.ipc.media_messages import SnapshotPiece
     from device.ipc.messages import Done
     from device.ipc.registry import ReplyT, Request
     from device.ipc.worker_process import WorkerProcess
@@ -30,6 +33,7 @@ class Requester:
         self._worker: WorkerProcess | None = None
         self._pending = PendingRequests()
         self._replies: dict[int, asyncio.Future[Any]] = {}
+        self._pieces: dict[int, bytearray] = {}
 
     def begin(self, worker: WorkerProcess) -> None:
         """Send requests to this worker from now on."""
@@ -49,7 +53,7 @@ class Requester:
         If there is no worker, or if it does not read its socket, drop the request and return 0.
         """
         name = type(request).__name__
-        request_id = self._pending.add(name, time.monotonic())
+        request_id = self._pending.add(name, time.monotonic(), within_s=request.reply_within_s)
         if self._worker is None or not self._worker.send(request, request_id=request_id):
             self._pending.answered(request_id)
             log.debug("worker.request_dropped", worker=self._name, request=name)
@@ -69,6 +73,7 @@ class Requester:
             return await reply
         finally:
             self._replies.pop(request_id, None)
+            self._pieces.pop(request_id, None)
 
     def ready(self, now: float) -> None:
         """Start the reply timeout of the requests that were sent while the worker started."""
@@ -83,6 +88,18 @@ class Requester:
             self._fail(request_id, RequestRefusedError(error))
         elif (future := self._replies.get(request_id)) is not None and not future.done():
             future.set_result(reply)
+
+    def piece(self, request_id: int, piece: SnapshotPiece) -> None:
+        """Take a piece of a reply; the last one completes it. Raises WireError if it becomes too large."""
+        if (future := self._replies.get(request_id)) is None or future.done():
+            return  # nobody waits for it any more
+        pieces = self._pieces.setdefault(request_id, bytearray())
+        pieces += piece.data
+        if len(pieces) > MAX_SNAPSHOT_BYTES:
+            raise WireError(f"a snapshot has more than {MAX_SNAPSHOT_BYTES} bytes")
+        if piece.last:
+            self._pending.answered(request_id)
+            future.set_result(replace(piece, data=bytes(pieces)))
 
     def give_up_overdue(self, now: float) -> None:
         """Log the requests that were not answered in time, and fail those whose reply is awaited."""

@@ -14,6 +14,8 @@ from device.backoff import Backoff
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from device.ipc.worker_plan import WorkerPlan
+
 _CHECKS_PER_STALL = 4
 # Full jitter may return almost 0 several times in a row, and a start takes a second on a small board.
 _MIN_DELAY_S = 0.05
@@ -57,6 +59,18 @@ class RestartPolicy:
     _capturing: bool = field(default=False, init=False)
     _wait_until: float = field(default=float("-inf"), init=False)
     _tries: int = field(default=1, init=False)  # the starts that are left before only a new device causes another
+
+    @classmethod
+    def of_plan(cls, plan: WorkerPlan, *, uniform: Callable[[float, float], float]) -> RestartPolicy:
+        return cls(
+            stall_s=plan.stall_s,
+            startup_s=plan.startup_s,
+            first_s=plan.first_s,
+            base_s=plan.backoff_base_s,
+            cap_s=plan.backoff_cap_s,
+            reset_s=plan.backoff_reset_s,
+            uniform=uniform,
+        )
 
     def __post_init__(self) -> None:
         self._backoff = Backoff(base_s=self.base_s, cap_s=self.cap_s, reset_after_s=self.reset_s, uniform=self.uniform)

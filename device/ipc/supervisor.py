@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from device.errors import NotPresentError, SourceError
 from device.ipc import hotplug, untrusted, worker_log
+from device.ipc.hold import Hold, done_before
+from device.ipc.media_messages import SnapshotPiece
 from device.ipc.messages import Capturing, Degraded, Done, Dropped, LogRecord
 from device.ipc.requester import Requester
 from device.ipc.restart_policy import Action, RestartPolicy
 from device.ipc.worker_counts import WorkerCounts
 from device.ipc.worker_process import running, spawn
-from device.ipc.worker_state import ABSENT_ERRORS, WorkerState
+from device.ipc.worker_state import SOURCES_FAILURES, WorkerState, failed_state
 from device.log_throttle import LogThrottle
 from device.media.block import Block
 from device.media.picture import AccessUnit
@@ -35,7 +36,6 @@ log = structlog.get_logger()
 _PERIODS = 3.0  # a source is silent after three periods of its own rate, if that is slower
 # The deadline while a worker is watched, and over its start and end, which have limits of their own.
 _WATCH_DUE_S, _STEP_DUE_S = 30.0, 60.0
-_SOURCES_FAILURES = ABSENT_ERRORS | {SourceError.__name__}
 
 
 class Supervisor:
@@ -44,7 +44,7 @@ class Supervisor:
     `on_notice` gets how a source that delivers is degraded, empty when it has recovered; these texts are for viewers.
     `on_failure` gets why a worker ended, for operators. `spawned` is a worker that was started ahead. `requests` sends
     requests to whichever worker runs. Unless its source is `known`, it may be missing without being a fault; `on_known`
-    is called each time that it is open.
+    is called each time that it is open. `hold` ends its worker until `release`.
     """
 
     def __init__(
@@ -70,17 +70,10 @@ class Supervisor:
         self._failure = self._why_replaced = ""
         self._spawned = spawned
         self._capturing: Capturing | None = None
-        self._restarts = RestartPolicy(
-            stall_s=plan.stall_s,
-            startup_s=plan.startup_s,
-            first_s=plan.first_s,
-            base_s=plan.backoff_base_s,
-            cap_s=plan.backoff_cap_s,
-            reset_s=plan.backoff_reset_s,
-            uniform=random.uniform,
-        )
+        self._restarts = RestartPolicy.of_plan(plan, uniform=random.uniform)
         self._throttle = LogThrottle()
         self._replaced = asyncio.Event()  # the worker that runs has to end
+        self.held, self.unkillable = Hold(), False
 
     def replace_plan(self, plan: WorkerPlan, *, known: bool = True) -> None:
         """Use another plan for each following start."""
@@ -88,20 +81,36 @@ class Supervisor:
         self._limit_stall()
 
     def restart(self, why: str) -> None:
-        """End the present worker and start another one at once."""
-        self._why_replaced = why
-        self._become(WorkerState.STARTING, "")
+        """End the present worker and start another one at once; while it is held, do nothing."""
+        if not self.held.active:
+            self._end_worker(WorkerState.STARTING, why)
+
+    def hold(self) -> None:
+        """End the present worker, take nothing more from it, and run none until `release`."""
+        self.held.begin()
+        self._end_worker(WorkerState.PRIVACY, "privacy is over")
+
+    def _end_worker(self, state: WorkerState, why_replaced: str) -> None:
+        self._why_replaced = why_replaced
+        self._become(state, "")
         self._replaced.set()
+
+    def release(self) -> None:
+        """Start a worker at once, if none may run now."""
+        if self.held.active:
+            self._become(WorkerState.STARTING, "")
+            self.held.end()
 
     async def run(self) -> None:
         """Run the worker until cancelled."""
         devices = hotplug.present()
         while True:
+            await self.held.pause(self._extend_deadline)
             if self._replaced.is_set():
                 self._restarts.replaced()
             step = self._restarts.next(time.monotonic())
             if step.action is Action.WAIT:
-                await self._wait(step.until, devices if self._failure in _SOURCES_FAILURES else None)
+                await self._wait(step.until, devices if self._failure in SOURCES_FAILURES else None)
                 continue
             devices = hotplug.present()
             self._extend_deadline(_STEP_DUE_S)
@@ -112,9 +121,10 @@ class Supervisor:
                 self._failure = ""
                 self.counts.not_started()
             if self._replaced.is_set():
-                log.info("worker.restarting", worker=self.plan.name, why=self._why_replaced, delay_s=0.0)
+                if not self.held.active:
+                    log.info("worker.restarting", worker=self.plan.name, why=self._why_replaced, delay_s=0.0)
                 continue
-            state = self._failed_state()
+            state = failed_state(self._failure, known=self._known)
             delay_s = self._restarts.ended(time.monotonic(), not_present=state is WorkerState.NOT_PRESENT)
             self._on_failure(why)
             self._become(state, for_viewers)
@@ -134,7 +144,7 @@ class Supervisor:
         )
         connected = asyncio.create_task(wait, name=f"{self.plan.name}-wait")
         try:
-            if await self._either(connected) and connected.result():
+            if await done_before(connected, self._replaced) and connected.result():
                 log.info("worker.device_connected", worker=self.plan.name)
                 self._restarts.device_connected(time.monotonic())
         finally:
@@ -158,8 +168,9 @@ class Supervisor:
                 self._extend_deadline(_STEP_DUE_S)
             self._failure = child.failure
             self.counts.ended(by_itself=child.gone.done(), failure=child.failure, replaced=self._replaced.is_set())
-            if why:  # at once: the end of a worker that hangs takes a second
-                self._become(self._failed_state(), child.for_viewers or why)
+            if why and not self.held.active:  # at once: the end of a worker that hangs takes a second
+                self._become(failed_state(self._failure, known=self._known), child.for_viewers or why)
+        self.unkillable = child.unkillable
         return child.last_words or why, child.for_viewers or why
 
     async def _watch(self, child: WorkerProcess) -> str:
@@ -171,24 +182,10 @@ class Supervisor:
                 return self._restarts.stall_text()
             self._extend_deadline()
             self.requests.give_up_overdue(now)
-            if await self._either(child.gone, within_s=step.until - now):
+            if await done_before(child.gone, self._replaced, within_s=step.until - now):
                 return child.gone.result()
             if self._replaced.is_set():
                 return ""
-
-    async def _either(self, future: asyncio.Future[Any], *, within_s: float | None = None) -> bool:
-        """Wait for a future, or for a new plan; return whether the future is done."""
-        replaced = asyncio.create_task(self._replaced.wait(), name=f"{self.plan.name}-plan")
-        try:
-            await asyncio.wait({future, replaced}, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            replaced.cancel()
-        return future.done()
-
-    def _failed_state(self) -> WorkerState:
-        if self._failure == NotPresentError.__name__ and not self._known:
-            return WorkerState.NOT_PRESENT
-        return WorkerState.ABSENT if self._failure in ABSENT_ERRORS else WorkerState.STALLED
 
     def _extend_deadline(self, within_s: float = _WATCH_DUE_S) -> None:
         # A stream may have the name of another part of the daemon, such as "room".
@@ -196,6 +193,8 @@ class Supervisor:
 
     def _on_message(self, received: Received) -> None:
         match received.message:
+            case AccessUnit() | Block() if self.held.active:
+                pass
             case AccessUnit() | Block() as media:
                 self._restarts.delivered(now := time.monotonic())
                 self.counts.delivered_at, self.counts.captured_at_us = now, media.captured_at_us
@@ -204,6 +203,8 @@ class Supervisor:
                 self._on_media(media)
             case Done() as reply:
                 self.requests.replied(received.request_id, reply)
+            case SnapshotPiece() as piece:
+                self.requests.piece(received.request_id, piece)
             case Capturing() as capturing:
                 self._on_capturing(capturing)
             case Degraded(text=text, fault=fault):

@@ -41,6 +41,7 @@ class WorkerProcess(asyncio.Protocol):
         self.last_words = ""
         self.for_viewers = ""  # why it ended, as a public text
         self.failure = ""  # the type of the error that ended it, if the worker reported one
+        self.unkillable = False
         self._on_message = on_message
         self._unhandled = self._unhandled_in_a_row = 0
         self._decoder = Decoder(Direction.TO_DAEMON)
@@ -182,7 +183,7 @@ async def _ended(
 ) -> None:
     code = await _exit_code(process)
     if code is None:
-        child.last_words = child.for_viewers = _UNKILLABLE
+        child.unkillable, child.last_words, child.for_viewers = True, _UNKILLABLE, _UNKILLABLE
     elif gone and child.gone.exception() is None and not child.gone.result():
         crashed = code is not None and code > 0  # by Python itself, which says why on its last line
         child.for_viewers = _exit_text(code)

@@ -11,6 +11,7 @@ from device import native_sdk
 from device.ipc.detected import Detected
 from device.ipc.worker_process import spawn
 from device.ipc.worker_state import WorkerState
+from device.privacy import Privacy
 from device.timeline import TIMELINE
 
 if TYPE_CHECKING:
@@ -30,18 +31,21 @@ async def capturing(
     observer: StreamObserver,
     deadlines: Deadlines,
     detected: Detected | None = None,
+    privacy: Privacy | None = None,
 ) -> AsyncIterator[list[Stream]]:
     """Run a stream for each plan and yield them; on leaving, end their workers within a second.
 
     The workers are started before the SDK is loaded: that takes half a second, and seconds on a small board, in which
-    they open their devices. `detected` are the streams whose absence is a fault.
+    they open their devices. `detected` are the streams whose absence is a fault. For a stream under `privacy` no
+    worker is started.
     """
-    detected = detected or Detected()
+    detected, privacy = detected or Detected(), privacy or Privacy()
     async with contextlib.AsyncExitStack() as stack:
         spawned = []
         for plan in plans:
-            observer.worker(plan.name, WorkerState.STARTING, "")
-            if (worker := await _spawned(plan.worker)) is not None:
+            private = privacy.covers(plan.name)
+            observer.worker(plan.name, WorkerState.PRIVACY if private else WorkerState.STARTING, "")
+            if (worker := None if private else await _spawned(plan.worker)) is not None:
                 stack.push_async_callback(worker.aclose)
             spawned.append(worker)
         TIMELINE.mark("workers spawned")
@@ -55,6 +59,8 @@ async def capturing(
             for plan, worker in zip(plans, spawned, strict=True)
         ]
         for stream in streams:
+            if privacy.covers(stream.name):
+                stream.conceal()
             stack.push_async_callback(stream.aclose)
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(each.run(), name=each.name) for each in streams]

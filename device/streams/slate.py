@@ -31,6 +31,7 @@ _MAX_SIZE = (640, 360)  # a few kbit/s, even on a thin link
 _SUBSCRIBE_S = 0.3  # a viewer who has just joined may take this long to subscribe
 _RETRY_S = 15.0
 _PREPARE_AFTER_S = 10.0
+_PRIVATE = ["Privacy", "The camera is off"]
 
 
 class Slate:
@@ -48,6 +49,7 @@ class Slate:
         self.reconfigure(title=title, width=width, height=height)
         self._deliver = deliver
         self._showing: asyncio.Task[None] | None = None
+        self._private = False
         self._tasks: set[asyncio.Task[Any]] = set()
         self._viewer_joined = asyncio.Event()
         self._units_sent = 0
@@ -61,11 +63,18 @@ class Slate:
             self._title, (self._width, self._height) = public_text(title), size
             self._generic, self._preparing = b"", False
 
-    def show(self, why: str) -> None:
-        """Show that there is no picture since now, and why. A slate that is shown already stays."""
-        if self._showing is None or self._showing.done():
+    def show(self, why: str, *, private: bool = False) -> None:
+        """Show that there is no picture since now, and why; or that it is off for privacy.
+
+        A slate of the same kind that is shown already stays.
+        """
+        if self._showing is None or self._showing.done() or private != self._private:
+            if self._showing is not None:
+                self._showing.cancel()
+            self._private = private
             since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
-            self._showing = self._begin(self._run([f"No picture since {since}", public_text(why)]))
+            lines = _PRIVATE if private else ["No picture", public_text(why)]
+            self._showing = self._begin(self._run([f"{lines[0]} since {since}", *lines[1:]]))
         self._prepare()
 
     def hide(self) -> None:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from device.streams.plan import StreamObserver
 
 
+_SLATE_SHOWN = frozenset({WorkerState.STALLED, WorkerState.ABSENT, WorkerState.PRIVACY})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
     """One complete stream. `slate` substitutes for the worker in front of the consumers; video streams have one."""
@@ -49,6 +52,20 @@ class Stream:
     async def _run_track(self) -> None:
         await self.track.wanted.wait()
         await self.track.run()
+
+    def conceal(self) -> None:
+        """Capture and feed nothing until `reveal`; viewers see the slate of privacy, and hear silence."""
+        self.supervisor.hold()
+        self.track.forget()
+
+    def reveal(self) -> None:
+        """Capture and publish again."""
+        self.supervisor.release()
+
+    async def concealed(self) -> bool:
+        """Wait until the device is closed; return False if its worker hangs in the kernel, which keeps it open."""
+        await self.supervisor.held.paused()
+        return not self.supervisor.unkillable
 
     def replan(self, plan: StreamPlan, *, restart: bool) -> None:
         """Use another plan; with `restart` the worker is restarted. The track stays published."""
@@ -115,8 +132,8 @@ def build_stream(
             if slate is not None:
                 slate.hide()
             consumers.worker_started()
-        elif state in (WorkerState.STALLED, WorkerState.ABSENT) and slate is not None:
-            slate.show(why)
+        elif state in _SLATE_SHOWN and slate is not None:
+            slate.show(why, private=state is WorkerState.PRIVACY)
         observer.worker(name, state, why)
 
     supervisor = Supervisor(

@@ -23,9 +23,14 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _NOT_DELIVERING = frozenset({WorkerState.STALLED, WorkerState.ABSENT})
-_NOTHING_TO_DO = frozenset({WorkerState.LIVE, WorkerState.NOT_PRESENT})
+_NOTHING_TO_DO = frozenset({WorkerState.LIVE, WorkerState.NOT_PRESENT, WorkerState.PRIVACY})
+# What viewers read whatever the state of the track.
+_FIRST = _NOT_DELIVERING | {WorkerState.PRIVACY}
 # Viewers do not receive such a track, whatever the state of its source.
 _HIDDEN = frozenset({PublishState.MUTED, PublishState.FORBIDDEN, PublishState.FAILED})
+
+
+_NOT_PUBLISHED = frozenset({PublishState.STARTING, PublishState.FORBIDDEN, PublishState.FAILED})
 
 
 class DeviceState(enum.Enum):
@@ -73,6 +78,13 @@ class Status:
     def live(self) -> bool:
         """Whether everything is published in the room."""
         return self._state is DeviceState.LIVE
+
+    @property
+    def works(self) -> bool:
+        """Whether the device does in its room what it should: what the room has muted is no fault."""
+        publications = set(self._publications.values())
+        idle = set(self._workers.values()) <= _NOTHING_TO_DO
+        return self.room_state is RoomState.LIVE and idle and not publications & _NOT_PUBLISHED
 
     @property
     def last_reload(self) -> str:
@@ -138,7 +150,7 @@ class Status:
     def _text(self, name: str) -> str:
         """Return the state of one stream for viewers; what keeps it from them has precedence."""
         publication = self._publications.get(name, PublishState.PUBLISHED)
-        if self._workers[name] in _NOT_DELIVERING or publication not in _HIDDEN:
+        if self._workers[name] in _FIRST or publication not in _HIDDEN:
             return _with_reason(self._workers[name].value, self._whys[name])
         return publication.value
 

@@ -55,6 +55,10 @@ class SoundInlet:
             self._next()
             self._feed.capture()
 
+    def forget(self) -> None:
+        """Drop what waits for the next call."""
+        self._rest.clear()
+
     async def aclose(self) -> None:
         await self._source.aclose()
 

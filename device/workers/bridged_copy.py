@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from device.clock import monotonic_us
 from device.encoders.bitrate_budget import BitrateBudget
 from device.encoders.catching_up import LazyDecoder
-from device.ipc.messages import ForceKeyFrame, SetBitrate, SetControls, SetKeyFramesOnly
+from device.ipc.messages import ForceKeyFrame, SetBitrate, SetControls, SetKeyFramesOnly, TakeSnapshot
 from device.media.picture import FramePicture
 from device.sources.filtering import colour_of
 from device.workers.key_frames import LATE_VIEWER_US, KeyFrames
@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
     from device.encoders.x264 import X264Encoder
+    from device.ipc.framing import Received
     from device.ipc.messages import CameraJob
     from device.ipc.worker_link import WorkerLink
     from device.media.picture import AccessUnit, Sink
+    from device.workers.snapshot import Snapshots
 
 _US = 1_000_000
 _FIRST_BITRATE_BPS = 500_000
@@ -64,6 +66,9 @@ def pass_through(
             if set_controls is not None and isinstance(request.message, SetControls):
                 link.reply(request, set_controls(request.message.controls))
                 continue
+            if isinstance(request.message, TakeSnapshot):
+                copy.take_snapshot(request, link)
+                continue
             why = copy.carry_out(request.message)
             if why and not logged:
                 logged = True
@@ -97,6 +102,8 @@ class BridgedCopy:
         self._bitrate_bps = min(_FIRST_BITRATE_BPS, job.bitrate_max_bps)
         self._budget = BitrateBudget()
         self._keys_only, self._next_key, self._hold_until_us = True, False, 0
+        self._snapshots: Snapshots | None = None
+        self._awaiting: list[Callable[[VideoFrame, int], None]] = []  # the newest picture
         self._key: AccessUnit | None = None  # the source's last key frame
         # Whether viewers can decode the source's next unit; if not, whether they get encoded units instead.
         self._passing = self._bridging = False
@@ -117,6 +124,18 @@ class BridgedCopy:
             case _:
                 return "a stream that is passed through cannot be changed"
         return ""
+
+    def take_snapshot(self, request: Received, link: WorkerLink) -> None:
+        """Answer with the newest picture, as soon as all units since the last key frame are decoded."""
+        from device.workers.snapshot import Snapshots
+
+        snapshots = self._snapshots = self._snapshots or Snapshots(link)
+
+        def answer(frame: VideoFrame, captured_at_us: int) -> None:
+            colour = colour_of(self._decoder.context, frame.height)
+            snapshots.of_frame(request, frame, colour, captured_at_us=captured_at_us)
+
+        self._awaiting.append(answer)
 
     def take(self, unit: AccessUnit) -> None:
         """Take the next unit of the source; the first one is a key frame."""
@@ -141,6 +160,15 @@ class BridgedCopy:
             self._pass(unit)
         else:
             self._wait(unit)
+        if self._awaiting:
+            self._answer(now_us)
+
+    def _answer(self, captured_at_us: int) -> None:
+        self._decoder.decode(within_s=_SHARE / self._fps)
+        if self._decoder.newest is not None and not self._decoder.kept_bytes:
+            for answer in self._awaiting:
+                answer(self._decoder.newest, captured_at_us)
+            self._awaiting.clear()
 
     def _hold(self, unit: AccessUnit) -> None:
         """Send the last key frame, if it is not old, in place of a unit that may get lost."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from device.errors import SourceError, WireError
 from device.heap import keep_freed_pictures
-from device.ipc.messages import CameraJob, Capturing, Dropped, SetControls, SetNight
+from device.ipc.messages import CameraJob, Capturing, Dropped, SetControls, SetNight, TakeSnapshot
 from device.ipc.worker_link import WorkerLink, serve
 from device.sources.orientation import sensor_flips, turns_left
 from device.workers.drops import DropLog
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from device.workers.encoding import Source
     from device.workers.night import Night, NightSource
+    from device.workers.snapshot import Snapshots
 
 
 @runtime_checkable
@@ -72,8 +73,13 @@ def _capture(link: WorkerLink, job: CameraJob) -> None:
         lambda counts: link.log("info", "camera.frames_dropped", **counts),
         lambda totals: link.send(Dropped(totals=totals)),
     )
+    snapshots: Snapshots | None = None
     for picture in source.pictures():
         for request in link.requests():
+            if isinstance(request.message, TakeSnapshot):
+                snapshots = snapshots or _snapshots(link)
+                snapshots.of_picture(request, picture, source.colour)
+                continue
             link.reply(request, _carry_out(request.message, captured, encoding, night))
         encoding.encode(picture)
         freeze_detector.check(picture)
@@ -86,6 +92,12 @@ def _capture(link: WorkerLink, job: CameraJob) -> None:
             bitrate_budget=encoding.over_budget,
             encoder_busy=encoding.busy,
         )
+
+
+def _snapshots(link: WorkerLink) -> Snapshots:
+    from device.workers.snapshot import Snapshots
+
+    return Snapshots(link)
 
 
 def _night(link: WorkerLink, job: CameraJob, camera: Source, encoding: Encoding) -> Night | None:

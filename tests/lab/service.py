@@ -20,6 +20,7 @@ COMMAND = "/opt/livekit-device/bin/livekit-device"
 CONFIG = "/etc/livekit-device/device.toml"
 CREDENTIALS = "/etc/livekit-device/credentials"
 STATE = "/run/livekit-device/state.json"
+STATE_DIRECTORY = "/var/lib/livekit-device"
 DROP_IN = f"/etc/systemd/system/{UNIT}.d/test.conf"
 MICROPHONE = {"device": "labmic", "processing": False}  # automatic gain modulates a sine
 IDENTITY = "device"
@@ -164,7 +165,7 @@ class Service:
         self.machine.systemctl("reset-failed", UNIT, check=False)
         self.switch_camera("")
         self.switch_encoder("")
-        self.machine.run(("sh", "-c", f"rm -rf {CREDENTIALS}/* {CONFIG} {DROP_IN}"))
+        self.machine.run(("sh", "-c", f"rm -rf {CREDENTIALS}/* {CONFIG} {DROP_IN} {STATE_DIRECTORY}/privacy.json"))
         self.machine.systemctl("daemon-reload")
 
     def switch_camera(self, word: str, *whom: int) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
+import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import av
+import numpy as np
 import pytest
+from PIL import Image
 
 from device.clock import monotonic_us
-from device.ipc.messages import ForceKeyFrame, SetBitrate, SetKeyFramesOnly, SetPictureLimits
+from device.ipc.framing import Received
+from device.ipc.messages import ForceKeyFrame, SetBitrate, SetKeyFramesOnly, SetPictureLimits, TakeSnapshot
 from device.media.picture import AccessUnit
 from device.sources import strip
 from device.sources.annexb import IDR, PPS, SPS, nal_types
@@ -21,6 +25,8 @@ from tests.unit.workers.watched import CAMERA
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from device.ipc.media_messages import SnapshotPiece
 
 JOB = replace(CAMERA, source="stream", encoder="copy", bitrate_max_bps=2_500_000)
 
@@ -201,3 +207,38 @@ def test_what_cannot_be_changed_is_said(units: list[bytes]) -> None:
     assert "cannot be changed" in viewer.copy.carry_out(SetPictureLimits(width=160, height=120, fps=5))
     feed(viewer, units, 0, 3)
     assert len(viewer.sent) == 3
+
+
+class Link:
+    """Takes the answers to requests for snapshots."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[SnapshotPiece, int]] = []
+        self.complete = threading.Event()
+
+    def send(self, piece: SnapshotPiece, *, request_id: int) -> None:
+        self.sent.append((piece, request_id))
+        if piece.last:
+            self.complete.set()
+
+
+@pytest.mark.parametrize("asked_at", (1, 40, 59, 60, 100))
+def test_a_snapshot_has_the_newest_picture_whenever_it_is_asked_for(units: list[bytes], asked_at: int) -> None:
+    viewer, link = Viewer(), Link()
+    viewer.copy.carry_out(SetKeyFramesOnly(enabled=False))
+    feed(viewer, units, 0, asked_at)
+    wanted = TakeSnapshot(max_width=0, quality=90, full=False)
+    viewer.copy.take_snapshot(Received(wanted, 7), link)  # type: ignore[arg-type]
+    number = asked_at
+    while not viewer.copy._snapshots or not viewer.copy._snapshots._thread:
+        feed(viewer, units, number, number + 1)
+        number += 1
+    assert link.complete.wait(10)
+    assert {request_id for _, request_id in link.sent} == {7}
+    data = b"".join(piece.data for piece, _ in link.sent)
+    picture = Image.open(io.BytesIO(data)).convert("L")
+    reading = strip.read(np.asarray(picture))
+    assert reading is not None
+    assert reading.number == number - 1
+    assert number - asked_at < FPS  # decoding takes a part of the time only
+    assert {piece.captured_at_us for piece, _ in link.sent} == {viewer.captured_at_us(number - 1)}

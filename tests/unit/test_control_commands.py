@@ -88,6 +88,8 @@ def test_nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
         ("status", "--json"),
         ("logs",),
         ("rejoin",),
+        ("privacy", "on"),
+        ("snapshot", "a.jpg"),
         ("set", "camera.fps=5"),
         ("reset",),
         ("run", "lamp", "state=on"),

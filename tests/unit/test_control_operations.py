@@ -26,7 +26,7 @@ from device.control.operations import (
     operation,
 )
 from device.control.performer import Performer
-from device.control.results import Done, LogLines
+from device.control.results import Done, LogLines, Picture, attachment, plain
 from device.errors import CallError
 
 LAMP = RunCommand(name="lamp", arguments={"state": "on"})
@@ -50,7 +50,14 @@ def test_the_names_are_a_contract() -> None:
 def test_every_operation_is_carried_out() -> None:
     unused: Any = None
     performer = Performer(
-        unused, reloader=unused, status=unused, bitrates=unused, clock=unused, memory=unused, started_at=0
+        unused,
+        reloader=unused,
+        status=unused,
+        bitrates=unused,
+        clock=unused,
+        memory=unused,
+        privacy=unused,
+        started_at=0,
     )
     assert {name_of_class(each) for each in performer._handlers} == set(names())
 
@@ -125,3 +132,22 @@ def test_answers_carry_results_and_errors() -> None:
     for line in (b"", b"{", b"[]", b'{"result": 1}'):
         with pytest.raises(CallError, match="another version"):
             wire.result_of_line(line)
+
+
+def test_a_pictures_bytes_follow_the_line_of_its_result() -> None:
+    picture = Picture(
+        stream="camera", captured_at="2026-01-02T03:04:05.678Z", width=640, height=360, full=False, data=b"\xff\xd8\n"
+    )
+    line, rest = wire.answer_line(picture).split(b"\n", 1)
+    result = wire.result_of_line(line)
+    assert result == plain(picture)
+    assert result["bytes"] == wire.bytes_after(result) == 3
+    assert rest == attachment(picture) == picture.data
+    assert "data" not in str(picture)
+    assert attachment(Done(text="x")) == b""
+
+
+@pytest.mark.parametrize("count", (-1, True, "3", None, wire.MAX_ATTACHMENT_BYTES + 1))
+def test_a_length_that_cannot_be_is_refused(count: object) -> None:
+    with pytest.raises(CallError, match="another version"):
+        wire.bytes_after({"bytes": count})

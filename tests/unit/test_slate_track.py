@@ -123,6 +123,21 @@ def test_what_is_shown_stays_with_its_first_reason_and_moment() -> None:
     assert why == "reason 0"
 
 
+def test_privacy_has_a_slate_of_its_own_which_replaces_another_and_is_replaced() -> None:
+    quick = Quick()
+    acts = (
+        (0, lambda: quick.show("stalled")),
+        (3, lambda: quick.show("", private=True)),
+        (6, lambda: quick.show("", private=True)),
+        (9, lambda: quick.show("absent")),
+    )
+    moments = played(quick, *acts, until_s=12)
+    assert [lines[0].partition(" since ")[0] for lines in quick.drawn] == ["No picture", "Privacy", "No picture"]
+    assert [lines[1] for lines in quick.drawn] == ["stalled", "The camera is off", "absent"]
+    gaps_s = [later - sooner for sooner, later in pairwise(moments)]
+    assert max(gaps_s) <= 1.01 + DRAWING_S
+
+
 def test_it_shows_no_secret_and_one_line() -> None:
     quick = Quick(title="Porch rtsp://admin:hunter2@192.0.2.7")
     played(quick, (0, lambda: quick.show("rtsp://admin:hunter2@192.0.2.7/s\nis away")), until_s=2)

@@ -42,6 +42,7 @@ ORDER = (
         "memory",
         "unit_directories",
         "state_directory",
+        "privacy",
         "identity",
         "board",
         "stream_url",

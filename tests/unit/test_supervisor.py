@@ -279,3 +279,45 @@ def test_a_new_plan_ends_the_wait_after_failures() -> None:
         await watcher.until(lambda: watcher.supervisor.state is WorkerState.LIVE)
 
     supervised(lambda: Watcher("absent", first=False), act)
+
+
+def test_what_is_held_runs_no_worker_and_delivers_nothing_until_it_is_released() -> None:
+    async def act(watcher: Watcher) -> None:
+        supervisor = watcher.supervisor
+        await watcher.until(lambda: watcher.pids)
+        supervisor.hold()
+        taken = len(watcher.media)
+        await supervisor.held.paused()
+        assert not supervisor.unkillable
+        assert living_descendants(os.getpid()) == set()
+        supervisor.restart("the configuration changed")
+        await asyncio.sleep(0.2)
+        assert len(watcher.media) == taken
+        assert living_descendants(os.getpid()) == set()
+        assert watcher.deadlines.missed(time.monotonic() + 25) == []
+        supervisor.release()
+        await watcher.until(lambda: len(watcher.pids) == 2)
+
+    with capture_logs() as lines:
+        watcher = supervised(lambda: Watcher("live", stall_s=LIMIT_S), act)
+    assert [state for state, _ in watcher.states] == [
+        WorkerState.LIVE,
+        WorkerState.PRIVACY,
+        WorkerState.STARTING,
+        WorkerState.LIVE,
+    ]
+    assert watcher.failures == []
+    assert [line for line in lines if line["event"] == "worker.restarting"] == []
+
+
+def test_what_is_held_while_it_waits_for_a_start_starts_nothing() -> None:
+    async def act(watcher: Watcher) -> None:
+        await watcher.until_failures(1)
+        watcher.supervisor.hold()
+        await watcher.supervisor.held.paused()
+        failed = len(watcher.failures)
+        await asyncio.sleep(0.2)
+        assert len(watcher.failures) == failed
+        assert watcher.states[-1] == (WorkerState.PRIVACY, "")
+
+    supervised(lambda: Watcher("absent", first=False), act)

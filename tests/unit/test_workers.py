@@ -20,8 +20,8 @@ from structlog.testing import capture_logs
 
 from device import log as device_log
 from device.errors import InternalError, RequestRefusedError, WorkerRequestError
-from device.ipc import requests
 from device.ipc.messages import Capturing, Done, Job, SetPace
+from device.ipc.registry import Request
 from device.ipc.worker_state import WorkerState
 from device.media.block import Block
 from device.media.picture import AccessUnit
@@ -188,7 +188,7 @@ def test_a_change_of_state_that_failed_is_tried_again() -> None:
 
 
 def test_a_reply_is_not_due_before_the_worker_has_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(requests, "REPLY_WITHIN_S", 0.3)
+    monkeypatch.setattr(Request, "reply_within_s", 0.3)
 
     def unanswered() -> list[str]:
         return [line["request"] for line in lines if line["event"] == "worker.request_unanswered"]

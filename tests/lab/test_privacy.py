@@ -1,0 +1,121 @@
+"""Privacy and snapshots of the shipped unit, with picamera2 and both encoders."""
+
+import asyncio
+import base64
+import io
+import json
+import time
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.lab.conftest import Record
+from tests.lab.machine import processes_of
+from tests.lab.meter import metering
+from tests.lab.service import COMMAND, IDENTITY, STATE_DIRECTORY, UNIT, Service
+from tests.lab.test_camera import HOLD, SMALL, attribute, back
+from tests.support.watcher import watching
+
+ANSWER_S, GAP_S = 3.0, 0.3
+SNAPSHOTS = 5
+OPEN_DEVICES = r"""
+for pid in "$@"; do
+    find "/proc/$pid/fd" -type l -printf '%l\n' 2>/dev/null
+done | grep -E '^/dev/(video|media|v4l|snd|dma_heap|udmabuf)|pulse' | sort -u
+"""
+
+
+def open_devices(service: Service) -> list[str]:
+    """Return the devices that processes of the unit have open."""
+    pids = [str(pid) for pid in processes_of(service.machine, UNIT)]
+    return service.machine.run(("sh", "-c", OPEN_DEVICES, "sh", *pids), check=False).stdout.split()
+
+
+def capturing(service: Service) -> list[str]:
+    return [name for name in ("camera", "microphone") if service.worker(name)]
+
+
+def test_privacy_closes_the_devices_and_outlives_a_restart(service: Service, record: Record) -> None:
+    run = service.machine.run
+
+    async def watch() -> None:
+        async with watching(service.server, service.room) as watcher:
+            with service.running(camera=SMALL) as journal:
+                await back(watcher, since=0)
+                before = capturing(service)
+                began = time.monotonic()
+                await asyncio.to_thread(run, (COMMAND, "privacy", "on", "--local"))
+                took_s = time.monotonic() - began
+                workers, devices = capturing(service), open_devices(service)
+                with service.held_by_another(HOLD):  # fails if the camera is not free
+                    await attribute(watcher, "privacy")
+                status = run((COMMAND, "status", "--json"), check=False).stdout
+                kept = json.loads(run(("cat", f"{STATE_DIRECTORY}/privacy.json")).stdout)
+                record(
+                    "privacy on: workers before; answered after; workers and open devices then; another program's "
+                    "try of the camera; device.state; kept",
+                    f"{before}; {took_s:.1f} s; {workers}, {devices}; opened; {json.loads(status)['state']}; {kept}",
+                    must=f"both; <= {ANSWER_S:g} s; none, none; opened; live; local, for all",
+                    ok=before == ["camera", "microphone"]
+                    and took_s <= ANSWER_S
+                    and not workers
+                    and not devices
+                    and json.loads(status)["state"] == "live"
+                    and kept == {"*": "local"},
+                )
+                mark = journal.mark()
+                await asyncio.to_thread(service.machine.systemctl, "restart", UNIT)
+                await journal.soon("device.state", new="live", since=mark)
+                await attribute(watcher, "privacy")
+                spawned = [line["worker"] for line in journal.of("worker.spawned", since=mark)]
+                await asyncio.to_thread(run, (COMMAND, "privacy", "off"))
+                seen = len(watcher.pictures)
+                await back(watcher, since=seen)
+                await watcher.until(
+                    lambda: watcher.attributes(IDENTITY).get("device.camera") == "live", within_s=10, what="live"
+                )
+                record(
+                    "restarted under privacy: workers that were started; after privacy off",
+                    f"{spawned}; pictures",
+                    must="none; pictures",
+                    ok=spawned == [],
+                )
+
+    asyncio.run(watch())
+
+
+@pytest.mark.parametrize("encoder", ("x264", "auto"))
+def test_snapshots(service: Service, record: Record, encoder: str) -> None:
+    run, path = service.machine.run, "/run/snapshot.jpg"
+    expected = {"auto": "v4l2"}.get(encoder, encoder)
+
+    async def watch() -> None:
+        async with metering(service.server, service.room) as meter:
+            with service.running(camera=SMALL | {"encoder": encoder}, microphone=None) as journal:
+                await meter.until(120, within_s=40)
+                first, took_s = len(meter.shown), []
+                for _ in range(SNAPSHOTS):
+                    began = time.monotonic()
+                    said = (await asyncio.to_thread(run, (COMMAND, "snapshot", path, "--quality", "95"))).stdout
+                    took_s.append(time.monotonic() - began)
+                await meter.until(len(meter.shown) + 30, within_s=10)
+                gap_s = max(after.came_s - before.came_s for before, after in pairwise(meter.shown[first:]))
+                picture = Image.open(io.BytesIO(base64.b64decode(run(("base64", path)).stdout))).convert("RGB")
+                pixels = np.asarray(picture)[20, 10:640:20]
+                colours = {tuple(each) for each in np.round(pixels / 255).astype(int).tolist()}
+                used = journal.of("worker.capturing")[-1]["encoder"]
+                record(
+                    f"encoder = {encoder}: {SNAPSHOTS} snapshots: encoder; slowest, with the command's start; size; "
+                    "colours of the bars; viewers' longest gap",
+                    f"{used}; {max(took_s):.1f} s; {picture.size}; {len(colours)}; {gap_s:.2f} s ({said.strip()})",
+                    must=f"{expected}; <= {ANSWER_S:g} s; (640, 480); >= 6; <= {GAP_S} s",
+                    ok=used == expected
+                    and max(took_s) <= ANSWER_S
+                    and picture.size == (640, 480)
+                    and len(colours) >= 6
+                    and gap_s <= GAP_S,
+                )
+
+    asyncio.run(watch())
