@@ -18,7 +18,7 @@ from tests.lab.service import COMMAND, IDENTITY, STATE_DIRECTORY, UNIT, Service
 from tests.lab.test_camera import HOLD, SMALL, attribute, back
 from tests.support.watcher import watching
 
-ANSWER_S, GAP_S = 3.0, 0.3
+ANSWER_S, GAP_S, FULL_GAP_S = 3.0, 0.3, 1.3
 SNAPSHOTS = 5
 OPEN_DEVICES = r"""
 for pid in "$@"; do
@@ -101,7 +101,8 @@ def test_snapshots(service: Service, record: Record, encoder: str) -> None:
                     said = (await asyncio.to_thread(run, (COMMAND, "snapshot", path, "--quality", "95"))).stdout
                     took_s.append(time.monotonic() - began)
                 await meter.until(len(meter.shown) + 30, within_s=10)
-                gap_s = max(after.came_s - before.came_s for before, after in pairwise(meter.shown[first:]))
+                last = len(meter.shown)
+                gap_s = max(after.came_s - before.came_s for before, after in pairwise(meter.shown[first:last]))
                 picture = Image.open(io.BytesIO(base64.b64decode(run(("base64", path)).stdout))).convert("RGB")
                 pixels = np.asarray(picture)[20, 10:640:20]
                 colours = {tuple(each) for each in np.round(pixels / 255).astype(int).tolist()}
@@ -116,6 +117,17 @@ def test_snapshots(service: Service, record: Record, encoder: str) -> None:
                     and picture.size == (640, 480)
                     and len(colours) >= 6
                     and gap_s <= GAP_S,
+                )
+                said = (await asyncio.to_thread(run, (COMMAND, "snapshot", path, "--full"))).stdout
+                await meter.until(len(meter.shown) + 60, within_s=10)
+                gap_s = max(after.came_s - before.came_s for before, after in pairwise(meter.shown[last:]))
+                picture = Image.open(io.BytesIO(base64.b64decode(run(("base64", path)).stdout)))
+                restarts = len(journal.of("worker.restarting"))
+                record(
+                    f"encoder = {encoder}: snapshot --full: size; viewers' longest gap; restarts of the worker",
+                    f"{picture.size}; {gap_s:.2f} s; {restarts} ({said.strip()})",
+                    must=f"(1920, 1080); <= {FULL_GAP_S} s; 0",
+                    ok=picture.size == (1920, 1080) and gap_s <= FULL_GAP_S and not restarts,
                 )
 
     asyncio.run(watch())
