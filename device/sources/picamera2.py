@@ -159,6 +159,7 @@ def choose(found: list[dict[str, Any]], wanted: str) -> int:
 
 
 def library() -> Any:
+    """Return the class Picamera2. Raises SourceError if it cannot be imported."""
     try:
         from picamera2 import Picamera2
     except ImportError as error:
