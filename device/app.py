@@ -13,7 +13,7 @@ import structlog
 import device.log
 from device import native_output, native_sdk
 from device.clock import ServerClock, monotonic_us
-from device.config.validation import Validation
+from device.config.layer import LayerKind, changes_of
 from device.errors import ExitCode
 from device.heap import use_one_heap
 from device.identity import board_model, keep_identity
@@ -22,7 +22,7 @@ from device.ipc.detected import Detected
 from device.lifecycle.deadlines import Deadlines
 from device.lifecycle.ending import exit_code_of, next_execution, until_ended
 from device.lifecycle.enforcer import enforcing
-from device.lifecycle.execute_again import Handover, execute_again, taken_over
+from device.lifecycle.execute_again import Handover, execute_again
 from device.lifecycle.leave import leave
 from device.lifecycle.memory_watch import MemoryWatch
 from device.lifecycle.sd_notify import Notifier
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from device.config.validation import Validation
     from device.log import LogContext
     from device.room.connection import RoomConnection
     from device.telemetry.room_state import RoomState
@@ -61,12 +62,13 @@ def first_attributes() -> Attributes:
     return Attributes(version=device.__version__, model=board_model(), state=DeviceState.CONNECTING.value)
 
 
-def main(config_path: Path | None, validation: Validation | None = None) -> ExitCode:
+def main(config_path: Path | None, validation: Validation, handover: Handover | None) -> ExitCode:
     """Run the daemon with the configuration that the command line names, until SIGTERM or SIGINT.
 
-    Its `validation` may run already. Raises ConfigError before anything is started. Else it ends the process itself.
+    Its `validation` runs already. `handover` is from the execution before, if this process executed itself again.
+    Raises ConfigError before anything is started. Else it ends the process itself.
     """
-    if (handover := taken_over()) is not None:
+    if handover is not None:
         TIMELINE.began(handover.at_s)
     TIMELINE.mark("imports")
     use_one_heap()
@@ -76,7 +78,7 @@ def main(config_path: Path | None, validation: Validation | None = None) -> Exit
     (importing := threading.Thread(target=_import_the_rest, name="imports")).start()
     keep_identity()
     attributes = first_attributes()
-    settings = of_valid((validation or Validation(config_path)).result(), attributes)
+    settings = of_valid(validation.result(), attributes)
     TIMELINE.mark("configuration")
     config = settings.config
     if config.network.ca_file:
@@ -239,5 +241,8 @@ async def run(
     running_config.remove()
     state_file.remove()
     log.info("daemon.stopped")
+    if end is not None:
+        return end
     muted = tuple(each.name for each in streams if each.track.muted)
-    return end if end is not None else next_execution(signals, times=watch.times_after(), muted=muted)
+    temporary = changes_of(running.settings.layers, LayerKind.TEMPORARY)
+    return next_execution(signals, times=watch.times_after(), muted=muted, temporary=temporary)

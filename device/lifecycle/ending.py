@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from device.errors import DeviceError, ExitCode, NativePanicError
 from device.lifecycle.execute_again import Handover
@@ -33,11 +33,13 @@ async def until_ended(signals: EndingSignals, *, new_process: asyncio.Event, aga
     return ExitCode.OK
 
 
-def next_execution(signals: EndingSignals, *, times: int, muted: tuple[str, ...]) -> Handover | ExitCode:
+def next_execution(
+    signals: EndingSignals, *, times: int, muted: tuple[str, ...], temporary: dict[str, Any]
+) -> Handover | ExitCode:
     """Stop waiting for signals; return the exit code if one has come while the process got ready to execute again."""
     sender = signals.stop()
     if sender is None:
-        return Handover(times=times, muted=muted)
+        return Handover(times=times, muted=muted, temporary=temporary)
     return ExitCode.INTERNAL if sender == os.getpid() else ExitCode.OK
 
 

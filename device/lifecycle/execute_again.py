@@ -12,15 +12,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import structlog
-
 from device.errors import ExitCode, system_text
 from device.lifecycle.leave import leave
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
-
-log = structlog.get_logger()
 
 _VARIABLE = "LIVEKIT_DEVICE_HANDOVER"
 _NAME = Path("/proc/self/comm")
@@ -34,12 +30,14 @@ class Handover:
 
     times: how many executions in a row led to it
     muted: the streams that the room has muted, which stay muted
+    temporary: changes of the configuration that are in no file, as nested tables
     at_s: when it began, by CLOCK_BOOTTIME
     name: the kernel's name of this process, which an interpreter that is executed by its own path loses
     """
 
     times: int
     muted: tuple[str, ...] = ()
+    temporary: dict[str, Any] = field(default_factory=dict)
     at_s: float = field(default_factory=lambda: time.clock_gettime(time.CLOCK_BOOTTIME))
     name: str = field(default_factory=lambda: _NAME.read_text().strip())
 
@@ -92,7 +90,8 @@ def _close_at_execution() -> None:
 def _checked(data: Any) -> Handover:
     """Return a handover; it is from an environment. Raises ValueError, TypeError or KeyError."""
     times, muted, at_s, name = data["times"], data["muted"], data["at_s"], data["name"]
+    temporary = dict(data["temporary"])
     names = all(isinstance(each, str) and len(each) <= _MAX_NAME for each in (*muted, name))
     if type(times) is not int or not 0 <= times <= _MAX_TIMES or not names or len(muted) > _MAX_NAMES:
         raise ValueError
-    return Handover(times=times, muted=tuple(muted), at_s=float(at_s), name=name)
+    return Handover(times=times, muted=tuple(muted), temporary=temporary, at_s=float(at_s), name=name)

@@ -33,13 +33,16 @@ _WITHIN_S = 30.0  # each event
 _SLOPE_KB, _PLUG_KB = 20.0, 10.0
 # Above a plateau: what the C library keeps between two trims, and two pictures.
 _HIGHER_KB = 10 << 10
-_GROWN = 1.0
+# The threads of ended Rooms live for some seconds, about 20 each, with as many descriptors: one Room more or less is no
+# growth. One thread that stays for each second event is, after a quarter of 200.
+_ROOM, _WORKER = 20.0, 1.0
+_ENOUGH = 100  # fewer warm up
 # The real growth shows only without executions that end it.
 _NO_LIMIT = {"DEVICE_WATCH__MEMORY_MB": "0", "DEVICE_RECONNECT__MAX_S": "1"}
 _EACH_S = 5  # of a row's limit; they take 1 to 3 s
 
 
-def _record(ground: Ground, name: str, course: Course, *, slope_kb: float, more: str = "") -> None:
+def _record(ground: Ground, name: str, course: Course, *, slope_kb: float, grown: float = _ROOM) -> None:
     found = course.slope_kb()
     ground.table.record(
         f"{len(course.samples)} times: {name}",
@@ -47,11 +50,16 @@ def _record(ground: Ground, name: str, course: Course, *, slope_kb: float, more:
             "times": len(course.samples),
             "idle": f"{ground.meter.percent():.0f} %",
             "events seen": f"RSS {found:+.1f} KB each, threads {course.more_threads():+g}, descriptors "
-            f"{course.more_descriptors():+g} in the second half; {course.text()}{more}",
+            f"{course.more_descriptors():+g} in the second half; {course.text()}",
         },
-        must=f"in the second half: RSS <= {slope_kb:g} KB each, no more threads or descriptors",
-        ok=found <= slope_kb and course.more_threads() <= _GROWN and course.more_descriptors() <= _GROWN,
+        must=f"in the second half: RSS <= {slope_kb:g} KB each, threads and descriptors +{grown:g} at most",
+        ok=found <= slope_kb and course.more_threads() <= grown and course.more_descriptors() <= grown,
+        excuse=_too_few(course),
     )
+
+
+def _too_few(course: Course) -> str:
+    return f"only {len(course.samples)} times" if len(course.samples) < _ENOUGH else ""
 
 
 async def _repeat(one: Device, inside: Rogue, strike: Strike, times: int) -> Course:
@@ -103,9 +111,10 @@ def test_rejoins(ground: Ground, tmp_path: Path) -> None:
             f"{course.more_threads():+g}, descriptors {course.more_descriptors():+g}; executed again {executions} "
             f"times; {course.text()}",
         },
-        must=f"the highest RSS of the second half <= that of the first + {_HIGHER_KB >> 10} MB; no more threads or "
-        "descriptors",
-        ok=course.higher_kb() <= _HIGHER_KB and course.more_threads() <= 4 and course.more_descriptors() <= 4,
+        must=f"the highest RSS of the second half <= that of the first + {_HIGHER_KB >> 10} MB; threads and "
+        f"descriptors +{_ROOM:g} at most",
+        ok=course.higher_kb() <= _HIGHER_KB and course.more_threads() <= _ROOM and course.more_descriptors() <= _ROOM,
+        excuse=_too_few(course),
     )
 
 
@@ -171,4 +180,6 @@ def test_camera_replugged(ground: Ground, tmp_path: Path) -> None:
                 return await _repeat(one, inside, replug, _PLUGS)
 
     scene: Coroutine[None, None, Course] = scenario()
-    _record(ground, "camera taken away, and back under another number", ground.run(scene), slope_kb=_PLUG_KB)
+    _record(
+        ground, "camera taken away, and back under another number", ground.run(scene), slope_kb=_PLUG_KB, grown=_WORKER
+    )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sys
 from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -32,7 +34,14 @@ async def _mute(server: Server, room: str, watcher: Watcher, name: str) -> None:
         )
 
 
-def test_new_workers_in_the_same_process_and_what_the_room_muted_stays_muted(
+async def _set(variables: dict[str, str], config: Path, change: str) -> None:
+    """Change a key until the next restart, as an operator does."""
+    command = (sys.executable, "-m", "device", "set", "--config", str(config), change)
+    process = await asyncio.create_subprocess_exec(*command, env=variables, stdout=asyncio.subprocess.DEVNULL)
+    assert await process.wait() == 0
+
+
+def test_new_workers_in_the_same_process_and_what_was_muted_or_set_stays(
     server: Server, room: str, config: Path
 ) -> None:
     write = config.write_text
@@ -44,10 +53,16 @@ def test_new_workers_in_the_same_process_and_what_the_room_muted_stays_muted(
                 async def logged(event: str, *, since: int = 0, **fields: Any) -> dict[str, Any]:
                     return await asyncio.to_thread(partial(daemon.event, event, since=since, **fields))
 
+                def in_effect() -> dict[str, Any]:
+                    return dict(json.loads((runtime / "config.json").read_text())["values"])
+
                 await watcher.until_received(within_s=_FIRST_S)
+                await _set(variables, config, "camera.bitrate_max_bps=700000")
+                await logged("config.kept")
                 workers = living_descendants(daemon.pid)
                 await _mute(server, room, watcher, "microphone")
                 await logged("track.muted", track="microphone")
+                assert in_effect()["camera.bitrate_max_bps"] == 700_000
 
                 write("[camera]\nfps = 0\n")
                 tell(daemon.pid, "again")
@@ -62,6 +77,7 @@ def test_new_workers_in_the_same_process_and_what_the_room_muted_stays_muted(
                 await logged("track.state", track="camera", new="published", since=since)
                 await logged("track.state", track="microphone", new="muted by the room", since=since)
                 assert daemon.process.poll() is None
+                assert in_effect()["camera.bitrate_max_bps"] == 700_000
                 assert not workers & living_descendants(daemon.pid)
                 code, took_s = await asyncio.to_thread(daemon.stop)
                 assert code == 0
@@ -69,6 +85,7 @@ def test_new_workers_in_the_same_process_and_what_the_room_muted_stays_muted(
                 assert not [line for line in daemon.lines[since:] if line["priority"] <= 3]
 
     with rogue() as inside:
-        one: Any = SimpleNamespace(variables=daemons.environment(server, room))
+        runtime = inside.folder
+        one: Any = SimpleNamespace(variables=daemons.environment(server, room, RUNTIME_DIRECTORY=str(runtime)))
         inside.possess(one)
         asyncio.run(scenario(one.variables, inside.tell))

@@ -34,10 +34,11 @@ if before is None:
     threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
     os.kill(os.getpid(), signal.SIGTERM)  # pending: nothing waits for it
     print("first", os.getpid(), flush=True)
-    execute_again(Handover(times=3, muted=("camera",)), stderr=stderr)
+    execute_again(Handover(times=3, muted=("camera",), temporary={"camera": {"fps": 9}}), stderr=stderr)
 found = {
     "pid": os.getpid(), "descriptors": sorted(map(int, os.listdir("/proc/self/fd")))[:-1], "arguments": sys.argv[1:],
-    "times": before.times, "muted": before.muted, "left": [name for name in os.environ if "HANDOVER" in name],
+    "times": before.times, "muted": before.muted, "temporary": before.temporary,
+    "left": [name for name in os.environ if "HANDOVER" in name],
     "native": "ONLY_NATIVE" in os.environ, "threads": threading.active_count(),
     "pending": signal.SIGTERM in signal.sigpending(), "name": open("/proc/self/comm").read().strip(),
 }
@@ -73,6 +74,7 @@ def test_the_process_stays_the_same_without_its_descriptors_and_threads() -> Non
         "arguments": ["run", "--config", "a b"],
         "times": 3,
         "muted": ["camera"],
+        "temporary": {"camera": {"fps": 9}},
         "left": [],
         "native": False,
         "threads": 1,
@@ -96,13 +98,14 @@ def test_a_program_that_cannot_be_executed_ends_for_a_restart(tmp_path: Path) ->
     "text",
     (
         *("", "x", "[]", "{}", "null", '{"times": 1}', "[" * 100_000),
-        '{"times": -1, "muted": [], "at_s": 0, "name": "x"}',
-        '{"times": "1", "muted": [], "at_s": 0, "name": "x"}',
-        '{"times": 1, "muted": [1], "at_s": 0, "name": "x"}',
-        '{"times": 1, "muted": 1, "at_s": 0, "name": "x"}',
-        '{"times": 1, "muted": [], "at_s": "soon", "name": "x"}',
-        '{"times": 1, "muted": [], "at_s": 0, "name": "' + "x" * 99 + '"}',
-        json.dumps({"times": 1, "muted": ["x"] * 99, "at_s": 0, "name": "x"}),
+        '{"times": -1, "muted": [], "at_s": 0, "name": "x", "temporary": {}}',
+        '{"times": "1", "muted": [], "at_s": 0, "name": "x", "temporary": {}}',
+        '{"times": 1, "muted": [1], "at_s": 0, "name": "x", "temporary": {}}',
+        '{"times": 1, "muted": 1, "at_s": 0, "name": "x", "temporary": {}}',
+        '{"times": 1, "muted": [], "at_s": "soon", "name": "x", "temporary": {}}',
+        '{"times": 1, "muted": [], "at_s": 0, "temporary": {}, "name": "' + "x" * 99 + '"}',
+        '{"times": 1, "muted": [], "at_s": 0, "name": "x", "temporary": "x"}',
+        json.dumps({"times": 1, "muted": ["x"] * 99, "at_s": 0, "name": "x", "temporary": {}}),
     ),
 )
 def test_a_variable_that_is_not_ours_is_ignored_and_removed(text: str) -> None:

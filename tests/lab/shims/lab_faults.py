@@ -82,12 +82,16 @@ ORDERS: dict[str, Callable[[], object]] = {
 }
 
 
+def _words() -> list[str]:
+    with contextlib.suppress(OSError):
+        return SWITCH.read_text().split()
+    return []
+
+
 def _obey() -> None:
-    before: list[str] = []
+    before = _words()  # the order with which this process executed itself again
     while True:
-        words: list[str] = []
-        with contextlib.suppress(OSError):
-            words = SWITCH.read_text().split()
+        words = _words()
         if words != before and words[1:2] == [str(os.getpid())]:
             ORDERS[words[0]]()
         before = words
