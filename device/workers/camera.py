@@ -81,7 +81,7 @@ def _capture(link: WorkerLink, job: CameraJob) -> None:
         for request in link.requests():
             if isinstance(request.message, TakeSnapshot):
                 snapshots = snapshots or _snapshots(link)
-                if request.message.full and full is None and source is captured:
+                if request.message.full and full is None and source is captured and not snapshots.busy:
                     full = _full_picture(captured)
                 snapshots.of_picture(request, full or picture, source.colour, full=full is not None)
                 continue
