@@ -35,7 +35,7 @@ def answer_of(result: object) -> Answer:
     """Return the answer for a result, which is a dataclass."""
     values = plain(result)
     if picture := attachment(result):
-        return _beside(values, picture, _PICTURE)
+        return _beside(values | {"camera": values["stream"]}, picture, _PICTURE)
     text = json.dumps(values, ensure_ascii=False)
     if len(data := text.encode()) <= MAX_ANSWER_BYTES:
         return Answer(text=text)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import Page, ViewportSize, sync_playwright
 
+from device.viewer.bundle import VENDOR
 from tests.support import daemon as daemons
 from tests.support.children import end
 from tests.support.clips import clip
@@ -270,6 +271,8 @@ def test_a_page_asks_the_device(server: Server, room: str, config: Path) -> None
     variables = daemons.environment(server, room, DEVICE_CONTROL__ALLOW=allow, DEVICE_LOG__LEVEL="debug")
     with daemons.running(config, variables) as daemon, _viewer(config, variables) as url, _page(url) as page:
         daemon.event("device.state", new="live", within_s=30)
+        page.goto("about:blank")  # without the page's policy
+        page.add_script_tag(path=VENDOR / "livekit-client.umd.js")
         found = page.evaluate(_ASK, [server.url, operator_token(server, room, identity="ops-1")])
         assert (found["status"]["state"], found["status"]["identity"]) == ("live", "device")
         assert found["refused"] == [403, "rejoin is not allowed for this identity"]
