@@ -18,6 +18,7 @@ _NAME = re.compile(
 )
 _UNITS = {"s": 1, "": 1, "m": 60, "h": 3600, "d": 86400}
 _MAX_PORT = 65535
+_MAX_IDENTITY = 128
 _MAX_TTL = datetime.timedelta(days=365)
 
 
@@ -42,6 +43,12 @@ def is_host_name(text: str) -> bool:
 def host_name(text: str) -> str:
     if not is_host_name(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a host name, such as cam.example.org; it has no port")
+    return text
+
+
+def identity(text: str) -> str:
+    if not text.isprintable() or not 1 <= len(text) <= _MAX_IDENTITY:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an identity; allowed: 1 to {_MAX_IDENTITY} characters")
     return text
 
 

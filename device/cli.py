@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import device
-from device.arguments import Parser, address, duration, host_name, seconds
+from device.arguments import Parser, seconds
 from device.config.places import is_set_up
 from device.errors import ConfigError, DeviceError, ExitCode, NotRunningError
 
@@ -78,6 +78,7 @@ def _parser() -> Parser:
     from device.fleet.command_line import add_fleet_command
     from device.reload.files import REVERT_AFTER_S
     from device.setup.options import add_options
+    from device.viewer.command_line import add_viewer_commands
 
     reload = add("reload", _reload, "validate the edited configuration, and put it into effect in the running service")
     reload.add_argument("--validate", action="store_true", help="validate only, as the service would; change nothing")
@@ -93,22 +94,7 @@ def _parser() -> Parser:
     which.add_argument("--diff", action="store_true", help="print what a reload would change in the running daemon")
     config.add_argument("--json", action="store_true", help="print JSON")
     add_control_commands(add)
-    viewer = add("viewer", _viewer, "serve a page that shows the room")
-    viewer.add_argument(
-        "--bind",
-        type=address,
-        default=("127.0.0.1", 8080),
-        metavar="HOST:PORT",
-        help="address to serve on; port 0 takes a free one (default: 127.0.0.1:8080)",
-    )
-    viewer.add_argument(
-        "--allow-host",
-        type=host_name,
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="serve the page under this name too, as behind a proxy; may be repeated",
-    )
+    add_viewer_commands(add)
     add_fleet_command(add)
     setup = commands.add_parser(
         "setup", help=(text := "ask for what a first start needs, try it, and start"), description=text
@@ -120,14 +106,6 @@ def _parser() -> Parser:
         "--output",
         metavar="FILE",
         help="where to write it; - prints it (default: livekit-device-report-DATE.txt)",
-    )
-    token = add("viewer-token", _viewer_token, "print a viewer's token and the room's URL")
-    token.add_argument(
-        "--ttl",
-        type=duration,
-        default=None,
-        metavar="TIME",
-        help="how long it lasts: 30m, 6h, 7d (default: 6h)",
     )
     return parser
 
@@ -210,19 +188,6 @@ def _report(options: argparse.Namespace) -> int:
     from device.report import command
 
     return command.run(options.config, options.output)
-
-
-def _viewer(options: argparse.Namespace) -> int:
-    from device.viewer import command
-
-    host, port = options.bind
-    return command.serve(options.config, host=host, port=port, allowed_hosts=options.allow_host)
-
-
-def _viewer_token(options: argparse.Namespace) -> int:
-    from device.viewer import command
-
-    return command.print_token(options.config, ttl=options.ttl)
 
 
 def _open_standard_streams() -> None:

@@ -193,8 +193,8 @@ class Session:
         for each in self._publications.active():
             name = each.track.name
             if name in sample.stats.sent and name in sample.fed:
-                lost = sample.stats.lost.get(name, 0.0)
-                each.sampled(sample.stats.sent[name], fed=sample.fed[name], lost=lost)
+                reception = sample.stats.receptions.get(name)
+                each.sampled(sample.stats.sent[name], fed=sample.fed[name], reception=reception)
                 if name in sample.stats.taken_s:
                     each.taken(sample.stats.taken_s[name], fed=sample.fed[name])
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from device.clock import monotonic_of_boottime_us, monotonic_us
 from device.errors import SourceAbsentError, SourceError, system_text
 from device.media.colour import of_libcamera
-from device.sources.controls import NIGHT, changed_controls, checked_controls, frame_duration, unsupported
+from device.sources.controls import NIGHT, changed_controls, checked_controls, frame_duration, ranges, unsupported
 from device.sources.orientation import flips_left, sensor_flips
 from device.sources.pacing import RateLimit, missed_frames
 from device.sources.planes import packed
@@ -70,7 +70,7 @@ class Picamera2Source:
         self.pixel_format = self.layout.pixel_format
         # libcamera changes a transform that the sensor cannot do without an error.
         self.turn_left = flips_left(job, self._camera.camera_configuration().get("transform"))
-        self.missed, self._limit = 0, RateLimit(fps=self.fps)
+        self.missed, self._limit, self.offered = 0, RateLimit(fps=self.fps), ranges(self._camera.camera_controls)
         self.lux: float | None = None
         self._set: Mapping[str, Any] = job.controls
         # Not from camera_configuration(): picamera2 replaces a matrix and range that it does not expect.

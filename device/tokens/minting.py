@@ -75,14 +75,16 @@ class ApiKey:
         ttl: datetime.timedelta = VIEWER_TTL,
         data: bool = True,
         hidden: bool = False,
+        identity: str = "",
     ) -> str:
         """Return a token that may subscribe and, with `data`, send data to a device, but not publish.
 
+        Without an identity each token has a new one.
         Raises CredentialError if key or secret cannot be read.
         """
         return self._mint(
             at=at,
-            identity=f"viewer-{secrets.token_hex(4)}",
+            identity=identity or f"viewer-{secrets.token_hex(4)}",
             name="",
             ttl=ttl,
             attributes={},

@@ -16,6 +16,7 @@ from device.network.probe import Probe
 from device.network.resolver import Resolver
 from device.redaction import hide
 from device.tokens.minting import VIEWER_TTL
+from device.viewer import operators
 from device.viewer.access import viewer_access
 from device.viewer.hosts import Hosts
 from device.viewer.link import code_lines, link
@@ -31,15 +32,20 @@ if TYPE_CHECKING:
     from device.tokens.minting import ApiKey
 
 _SECRET_BYTES = 16
-_SHARED = "Everyone with this link can watch, until Ctrl-C. The next start prints another one.\n"
+_WATCHING = "Everyone with this link can watch, until Ctrl-C. The next start prints another one.\n"
 
 
-def serve(config_path: Path | None, *, host: str, port: int, allowed_hosts: Iterable[str] = ()) -> int:
-    """Serve the page until SIGINT or SIGTERM. Raises ConfigError."""
+def serve(
+    config_path: Path | None, *, host: str, port: int, allowed_hosts: Iterable[str] = (), operator: str | None = None
+) -> int:
+    """Serve the page until SIGINT or SIGTERM. Raises ConfigError.
+
+    `operator` is the identity of the operator's page; None serves the viewer's page.
+    """
     config, api_key = viewer_access(config_path)
     log.configure(level=config.log.level, format=config.log.format)
     more = frozenset(each.rstrip(".").lower() for each in allowed_hosts)
-    return asyncio.run(run(config.room.url, api_key, host=host, port=port, allowed_hosts=more))
+    return asyncio.run(run(config.room.url, api_key, host=host, port=port, allowed_hosts=more, operator=operator))
 
 
 def print_token(config_path: Path | None, *, ttl: datetime.timedelta | None) -> int:
@@ -60,20 +66,32 @@ async def probed(room_url: str) -> ProbeResult | None:
 
 
 async def run(
-    urls: Sequence[str], api_key: ApiKey, *, host: str, port: int, allowed_hosts: frozenset[str] = frozenset()
+    urls: Sequence[str],
+    api_key: ApiKey,
+    *,
+    host: str,
+    port: int,
+    allowed_hosts: frozenset[str] = frozenset(),
+    operator: str | None = None,
 ) -> int:
     """Print the page's link on standard output, and serve it until SIGINT or SIGTERM."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    secret = secrets.token_urlsafe(_SECRET_BYTES) if Hosts(bound=host, more=allowed_hosts).needs_secret else ""
+    # On loopback too an operator's link is for the operator, and not for the other users of this machine.
+    needs_secret = operator is not None or Hosts(bound=host, more=allowed_hosts).needs_secret
+    secret = secrets.token_urlsafe(_SECRET_BYTES) if needs_secret else ""
     hide(secret)
     token = partial(api_key.viewer_token, ttl=TTL, data=False)
     passes = Passes(urls=tuple(urls), probe=Probe(Resolver()), mint=lambda at: token(at=at))
-    site = Site(pages=(Page(mint=passes, secret=secret),), room_urls=tuple(urls), allowed_hosts=allowed_hosts)
+    page, path, remark = Page(mint=passes, secret=secret), "", _WATCHING if secret else ""
+    if operator is not None:
+        page = operators.operator_page(passes, api_key, operator, secret=secret)
+        path, remark = operators.PATH, operators.remark(operator)
+    site = Site(pages=(page,), room_urls=tuple(urls), allowed_hosts=allowed_hosts)
     try:
         async with serving(site, host=host, port=port) as url:
-            _show(link(url, bound=host, room_url=urls[0], secret=secret), shared=bool(secret))
+            _show(link(f"{url}{path}", bound=host, room_url=urls[0], secret=secret), remark)
             await stop.wait()
     except ViewerBundleMissing as error:
         sys.stderr.write(f"{error}\n")
@@ -85,7 +103,8 @@ async def run(
     return ExitCode.OK
 
 
-def _show(url: str, *, shared: bool) -> None:
-    lines = [url, *(code_lines(url, sys.stdout) if shared else ())]
-    sys.stdout.write("".join(f"{line}\n" for line in lines) + (_SHARED if shared else ""))
+def _show(url: str, remark: str) -> None:
+    """Print the link; one with a secret also as a QR code, with a remark below it."""
+    lines = [url, *(code_lines(url, sys.stdout) if remark else ())]
+    sys.stdout.write("".join(f"{line}\n" for line in lines) + remark)
     sys.stdout.flush()

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 HERE: Final = Path(__file__).resolve().parent
-FILES: Final = HERE / "page"
 VENDOR: Final = HERE / "vendor"
 VENDOR_FILES: Final = ("livekit-client.umd.js", "livekit-client.fm.worker.js")
 SUFFIXES: Final = (".js", ".css")
@@ -58,7 +58,8 @@ class Page:
 
     mint: returns what a page needs for one join, each time with a new identity. Two pages with one identity would
         disconnect each other again and again. `kind` is what the log calls these tokens.
-    secret: what the page must send for a token; empty if it needs none.
+    secret: what the page must send for a token; empty if it needs none. It is valid for `valid_s` from the start.
+    folder: where its files are. Those of "page", which several pages use, are always served.
     """
 
     mint: Callable[[], Awaitable[RoomPass]]
@@ -66,7 +67,8 @@ class Page:
     kind: str = "viewer"
     path: str = "/"
     token_path: str = "/token"  # a path  # noqa: S105
-    file: str = "index.html"
+    folder: str = "page"
+    valid_s: float = float("inf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,13 +111,21 @@ def _routes(site: Site) -> Iterator[web.RouteDef]:
     for_browser = partial(room_urls.for_browser, own_name=site.own_name)
     for page in site.pages:
         requests = TokenRequests(
-            mint=page.mint, kind=page.kind, secret=page.secret, for_browser=for_browser, tries=tries
+            mint=page.mint,
+            kind=page.kind,
+            secret=page.secret,
+            for_browser=for_browser,
+            tries=tries,
+            until_s=time.monotonic() + page.valid_s,
         )
-        yield web.get(page.path, _html(FILES / page.file, lambda asked: for_browser(site.room_urls, asked=asked)))
+        yield web.get(
+            page.path, _html(HERE / page.folder / "index.html", lambda asked: for_browser(site.room_urls, asked=asked))
+        )
         yield web.post(page.token_path, requests.answer)
-    for path in sorted(FILES.iterdir()):
-        if path.suffix in SUFFIXES:
-            yield web.get(f"/page/{path.name}", _file(path))
+    for folder in sorted({"page", *(page.folder for page in site.pages)}):
+        for path in sorted((HERE / folder).iterdir()):
+            if path.suffix in SUFFIXES:
+                yield web.get(f"/{folder}/{path.name}", _file(path))
     for name in VENDOR_FILES:
         yield web.get(f"/vendor/{name}", _file(VENDOR / name))
 

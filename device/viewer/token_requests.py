@@ -26,6 +26,7 @@ MAX_BYTES: Final = 1024
 
 NO_SECRET: Final = "Open the page by its whole link: it ends with # and a key. `livekit-device viewer` printed it."  # noqa: S105
 WRONG_SECRET: Final = "This link is not valid, or not any more: each start of `livekit-device viewer` prints a new one."  # noqa: S105
+EXPIRED: Final = "This link has expired: start `livekit-device viewer` again, which prints a new one."
 TOO_MANY: Final = "Too many wrong links were tried. Wait a minute."
 
 
@@ -44,6 +45,7 @@ class TokenRequests:
     secret: str = field(repr=False)
     for_browser: ForBrowser
     tries: Tries
+    until_s: float = float("inf")  # of time.monotonic(), from when on the secret is not valid any more
 
     async def answer(self, request: web.Request) -> web.Response:
         """Return a token and the room's URLs for this browser. Raises HTTPException, whose text the page shows."""
@@ -73,6 +75,9 @@ class TokenRequests:
             self.tries.failed(request.remote, now_s)
             self._refused(request, "wrong secret")
             raise web.HTTPForbidden(text=WRONG_SECRET)
+        if now_s >= self.until_s:
+            self._refused(request, "the link has expired")
+            raise web.HTTPForbidden(text=EXPIRED)
 
     def _refused(self, request: web.Request, why: str) -> None:
         log.warning("viewer.token_refused", kind=self.kind, peer=request.remote, why=why)

@@ -69,8 +69,9 @@ def test_the_first_wheel_from_a_fresh_clone_has_every_licence_and_the_browser_cl
         )
     }
     assert "device/viewer/vendor/livekit-client.umd.js" in names
-    page = {f"device/viewer/page/{path.name}" for path in (CHECKOUT / "device/viewer/page").iterdir()}
-    assert {name for name in names if name.startswith("device/viewer/page/")} == page
+    for folder in ("page", "operator"):
+        files = {f"device/viewer/{folder}/{path.name}" for path in (CHECKOUT / f"device/viewer/{folder}").iterdir()}
+        assert {name for name in names if name.startswith(f"device/viewer/{folder}/")} == files
     metadata = zipfile.ZipFile(wheels[0]).read(f"{information}/METADATA").decode()
     assert metadata.count("License-File: ") == 4
     assert "livekit-api" not in metadata

@@ -21,11 +21,11 @@ export function loadClient() {
   });
 }
 
-/* Returns {token, urls, rewritten}. Throws ServiceAway or Refused. */
-export async function fetchPass() {
+/* Returns {token, urls, rewritten} from the path of a page's tokens. Throws ServiceAway or Refused. */
+export async function fetchPass(path = "token") {
   const abort = new AbortController(), timer = setTimeout(() => abort.abort(), ANSWER_MS);
   try {
-    const answer = await asked(abort.signal);
+    const answer = await asked(path, abort.signal);
     if (!answer.ok) await refuse(answer);
     const { token, urls, rewritten } = await answer.json();
     urls.forEach((url) => new URL(url));
@@ -39,9 +39,9 @@ export async function fetchPass() {
   }
 }
 
-async function asked(signal) {
+async function asked(path, signal) {
   try {
-    return await fetch("token", {
+    return await fetch(path, {
       method: "POST", cache: "no-store", signal, headers: { "Content-Type": "application/json" },
       // The link's key is after the #, which browsers do not send with the request for the page.
       body: JSON.stringify({ secret: location.hash.slice(1).replace(/[^\w-]/g, "").slice(0, 200) }),
