@@ -14,6 +14,7 @@ import device.log
 from device import native_output, native_sdk
 from device.clock import ServerClock, monotonic_us
 from device.config.layer import LayerKind, changes_of
+from device.control.remote import RemoteControl
 from device.errors import ExitCode
 from device.heap import use_one_heap
 from device.identity import board_model, keep_identity
@@ -115,7 +116,7 @@ def _import_the_rest() -> None:
     """Import the SDK and what needs it, while a child process validates the configuration and the workers start."""
     with contextlib.suppress(Exception):  # it is imported again, and then its error is reported
         native_sdk.load()
-        for name in ("device.streams.stream", "device.room.connection"):
+        for name in ("device.streams.stream", "device.room.connection", "device.room.dependencies"):
             importlib.import_module(name)
 
 
@@ -139,8 +140,7 @@ async def run(
     running_config, detected, privacy = RunningConfig.of_environment(), Detected.of_service(keeps=True), KeptPrivacy()
     labels = {each.name: each.label for each in settings.config.streams}
     status, deadlines, clock = Status(attributes, notifier, state_file, labels), Deadlines(), ServerClock()
-    resolver, trimmer, epoch_us = Resolver(), Trimmer(), monotonic_us()
-    bitrates, transmission = Bitrates(), Transmission()
+    resolver, trimmer, epoch_us, bitrates, sent = Resolver(), Trimmer(), monotonic_us(), Bitrates(), Transmission()
     warn_of_shared_identity(settings.token_source)
     # A hang ends the process: the service manager's watchdog does that, or this process itself.
     enforced: AbstractContextManager[None] = contextlib.nullcontext() if notifier.watched else enforcing(deadlines)
@@ -168,7 +168,8 @@ async def run(
                         resolver=resolver,
                         routes=routes,
                         relay_only=settings.config.network.relay == "always",
-                        listeners=(bitrates, transmission),
+                        listeners=(bitrates, sent),
+                        on_joined=remote.of(settings.config.control.allow),
                         between_sessions=watch.between_sessions,
                     ),
                     reconnect=settings.config.reconnect,
@@ -189,6 +190,7 @@ async def run(
                 watch.use(settings.config.watch.memory_mb)
 
             keep_what_is_loaded()
+            remote = RemoteControl(tasks)
             watch = MemoryWatch(
                 tasks,
                 moment=lambda: running.moment,
@@ -206,13 +208,12 @@ async def run(
                 epoch_us=epoch_us,
                 in_effect=in_effect,
                 begins_because="its memory was freed" if handover else "",
+                before_leaving=remote.before_leaving,
             )
             reloader = Reloader(running, loader=loader, status=status, notifier=notifier, probe=Probe(resolver))
 
-            others = [
-                tasks.create_task(reloader.run(), name="reload"),
-                tasks.create_task(notifier.keep_alive(deadlines), name="watchdog"),
-            ]
+            reloads = tasks.create_task(reloader.run(), name="reload")
+            beats = tasks.create_task(notifier.keep_alive(deadlines), name="watchdog")
             async with interfaces(
                 running,
                 tasks=tasks,
@@ -220,10 +221,11 @@ async def run(
                 attributes=attributes,
                 status=status,
                 bitrates=bitrates,
-                transmission=transmission,
+                transmission=sent,
                 clock=clock,
                 memory=memory,
                 privacy=privacy,
+                remote=remote,
                 started_at=epoch_us / 1e6,
             ):
                 # Without devices or a network the device recovers; its start has not failed.
@@ -235,7 +237,7 @@ async def run(
             # For systemd a new execution is a reload: `ready` ends it.
             (notifier.reloading if end is None else notifier.stopping)()
             watch.stop()
-            for task in others:
+            for task in (reloads, beats):
                 task.cancel()
             await running.leave()
     running_config.remove()

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from device.config.description import described
+from device.config.streams import cameras_of
 from device.control.results import ConfigChange, EffectiveConfig
 from device.errors import CallError
+from device.ipc.untrusted import safe_fields
 from device.reload.edit import Edit
 
 if TYPE_CHECKING:
@@ -27,6 +29,10 @@ class Configuration:
         keys = dict(described(settings.config, settings.layers))
         if call.table:
             keys = {key: each for key, each in keys.items() if key.startswith(f"{call.table}.")}
+        for camera in cameras_of(settings.config):
+            stream, key = self._running.streams.get(camera.name), f"{camera.key}.controls"
+            if key in keys and stream is not None and stream.supervisor.capturing is not None:
+                keys[key]["offered"] = safe_fields(stream.supervisor.capturing.controls)
         if not keys:
             raise CallError("there is no such table")
         return EffectiveConfig(keys=keys)

@@ -109,7 +109,10 @@ class LogLines:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EffectiveConfig:
-    """Each key, such as "camera.fps", with `value`, `layer`, `place`, `needs` and `remote`; secrets masked."""
+    """Each key, such as "camera.fps", with `value`, `layer`, `place`, `needs` and `remote`; secrets masked.
+
+    Those of a camera's controls have `offered` too: what the open camera has, each with its range.
+    """
 
     keys: dict[str, dict[str, Any]]
 

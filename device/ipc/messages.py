@@ -120,7 +120,7 @@ class SetPace(Request[Done]):
     ppm: float
 
 
-@message(9, _TO_DAEMON, max_payload_bytes=16 << 10)
+@message(9, _TO_DAEMON, max_payload_bytes=128 << 10)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capturing:
     """The source is open. Fields that do not apply to a source are empty or 0."""
@@ -134,6 +134,7 @@ class Capturing:
     channels: int = 0
     native_rate: int = 0
     native_channels: int = 0
+    controls: dict[str, Any] = field(default_factory=dict)
 
 
 @message(10, _TO_DAEMON, max_payload_bytes=32 << 10)

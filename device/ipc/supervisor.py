@@ -69,7 +69,7 @@ class Supervisor:
         self._deadlines = deadlines
         self._failure = self._why_replaced = ""
         self._spawned = spawned
-        self._capturing: Capturing | None = None
+        self.capturing: Capturing | None = None
         self._restarts = RestartPolicy.of_plan(plan, uniform=random.uniform)
         self._throttle = LogThrottle()
         self._replaced = asyncio.Event()  # the worker that runs has to end
@@ -152,7 +152,7 @@ class Supervisor:
 
     async def _run_once(self) -> tuple[str, str]:
         """Run one worker to its end; return why it ended, for operators and for viewers."""
-        self._capturing = None
+        self.capturing = None
         self._restarts.spawned(time.monotonic())
         spawned, self._spawned = self._spawned, None
         if spawned is None:
@@ -220,12 +220,12 @@ class Supervisor:
         self._on_known()
         self.requests.ready(now)
         self._restarts.capturing(now)
-        known, self._capturing = self._capturing, capturing
+        known, self.capturing = self.capturing, capturing
         self._limit_stall()
         worker_log.capturing(self.plan.name, capturing, before=known)
 
     def _limit_stall(self) -> None:
-        fps = untrusted.checked_fps(self._capturing.fps) if self._capturing else float("inf")
+        fps = untrusted.checked_fps(self.capturing.fps) if self.capturing else float("inf")
         self._restarts.stall_s = max(self.plan.stall_s, _PERIODS / fps)
 
     def _notice(self, text: str, *, fault: bool) -> None:

@@ -27,7 +27,7 @@ def record(name: str, line: LogRecord) -> None:
 def capturing(name: str, what: Capturing, *, before: Capturing | None) -> None:
     """Log what a worker captures; at debug level if only size or rate have changed, which starts another encoder."""
     again = before is not None and _source_of(before) == _source_of(what)
-    fields = untrusted.safe_fields({key: value for key, value in asdict(what).items() if value})
+    fields = untrusted.safe_fields({key: value for key, value in asdict(what).items() if value and key != "controls"})
     (log.debug if again else log.info)("worker.capturing", worker=name, **fields)
 
 

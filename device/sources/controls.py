@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _AUTOMATIC = {"ExposureTime": 0, "AnalogueGain": 0.0}
 DAY, NIGHT = "camera.controls", "camera.night.controls"
 """The tables that controls are in."""
+_KINDS: dict[type, str] = {bool: "boolean", int: "integer", float: "number"}  # others have several values
 _RATE_CONTROLS = frozenset({"framerate", "framedurationlimits"})
 
 
@@ -69,6 +70,15 @@ def changed_controls(
     left = checked_controls(before, offered).keys() - controls.keys()
     found = {name: _AUTOMATIC.get(name, offered[name][2]) for name in left}
     return {name: value for name, value in found.items() if value is not None} | controls
+
+
+def ranges(offered: Mapping[str, tuple[Any, Any, Any]]) -> dict[str, dict[str, Any]]:
+    """Return what can be set of libcamera's controls, as plain data: `kind`, `least`, `most` and `default`."""
+    return {
+        name: {"kind": _KINDS[type(low)], "least": low, "most": high, "default": default}
+        for name, (low, high, default) in offered.items()
+        if type(low) in _KINDS and type(high) in _KINDS and name.lower() not in _RATE_CONTROLS
+    }
 
 
 def unsupported(message: str, what: str) -> SourceError:

@@ -48,6 +48,7 @@ class TurnedSource:
         self.name: str = source.name
         self.fps: int = source.fps
         self.colour = source.colour
+        self.offered: dict[str, Any] = getattr(source, "offered", {})
         self.pixel_format: str = source.pixel_format
         self._filters = [each for turn in turns for each in turn.filters]
         self._filtering: Filtering | None = None

@@ -236,7 +236,12 @@ class Encoding:
         source = self._source
         self._link.capturing(
             Capturing(
-                source=source.name, encoder=encoder.name, width=source.width, height=source.height, fps=source.fps
+                source=source.name,
+                encoder=encoder.name,
+                width=source.width,
+                height=source.height,
+                fps=source.fps,
+                controls=getattr(source, "offered", {}),
             )
         )
 

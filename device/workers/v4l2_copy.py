@@ -44,7 +44,14 @@ def _pass_through(link: WorkerLink, job: CameraJob) -> None:
         source.close()
         raise NotCopyableError(why, for_viewers=NOT_COPYABLE)
     link.capturing(
-        Capturing(source=source.name, encoder="copy", width=source.width, height=source.height, fps=source.fps)
+        Capturing(
+            source=source.name,
+            encoder="copy",
+            width=source.width,
+            height=source.height,
+            fps=source.fps,
+            controls=source.offered,
+        )
     )
     copy = bridged_copy.BridgedCopy(
         job, fps=source.fps, sink=link.unit, ask_key=source.force_key_frame, set_bitrate=source.set_bitrate

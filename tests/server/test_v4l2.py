@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.server.test_control import call
 from tests.support import daemon as daemons
 from tests.support.v4l2_cameras import CONTROLS, H264_CONTROLS, Camera, Tree, marked
 from tests.support.watcher import Watcher, watching
@@ -59,6 +60,7 @@ def test_a_usb_camera_is_published_and_found_again_under_another_number(
         room,
         DEVICE_CAMERA__SOURCE="v4l2",
         DEVICE_CAMERA__DEVICE="serial:8f2a",
+        RUNTIME_DIRECTORY=str(tmp_path),
         DEVICE_CAMERA__WIDTH="640",
         DEVICE_CAMERA__HEIGHT="480",
         DEVICE_MICROPHONE__SOURCE="off",
@@ -73,6 +75,11 @@ def test_a_usb_camera_is_published_and_found_again_under_another_number(
                 assert (watcher.pictures[-1].width, watcher.pictures[-1].height) == (640, 480)
                 capturing = daemon.event("worker.capturing", worker="camera")
                 assert (capturing["source"], capturing["encoder"], capturing["fps"]) == ("v4l2", "x264", 30)
+
+                config_of_camera = await asyncio.to_thread(call, tmp_path, "config", table="camera")
+                offered = config_of_camera["result"]["keys"]["camera.controls"]["offered"]
+                assert offered["brightness"] == {"kind": "integer", "least": -64, "most": 64, "step": 1, "default": 0}
+                assert offered["power_line_frequency"]["items"][1] == [1, "50 Hz"]
 
                 tree.unplug("video2")
                 await watcher.until(

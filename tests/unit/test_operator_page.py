@@ -15,6 +15,7 @@ import pytest
 
 from device import cli
 from device.config import schema
+from device.control import limits
 from device.errors import UnreachableError
 from device.telemetry.attributes import Attributes
 from device.tokens.join_token import TokenRequest
@@ -182,3 +183,9 @@ def test_the_fields_have_the_bounds_of_the_schema() -> None:
         field = next(table.model_fields[key] for table in tables if key in table.model_fields)
         bounds = [getattr(mark, name) for name in ("ge", "le") for mark in field.metadata if hasattr(mark, name)]
         assert bounds == [float(least), float(most)], key
+
+
+def test_the_fields_of_a_snapshot_have_the_bounds_of_the_operation() -> None:
+    text = (FOLDER / "index.html").read_text()
+    for name, (least, most) in {"width": limits.WIDTHS, "quality": limits.QUALITIES}.items():
+        assert f'id="picture-{name}" type="number" min="{least}" max="{most}"' in text

@@ -14,6 +14,7 @@ from device.sources.pacing import RateLimit
 from device.sources.planes import flipped
 from device.sources.v4l2 import controls, demuxer, ioctls, modes, nodes
 from device.sources.v4l2.latest import Latest
+from device.sources.v4l2.offered import ranges
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -49,7 +50,7 @@ class V4l2Source:
                     fps=job.fps,
                 )
                 offered = self._offered = controls.listed(descriptor)
-                self._controls = controls.AppliedControls(offered)
+                self._controls, self.offered = controls.AppliedControls(offered), ranges(offered)
                 self.check_night(job.night_controls)  # now, not at nightfall
                 self._controls.set(descriptor, job.controls)
                 self._flips = controls.apply_flips(descriptor, offered, hflip=job.hflip, vflip=job.vflip)

@@ -10,6 +10,7 @@ from device.sources.annexb import is_annexb
 from device.sources.parameter_sets import ParameterSets
 from device.sources.v4l2 import controls, demuxer, ioctls, modes, nodes
 from device.sources.v4l2.copying import NOT_COPYABLE, NotCopyableError, copied_mode, encoder_controls
+from device.sources.v4l2.offered import ranges
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -36,7 +37,7 @@ class V4l2Units:
                 offered = controls.listed(descriptor)
                 self.mode = copied_mode(modes.listed(descriptor), offered, job)
                 self._encoder = encoder_controls(offered)
-                self._controls = controls.AppliedControls(offered)
+                self._controls, self.offered = controls.AppliedControls(offered), ranges(offered)
                 self._controls.set(descriptor, job.controls)
                 _prepare(descriptor, offered, job)
                 if any(controls.apply_flips(descriptor, offered, hflip=job.hflip, vflip=job.vflip)):

@@ -1,32 +1,17 @@
 /* A camera's own controls. Each has its range, if the device tells what the camera offers; others are set by name. */
 
 import { $, tame } from "../page/text.js";
-import { act, ask, chosen, field, fields, input, rebuild, select } from "./panel.js";
+import { act, chosen, field, fields, input, rebuild, select } from "./panel.js";
 import { tableOf, valueOf } from "./configuration.js";
-import { camerasOf, streamsOf } from "./health.js";
+import { camerasOf } from "./health.js";
 import { change } from "./settings.js";
 
-const READ_EVERY_MS = 30_000, MAX_CONTROLS = 100, MAX_ITEMS = 64;
+const MAX_CONTROLS = 100, MAX_ITEMS = 64;
 const BOOLEANS = [["on", "true"], ["off", "false"]];
-let readAt = -Infinity, offered = new Map(), of = null;
-
-/* Asks each camera for its controls, now and then, and when its state changes. */
-export async function readControls() {
-  const key = JSON.stringify([chosen.identity, streamsOf(chosen.status).map(([name, each]) => [name, each.state])]);
-  if (of === key && performance.now() - readAt < READ_EVERY_MS) return;
-  of = key;
-  readAt = performance.now();
-  const found = new Map();
-  for (const name of camerasOf(chosen.status)) {
-    const { controls } = await ask("controls", { stream: name }).catch(() => ({}));
-    found.set(name, Object.entries(controls ?? {}).slice(0, MAX_CONTROLS));
-  }
-  offered = found;
-}
 
 export function drawControls() {
   if ($("controls-form").contains(document.activeElement) && $("controls").children.length) return;
-  const cameras = camerasOf(chosen.status).map((name) => [name, offered.get(name) ?? [], Object.entries(setOf(name)).slice(0, MAX_CONTROLS)]);
+  const cameras = camerasOf(chosen.status).map((name) => [name, offeredBy(name), Object.entries(setOf(name)).slice(0, MAX_CONTROLS)]);
   rebuild($("controls"), cameras, () => cameras.map(([name, known, given]) => {
     const names = known.map(([key]) => key.toLowerCase());
     const others = given.filter(([key]) => !names.includes(key.toLowerCase()));
@@ -35,6 +20,8 @@ export function drawControls() {
   }));
 }
 
+/* What the camera itself offers, if it is open. */
+const offeredBy = (name) => Object.entries(chosen.config?.[keyOf(name)]?.offered ?? {}).slice(0, MAX_CONTROLS);
 const keyOf = (name) => `${tableOf(name, "camera")}.controls`;
 function setOf(name) {
   const value = valueOf(keyOf(name));

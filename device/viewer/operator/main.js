@@ -4,7 +4,7 @@ import { $, put, tame } from "../page/text.js";
 import { attributesOf, devicesIn, namesOf } from "../page/devices.js";
 import { drawCommands } from "./commands.js";
 import { configurationChanged, readConfiguration } from "./configuration.js";
-import { drawControls, readControls } from "./controls.js";
+import { drawControls } from "./controls.js";
 import { drawHealth, readHealth } from "./health.js";
 import { readLog, resetLog } from "./log.js";
 import { chosen, rebuild } from "./panel.js";
@@ -69,7 +69,6 @@ async function round() {
   drawPicture();
   drawPrivacy();
   drawSettings();
-  await readControls();
   drawControls();
   drawCommands(chosen.config !== null);
   await readLog();
