@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from device.media.reception import Reception
 from device.room.reasons import DELIVERY_STALLED, LABELS, Reason, delivery_stalled, label_of
 from device.telemetry.sampler import Sample
 from device.telemetry.transmission import Transmission
@@ -13,7 +14,7 @@ def sample(at: float, *, sent: int, sent_bytes: int, report_age_s: float = 0.5, 
         responses=None,
         reports={"camera": Report(0, report_age_s)},
         sent={"camera": sent},
-        lost={"camera": lost},
+        receptions={"camera": Reception(0, lost, 0.02, 0, 0)},
         sent_bytes={"camera": sent_bytes},
         round_trip_s=0.02,
     )
