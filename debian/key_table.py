@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 _SAME_KEYS = ("cameras.NAME.", "microphones.NAME.")  # those of [camera] and [microphone]
-_TEXTS = {bool: "true, false", int: "whole number", float: "number", str: "text", SecretStr: "text", dict: "table"}
+_TEXTS = {
+    bool: "true, false",
+    int: "whole number",
+    float: "number",
+    str: "text",
+    SecretStr: "text",
+    dict: "table",
+    list: "list",
+}
 
 
 def rows() -> Iterator[tuple[str, str, str, str, str]]:

@@ -14,6 +14,7 @@ import device.log
 from device import native_output, native_sdk
 from device.clock import ServerClock, monotonic_us
 from device.config.layer import LayerKind, changes_of
+from device.control.remote import RemoteControl
 from device.errors import ExitCode
 from device.heap import use_one_heap
 from device.identity import board_model, keep_identity
@@ -115,7 +116,7 @@ def _import_the_rest() -> None:
     """Import the SDK and what needs it, while a child process validates the configuration and the workers start."""
     with contextlib.suppress(Exception):  # it is imported again, and then its error is reported
         native_sdk.load()
-        for name in ("device.streams.stream", "device.room.connection"):
+        for name in ("device.streams.stream", "device.room.connection", "device.room.dependencies"):
             importlib.import_module(name)
 
 
@@ -169,6 +170,7 @@ async def run(
                         routes=routes,
                         relay_only=settings.config.network.relay == "always",
                         listeners=(bitrates, transmission),
+                        on_joined=remote.of(settings.config.control.allow),
                         between_sessions=watch.between_sessions,
                     ),
                     reconnect=settings.config.reconnect,
@@ -189,6 +191,7 @@ async def run(
                 watch.use(settings.config.watch.memory_mb)
 
             keep_what_is_loaded()
+            remote = RemoteControl(tasks)
             watch = MemoryWatch(
                 tasks,
                 moment=lambda: running.moment,
@@ -206,6 +209,7 @@ async def run(
                 epoch_us=epoch_us,
                 in_effect=in_effect,
                 begins_because="its memory was freed" if handover else "",
+                before_leaving=remote.before_leaving,
             )
             reloader = Reloader(running, loader=loader, status=status, notifier=notifier, probe=Probe(resolver))
 
@@ -224,6 +228,7 @@ async def run(
                 clock=clock,
                 memory=memory,
                 privacy=privacy,
+                remote=remote,
                 started_at=epoch_us / 1e6,
             ):
                 # Without devices or a network the device recovers; its start has not failed.

@@ -1,8 +1,9 @@
-"""How the running device is asked and measured from outside: the control socket and [metrics]."""
+"""How the running device is asked and measured from outside: the control socket, the room, and [metrics]."""
 
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import TYPE_CHECKING
 
 from device.control.socket_server import control_socket
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from device.clock import ServerClock
     from device.control.performer import Performer
+    from device.control.remote import RemoteControl
     from device.log_memory import LogMemory
     from device.privacy import KeptPrivacy
     from device.reload.reloader import Reloader
@@ -36,10 +38,12 @@ async def interfaces(
     clock: ServerClock,
     memory: LogMemory,
     privacy: KeptPrivacy,
+    remote: RemoteControl,
     started_at: float,
 ) -> AsyncIterator[None]:
     """Take calls and be measured while the context lasts. What is not used is not loaded."""
 
+    @cache
     def performer() -> Performer:
         from device.control.performer import Performer
 
@@ -68,9 +72,11 @@ async def interfaces(
             started_at=started_at,
         )
         measuring = tasks.create_task(run_metrics(metrics, reader, attributes), name="metrics")
+    remote.performer = performer
     try:
         async with control_socket(performer):
             yield
     finally:
+        remote.cancel()
         if measuring is not None:
             measuring.cancel()

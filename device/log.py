@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # sd-daemon(3): a line that begins with <N> gets syslog priority N in the journal.
 _PRIORITIES = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
-_FOREIGN_PREFIX = "sdk"
+_FOREIGN_PREFIX, _ROOT = "sdk", "root"
 
 
 class LogContext:
@@ -77,6 +77,7 @@ def configure(
         ],
     )
     handler = _Handler(stream)
+    handler.addFilter(_is_wanted)
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers = [handler]
@@ -102,6 +103,11 @@ def set_level(level: str) -> None:
     logging.getLogger().setLevel(level.upper())
     # The SDK logs every signalling step at info, and a warning for each attempt within one join.
     logging.getLogger("livekit").setLevel(logging.DEBUG if level == "debug" else logging.ERROR)
+
+
+def _is_wanted(record: logging.LogRecord) -> bool:
+    """Leave out what the SDK logs without a logger of its own: each stream that any participant sends, at info."""
+    return record.name != _ROOT or logging.getLogger("livekit").isEnabledFor(record.levelno)
 
 
 class _Handler(logging.StreamHandler[TextIO]):

@@ -25,6 +25,7 @@ from device.telemetry import state_file
 from device.telemetry.room_state import RoomState
 from device.tokens import selection as credentials
 from device.tokens.expiry import EXPIRED, notice_of
+from device.tokens.grants import NO_DATA
 from device.tokens.selection import ApiKey, Endpoint, TokenFile
 
 if TYPE_CHECKING:
@@ -198,6 +199,8 @@ async def obtain_token(
     report.good("grants", f"{join_token.grants.identity} may publish in {join_token.grants.room}")
     if isinstance(token_source, TokenFile):
         (report.warn if notice.urgent else report.good)("expiry", notice.text)
+    if config.control.allow and not join_token.grants.can_publish_data:
+        report.bad("control", f"participants of the room get no answer: {NO_DATA}", hint="get a token that does")
     if not join_token.grants.can_update_own_metadata:
         report.skipped("attributes", "the token lacks canUpdateOwnMetadata; viewers will not see the device's state")
     return join_token

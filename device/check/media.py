@@ -23,7 +23,8 @@ from device.lifecycle.sd_notify import Notifier
 from device.network.sdk import sdk_connects_to
 from device.privacy import Privacy
 from device.room.connect_errors import MEDIA_BLOCKED, connect_error_text
-from device.room.session import Session, room_options
+from device.room.options import room_options
+from device.room.session import Session
 from device.settings import credentials_directory, find_camera_url_file
 from device.streams.capture import capturing
 from device.streams.plan import plan_streams

@@ -104,6 +104,13 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """`allow` are rules as JSON has them: `device.control.permission` has their type."""
+
+    allow: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
     camera_stall_s: float
     microphone_stall_s: float
@@ -153,6 +160,7 @@ class Config:
     microphone: Microphone
     microphones: dict[str, Microphone]
     network: Network
+    control: Control
     reconnect: Reconnect
     watch: Watch
     metrics: Metrics

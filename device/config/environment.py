@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
     from device.config.table import Table
 
-INNER = ("controls", "night", "arguments")  # tables in a table
-_EXAMPLES = {
+_EXAMPLES = {  # of values that are JSON: tables in a table, and a list of tables
     "controls": '{"AeEnable": true}',
     "night": '{"enabled": true, "fps": 10}',
     "arguments": '{"state": ["on", "off"]}',
+    "allow": '[{"identity": "ops-*", "operations": ["status"]}]',
 }
 _QUOTES = ('"', "'")
 
@@ -149,7 +149,7 @@ def _refusal(where: tuple[str, ...], value: str) -> str:
     if len(where) > depth + 1:
         name = f"{PREFIX}{DELIMITER.join(where[:-1])}".upper()
         return f"has no variable of its own; set the table as JSON, such as {name}={_EXAMPLES.get(where[-2], '{}')}"
-    if where[-1] in INNER and where[-1] in model.model_fields:
+    if where[-1] in _EXAMPLES and where[-1] in model.model_fields:
         try:
             json.loads(value)
         except ValueError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from device.config.control import ControlRule
 from device.config.environment import model_of, nearest
 from device.config.layer import place_of
 from device.config.night import Night
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from device.config.layer import Layer
 
+_RULES = ("control", "allow")
 NAME_OF_TABLE = "[key]"  # what pydantic puts for a dictionary's key
 
 
@@ -42,6 +44,8 @@ def problem(path: Path, details: Mapping[str, Any], layers: Sequence[Layer]) -> 
     if not where:
         return Problem(str(path), _text(details))
     depth = depth_of(where)
+    if where == _RULES and len(details["loc"]) > len(where):
+        return Problem(place_of(layers, where), _rule_text(details))
     if details["type"] == "extra_forbidden":
         model: type[BaseModel] = Config if len(where) == 1 else model_of(where[0])[0]
         model = Night if where[depth:-1] == ("night",) else model
@@ -55,12 +59,28 @@ def problem(path: Path, details: Mapping[str, Any], layers: Sequence[Layer]) -> 
     return Problem(place_of(layers, where), _text(details))
 
 
+def _rule_text(details: Mapping[str, Any]) -> str:
+    """Return what is wrong with a rule: `loc` has its number and the key in it."""
+    number, *inner = details["loc"][len(_RULES) :]
+    key = str(inner[0]) if inner else ""
+    text = _text(details)
+    if details["type"] == "extra_forbidden":
+        key, text = "", f"there is no such key{nearest(key, ControlRule.model_fields)}"
+    elif details["type"] == "missing":
+        text = "is required"
+    return f"rule {int(number) + 1}: {key} {text}" if key else f"rule {int(number) + 1}: {text}"
+
+
 _TEXTS = {
     "literal_error": "is not one of the allowed values; allowed: {expected}",
     "greater_than_equal": "is too small; allowed: {ge} or more",
     "less_than_equal": "is too large; allowed: {le} or less",
     "string_too_long": "is too long; allowed: {max_length} characters or fewer",
+    "string_too_short": "must not be empty",
+    "too_short": "must not be empty",
+    "too_long": "has too many entries; allowed: {max_length} or fewer",
     "string_type": "must be text in quotes",
+    "list_type": "must be a list",
     "int_type": "must be a whole number",
     "int_parsing": "must be a whole number",
     "int_from_float": "must be a whole number",

@@ -9,12 +9,10 @@ if TYPE_CHECKING:
 
     from device.config.marks import Key
 
-_NAMED = ("cameras", "microphones")
-
 
 def key_at(where: tuple[str, ...], keys: Mapping[str, Key]) -> str | None:
     """Return the schema's name of the key that holds a value, such as "cameras.NAME.controls"; None: there is none."""
-    names = (where[0], "NAME", *where[2:]) if len(where) > 1 and where[0] in _NAMED else where
+    names = (where[0], "NAME", *where[2:]) if len(where) > 1 and f"{where[0]}.NAME" in keys else where
     for length in (len(names), len(names) - 1):
         key = keys.get(".".join(names[:length]))
         if key is not None and (length == len(names) or isinstance(key.default, dict)):
@@ -33,7 +31,7 @@ def remote_keys(keys: Mapping[str, Key]) -> list[str]:
     return [
         f"{name}.NAME" if isinstance(key.default, dict) else name
         for name, key in keys.items()
-        if key.remote and name.partition(".")[0] not in _NAMED
+        if key.remote and ".NAME." not in name
     ]
 
 

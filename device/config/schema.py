@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from device.config.capture_rules import check_camera, check_microphone, least_camera_stall_s
 from device.config.commands import MAX_COMMANDS, Command, CommandName
+from device.config.control import Control
 from device.config.marks import LIVE, PROCESS_RESTART, REJOIN, REMOTE, SECRET, WORKER_RESTART
 from device.config.metrics import Metrics
 from device.config.network import Network
@@ -185,6 +186,7 @@ class Config(Table):
     microphone: Microphone = Microphone()
     microphones: Annotated[dict[StreamName, NamedMicrophone], PROCESS_RESTART] = Field(default_factory=dict)
     network: Network = Network()
+    control: Control = Control()
     reconnect: Reconnect = Reconnect()
     watch: Watch = Watch()
     metrics: Metrics = Metrics()

@@ -70,8 +70,10 @@ def _described(field: FieldInfo) -> Key:
 
 def table_of(field: FieldInfo) -> type[Table] | None:
     """Return the model of a field that is a table."""
+    if get_origin(field.annotation) in (dict, list):  # of tables
+        return None
     for each in (field.annotation, *get_args(field.annotation)):
-        if get_origin(field.annotation) is not dict and isinstance(each, type) and issubclass(each, Table):
+        if isinstance(each, type) and issubclass(each, Table):
             return each
     return None
 

@@ -9,7 +9,7 @@ import structlog
 
 from device.control import wire
 from device.control.caller import Caller, CallerKind
-from device.control.limits import MAX_CALL_BYTES
+from device.control.limits import CALL_S, MAX_CALL_BYTES
 from device.control.operations import decoded
 from device.control.peer import GROUP, Peer
 from device.errors import CallError
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-_CALL_S, _IDLE_S, _WRITE_S = 30.0, 60.0, 5.0
+_IDLE_S, _WRITE_S = 60.0, 5.0
 
 
 async def converse(
@@ -41,11 +41,11 @@ async def converse(
     while line := await _line(reader, writer):
         try:
             call = decoded(*wire.call_of_line(line))
-            async with asyncio.timeout(_CALL_S):
+            async with asyncio.timeout(CALL_S):
                 result = await performer.perform(call, caller=caller)
             answer = wire.answer_line(result)
         except TimeoutError:
-            answer = wire.error_line(CallError(f"the operation takes longer than {_CALL_S:g} s"))
+            answer = wire.error_line(CallError(f"the operation takes longer than {CALL_S:g} s"))
         except CallError as error:
             answer = wire.error_line(error)
         await _write(writer, answer)

@@ -8,6 +8,8 @@ LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 MAX_LOG_LINES: Final = 300
 MAX_CALL_BYTES: Final = 64 << 10
 MAX_SET_KEYS: Final = 64
+MAX_PAYLOAD_BYTES: Final = 15 << 10  # of an RPC call, in LiveKit's SDKs
+CALL_S: Final = 30.0
 WIDTHS: Final = (16, 16384)
 """How narrow and how wide a snapshot may be asked for, in pixels."""
 QUALITIES: Final = (1, 100)

@@ -27,6 +27,7 @@ from device.control.operations import (
     RunCommand,
     SetPrivacy,
     SetValues,
+    as_request,
     name_of,
 )
 from device.control.privacy import set_privacy
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+_MAX_SHOWN = 200
 Handler: TypeAlias = "Callable[[Any, Caller], Awaitable[object]]"
 
 _WHY = "an operator asked for it"
@@ -105,16 +107,19 @@ class Performer:
     async def perform(self, call: Call[ResultT], *, caller: Caller) -> ResultT:
         """Return the result. Raises CallError, whose text is for the caller."""
         name = name_of(call)
+        said = {"arguments": str(asked)[:_MAX_SHOWN]} if (asked := as_request(call)["arguments"]) else {}
         try:
             result: Any = await self._handlers[type(call)](call, caller)
         except DeviceError as error:
-            log.warning("control.call", caller=str(caller), operation=name, refused=redacted(str(error)))
+            log.warning("control.call", caller=str(caller), operation=name, refused=redacted(str(error)), **said)
             raise
         except Exception as error:
-            log.error("control.call", caller=str(caller), operation=name, exc_info=error)  # noqa: TRY400 - one line, redacted
+            log.error("control.call", caller=str(caller), operation=name, exc_info=error, **said)  # noqa: TRY400 - one line
             raise CallError(f"{name} failed; the log has the reason") from error
         reads = isinstance(call, GetStatus | GetLogs | GetConfig)  # asked all the time
-        (log.debug if reads else log.info)("control.call", caller=str(caller), operation=name, result=str(result)[:200])
+        (log.debug if reads else log.info)(
+            "control.call", caller=str(caller), operation=name, result=str(result)[:_MAX_SHOWN], **said
+        )
         return result  # type: ignore[no-any-return]
 
     async def _get_status(self, _call: GetStatus, _caller: Caller) -> DeviceStatus:

@@ -6,7 +6,7 @@ If the result has "bytes", so many bytes follow the line of the answer, such as 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, NoReturn
 
 from device.control.results import attachment, plain
 from device.errors import CallError
@@ -18,13 +18,15 @@ _UNREADABLE = "the daemon's answer cannot be read; is it of another version?"
 
 def call_of_line(line: bytes) -> tuple[object, object]:
     """Return the name of an operation and its arguments, both unchecked. Raises CallError."""
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
-        raise CallError("the call is not JSON in UTF-8") from None
+    value = _json(line, "call")
     if not isinstance(value, dict) or "operation" not in value or value.keys() - {"operation", "arguments"}:
         raise CallError('a call is an object with "operation" and "arguments"')
     return value["operation"], value.get("arguments", {})
+
+
+def arguments_of(payload: str) -> object:
+    """Return the arguments in the payload of an RPC call, unchecked; an empty one has none. Raises CallError."""
+    return _json(payload, "payload") if payload.strip() else {}
 
 
 def answer_line(result: object) -> bytes:
@@ -54,6 +56,17 @@ def bytes_after(result: dict[str, Any]) -> int:
     if type(count) is not int or not 0 <= count <= MAX_ATTACHMENT_BYTES:
         raise CallError(_UNREADABLE)
     return count
+
+
+def _json(text: str | bytes, what: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=_refused)
+    except (ValueError, RecursionError):
+        raise CallError(f"the {what} is not JSON in UTF-8") from None
+
+
+def _refused(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not in JSON")
 
 
 def _line(value: dict[str, Any]) -> bytes:

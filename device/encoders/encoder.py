@@ -22,6 +22,10 @@ class Encoder(Protocol):
 
     def set_bitrate(self, bitrate_bps: int) -> None: ...
 
+    def repeat(self, times: int) -> None:
+        """Encode each picture so many times more, if the encoder can; the bitrate stays."""
+        ...
+
     def owns(self, thread: threading.Thread) -> bool:
         """Return whether a thread belongs to the encoder, which reports that thread's failure itself."""
         ...

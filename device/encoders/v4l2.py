@@ -182,6 +182,9 @@ class V4l2Encoder:
             raise EncoderError(f"the board's encoder refuses {bitrate_bps} bit/s: {system_text(error)}") from error
         self._encoder.bitrate = bitrate_bps
 
+    def repeat(self, times: int) -> None:
+        """Do nothing: a buffer of the camera is encoded once."""
+
     def _check_stall(self, picture: Picture) -> None:
         """Raise EncoderError if the encoder has kept pictures for too long."""
         if picture.captured_at_us - self._pending[0][1] > _STALLED_US:

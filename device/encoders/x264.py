@@ -30,6 +30,7 @@ _BITRATE_FACTOR = 1.06
 # The VBV size cannot change within a stream. If the bitrate differs by more than this factor, the next key frame starts
 # a new encoder, which takes 3 ms.
 _VBV_TOLERANCE = 1.25
+_APART_US = 1_000  # repetitions of a picture; no two units may have the same time
 _OPTIONS = {
     "tune": "zerolatency",
     "profile": "baseline",  # with these presets also constrained baseline, which every viewer decodes
@@ -64,10 +65,10 @@ class X264Encoder:
         self._keyframe_interval = round(keyframe_interval_s * self._rate)
         self._bitrate_max_bps = bitrate_max_bps
         self._opened_bps = self._bitrate_bps = min(bitrate_bps, bitrate_max_bps)
+        self._frames = self._repetitions = 0
         self._context = self._open()
         self._scaler = VideoReformatter()
         self._sink = sink
-        self._frames = 0
         self.busy = 0
 
     def encode(self, picture: Picture, *, key: bool) -> None:
@@ -80,22 +81,29 @@ class X264Encoder:
             frame.time_base = self._time_base
             # A decoded frame has the type that it had in its file; x264 would take that as a request.
             frame.pict_type = PictureType.I if key else PictureType.NONE
-            self._frames += 1
-            try:
-                packets = self._context.encode(frame)
-            except av.error.FFmpegError as error:
-                raise EncoderError(f"x264 failed: {error.strerror}") from error
-        for packet in packets:
+            encoded = self._encoded(frame)
+            for _ in range(self._repetitions):
+                frame.pts, frame.pict_type = self._frames, PictureType.NONE
+                encoded += self._encoded(frame)
+        for repetition, (payload, is_key) in enumerate(encoded):
             self._sink(
                 AccessUnit(
-                    payload=bytes(packet),
-                    key=packet.is_keyframe,
+                    payload=payload,
+                    key=is_key,
                     width=self._context.width,
                     height=self._context.height,
                     number=picture.number,
-                    captured_at_us=picture.captured_at_us,
+                    captured_at_us=picture.captured_at_us + repetition * _APART_US,
                 )
             )
+
+    def _encoded(self, frame: av.VideoFrame) -> list[tuple[bytes, bool]]:
+        """Return one access unit, and whether it is a key frame."""
+        self._frames += 1
+        try:
+            return [(bytes(each), each.is_keyframe) for each in self._context.encode(frame)]
+        except av.error.FFmpegError as error:
+            raise EncoderError(f"x264 failed: {error.strerror}") from error
 
     def _scaled(self, frame: av.VideoFrame) -> av.VideoFrame:
         width, height = self._size
@@ -106,7 +114,12 @@ class X264Encoder:
 
     def set_bitrate(self, bitrate_bps: int) -> None:
         self._bitrate_bps = min(bitrate_bps, self._bitrate_max_bps)
-        self._context.bit_rate = _x264_bitrate(self._bitrate_bps)
+        self._context.bit_rate = self._x264_bitrate()
+
+    def repeat(self, times: int) -> None:
+        """Encode each picture so many times more. A repetition takes few bits, and a packet of its own."""
+        self._repetitions = times
+        self._context.bit_rate = self._x264_bitrate()
 
     def set_preset(self, preset: str) -> None:
         """Encode with another preset from the next picture on, which becomes a key frame."""
@@ -135,18 +148,22 @@ class X264Encoder:
             # A later bit_rate takes effect only if the VBV is set by these two options, and maxrate limits it.
             context.options = _OPTIONS | {
                 "preset": self.preset,
-                "maxrate": str(_x264_bitrate(self._bitrate_max_bps)),
+                "maxrate": str(_with_factor(self._bitrate_max_bps)),
                 "bufsize": str(int(self._bitrate_bps * min(_BUFFER_PICTURES / float(self._rate), _BUFFER_MAX_S))),
             }
             # x264 follows a later bit_rate only in a stream that was opened with a constant bitrate.
-            context.bit_rate = _x264_bitrate(self._bitrate_max_bps)
+            context.bit_rate = _with_factor(self._bitrate_max_bps)
             context.open()
-            context.bit_rate = _x264_bitrate(self._bitrate_bps)
+            context.bit_rate = self._x264_bitrate()
         except (av.error.FFmpegError, ValueError) as error:
             raise EncoderError(f"x264 does not accept {width}x{height} at {float(self._rate):g} fps") from error
         self._opened_bps, self._opened_preset = self._bitrate_bps, self.preset
         return context
 
+    def _x264_bitrate(self) -> int:
+        """Return the bitrate at x264's idea of the frame rate, which has no repetitions."""
+        return _with_factor(self._bitrate_bps) // (1 + self._repetitions)
 
-def _x264_bitrate(bitrate_bps: int) -> int:
+
+def _with_factor(bitrate_bps: int) -> int:
     return int(bitrate_bps * _BITRATE_FACTOR)

@@ -96,9 +96,10 @@ class SetKeyFramesOnly(Request[Done]):
 @message(6, _TO_WORKER, max_payload_bytes=4 << 10)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetBitrate(Request[Done]):
-    """Encode at this bitrate from now on."""
+    """Encode at this bitrate from now on, and each picture so many times more."""
 
     bitrate_bps: int
+    repetitions: int = 0
 
 
 @message(7, _TO_WORKER, max_payload_bytes=4 << 10)

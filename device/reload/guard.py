@@ -82,7 +82,7 @@ class Guard:
         watch = self._watch
         if watch is None:
             return
-        action = watch.policy.next(time.monotonic(), live=self._status.live)
+        action = watch.policy.next(time.monotonic(), live=self._status.works)
         if action is Action.PROBE:
             answered = await self._answers(watch.before)
             if not answered:

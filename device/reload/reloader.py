@@ -113,7 +113,7 @@ class Reloader:
                     self._notifier.ready()
 
     async def _reload(self) -> None:
-        before, was_live = self._device.settings, self._status.live
+        before, was_live = self._device.settings, self._status.works
         revert_after_s = self._files.take_request()
         try:
             settings = await asyncio.to_thread(self._loader.files, changes_of(before.layers, LayerKind.TEMPORARY))
@@ -159,7 +159,7 @@ class Reloader:
                 answer.set_result(done)
 
     async def _edit(self, edit: Edit) -> dict[str, str]:
-        before, was_live = self._device.settings, self._status.live
+        before, was_live = self._device.settings, self._status.works
         if edit.persist:
             self._overrides.demand()
         layers = edited(before.config, before.layers, edit, self._overrides.file)

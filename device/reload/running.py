@@ -18,7 +18,7 @@ from device.streams.plan import plan_streams
 from device.tokens.selection import TokenFile, announce_expiry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from device.clock import ServerClock
     from device.ipc.registry import Request
@@ -38,7 +38,7 @@ class RunningDevice:
 
     `connect` returns a connection for settings, and gets why another one was left, if it was. `epoch_us` is when files
     begin, for all plans. `in_effect` gets all settings that are in effect. `begins_because`: why this process left
-    the room before, if it did.
+    the room before, if it did. `before_leaving` gets why the room is left, while that is still to happen.
     """
 
     def __init__(
@@ -52,13 +52,14 @@ class RunningDevice:
         epoch_us: int,
         in_effect: Callable[[Settings], None],
         begins_because: str = "",
+        before_leaving: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         self.settings = settings
         self.streams = {each.name: each for each in streams}
         self._one_at_a_time = asyncio.Lock()
         self._tasks, self._connect, self._clock, self._epoch_us = tasks, connect, clock, epoch_us
         self._joined: list[asyncio.Task[None]] = []
-        self._in_effect = in_effect
+        self._in_effect, self._before_leaving = in_effect, before_leaving
         self._connection = self._join(begins_because)
         in_effect(settings)
 
@@ -102,6 +103,8 @@ class RunningDevice:
 
     async def _rejoin(self, why: str) -> None:
         log.info("room.leaving", why=why)
+        if self._before_leaving:
+            await self._before_leaving(why)
         await self.leave()
         self._connection = self._join(why)
 

@@ -21,7 +21,6 @@ from device.room.claim import IdentityClaim
 from device.room.join_policy import Action, Joining
 from device.room.reasons import DUPLICATE_IDENTITY
 from device.room.reported_state import ReportedState
-from device.room.session import Session, SessionEnd
 from device.room.session_monitor import SessionMonitor
 from device.tokens.join_token import IdentityHolder
 
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from device.log import LogContext
     from device.network.probe import ProbeResult
     from device.room.dependencies import RoomDependencies
+    from device.room.session import Session, SessionEnd
     from device.telemetry.attributes import Attributes
     from device.telemetry.room_state import PublishState, RoomState
     from device.tokens.join_token import JoinToken
@@ -66,11 +66,10 @@ class RoomConnection:
     ) -> None:
         self._state = ReportedState(on_state, attributes, rejoins_because=rejoins_because)
         self._urls, self._token_source = dependencies.urls, dependencies.token_source
-        self._resolver = dependencies.resolver
-        self._routes, self._relay_only = dependencies.routes, dependencies.relay_only
+        self._dependencies, self._routes, self._resolver = dependencies, dependencies.routes, dependencies.resolver
         self._between_sessions = dependencies.between_sessions
         self._probe = Probe(dependencies.resolver)
-        self._deadlines, self._listeners = deadlines, dependencies.listeners
+        self._deadlines = deadlines
         self._monitor = SessionMonitor(
             probe=self._probe,
             routes=self._routes,
@@ -194,13 +193,8 @@ class RoomConnection:
         self._state.waits(ended.reason.text, delay_s=delay_s)
 
     async def _run_session(self, join_token: JoinToken) -> SessionEnd:
-        session = self._session = Session(
-            join_token,
-            tracks=self._tracks,
-            attributes=self._attributes,
-            relay_only=self._relay_only,
-            listeners=self._listeners,
-            on_publication=self._on_publication,
+        session = self._session = self._dependencies.session(
+            join_token, tracks=self._tracks, attributes=self._attributes, on_publication=self._on_publication
         )
         running = asyncio.create_task(session.run(), name="session")
         monitoring = asyncio.create_task(self._monitor_session(session), name="session-monitor")

@@ -5,13 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from device.room.session import Session
+
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from livekit import rtc
 
     from device.network.resolver import Resolver
     from device.network.route import Routes
+    from device.telemetry.attributes import Attributes
+    from device.telemetry.room_state import PublishState
     from device.telemetry.transmission import SampleListener
-    from device.tokens.join_token import TokenSource
+    from device.tokens.join_token import JoinToken, TokenSource
+    from device.tracks.track import Track
 
 
 async def _nothing() -> None:
@@ -22,8 +29,8 @@ async def _nothing() -> None:
 class RoomDependencies:
     """What a connection depends on; `urls` are tried in this order, `listeners` get the samples of each session.
 
-    `relay_only`: media passes a TURN server. `between_sessions` is awaited before each probe: a moment in which this
-    process may end unnoticed.
+    `relay_only`: media passes a TURN server. `on_joined` gets each Room after the join, to take calls of participants.
+    `between_sessions` is awaited before each probe: a moment in which this process may end unnoticed.
     """
 
     urls: tuple[str, ...]
@@ -32,4 +39,24 @@ class RoomDependencies:
     routes: Routes
     relay_only: bool = False
     listeners: tuple[SampleListener, ...] = ()
+    on_joined: Callable[[rtc.Room], None] | None = None
     between_sessions: Callable[[], Awaitable[None]] = _nothing
+
+    def session(
+        self,
+        join_token: JoinToken,
+        *,
+        tracks: Sequence[Track],
+        attributes: Attributes,
+        on_publication: Callable[[str, PublishState], None],
+    ) -> Session:
+        """Return a session of its own for each join."""
+        return Session(
+            join_token,
+            tracks=tracks,
+            attributes=attributes,
+            relay_only=self.relay_only,
+            listeners=self.listeners,
+            on_joined=self.on_joined,
+            on_publication=on_publication,
+        )

@@ -13,7 +13,9 @@ from livekit import rtc
 from device.errors import JoinError
 from device.lifecycle.memory_policy import Moment
 from device.room.attribute_writer import AttributeWriter
+from device.room.calls import take_calls
 from device.room.connect_errors import connect_error_text
+from device.room.options import room_options
 from device.room.publications import Permission, Publications
 from device.room.reasons import JOIN_FAILED, LEFT, Reason, label_of, reason_named
 from device.telemetry.sampler import Sample, Sampler
@@ -33,12 +35,6 @@ log = structlog.get_logger()
 _LEAVE_S = 1.0
 # A join cannot be cancelled: the SDK completes it in the background.
 _PENDING_JOIN_S = 0.5
-
-
-def room_options(*, relay_only: bool) -> rtc.RoomOptions:
-    """Return options of a join. `relay_only`: media passes only the TURN servers that the server names."""
-    relay = rtc.RtcConfiguration(ice_transport_type=rtc.IceTransportType.TRANSPORT_RELAY) if relay_only else None
-    return rtc.RoomOptions(auto_subscribe=False, dynacast=False, rtc_config=relay)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +60,7 @@ class Session:
         attributes: Attributes,
         relay_only: bool = False,
         listeners: Sequence[SampleListener] = (),
+        on_joined: Callable[[rtc.Room], None] | None = None,
         on_publication: Callable[[str, PublishState], None] = lambda _name, _state: None,
     ) -> None:
         self.url = join_token.url
@@ -92,7 +89,7 @@ class Session:
         )
         self._attributes = AttributeWriter(self._room, attributes, permitted=grants.can_update_own_metadata)
         self.sampler = Sampler(self._room, self._publications.active)
-        self._listeners = listeners
+        self._listeners, self._on_joined = listeners, on_joined
         self.sampler.listeners += [self._on_sample, *(each.sampled for each in listeners)]
         self._clean = True
 
@@ -125,6 +122,8 @@ class Session:
             await self._connect()
             self.joined.set()
             TIMELINE.mark("join")
+            if self._on_joined:
+                take_calls(self._room, self._on_joined, self._join_token.grants)
             await self._publications.publish_all(self._room, self._ended)
             began = time.monotonic()
             self.live.set()
@@ -193,8 +192,8 @@ class Session:
         for each in self._publications.active():
             name = each.track.name
             if name in sample.stats.sent and name in sample.fed:
-                lost = sample.stats.lost.get(name, 0.0)
-                each.sampled(sample.stats.sent[name], fed=sample.fed[name], lost=lost)
+                reception = sample.stats.receptions.get(name)
+                each.sampled(sample.stats.sent[name], fed=sample.fed[name], reception=reception)
                 if name in sample.stats.taken_s:
                     each.taken(sample.stats.taken_s[name], fed=sample.fed[name])
 

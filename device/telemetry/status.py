@@ -30,6 +30,9 @@ _FIRST = _NOT_DELIVERING | {WorkerState.PRIVACY}
 _HIDDEN = frozenset({PublishState.MUTED, PublishState.FORBIDDEN, PublishState.FAILED})
 
 
+_NOT_PUBLISHED = frozenset({PublishState.STARTING, PublishState.FORBIDDEN, PublishState.FAILED})
+
+
 class DeviceState(enum.Enum):
     """The attribute `device.state`."""
 
@@ -75,6 +78,13 @@ class Status:
     def live(self) -> bool:
         """Whether everything is published in the room."""
         return self._state is DeviceState.LIVE
+
+    @property
+    def works(self) -> bool:
+        """Whether the device does in its room what it should: what the room has muted is no fault."""
+        publications = set(self._publications.values())
+        idle = set(self._workers.values()) <= _NOTHING_TO_DO
+        return self.room_state is RoomState.LIVE and idle and not publications & _NOT_PUBLISHED
 
     @property
     def last_reload(self) -> str:

@@ -46,7 +46,8 @@ class Transmission:
             # A track that is published again counts from 0.
             self.sent_bytes[name] = self.sent_bytes.get(name, 0) + (total - before if total >= before else total)
             self._bytes[name] = total
-        self.lost, self.round_trip_s = dict(stats.lost), stats.round_trip_s
+        self.lost = {name: each.lost for name, each in stats.receptions.items()}
+        self.round_trip_s = stats.round_trip_s
 
     def ended(self, reason: str) -> None:
         """Note that a session has ended; the next one counts from 0."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from device.media.reception import Reception
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -23,15 +25,15 @@ class TransportStats:
     """One sample. Values mean nothing but that they change while all is well.
 
     `responses`: STUN responses on the selected candidate pair. By the name of the stream: `reports`, the newest
-    receiver report; `sent`, frames of a video track or packets of an audio track; `lost`, the share of packets, 0 to 1,
-    that the newest report misses; `sent_bytes`, what was sent of it, with RTP; `taken_s`, the seconds of sound that
-    were taken from the source of an audio track. `round_trip_s` is that of the selected candidate pair, in seconds.
+    receiver report; `sent`, frames of a video track or packets of an audio track; `receptions`, what
+    is known about the packets; `sent_bytes`, what was sent of it, with RTP; `taken_s`, the seconds of sound that were
+    taken from the source of an audio track. `round_trip_s` is that of the selected candidate pair, in seconds.
     """
 
     responses: object
     reports: Mapping[str, Report] = field(default_factory=dict)
     sent: Mapping[str, int] = field(default_factory=dict)
-    lost: Mapping[str, float] = field(default_factory=dict)
+    receptions: Mapping[str, Reception] = field(default_factory=dict)
     taken_s: Mapping[str, float] = field(default_factory=dict)
     sent_bytes: Mapping[str, int] = field(default_factory=dict)
     round_trip_s: float | None = None
@@ -79,7 +81,16 @@ def read_stats(statistics: Iterable[RtcStats], names: Mapping[str, str]) -> Tran
         responses=(selected, chosen.responses_received) if chosen else None,
         reports={name: Report(each.rtc.timestamp, (taken_at_us - each.rtc.timestamp) / 1e6) for name, each in reported},
         taken_s=taken_s,
-        lost={name: each.remote_inbound.fraction_lost for name, each in reported},
+        receptions={
+            name: Reception(
+                at_us=each.rtc.timestamp,
+                lost=each.remote_inbound.fraction_lost,
+                rtt_s=each.remote_inbound.round_trip_time,
+                sent=outbounds[each.remote_inbound.local_id].sent.packets_sent,
+                resent=outbounds[each.remote_inbound.local_id].outbound.retransmitted_packets_sent,
+            )
+            for name, each in reported
+        },
         sent={
             name: sender.outbound.frames_sent if sender.stream.kind == "video" else sender.sent.packets_sent
             for number, name in streams.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import jwt
 
@@ -10,6 +11,7 @@ from device.errors import CredentialError
 
 # Without these sources in can_publish_sources the server refuses the track (protocol: TrackSource names).
 SOURCES = ("camera", "microphone")
+NO_DATA = "the token does not allow to send data (video.canPublishData)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,7 @@ class Grants:
     can_update_own_metadata: bool
     expires_at: float
     hidden: bool = False
+    can_publish_data: bool = True
 
     def missing_for(self, sources: tuple[str, ...]) -> list[str]:
         """Return texts about the rights that are missing to publish these sources; empty if none is missing."""
@@ -51,6 +54,11 @@ class Grants:
             )
 
 
+def _may_send(video: dict[str, Any]) -> bool:
+    """Return whether a token allows to send data. The protocol treats an absent canPublishData as canPublish."""
+    return video.get("canPublishData", video.get("canPublish")) is not False
+
+
 def read_grants(token: str) -> Grants:
     """Decode a token's claims. Raises CredentialError, whose text does not contain the token, if it is invalid."""
     try:
@@ -66,6 +74,7 @@ def read_grants(token: str) -> Grants:
             can_update_own_metadata=bool(video.get("canUpdateOwnMetadata")),
             expires_at=float(claims.get("exp") or 0),
             hidden=bool(video.get("hidden")),
+            can_publish_data=_may_send(video),
         )
     except (jwt.PyJWTError, AttributeError, TypeError, ValueError, OverflowError, RecursionError):
         raise CredentialError("is not a LiveKit access token (a JWT of three parts with a `video` claim)") from None

@@ -27,7 +27,10 @@ class IdentityHolder(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRequest:
-    """The configured identity and room. An empty one is taken from the token."""
+    """The configured identity and room. An empty one is taken from the token.
+
+    `data`: the device answers participants of the room, which needs the right to send data.
+    """
 
     urls: tuple[str, ...]
     room: str
@@ -35,6 +38,7 @@ class TokenRequest:
     derived_identity: str
     display_name: str
     attributes: Attributes
+    data: bool = False
 
     @property
     def own_identity(self) -> str:

@@ -64,7 +64,7 @@ class ApiKey:
             canPublish=True,
             canPublishSources=list(SOURCES),
             canSubscribe=False,
-            canPublishData=False,
+            canPublishData=self.wanted.data,
             canUpdateOwnMetadata=True,
         )
 

@@ -107,6 +107,7 @@ def select(config: Config, *, attributes: Attributes, directory: Path | None) ->
         derived_identity=derived_identity(),
         display_name=config.room.display_name,
         attributes=attributes,
+        data=bool(config.control.allow),
     )
     given = {name: path for name in (_TOKEN, _API_KEY, _API_SECRET, _HEADERS) if (path := credential(directory, name))}
     if credentials.endpoint:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from device.ipc.messages import MicrophoneJob
     from device.ipc.registry import Request
     from device.media.block import Block
+    from device.media.reception import Reception
 
 log = structlog.get_logger()
 
@@ -122,7 +123,7 @@ class AudioTrack:
     def viewer_joined(self) -> None:
         """Do nothing: a new viewer hears sound at once."""
 
-    def sampled(self, sent: int, *, fed: int, lost: float) -> None:
+    def sampled(self, sent: int, *, fed: int, reception: Reception | None) -> None:
         """Do nothing: a lost packet of sound has no effect on the next ones."""
 
     def taken(self, seconds: float, *, fed: int) -> None:

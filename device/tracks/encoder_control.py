@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from device.tracks.lossy_link import KEY_FRAMES_APART_S, LossyLink
+
 if TYPE_CHECKING:
     from device.tracks.ladder import Ladder, Rung
 
@@ -21,17 +23,17 @@ _MAX_STEP_UP, _MAX_FIRST_BPS = 1.25, 500_000
 # One far below gets it at once: x264 takes 0.2 s to follow by itself, and a target that falls this fast is the first
 # sign of losses, after which a viewer waits for a key frame.
 _FAR_ABOVE, _FAR_BELOW, _FAR_FOR_S = 1.5, 0.7, 2.0
-_SAMPLES, _MIN_LOST = 3, 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderCommands:
-    """What to request from the encoder; None or False: no change."""
+    """What to request from the encoder; None or False: no change. `repetitions` comes with a bitrate."""
 
     key_frame: bool = False
     all_key_frames: bool | None = None
     bitrate_bps: int | None = None
     rung: Rung | None = None
+    repetitions: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,6 +47,7 @@ class EncoderControl:
     ceiling_bps: int
     ladder: Ladder
     cameras: int = 1
+    link: LossyLink = field(default_factory=LossyLink, init=False)
     bitrate_bps: int | None = field(default=None, init=False)
     has_feedback: bool = field(default=False, init=False)
     _key_frame_at: float = field(default=float("-inf"), init=False)
@@ -53,6 +56,7 @@ class EncoderControl:
     _wanted_bps: int | None = field(default=None, init=False)  # the target, within the bounds
     _keyed_bps: int | None = field(default=None, init=False)
     _far_since: float | None = field(default=None, init=False)
+    _repetitions: int = field(default=0, init=False)
 
     def restarted(self) -> EncoderCommands:
         """Return the requests for a new publication: key frames only, until the first feedback."""
@@ -63,7 +67,12 @@ class EncoderControl:
     def settings(self) -> EncoderCommands:
         """Return all settings, for an encoder that has just started."""
         rung = self.ladder.rung if self.ladder.rung is not self.ladder.rungs[0] else None
-        return EncoderCommands(all_key_frames=not self.has_feedback, bitrate_bps=self.bitrate_bps, rung=rung)
+        return EncoderCommands(
+            all_key_frames=not self.has_feedback,
+            bitrate_bps=self.bitrate_bps,
+            rung=rung,
+            repetitions=self._repetitions,
+        )
 
     def limit(self, *, floor_bps: int, ceiling_bps: int, steps: tuple[Rung, ...]) -> EncoderCommands:
         """Use other bounds of the bitrate and another ladder from now on; return the requests for an encoder that runs.
@@ -77,7 +86,8 @@ class EncoderControl:
             self.bitrate_bps = bitrate_bps = min(max(self.bitrate_bps, floor_bps), ceiling_bps)
         if self._wanted_bps is not None:
             self._wanted_bps = min(max(self._wanted_bps, floor_bps), ceiling_bps)
-        return EncoderCommands(bitrate_bps=bitrate_bps, rung=rung, key_frame=rung is not None)
+        key = rung is not None
+        return EncoderCommands(bitrate_bps=bitrate_bps, rung=rung, key_frame=key, repetitions=self._repetitions)
 
     def feedback(self, *, key_frame_requested: bool, target_bps: int | None, now: float) -> EncoderCommands:
         """Take feedback; without a target the last one stays valid."""
@@ -89,8 +99,9 @@ class EncoderControl:
             self._wanted_bps = min(max(target_bps, self.floor_bps), self.ceiling_bps)
         bitrate_bps = None
         if self._wanted_bps is not None:
-            self.ladder.update(self._wanted_bps, now)
-            bitrate_bps = self._follow(self._wanted_bps, now)
+            wanted_bps = self._allowed(self._wanted_bps, now)
+            self.ladder.update(wanted_bps, now)
+            bitrate_bps = self._follow(wanted_bps, now)
             self._key_frame_wanted = self._key_frame_wanted or self._far(now)
         key_frame, rung = False, None
         if now - self._key_frame_at >= MIN_KEY_FRAME_INTERVAL_S:
@@ -102,11 +113,15 @@ class EncoderControl:
             self._key_frame_at = self._key_frame_at if first else now
             self._key_frame_wanted = False
             self._keyed_bps, self._far_since = self.bitrate_bps, None
+        repetitions = self.link.repetitions(self.ladder.rung.fps, now)
+        if self.bitrate_bps is not None and repetitions != self._repetitions:
+            self._repetitions, bitrate_bps = repetitions, self.bitrate_bps
         return EncoderCommands(
             key_frame=key_frame,
             all_key_frames=False if first else None,
             bitrate_bps=bitrate_bps,
             rung=rung,
+            repetitions=self._repetitions,
         )
 
     def units_lost(self, now: float) -> EncoderCommands:
@@ -114,6 +129,14 @@ class EncoderControl:
         if not self.has_feedback:
             return EncoderCommands()
         return self.feedback(key_frame_requested=True, target_bps=None, now=now)
+
+    def _allowed(self, wanted_bps: int, now: float) -> int:
+        """Return the target, as far as the link carries it."""
+        if not self.link.lossy(now):
+            return wanted_bps
+        if now - self._key_frame_at >= KEY_FRAMES_APART_S:
+            self._key_frame_wanted = True
+        return self.link.limit(wanted_bps)
 
     def _far(self, now: float) -> bool:
         """Return whether the bitrate is too far from that of the last key frame."""
@@ -143,33 +166,3 @@ class EncoderControl:
             return None
         self.bitrate_bps = wanted
         return wanted
-
-
-@dataclass(slots=True)
-class MissingUnits:
-    """Counts units that the SDK was fed and has not sent.
-
-    The two counts are not taken at the same moment: a unit is missing if three samples in a row lack it, and only three
-    or more count, because one sample may be wrong by two.
-    """
-
-    _missing: int | None = field(default=None, init=False)
-    _samples: tuple[int, ...] = field(default=(), init=False)
-
-    def update(self, *, fed: int, sent: int) -> int:
-        """Return how many more units are missing than at the last result above 0.
-
-        The first units of a publication are lost while the SDK starts it; they do not count.
-        """
-        if not sent:
-            return 0
-        self._samples = (*self._samples, fed - sent)[-_SAMPLES:]
-        at_least = min(self._samples)
-        if self._missing is None or at_least < self._missing or len(self._samples) < _SAMPLES:
-            self._missing = at_least
-            return 0
-        lost = at_least - self._missing
-        if lost < _MIN_LOST:
-            return 0
-        self._missing = at_least
-        return lost

@@ -28,36 +28,41 @@ class Sent:
 
 @dataclass(slots=True)
 class SendMeter:
-    """Counts units and their bytes. A measurement starts a new count, and so does another size."""
+    """Counts pictures and their bytes. A measurement starts a new count, and so does another size.
+
+    A picture may be sent several times, with the same number.
+    """
 
     _size: tuple[int, int] = field(default=(0, 0), init=False)
     _since: float = field(default=0.0, init=False)
-    _units: int = field(default=0, init=False)
+    _pictures: int = field(default=0, init=False)
+    _number: int | None = field(default=None, init=False)
     _bytes: int = field(default=0, init=False)
 
-    def count(self, size_bytes: int, *, width: int, height: int, now: float) -> None:
+    def count(self, size_bytes: int, *, number: int, width: int, height: int, now: float) -> None:
         if (width, height) != self._size:
             self._size = (width, height)
             self._restart(now)
-        self._units += 1
+        self._pictures += number != self._number
+        self._number = number
         self._bytes += size_bytes
 
     def measure(self, now: float) -> Sent | None:
         """Return what was sent since the last measurement; None if that is less than 0.9 s ago."""
         passed_s = now - self._since
-        if passed_s < _LEAST_S or not self._units:
+        if passed_s < _LEAST_S or not self._pictures:
             return None
         sent = Sent(
             width=self._size[0],
             height=self._size[1],
-            fps=self._units / passed_s,
+            fps=self._pictures / passed_s,
             bitrate_bps=8 * self._bytes / passed_s,
         )
         self._restart(now)
         return sent
 
     def _restart(self, now: float) -> None:
-        self._since, self._units, self._bytes = now, 0, 0
+        self._since, self._pictures, self._bytes = now, 0, 0
 
 
 @dataclass(slots=True)

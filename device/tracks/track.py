@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 
     from livekit import rtc
 
+    from device.media.reception import Reception
+
 
 class Track(Protocol):
     """One track of the device; it lives as long as the process, and is published again in every Room.
@@ -40,10 +42,10 @@ class Track(Protocol):
     def viewer_joined(self) -> None:
         """Note that a viewer has joined who has not received anything yet."""
 
-    def sampled(self, sent: int, *, fed: int, lost: float) -> None:
+    def sampled(self, sent: int, *, fed: int, reception: Reception | None) -> None:
         """Note how many frames or packets the SDK has sent.
 
-        `fed` is how many units or blocks it had been given by then, `lost` which share of the packets was lost, 0 to 1.
+        `fed` is how many units or blocks it had been given by then, `reception` the newest report about the packets.
         """
 
     def taken(self, seconds: float, *, fed: int) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,10 +13,12 @@ from livekit import rtc
 from device.clock import epoch_of_us, monotonic_us
 from device.ipc.messages import Done, ForceKeyFrame, SetBitrate, SetKeyFramesOnly, SetPictureLimits
 from device.timeline import TIMELINE
-from device.tracks.encoder_control import EncoderCommands, EncoderControl, MissingUnits
+from device.tracks.encoder_control import EncoderCommands, EncoderControl
 from device.tracks.ladder import Ladder, Rung, rungs
+from device.tracks.missing_units import MissingUnits
 from device.tracks.rtp_times import RtpTimes
 from device.tracks.send_stats import SendMeter, SendSummary, Sent
+from device.tracks.spaced_units import SpacedUnits
 from device.tracks.video_feed import video_feed
 
 if TYPE_CHECKING:
@@ -26,14 +27,10 @@ if TYPE_CHECKING:
     from device.ipc.messages import CameraJob
     from device.ipc.registry import Request
     from device.media.picture import AccessUnit
+    from device.media.reception import Reception
 
 log = structlog.get_logger()
 
-# libwebrtc drops one of two frames that wait for its encoder's thread (VideoStreamEncoder::OnFrame) without an error;
-# the frames that depend on it cannot be decoded until the next key frame. So the units of a burst are fed one by one.
-_SPACING_S = 0.008
-_MAX_WAITING = 30
-_DROPS_LOG_INTERVAL_S = 10.0
 _LOSSY = 0.02
 
 
@@ -62,10 +59,8 @@ class VideoTrack:
         self._log = log.bind(track=name)
         self.fed, self.muted = 0, False  # muted by the room
         self.wanted = asyncio.Event()
-        self._waiting: deque[AccessUnit] = deque()
-        self._next_at, self._times = 0.0, RtpTimes()
-        self._timer: asyncio.TimerHandle | None = None
-        self._dropped, self._log_drops_at, self.dropped = 0, 0.0, 0
+        self._units = SpacedUnits(self._feed, on_dropped=self.request_key_frame, log=self._log)
+        self._times = RtpTimes()
         self.sent: Sent | None = None
         self._missing, self._fed_before = MissingUnits(), 0
         self._key_wanted_at: float | None = None
@@ -90,8 +85,7 @@ class VideoTrack:
 
     def _adopt(self, job: CameraJob) -> None:
         self._job = job
-        # Half a period, or a burst at 120 fps would never end.
-        self._spacing_s = min(_SPACING_S, 0.5 / job.fps)
+        self._units.limit_spacing(fps=job.fps)
 
     def _rungs(self) -> tuple[Rung, ...]:
         job = self._job
@@ -131,7 +125,7 @@ class VideoTrack:
 
     def forget(self) -> None:
         """Feed nothing of what still waits to be fed."""
-        self._waiting.clear()
+        self._units.forget()
 
     def viewer_joined(self) -> None:
         """Note that a viewer has joined who has not received a picture yet."""
@@ -146,28 +140,32 @@ class VideoTrack:
 
     def deliver(self, unit: AccessUnit) -> None:
         """Take one access unit; the units of a burst are fed a few milliseconds apart."""
-        if len(self._waiting) >= _MAX_WAITING:
-            self._drop_waiting(time.monotonic())
-        self._waiting.append(unit)
-        if self._timer is None:
-            self._feed_waiting()
+        self._units.deliver(unit)
+
+    @property
+    def dropped(self) -> int:
+        """How many units were dropped because too many waited."""
+        return self._units.dropped
 
     def taken(self, seconds: float, *, fed: int) -> None:
         """Do nothing: pictures are not taken by the second."""
 
-    def sampled(self, sent: int, *, fed: int, lost: float) -> None:
-        """Note how many of the `fed` units the SDK has sent, and which share of the packets was lost.
+    def sampled(self, sent: int, *, fed: int, reception: Reception | None) -> None:
+        """Note how many of the `fed` units the SDK has sent, and the newest report about their packets.
 
         A missing unit spoils the picture until the next key frame. A viewer's decoder asks for one only after 3 s
         (libwebrtc: VideoReceiveStream2), so on a link that loses packets it gets them unasked.
         """
         if units := self._missing.update(fed=fed - self._fed_before, sent=sent):
             self._log.info("camera.units_lost", units=units)
-        if units or lost > _LOSSY:
-            self._apply(self._control.units_lost(time.monotonic()))
-        self._log_sent(time.monotonic(), lost)
+        now = time.monotonic()
+        if reception:
+            self._control.link.sampled(sent=reception.sent, resent=reception.resent, now=now)
+        if units or (reception and reception.lost > _LOSSY and not self._control.link.lossy(now)):
+            self._apply(self._control.units_lost(now))
+        self._log_sent(now, reception)
 
-    def _log_sent(self, now: float, lost: float) -> None:
+    def _log_sent(self, now: float, reception: Reception | None) -> None:
         if (sent := self._meter.measure(now)) is None:
             return
         self.sent = sent
@@ -179,28 +177,12 @@ class VideoTrack:
             sent_bps=round(sent.bitrate_bps),
             bitrate_bps=self._control.bitrate_bps,
             target_bps=self.target_bps,
-            lost=round(lost, 3),
+            lost=round(reception.lost, 3) if reception else 0.0,
+            rtt_s=round(reception.rtt_s, 3) if reception else 0.0,
+            lossy=self._control.link.lossy(now),
         )
         if text := self._summary.update(sent, now):
             self._on_summary(text)
-
-    def _drop_waiting(self, now: float) -> None:
-        self._dropped, self.dropped = self._dropped + len(self._waiting), self.dropped + len(self._waiting)
-        self.forget()
-        if now >= self._log_drops_at:
-            self._log_drops_at = now + _DROPS_LOG_INTERVAL_S
-            self._log.info("camera.units_dropped", units=self._dropped, cause="more units than the SDK can be fed with")
-            self._dropped = 0
-        self._apply(self._control.units_lost(now))
-
-    def _feed_waiting(self) -> None:
-        self._timer = None
-        now = time.monotonic()
-        if now >= self._next_at and self._waiting:
-            self._next_at = now + self._spacing_s
-            self._feed(self._waiting.popleft())
-        if self._waiting:
-            self._timer = asyncio.get_running_loop().call_later(self._next_at - now, self._feed_waiting)
 
     def _feed(self, unit: AccessUnit) -> None:
         """Feed one access unit, and pass on the SDK's feedback for it."""
@@ -211,7 +193,7 @@ class VideoTrack:
         now = time.monotonic()
         self.fed += 1
         TIMELINE.mark("first picture")
-        self._meter.count(len(unit.payload), width=unit.width, height=unit.height, now=now)
+        self._meter.count(len(unit.payload), number=unit.number, width=unit.width, height=unit.height, now=now)
         if unit.key and self._key_wanted_at is not None:
             self._log.debug("camera.key_frame", after_s=round(now - self._key_wanted_at, 3))
             self._key_wanted_at = None
@@ -232,16 +214,15 @@ class VideoTrack:
         self._apply(commands)
 
     async def aclose(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._units.close()
         await self._source.aclose()
 
     def _apply(self, commands: EncoderCommands) -> None:
         if commands.all_key_frames is not None:
             self._send(SetKeyFramesOnly(enabled=commands.all_key_frames))
         if commands.bitrate_bps is not None:
-            self._send(SetBitrate(bitrate_bps=commands.bitrate_bps))
-            self._log.debug("camera.bitrate", bitrate_bps=commands.bitrate_bps)
+            self._send(SetBitrate(bitrate_bps=commands.bitrate_bps, repetitions=commands.repetitions))
+            self._log.debug("camera.bitrate", bitrate_bps=commands.bitrate_bps, repetitions=commands.repetitions)
         if (rung := commands.rung) is not None:
             self._send(SetPictureLimits(width=rung.width, height=rung.height, fps=rung.fps))
             why = f"the room's target is {self.target_bps // 1000} kbit/s"

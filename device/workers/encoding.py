@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 # Used until the first bandwidth estimate arrives; only key frames are sent until then.
 _FIRST_BITRATE_BPS = 500_000
+_MOST_REPETITIONS = 4
 
 
 class Source(Protocol):
@@ -56,7 +57,7 @@ class Encoding:
         self._width, self._height, self._fps = source.width, source.height, float(source.fps)
         self._limit: RateLimit | None = None
         self._limits = (source.width, source.height, source.fps)
-        self._budget = BitrateBudget()
+        self._budget, self._repetitions = BitrateBudget(), 0
         # Dropped pictures: above the requested frame rate, and above the bitrate budget.
         self.rate_limited = self.over_budget = 0
         self._board: Encoder | None = None  # the hardware encoder, also after software has replaced it
@@ -123,8 +124,11 @@ class Encoding:
                 self._next_key = True
             case SetKeyFramesOnly(enabled=enabled):
                 self._all_keys = enabled
-            case SetBitrate(bitrate_bps=bitrate_bps) if bitrate_bps > 0:
-                self._bitrate_bps = bitrate_bps
+            case SetBitrate(bitrate_bps=bitrate_bps, repetitions=times) if (
+                bitrate_bps > 0 and 0 <= times <= _MOST_REPETITIONS
+            ):
+                self._bitrate_bps, self._repetitions = bitrate_bps, times
+                self._encoder.repeat(times)
                 try:
                     self._encoder.set_bitrate(bitrate_bps)
                 except EncoderError as error:
@@ -224,6 +228,7 @@ class Encoding:
             sink=self._send,
             preset=self._automatic.preset if self._automatic else self._job.x264_preset,
         )
+        encoder.repeat(self._repetitions)
         self._report_capturing(encoder)
         return encoder
 

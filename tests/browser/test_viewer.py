@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -19,6 +20,7 @@ from tests.support import daemon as daemons
 from tests.support.children import end
 from tests.support.clips import clip
 from tests.support.livekit_server import Server, livekit_server
+from tests.support.operator import operator_token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -259,4 +261,40 @@ _OVERLAPS = """() => {
     ...boxes.slice(index + 1).filter((other) => one.left < other.right && other.left < one.right
       && one.top < other.bottom && other.top < one.bottom),
   ]);
+}"""
+
+
+def test_a_page_asks_the_device(server: Server, room: str, config: Path) -> None:
+    """With LiveKit's client in a browser, as docs/control.md shows."""
+    allow = json.dumps([{"identity": "ops-*", "operations": ["status", "logs"]}])
+    variables = daemons.environment(server, room, DEVICE_CONTROL__ALLOW=allow, DEVICE_LOG__LEVEL="debug")
+    with daemons.running(config, variables) as daemon, _viewer(config, variables) as url, _page(url) as page:
+        daemon.event("device.state", new="live", within_s=30)
+        found = page.evaluate(_ASK, [server.url, operator_token(server, room, identity="ops-1")])
+        assert (found["status"]["state"], found["status"]["identity"]) == ("live", "device")
+        assert found["refused"] == [403, "rejoin is not allowed for this identity"]
+        assert found["bytes"] > 15 << 10
+        assert len(found["records"]) > 20
+
+
+_ASK = """async ([url, token]) => {
+  const room = new LivekitClient.Room();
+  const streams = new Map();
+  const stream = (id) => {
+    if (!streams.has(id)) streams.set(id, Promise.withResolvers());
+    return streams.get(id);
+  };
+  room.registerByteStreamHandler('device.answer', async (reader) => {
+    stream(reader.info.id).resolve(new Blob(await reader.readAll()));
+  });
+  await room.connect(url, token, {autoSubscribe: false});
+  const call = async (method, values) => JSON.parse(await room.localParticipant.performRpc({
+    destinationIdentity: 'device', method: `device.${method}`, payload: values ? JSON.stringify(values) : '',
+  }));
+  const status = await call('status');
+  const refused = await call('rejoin').catch((error) => [error.code, error.message]);
+  const answer = await call('logs', {lines: 300});
+  const {records} = JSON.parse(await (await stream(answer.stream).promise).text());
+  await room.disconnect();
+  return {status, refused, bytes: answer.bytes, records};
 }"""

@@ -92,6 +92,8 @@ def test_a_running_device_is_asked_and_told(server: Server, room: str, config: P
                 await asyncio.to_thread(until_measured, runtime)
 
                 await asyncio.to_thread(the_status_is_shown, variables, config, room, daemon.pid)
+                # Without [control] the device may not answer anybody in the room.
+                assert not watcher.room.remote_participants["device"].permissions.can_publish_data
 
                 mark = len(daemon.lines)
                 assert await asyncio.to_thread(call, runtime, "restart", stream="camera") == {

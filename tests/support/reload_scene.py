@@ -100,6 +100,10 @@ class Scene:
             raise UnreachableError
 
     @property
+    def works(self) -> bool:
+        return self.live
+
+    @property
     def result(self) -> Result:
         found = self.files.result()
         assert found is not None

@@ -190,3 +190,26 @@ def test_last_words_that_are_no_text_do_no_harm(tmp_path: Path) -> None:
         status = Status(Attributes(), Notifier(address=str(tmp_path / "notify")), StateFile(tmp_path / "state.json"))
         status.worker("camera", WorkerState.STALLED, "no film in \ud800")
         assert b"STATUS=" in manager.recv(4096)
+
+
+@pytest.mark.parametrize(
+    ("room", "worker", "publication", "works"),
+    (
+        (RoomState.LIVE, WorkerState.LIVE, PublishState.PUBLISHED, True),
+        (RoomState.LIVE, WorkerState.LIVE, PublishState.MUTED, True),
+        (RoomState.LIVE, WorkerState.NOT_PRESENT, PublishState.PUBLISHED, True),
+        (RoomState.LIVE, WorkerState.STARTING, PublishState.MUTED, False),
+        (RoomState.LIVE, WorkerState.STALLED, PublishState.MUTED, False),
+        (RoomState.LIVE, WorkerState.LIVE, PublishState.FAILED, False),
+        (RoomState.LIVE, WorkerState.LIVE, PublishState.STARTING, False),
+        (RoomState.WAITING, WorkerState.LIVE, PublishState.PUBLISHED, False),
+    ),
+)
+def test_what_the_room_has_muted_works(
+    room: RoomState, worker: WorkerState, publication: PublishState, *, works: bool
+) -> None:
+    status = Status(Attributes(), Notifier(), StateFile(None))
+    status.room(room, "")
+    status.worker("camera", worker, "")
+    status.publication("camera", publication)
+    assert status.works is works

@@ -16,7 +16,7 @@ from device.config.command_words import filled, placeholders
 from device.config.diff import ChangeClass, diff
 from device.config.effective import Command
 from device.config.schema_keys import class_of
-from device.control import conversation, run_command
+from device.control import limits, run_command
 from device.control.caller import Caller, CallerKind
 from device.control.configured_commands import ConfiguredCommands
 from device.control.operations import RunCommand
@@ -171,7 +171,7 @@ def test_one_at_a_time_of_each_and_four_in_all() -> None:
 
 
 def test_no_call_waits_longer_for_its_answer_than_the_longest_command() -> None:
-    assert command_tables.LONGEST_S + 2 < conversation._CALL_S
+    assert command_tables.LONGEST_S + 2 < limits.CALL_S
 
 
 def test_check_warns_of_programs_that_are_not_there(tmp_path: Path) -> None:

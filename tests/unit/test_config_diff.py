@@ -74,6 +74,7 @@ OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
     "network.no_proxy": (".example", {}),
     "network.ca_file": ("/ca.pem", {}),
     "network.relay": ("always", {}),
+    "control.allow": ([{"identity": "ops-*", "operations": ["status"]}], {}),
     "reconnect.probe_s": (3.0, {}),
     "reconnect.spread_s": (3.0, {}),
     "reconnect.max_s": (60.0, {}),

@@ -39,6 +39,8 @@ def plain_type(annotation: Any) -> Any:
         return {type(each) for each in get_args(annotation)}.pop()
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return getattr(effective, annotation.__name__.removeprefix("Named"))
+    if get_origin(annotation) is list and issubclass(get_args(annotation)[0], BaseModel):
+        return list[dict[str, Any]]  # tables in a list stay as JSON has them
     if get_origin(annotation) is dict:
         inner = plain_type(get_args(annotation)[1])
         return GenericAlias(dict, (str, inner if is_dataclass(inner) else Any))
@@ -48,8 +50,8 @@ def plain_type(annotation: Any) -> Any:
 @pytest.mark.parametrize(
     "table",
     (
-        *("Config", "Room", "Credentials", "Camera", "Night", "Microphone", "Network", "Watch", "Reconnect", "Log"),
-        "Command",
+        *("Config", "Room", "Credentials", "Camera", "Night", "Microphone", "Network", "Control", "Watch", "Reconnect"),
+        *("Log", "Command"),
     ),
 )
 def test_each_key_of_the_schema_is_in_effect_with_its_type(table: str) -> None:

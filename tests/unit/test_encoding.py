@@ -197,6 +197,22 @@ def test_the_automatic_preset_changes_with_a_key_frame_and_outlasts_a_change_of_
     assert preset_of(worker) == "superfast"
 
 
+def test_each_picture_is_sent_several_times_and_again_once() -> None:
+    worker = Worker(Camera(width=320, height=180))
+    worker.feed(2)
+    assert worker.carry_out(SetBitrate(bitrate_bps=100_000, repetitions=2)) == ""
+    worker.carry_out(ForceKeyFrame())
+    units = worker.feed(4)
+    assert [unit.number for unit in units] == [2, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5, 5]
+    assert [unit.key for unit in units] == [True] + 11 * [False]
+    assert [unit.captured_at_us for unit in units[:4]] == [66_666, 67_666, 68_666, 100_000]
+    assert max(len(unit.payload) for unit in units[1:]) < 100
+    worker.confine(160, 90, 30)
+    assert len(worker.feed(1)) == 3
+    worker.carry_out(SetBitrate(bitrate_bps=100_000))
+    assert len(worker.feed(3)) == 3
+
+
 def test_key_frames_alone_do_not_count_for_the_automatic_preset() -> None:
     worker = Worker(Camera(width=320, height=180), x264_preset="auto")
     worker.carry_out(SetKeyFramesOnly(enabled=True))
@@ -212,6 +228,8 @@ def test_key_frames_alone_do_not_count_for_the_automatic_preset() -> None:
         SetPictureLimits(width=-640, height=360, fps=15),
         SetPictureLimits(width=640, height=360, fps=0),
         SetBitrate(bitrate_bps=0),
+        SetBitrate(bitrate_bps=100_000, repetitions=5),
+        SetBitrate(bitrate_bps=100_000, repetitions=-1),
         SetPace(ppm=5.0),
         None,
     ),

@@ -31,7 +31,7 @@ GOOD = {"server_url": "wss://other.example", "participant_token": TOKEN}
 
 
 def wanted(**changes: str) -> TokenRequest:
-    values = {"room": "", "identity": "", "derived_identity": "device-1", "display_name": ""} | changes
+    values: dict[str, Any] = {"room": "", "identity": "", "derived_identity": "device-1", "display_name": ""} | changes
     return TokenRequest(urls=("wss://room.example",), attributes=Attributes(state="connecting"), **values)
 
 

@@ -53,7 +53,12 @@ def with_endpoint(service: Service, use: Callable[[Endpoint], Awaitable[Any]], *
         runner = web.ServerRunner(web.Server(service))
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        names = {"room": "", "identity": "", "derived_identity": "device-1", "display_name": ""} | changes
+        names: dict[str, Any] = {
+            "room": "",
+            "identity": "",
+            "derived_identity": "device-1",
+            "display_name": "",
+        } | changes
         wanted = TokenRequest(urls=("wss://room.example",), attributes=Attributes(), **names)
         try:
             return await use(Endpoint(wanted=wanted, url=f"http://127.0.0.1:{runner.addresses[0][1]}/token"))

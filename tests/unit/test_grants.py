@@ -106,3 +106,17 @@ def test_a_hidden_token_is_not_sufficient() -> None:
         read_grants(
             jwt.encode({"sub": "p", "video": {"room": "r", "roomJoin": True, "hidden": True}}, KEY)
         ).require_any(BOTH)
+
+
+@pytest.mark.parametrize(
+    ("video", "may"),
+    (
+        ({}, True),
+        ({"canPublish": True}, True),
+        ({"canPublish": False}, False),
+        ({"canPublish": False, "canPublishData": True}, True),
+        ({"canPublish": True, "canPublishData": False}, False),
+    ),
+)
+def test_whether_data_may_be_sent(video: dict[str, Any], *, may: bool) -> None:
+    assert read_grants(jwt.encode({"sub": "porch", "video": video}, KEY)).can_publish_data is may

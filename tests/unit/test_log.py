@@ -338,3 +338,15 @@ def test_configuring_again_leaves_no_second_line() -> None:
     pipe = Pipe()
     pipe.log.info("once")
     assert len(pipe.lines) == 1
+
+
+def test_what_any_participant_could_write_into_the_log_is_left_out() -> None:
+    """The SDK logs each stream without a handler by the root logger, with its topic."""
+    lines = []
+    for level in ("info", "debug"):
+        stream = io.StringIO()
+        device_log.configure(level=level, format="json", stream=stream)
+        logging.info("ignoring text stream with topic '%s', no callback attached", "spam")  # noqa: LOG015
+        logging.warning("a warning of a library")  # noqa: LOG015
+        lines.append(stream.getvalue().count("spam"))
+    assert lines == [0, 1]

@@ -8,6 +8,7 @@ import datetime
 import json
 import time
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import jwt
@@ -21,6 +22,7 @@ from device.errors import CredentialError
 from device.network.probe import ProbeResult
 from device.network.resolver import Resolver
 from device.telemetry.attributes import Attributes
+from device.tokens.grants import read_grants
 from device.tokens.join_token import IdentityHolder, JoinToken, TokenRequest
 from device.tokens.minting import ApiKey
 
@@ -37,9 +39,22 @@ UNCHECKED: Any = {"verify_exp": False, "verify_nbf": False, "verify_iat": False}
 
 
 def api_key(**changes: str) -> ApiKey:
-    names = {"room": "front-door", "identity": "", "derived_identity": "device-1", "display_name": ""} | changes
+    names: dict[str, Any] = {
+        "room": "front-door",
+        "identity": "",
+        "derived_identity": "device-1",
+        "display_name": "",
+    } | changes
     wanted = TokenRequest(urls=("wss://room.example",), attributes=Attributes(state="connecting"), **names)
     return ApiKey(wanted=wanted, key="k", secret=SECRET)
+
+
+@pytest.mark.parametrize("data", (False, True))
+def test_the_device_may_send_data_if_it_answers_calls(*, data: bool) -> None:
+    minting = replace(api_key(), wanted=replace(api_key().wanted, data=data))
+    token = minting.publisher_token()
+    assert jwt.decode(token, SECRET, algorithms=["HS256"], options=UNCHECKED)["video"]["canPublishData"] is data
+    assert read_grants(token).can_publish_data is data
 
 
 def seen(server_time_s: float | None, url: str = "wss://other.example") -> ProbeResult:

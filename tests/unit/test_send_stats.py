@@ -19,18 +19,26 @@ def test_a_look_says_what_was_sent_since_the_last() -> None:
     meter = SendMeter()
     assert meter.measure(5.0) is None
     for number in range(30):
-        meter.count(1000, width=640, height=360, now=10 + number / 30)
+        meter.count(1000, number=number, width=640, height=360, now=10 + number / 30)
     assert meter.measure(10.5) is None
     assert meter.measure(11.0) == sent(width=640, height=360, fps=30, bitrate_bps=240_000)
     assert meter.measure(12.0) is None
 
 
+def test_a_picture_that_is_sent_several_times_counts_once_with_all_its_bytes() -> None:
+    meter = SendMeter()
+    for number in range(15):
+        for _ in range(3):
+            meter.count(1000, number=number, width=640, height=360, now=10 + number / 15)
+    assert meter.measure(11.0) == sent(width=640, height=360, fps=15, bitrate_bps=360_000)
+
+
 def test_another_size_begins_a_new_count() -> None:
     meter = SendMeter()
     for number in range(15):
-        meter.count(9000, width=1280, height=720, now=number / 30)
+        meter.count(9000, number=number, width=1280, height=720, now=number / 30)
     for number in range(15):
-        meter.count(1000, width=640, height=360, now=0.5 + number / 15)
+        meter.count(1000, number=number, width=640, height=360, now=0.5 + number / 15)
     assert meter.measure(1.0) is None
     assert meter.measure(1.5) == sent(width=640, height=360, fps=15, bitrate_bps=120_000)
 

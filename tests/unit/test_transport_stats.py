@@ -6,6 +6,7 @@ from typing import Any
 
 from livekit.rtc._proto.stats_pb2 import RtcStats
 
+from device.media.reception import Reception
 from device.telemetry.transport_stats import Report, read_stats, track_identifiers
 
 NAMES = {"track-1": "front", "track-2": "back", "track-3": "hall"}
@@ -39,6 +40,7 @@ def sender(number: int, kind: str, *, sent: int, lost: float, reported_at_us: in
             rtc__id=f"O{number}",
             stream__kind=kind,
             outbound__media_source_id=f"S{number}",
+            outbound__retransmitted_packets_sent=7,
             **count,
         ),
         entry(
@@ -47,6 +49,7 @@ def sender(number: int, kind: str, *, sent: int, lost: float, reported_at_us: in
             stream__kind=kind,
             remote_inbound__local_id=f"O{number}",
             remote_inbound__fraction_lost=lost,
+            remote_inbound__round_trip_time=0.05,
         ),
     ]
 
@@ -63,7 +66,11 @@ def test_streams_of_one_kind_are_distinguished() -> None:
     stats = read_stats(reversed(statistics), NAMES)
     assert stats.responses == ("P2", 7)
     assert stats.sent == {"front": 100, "back": 200, "hall": 300}
-    assert stats.lost == {"front": 0.25, "back": 0.0, "hall": 0.5}
+    assert stats.receptions == {
+        "front": Reception(8_500_000, 0.25, 0.05, 0, 7),
+        "back": Reception(7_000_000, 0.0, 0.05, 0, 7),
+        "hall": Reception(8_000_000, 0.5, 0.05, 300, 7),
+    }
     assert stats.taken_s == {"hall": 3.0}
     assert stats.reports == {
         "front": Report(8_500_000, 0.5),
@@ -75,4 +82,4 @@ def test_streams_of_one_kind_are_distinguished() -> None:
 
 def test_a_track_that_is_not_ours_is_left_out() -> None:
     stats = read_stats(sender(4, "video", sent=1, lost=0.0, reported_at_us=1), NAMES)
-    assert (stats.sent, stats.reports, stats.lost, stats.responses) == ({}, {}, {}, None)
+    assert (stats.sent, stats.reports, stats.receptions, stats.responses) == ({}, {}, {}, None)

@@ -1,0 +1,53 @@
+"""A participant that may control the device, and calls it far more often than it may."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.faults.device import device
+from tests.faults.figures import longest_gap
+from tests.faults.recovery import first_picture
+from tests.support.flood import Flooded, flooded
+from tests.support.operator import operator_token
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.faults.ground import Ground
+
+_RATE, _SECONDS, _GAP_S = 1000.0, 10.0, 0.3
+_SETTLED_S = 3.0
+_ALLOW = json.dumps([{"identity": "ops-*", "operations": ["status"]}])
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.usefixtures("quiet")
+def test_flood_of_calls(ground: Ground, tmp_path: Path) -> None:
+    async def scenario() -> tuple[Flooded, float]:
+        async with device(ground.network, [ground.server], tmp_path, DEVICE_CONTROL__ALLOW=_ALLOW) as one:
+            one.start()
+            await first_picture(one)
+            await asyncio.sleep(_SETTLED_S)
+            began = time.monotonic()
+            token = operator_token(ground.server, one.room, identity="ops-1")
+            found = await flooded(ground.server.url, token, rate=_RATE, seconds=_SECONDS)
+            pictures = [each.at for each in one.viewer.pictures]
+            return found, longest_gap(pictures, began, time.monotonic())
+
+    found, gap_s = ground.run(scenario())
+    ground.table.record(
+        f"{found.rate:.0f} calls a second for {_SECONDS:.0f} s, by a participant that may control the device",
+        {
+            "times": 1,
+            "longest gap": f"{gap_s:.2f}",
+            "idle": f"{ground.meter.percent():.0f} %",
+            "events seen": f"{found.codes.get('0', 0)} answered, {found.codes.get('429', 0)} refused (429)",
+        },
+        must=f"each call answered; picture without a gap over {_GAP_S:g} s",
+        ok=gap_s <= _GAP_S and set(found.codes) == {"0", "429"} and found.rate >= 0.9 * _RATE,
+    )
