@@ -140,8 +140,7 @@ async def run(
     running_config, detected, privacy = RunningConfig.of_environment(), Detected.of_service(keeps=True), KeptPrivacy()
     labels = {each.name: each.label for each in settings.config.streams}
     status, deadlines, clock = Status(attributes, notifier, state_file, labels), Deadlines(), ServerClock()
-    resolver, trimmer, epoch_us = Resolver(), Trimmer(), monotonic_us()
-    bitrates, transmission = Bitrates(), Transmission()
+    resolver, trimmer, epoch_us, bitrates, sent = Resolver(), Trimmer(), monotonic_us(), Bitrates(), Transmission()
     warn_of_shared_identity(settings.token_source)
     # A hang ends the process: the service manager's watchdog does that, or this process itself.
     enforced: AbstractContextManager[None] = contextlib.nullcontext() if notifier.watched else enforcing(deadlines)
@@ -169,7 +168,7 @@ async def run(
                         resolver=resolver,
                         routes=routes,
                         relay_only=settings.config.network.relay == "always",
-                        listeners=(bitrates, transmission),
+                        listeners=(bitrates, sent),
                         on_joined=remote.of(settings.config.control.allow),
                         between_sessions=watch.between_sessions,
                     ),
@@ -213,10 +212,8 @@ async def run(
             )
             reloader = Reloader(running, loader=loader, status=status, notifier=notifier, probe=Probe(resolver))
 
-            others = [
-                tasks.create_task(reloader.run(), name="reload"),
-                tasks.create_task(notifier.keep_alive(deadlines), name="watchdog"),
-            ]
+            reloads = tasks.create_task(reloader.run(), name="reload")
+            beats = tasks.create_task(notifier.keep_alive(deadlines), name="watchdog")
             async with interfaces(
                 running,
                 tasks=tasks,
@@ -224,7 +221,7 @@ async def run(
                 attributes=attributes,
                 status=status,
                 bitrates=bitrates,
-                transmission=transmission,
+                transmission=sent,
                 clock=clock,
                 memory=memory,
                 privacy=privacy,
@@ -240,7 +237,7 @@ async def run(
             # For systemd a new execution is a reload: `ready` ends it.
             (notifier.reloading if end is None else notifier.stopping)()
             watch.stop()
-            for task in others:
+            for task in (reloads, beats):
                 task.cancel()
             await running.leave()
     running_config.remove()

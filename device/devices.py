@@ -70,7 +70,7 @@ def _query(query: Callable[[], Entries], none: str) -> Entries | str:
 
 
 def _cameras() -> Entries:
-    from device.sources import picamera2
+    from device.sources import picamera2, picamera2_modes
     from device.sources.v4l2.nodes import is_usb
 
     return [
@@ -78,7 +78,7 @@ def _cameras() -> Entries:
             "name": each.get("Model", "camera"),
             "number": position,
             "id": each.get("Id", ""),
-            "modes": picamera2.modes(position),
+            "modes": picamera2_modes.modes(position),
         }
         for position, each in enumerate(picamera2.cameras())
         if not is_usb(str(each.get("Id", "")))  # V4L2 has it

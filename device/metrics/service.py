@@ -35,7 +35,7 @@ def _parts(config: Metrics, reader: Reader, attributes: Attributes) -> dict[str,
         parts["health"] = partial(_report_health, reader, attributes)
     if config.bind or config.textfile:
         try:
-            from device.metrics.exposition import Exposition  # 14 MB with prometheus_client
+            from device.metrics.exposition import Exposition  # 2 MB with prometheus_client
         except ImportError:
             hint = "apt install python3-prometheus-client, or pip install prometheus-client"
             log.error("metrics.unavailable", why="prometheus_client is not installed", hint=hint)  # noqa: TRY400

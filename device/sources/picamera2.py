@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from device.ipc.messages import CameraJob
 
-_FIRST_FRAME_S = 5.0
+FIRST_FRAME_S = 5.0
 _BUFFERS = 6  # one being filled, one queued, up to four in the hardware encoder
-_PIXEL_FORMATS = {"YUV420": "yuv420p", "NV12": "nv12"}
+PIXEL_FORMATS = {"YUV420": "yuv420p", "NV12": "nv12"}
 _INSTALL = "install picamera2: `apt install python3-picamera2` (Raspberry Pi OS), with a venv that sees system packages"
 
 
@@ -59,93 +59,76 @@ class Picamera2Source:
     name = "picamera2"
 
     def __init__(self, job: CameraJob) -> None:
-        self._camera = _open(job.device)
+        self.camera = _open(job.device)
         try:
             self.check_night(job.night_controls)  # now, not at nightfall
-            self.layout = _configured(self._camera, job)
+            self.layout = _configured(self.camera, job)
         except BaseException:
-            self._camera.close()
+            self.camera.close()
             raise
         self.width, self.height, self.fps = self.layout.width, self.layout.height, job.fps
         self.pixel_format = self.layout.pixel_format
         # libcamera changes a transform that the sensor cannot do without an error.
-        self.turn_left = flips_left(job, self._camera.camera_configuration().get("transform"))
-        self.missed, self._limit, self.offered = 0, RateLimit(fps=self.fps), ranges(self._camera.camera_controls)
+        self.turn_left = flips_left(job, self.camera.camera_configuration().get("transform"))
+        self.missed, self._limit, self.applied = 0, RateLimit(fps=self.fps), dict[str, Any]()
+        self.offered = ranges(self.camera.camera_controls)
         self.lux: float | None = None
         self._set: Mapping[str, Any] = job.controls
         # Not from camera_configuration(): picamera2 replaces a matrix and range that it does not expect.
-        self.colour = of_libcamera(self._camera.libcamera_config.at(0).color_space, height=self.height)
+        self.colour = of_libcamera(self.camera.libcamera_config.at(0).color_space, height=self.height)
 
     def pictures(self) -> Iterator[CameraPicture]:
         """Yield pictures without end. Raises SourceError if there is none for 5 s."""
         try:
-            self._camera.start()
+            self.camera.start()
         except (RuntimeError, OSError) as error:
             raise SourceError(
-                f"the camera cannot be started ({_cause(error)}); look at `dmesg`",
+                f"the camera cannot be started ({cause(error)}); look at `dmesg`",
                 for_viewers="the camera cannot be started",
             ) from error
         number, before_us = 0, 0
         while True:
             try:
-                request = self._camera.capture_request(wait=_FIRST_FRAME_S)
+                request = self.camera.capture_request(wait=FIRST_FRAME_S)
             except TimeoutError:
                 raise SourceError(
-                    f"the camera delivers no picture for {_FIRST_FRAME_S:.0f} s; look at its ribbon cable, and at "
+                    f"the camera delivers no picture for {FIRST_FRAME_S:.0f} s; look at its ribbon cable, and at "
                     "`dmesg` for kernel messages about it",
                     for_viewers="the camera delivers no picture",
                 ) from None
             try:
                 metadata = request.get_metadata()
-                captured_at_us = _captured_at_us(metadata)
-                self.missed += missed_frames(captured_at_us - before_us, metadata) if before_us else 0
-                before_us = captured_at_us
+                taken_at_us = captured_at_us(metadata)
+                self.missed += missed_frames(taken_at_us - before_us, metadata) if before_us else 0
+                before_us = taken_at_us
                 self.lux = metadata.get("Lux")
-                if self._limit.admits(captured_at_us):
-                    yield CameraPicture(
-                        request=request, layout=self.layout, number=number, captured_at_us=captured_at_us
-                    )
+                if self._limit.admits(taken_at_us):
+                    yield CameraPicture(request=request, layout=self.layout, number=number, captured_at_us=taken_at_us)
                     number += 1
             finally:
                 request.release()
 
     def set_controls(self, wanted: Mapping[str, Any]) -> None:
         """Set controls from the next pictures on. Raises SourceError, and sets none, if one does not fit the camera."""
-        self._camera.set_controls(checked_controls(wanted, self._camera.camera_controls))
+        self._apply(checked_controls(wanted, self.camera.camera_controls))
 
     def check_night(self, controls: Mapping[str, Any]) -> None:
-        checked_controls(controls, self._camera.camera_controls, table=NIGHT)
+        checked_controls(controls, self.camera.camera_controls, table=NIGHT)
 
     def set_mode(self, wanted: Mapping[str, Any], *, fps: int) -> None:
         """Set controls, defaults in place of those before, and the frame rate. Raises SourceError as `set_controls`."""
-        offered = self._camera.camera_controls
-        self._camera.set_controls(changed_controls(self._set, wanted, offered) | frame_duration(fps, offered))
+        offered = self.camera.camera_controls
+        self._apply(changed_controls(self._set, wanted, offered) | frame_duration(fps, offered))
         self._set, self.fps, self._limit = dict(wanted), fps, RateLimit(fps=fps)
+
+    def _apply(self, controls: Mapping[str, Any]) -> None:
+        self.applied |= controls
+        self.camera.set_controls(controls)
 
 
 def cameras() -> list[dict[str, Any]]:
     """Return libcamera's description of each camera: Num, Model, Id and more. Raises SourceError without picamera2."""
-    return [dict(each) for each in _library().global_camera_info()]
-
-
-def modes(number: int) -> str:
-    """Return the sensor's modes as text; for a camera without raw modes, such as a USB camera, its sizes."""
-    try:
-        with closing(_library()(number)) as camera:
-            try:
-                found = {(*mode["size"], f" at {mode['fps']:.0f} fps") for mode in camera.sensor_modes}
-            except AttributeError:  # picamera2 assumes that every camera has raw modes
-                found = {(*size, "") for size in _video_sizes(camera)}
-    except (RuntimeError, IndexError, OSError, KeyError) as error:
-        return f"unknown ({_cause(error)})"
-    return ", ".join(f"{width}x{height}{rate}" for width, height, rate in sorted(found))
-
-
-def _video_sizes(camera: Any) -> list[tuple[int, int]]:
-    from libcamera import StreamRole
-
-    formats = camera.camera.generate_configuration([StreamRole.VideoRecording]).at(0).formats
-    return [(size.width, size.height) for pixel_format in formats.pixel_formats for size in formats.sizes(pixel_format)]
+    return [dict(each) for each in library().global_camera_info()]
 
 
 def choose(found: list[dict[str, Any]], wanted: str) -> int:
@@ -176,7 +159,8 @@ def choose(found: list[dict[str, Any]], wanted: str) -> int:
     )
 
 
-def _library() -> Any:
+def library() -> Any:
+    """Return the class Picamera2. Raises SourceError if it cannot be imported."""
     try:
         from picamera2 import Picamera2
     except ImportError as error:
@@ -189,13 +173,12 @@ def _library() -> Any:
 
 
 def _open(device: str) -> Any:
-    library = _library()
     number = choose(cameras(), device)
     try:
-        return library(number)
+        return library()(number)
     except (RuntimeError, IndexError, OSError) as error:
         busy = "busy" in str(error.__cause__ or error).lower()
-        why = "another program uses it (`fuser -v /dev/media*`)" if busy else _cause(error)
+        why = "another program uses it (`fuser -v /dev/media*`)" if busy else cause(error)
         viewers = "the camera is in use by another program" if busy else "the camera cannot be opened"
         raise SourceError(f"camera {number} cannot be opened: {why}", for_viewers=viewers) from error
 
@@ -218,33 +201,39 @@ def _configured(camera: Any, job: CameraJob) -> Layout:
         )
     except (RuntimeError, ValueError, TypeError, KeyError, OSError) as error:
         raise unsupported(
-            f"the camera refuses {job.width}x{job.height} at {job.fps} fps, or camera.controls ({_cause(error)})",
+            f"the camera refuses {job.width}x{job.height} at {job.fps} fps, or camera.controls ({cause(error)})",
             "the camera's settings do",
         ) from error
     # libcamera changes unsupported settings without an error.
+    layout = layout_of(camera)
+    if (layout.width, layout.height) != (job.width, job.height):
+        raise unsupported(
+            f"the camera does not do {job.width}x{job.height}; the nearest is camera.width = {layout.width} "
+            f"and camera.height = {layout.height}",
+            "camera.width and height do",
+        )
+    return layout
+
+
+def layout_of(camera: Any) -> Layout:
+    """Return how the camera lays out its pictures now. Raises SourceError for a pixel format that is not supported."""
     main = camera.camera_configuration()["main"]
-    if main["format"] not in _PIXEL_FORMATS:
+    if main["format"] not in PIXEL_FORMATS:
         raise SourceError(
-            f"the camera's pixel format is {main['format']}; supported: {' and '.join(_PIXEL_FORMATS)}; "
+            f"the camera's pixel format is {main['format']}; supported: {' and '.join(PIXEL_FORMATS)}; "
             'a USB camera needs source = "v4l2"',
             for_viewers="the camera's pixel format is not supported",
         )
     width, height = main["size"]
-    if (width, height) != (job.width, job.height):
-        raise unsupported(
-            f"the camera does not do {job.width}x{job.height}; the nearest is camera.width = {width} "
-            f"and camera.height = {height}",
-            "camera.width and height do",
-        )
-    return Layout(pixel_format=_PIXEL_FORMATS[main["format"]], width=width, height=height, stride=main["stride"])
+    return Layout(pixel_format=PIXEL_FORMATS[main["format"]], width=width, height=height, stride=main["stride"])
 
 
-def _cause(error: BaseException) -> str:
+def cause(error: BaseException) -> str:
     """Return why picamera2 failed: its RuntimeError may hide an error of the system."""
     return system_text(error.__cause__ or error)
 
 
-def _captured_at_us(metadata: Mapping[str, Any]) -> int:
+def captured_at_us(metadata: Mapping[str, Any]) -> int:
     """Return when the first line was exposed; without a SensorTimestamp, return the current time."""
     stamp = metadata.get("SensorTimestamp")
     return monotonic_us() if stamp is None else monotonic_of_boottime_us(int(stamp))

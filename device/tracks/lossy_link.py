@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 _SHARE, LEAST_BPS, MOST_BPS = 0.15, 40_000, 100_000
 _PACKETS_PER_S, _MOST_REPETITIONS = 60, 4
 # The server's reports count packets as received that were sent again. So what counts is how many are sent again: at a
-# loss of 5 % a twentieth, at 20 % a quarter. A policer's loss is over after three seconds.
-_SAMPLES, _LOSSY_SAMPLES = 5, 4
-_SOME, _MANY, _FEW = 0.04, 0.12, 0.06
+# loss of 5 % a twentieth, at 20 % a quarter. A policer's loss is more, and over after four seconds.
+_SAMPLES, _LOSSY_SAMPLES = 6, 5
+_SOME, _MOST, _MANY, _FEW = 0.04, 0.6, 0.12, 0.06
 _LASTS_S = 15.0  # until the estimate has risen again
 # What no repetition repairs, a viewer notices only after 3 s without a picture.
 KEY_FRAMES_APART_S = 1.5
@@ -41,7 +41,7 @@ class LossyLink:
             return
         self._samples.append((sent - last[0], resent - last[1]))
         share = sum(again for _, again in self._samples) / sum(each for each, _ in self._samples)
-        lossy = sum(again > each * _SOME for each, again in self._samples)
+        lossy = sum(each * _SOME < again < each * _MOST for each, again in self._samples)
         if (share >= _MANY and lossy >= _LOSSY_SAMPLES) or (share >= _FEW and now < self._lossy_until):
             self._lossy_until = now + _LASTS_S
 

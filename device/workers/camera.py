@@ -19,6 +19,8 @@ from device.workers.named import damage_log, named
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from device.media.picture import Picture
+    from device.sources.picamera2 import Picamera2Source
     from device.workers.encoding import Source
     from device.workers.night import Night, NightSource
     from device.workers.snapshot import Snapshots
@@ -75,12 +77,17 @@ def _capture(link: WorkerLink, job: CameraJob) -> None:
     )
     snapshots: Snapshots | None = None
     for picture in source.pictures():
+        full: Picture | None = None
         for request in link.requests():
             if isinstance(request.message, TakeSnapshot):
                 snapshots = snapshots or _snapshots(link)
-                snapshots.of_picture(request, picture, source.colour)
+                if request.message.full and full is None and source is captured and not snapshots.busy:
+                    full = _full_picture(captured)
+                snapshots.of_picture(request, full or picture, source.colour, full=full is not None)
                 continue
             link.reply(request, _carry_out(request.message, captured, encoding, night))
+        if full is not None:
+            continue  # the picture was the camera's, which has changed its mode meanwhile
         encoding.encode(picture)
         freeze_detector.check(picture)
         if night is not None:
@@ -98,6 +105,15 @@ def _snapshots(link: WorkerLink) -> Snapshots:
     from device.workers.snapshot import Snapshots
 
     return Snapshots(link)
+
+
+def _full_picture(source: Source) -> Picture | None:
+    """Return a picture of the sensor's full size; None if the source has none that is larger than the stream's."""
+    if source.name != "picamera2":
+        return None
+    from device.sources.full_size import full_picture
+
+    return full_picture(cast("Picamera2Source", source))
 
 
 def _night(link: WorkerLink, job: CameraJob, camera: Source, encoding: Encoding) -> Night | None:

@@ -35,6 +35,11 @@ class Snapshots:
         self._link = link
         self._thread: threading.Thread | None = None
 
+    @property
+    def busy(self) -> bool:
+        """Whether the next request would be refused."""
+        return self._thread is not None and self._thread.is_alive()
+
     def of_picture(self, request: Received, picture: Picture, colour: Colour, *, full: bool = False) -> None:
         """Answer with a picture that is valid for now only: it is copied."""
         with picture.mapped() as frame:
@@ -56,7 +61,7 @@ class Snapshots:
     ) -> None:
         wanted = request.message
         assert isinstance(wanted, TakeSnapshot)
-        if self._thread is not None and self._thread.is_alive():
+        if self.busy:
             self._link.reply(request, "another snapshot is being taken; try again")
             return
 

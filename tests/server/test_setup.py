@@ -302,7 +302,7 @@ def test_each_token_source_replaces_the_one_before(box: Installed, server: Serve
     sources = ("--camera", "pattern", "--microphone", "off", "--yes", "--no-start")
     done = run(box, "--url", server.url, "--token-file", str(tmp_path / "token"), *sources)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "so other machines cannot watch" in done.stdout
+    assert "is for this machine only" in done.stdout
     assert box.credentials() == {"token": f"{ready}\n"}
 
     async def by_endpoint() -> subprocess.CompletedProcess[str]:

@@ -12,7 +12,7 @@ import pytest
 import device
 from device.errors import system_text
 from device.sources.opening import error_text
-from device.sources.picamera2 import _cause
+from device.sources.picamera2 import cause
 from device.sources.pyaudio import _error_text
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ERRORS = {"SourceError", "SourceAbsentError", "EncoderError", "unsupported"}
 # These functions return fixed texts, or the type's name.
-IN_WORDS = {"system_text", "_error_text", "_cause", "error_text", "type"}
+IN_WORDS = {"system_text", "_error_text", "cause", "error_text", "type"}
 PLACES = ("sources/*.py", "encoders/*.py", "media/*.py", "workers/[cem]*.py", "workers/named.py")
 SECRET = "rtsp://admin:hunter2@192.0.2.7/"
 
@@ -84,7 +84,7 @@ def test_texts_for_viewers_are_fixed(where: str) -> None:
             assert ast.unparse(part.value) in ("kind", "what", "table")
 
 
-@pytest.mark.parametrize("in_words", (system_text, _error_text, _cause, error_text))
+@pytest.mark.parametrize("in_words", (system_text, _error_text, cause, error_text))
 def test_an_exceptions_text_is_the_systems_or_its_type(in_words: object) -> None:
     assert callable(in_words)
     for error in (OSError(19, SECRET), RuntimeError(SECRET), OSError(SECRET), ValueError(19, SECRET), KeyError(SECRET)):
