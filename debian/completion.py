@@ -62,7 +62,8 @@ def _words(parser: argparse.ArgumentParser) -> str:
 
 
 def _options(parser: argparse.ArgumentParser) -> str:
-    return " ".join(option for action in arguments(parser) for option in action.option_strings)
+    """Return the options, and the words that an argument without an option may be."""
+    return " ".join(str(word) for action in arguments(parser) for word in action.option_strings or action.choices or ())
 
 
 def _values(name: str, parser: argparse.ArgumentParser) -> list[str]:

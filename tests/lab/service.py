@@ -165,7 +165,8 @@ class Service:
         self.machine.systemctl("reset-failed", UNIT, check=False)
         self.switch_camera("")
         self.switch_encoder("")
-        self.machine.run(("sh", "-c", f"rm -rf {CREDENTIALS}/* {CONFIG} {DROP_IN} {STATE_DIRECTORY}/privacy.json"))
+        kept = " ".join(f"{STATE_DIRECTORY}/{name}" for name in ("privacy.json", "overrides.toml"))
+        self.machine.run(("sh", "-c", f"rm -rf {CREDENTIALS}/* {CONFIG} {DROP_IN} {kept}"))
         self.machine.systemctl("daemon-reload")
 
     def switch_camera(self, word: str, *whom: int) -> None:

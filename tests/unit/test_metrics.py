@@ -88,6 +88,19 @@ def test_each_metric_is_documented_with_its_labels() -> None:
     assert documented == found
 
 
+def test_each_state_is_documented() -> None:
+    document = DOCUMENT.read_text()
+    for name in ("state", "room_state", "stream_state", "stream_publication"):
+        (row,) = re.findall(rf"^\| `livekit_device_{name}` \| (.*)$", document, re.MULTILINE)
+        states = {
+            each.labels["state"]
+            for family in families(readings())
+            for each in family.samples
+            if each.name == f"livekit_device_{name}"
+        }
+        assert states <= set(re.findall(r"`(\w+)`", row)), name
+
+
 def test_the_text_is_made_once_a_second_however_often_it_is_asked_for() -> None:
     now, reads = 0.0, 0
 

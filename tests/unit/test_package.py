@@ -204,6 +204,7 @@ def test_bash_completes_commands_options_and_files() -> None:
     for name, command in commands(cli._parser()).items():
         options = {option for action in arguments(command) for option in action.option_strings}
         assert set(complete("livekit-device", name, "-")) == options
+    assert complete("livekit-device", "privacy", "o") == ["on", "off"]
     assert complete("livekit-device", "set", "camera.bitrate_m") == [
         "camera.bitrate_max_bps=",
         "camera.bitrate_min_bps=",
