@@ -38,6 +38,7 @@ _MAX_IDENTITY = 128
 _REJOINS = Done(text="the device leaves the room now, and joins it again")
 _SEND_S = 60.0
 _LOOKS, _LOOK_EVERY_S = 40, 0.1  # a call may be up to 2.6 s before the news of its caller (livekit 1.2.1)
+_LAST_MOMENT_S = 0.2
 _ANSWER_SENT_S = 0.3  # the SDK does not say when it has sent an answer; it takes 10 ms
 
 
@@ -61,12 +62,17 @@ class RoomInterface:
         log.debug("control.in_the_room", rules=len(self.rules))
 
     async def before_leaving(self, why: str) -> None:
-        """Answer the calls that are under way, because no answer leaves the room after this device."""
-        for each in self._unanswered:
+        """Answer the calls that are under way, because no answer leaves the room after this device.
+
+        A call that causes it, such as `set`, has its result by now and answers in the first moment.
+        """
+        if not self._unanswered:
+            return
+        _, late = await asyncio.wait(tuple(self._unanswered), timeout=_LAST_MOMENT_S)
+        for each in late:
             if not each.done():
                 each.set_result(RefusedError(Code.LEAVING, f"the device leaves the room and comes back: {why}"))
-        if self._unanswered:
-            await asyncio.sleep(_ANSWER_SENT_S)
+        await asyncio.sleep(_ANSWER_SENT_S)
 
     async def _called(self, room: rtc.Room, name: str, invocation: rtc.RpcInvocationData) -> str:
         identity = invocation.caller_identity

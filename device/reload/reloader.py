@@ -150,39 +150,43 @@ class Reloader:
         if answer.done():  # its caller has given up
             return
         try:
-            done = await self._edit(edit)
-        except Exception as error:  # one call never ends the device  # noqa: BLE001
+            await self._edit(edit, answer)
+        except Exception as error:  # one call never ends the device
             if not answer.done():
                 answer.set_exception(error)
-        else:
-            if not answer.done():
-                answer.set_result(done)
+            elif not answer.cancelled():  # the room could not be left in order
+                log.error("config.failed", exc_info=error)  # noqa: TRY400 - one line, redacted
 
-    async def _edit(self, edit: Edit) -> dict[str, str]:
+    async def _edit(self, edit: Edit, answer: asyncio.Future[dict[str, str]]) -> None:
+        """Carry out an edit, and answer it before the room is left: its caller may be there."""
         before, was_live = self._device.settings, self._status.works
         if edit.persist:
             self._overrides.demand()
         layers = edited(before.config, before.layers, edit, self._overrides.file)
+        keys = changed_keys(before.layers) if edit.reset else edit.values
+
+        async def applied(restarted: frozenset[str]) -> None:
+            if edit.persist or edit.reset:
+                await self._overrides.save(layers)
+            if not answer.done():
+                answer.set_result(outcomes(keys, decision, restarted))
+
         try:
             settings = await asyncio.to_thread(self._loader.changed, before, layers)
             decision = self._device.decide(settings)
             if decision.end_process:
-                raise CallError(f"{decision.text} needs a restart of the daemon, so it cannot be changed now")
-            restarted = await self._device.apply(settings, decision)
+                text = f"{decision.text} needs a restart of the daemon, so it cannot be changed now"
+                raise ConfigError(Problem(str(before.path), text))  # noqa: TRY301
+            await self._device.apply(settings, decision, applied=applied)
         except ConfigError as error:
             raise refusal(error, layers, before.path) from None
-        if edit.persist or edit.reset:
-            try:
-                await self._overrides.save(layers)
-            except CallError:
-                await self._device.apply(before, self._device.decide(before))
-                raise
+        except CallError:  # it could not be persisted
+            await self._device.apply(before, self._device.decide(before))
+            raise
         if decision.changes:
             log.info("config.changed", changed=decision.text, persist=edit.persist or None, reset=edit.reset or None)
             self._guard.start(before, was_live=was_live, after_s=_EDIT_REVERT_S, consequence=guard.DROPPED)
             self._note(Outcome.APPLIED, f"{'reset' if edit.reset else 'set'}: {decision.text}")
-        keys = changed_keys(before.layers) if edit.reset else edit.values
-        return outcomes(keys, decision, restarted)
 
     def _refused(self, error: ConfigError) -> None:
         problems = [str(each) for each in error.problems]

@@ -73,13 +73,24 @@ class RunningDevice:
         changes = diff(self.settings.config, settings.config)
         return decide(changes, self._plans(self.settings), self._plans(settings))
 
-    async def apply(self, settings: Settings, decision: Decision) -> frozenset[str]:
-        """Put other settings into effect, all or none. Return the streams whose workers are restarted.
+    async def apply(
+        self,
+        settings: Settings,
+        decision: Decision,
+        *,
+        applied: Callable[[frozenset[str]], Awaitable[None]] | None = None,
+    ) -> None:
+        """Put other settings into effect, all or none.
 
-        Raises ConfigError if a worker refuses a value.
+        `applied` gets the streams whose workers are restarted, before the room is left. What it raises, this raises,
+        and the room is not left. Raises ConfigError if a worker refuses a value.
         """
         async with self._one_at_a_time:
-            return await self._apply(settings, decision)
+            restarted = await self._apply(settings, decision)
+            if applied is not None:
+                await applied(restarted)
+            if decision.rejoin:
+                await self._rejoin(decision.why_rejoin)
 
     async def rejoin(self, why: str) -> None:
         """Leave the room in order, and begin to join it again."""
@@ -96,8 +107,6 @@ class RunningDevice:
         for name, plan in plans.items():
             self.streams[name].replan(plan, restart=name in restart)
         self._connection.retime(config.reconnect, stall_s=config.watch.delivery_stall_s)
-        if decision.rejoin:
-            await self._rejoin(decision.why_rejoin)
         self._in_effect(settings)
         return frozenset(restart)
 

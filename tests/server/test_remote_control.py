@@ -85,6 +85,11 @@ def test_each_operation_is_a_method_in_the_room(server: Server, room: str, confi
             await asyncio.to_thread(daemon.event, "room.state", new="live", since=mark)
             assert "an operator asked for it" in (await operator.call("status"))["room"]["last_disconnect"]
 
+            mark = len(daemon.lines)
+            values = {"camera.bitrate_max_bps": 2_000_000}
+            assert (await operator.call("set", values=values))["keys"] == {"camera.bitrate_max_bps": "rejoin"}
+            await asyncio.to_thread(daemon.event, "room.state", new="live", since=mark)
+
             # More than fits into an answer comes as a byte stream, to the caller alone.
             answer = await operator.call("logs", lines=300)
             records = json.loads(await operator.stream(answer))["records"]

@@ -20,7 +20,7 @@ from device.streams.plan import plan_streams
 from device.telemetry.attributes import Attributes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
     from pathlib import Path
 
     import pytest
@@ -59,6 +59,7 @@ class Scene:
     server_answers: bool = True
     live_after: Callable[[str], bool] = lambda _url: True
     live_with: Callable[[Settings], bool] = lambda _settings: True
+    leaves: Callable[[], Awaitable[object]] = lambda: asyncio.sleep(0)
     refuses: str = ""
     texts: list[str] = field(default_factory=list)
     loads: int = 0
@@ -84,13 +85,22 @@ class Scene:
         plans = (plan_streams(each.config, epoch_us=0) for each in (self.settings, settings))
         return decide(diff(self.settings.config, settings.config), *plans)
 
-    async def apply(self, settings: Settings, decision: Decision) -> frozenset[str]:
+    async def apply(
+        self,
+        settings: Settings,
+        decision: Decision,
+        *,
+        applied: Callable[[frozenset[str]], Awaitable[None]] | None = None,
+    ) -> None:
         if self.refuses:
             raise ConfigError(Problem("device.toml", self.refuses))
         self.settings = settings
         self.applied.append(decision.text)
         self.live = self.live_after(settings.config.room.url[0]) and self.live_with(settings)
-        return decision.restart
+        if applied is not None:
+            await applied(decision.restart)
+        if decision.rejoin:
+            await self.leaves()
 
     def configuration(self, text: str) -> None:
         self.texts.append(text)

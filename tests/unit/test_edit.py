@@ -195,6 +195,34 @@ def test_each_key_says_what_was_done(scene: Scene) -> None:
     assert scene.settings.config.camera.fps == 15
 
 
+def test_the_caller_is_answered_before_the_room_is_left(scene: Scene) -> None:
+    """It may be in the room."""
+
+    async def answered_first() -> dict[str, str]:
+        left = asyncio.Event()
+        scene.leaves = left.wait
+        done = await scene.reloader.edit(Edit(values={"camera.bitrate_max_bps": 5_000_000}, persist=True))
+        assert "bitrate_max_bps" in scene.overrides.file.read_text()  # type: ignore[union-attr]
+        left.set()
+        await noted(scene, "camera.bitrate_max_bps")
+        return done
+
+    assert scene.during(answered_first()) == [{"camera.bitrate_max_bps": "rejoin"}]
+
+
+def test_a_failure_after_the_answer_is_logged(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    async def fail() -> None:
+        raise ZeroDivisionError
+
+    async def once_more() -> dict[str, str]:
+        scene.leaves = fail
+        await scene.reloader.edit(Edit(values={"camera.bitrate_max_bps": 5_000_000}))
+        return await scene.reloader.edit(Edit(values={"camera.fps": 6}))
+
+    assert scene.during(once_more()) == [{"camera.fps": "worker restart"}]
+    assert "config.failed" in capsys.readouterr().out
+
+
 def test_persisted_values_are_in_the_file_and_others_win_until_the_next_start(scene: Scene) -> None:
     file = scene.overrides.file
     assert file

@@ -89,6 +89,7 @@ class Performing:
     def __init__(self) -> None:
         self.performed: list[tuple[str, str]] = []
         self.remote: Any = None
+        self.leaving: asyncio.Task[None] | None = None
         self.result: Callable[[], Awaitable[object]] = self.done
 
     async def done(self) -> object:
@@ -284,6 +285,26 @@ def test_a_call_during_which_the_room_is_left_is_answered_before() -> None:
         assert performing.performed == []
         await asyncio.sleep(1)
         assert [each[0] for each in performing.performed] == ["reload"]
+
+    served(scenario)
+
+
+def test_a_call_that_makes_the_device_leave_gets_its_result() -> None:
+    async def scenario(room: Room, performing: Performing) -> None:
+        left = asyncio.Event()
+
+        async def leave() -> None:
+            await performing.remote.before_leaving("the configuration changed: camera.bitrate_max_bps")
+            left.set()
+
+        async def changed() -> object:
+            performing.leaving = asyncio.create_task(leave())
+            return Done(text="rejoin")
+
+        performing.result = changed
+        assert await room.call("device.reload") == {"text": "rejoin"}
+        assert not left.is_set()  # the answer is on its way
+        await left.wait()
 
     served(scenario)
 
