@@ -46,7 +46,7 @@ def test_privacy_closes_the_devices_and_outlives_a_restart(service: Service, rec
         async with watching(service.server, service.room) as watcher:
             with service.running(camera=SMALL) as journal:
                 await back(watcher, since=0)
-                before = capturing(service)
+                before, open_before = capturing(service), open_devices(service)
                 began = time.monotonic()
                 await asyncio.to_thread(run, (COMMAND, "privacy", "on", "--local"))
                 took_s = time.monotonic() - began
@@ -56,11 +56,12 @@ def test_privacy_closes_the_devices_and_outlives_a_restart(service: Service, rec
                 status = run((COMMAND, "status", "--json"), check=False).stdout
                 kept = json.loads(run(("cat", f"{STATE_DIRECTORY}/privacy.json")).stdout)
                 record(
-                    "privacy on: workers before; answered after; workers and open devices then; another program's "
-                    "try of the camera; device.state; kept",
-                    f"{before}; {took_s:.1f} s; {workers}, {devices}; opened; {json.loads(status)['state']}; {kept}",
-                    must=f"both; <= {ANSWER_S:g} s; none, none; opened; live; local, for all",
+                    "privacy on: workers and open devices before; answered after; workers and open devices then; another "
+                    "program's try of the camera; device.state; kept",
+                    f"{before}, {open_before}; {took_s:.1f} s; {workers}, {devices}; opened; {json.loads(status)['state']}; {kept}",
+                    must=f"both, some; <= {ANSWER_S:g} s; none, none; opened; live; local, for all",
                     ok=before == ["camera", "microphone"]
+                    and open_before
                     and took_s <= ANSWER_S
                     and not workers
                     and not devices
