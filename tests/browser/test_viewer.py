@@ -21,7 +21,7 @@ from tests.support import daemon as daemons
 from tests.support.children import end
 from tests.support.clips import clip
 from tests.support.livekit_server import Server, livekit_server
-from tests.support.operator import operator_token
+from tests.support.operator_client import operator_token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -13,7 +13,7 @@ from tests.faults.device import device
 from tests.faults.figures import longest_gap
 from tests.faults.recovery import first_picture
 from tests.support.flood import Flooded, flooded
-from tests.support.operator import operator_token
+from tests.support.operator_client import operator_token
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -56,9 +56,10 @@ def test_privacy_closes_the_devices_and_outlives_a_restart(service: Service, rec
                 status = run((COMMAND, "status", "--json"), check=False).stdout
                 kept = json.loads(run(("cat", f"{STATE_DIRECTORY}/privacy.json")).stdout)
                 record(
-                    "privacy on: workers and open devices before; answered after; workers and open devices then; another "
-                    "program's try of the camera; device.state; kept",
-                    f"{before}, {open_before}; {took_s:.1f} s; {workers}, {devices}; opened; {json.loads(status)['state']}; {kept}",
+                    "privacy on: workers and open devices before; answered after; workers and open devices then; "
+                    "another program's try of the camera; device.state; kept",
+                    f"{before}, {open_before}; {took_s:.1f} s; {workers}, {devices}; opened; "
+                    f"{json.loads(status)['state']}; {kept}",
                     must=f"both, some; <= {ANSWER_S:g} s; none, none; opened; live; local, for all",
                     ok=before == ["camera", "microphone"]
                     and open_before

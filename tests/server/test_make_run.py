@@ -45,7 +45,7 @@ def test_make_run_prints_one_url_and_leaves_nothing_behind(tmp_path: Path) -> No
         port = int(url.rpartition(":")[2].strip("/"))
         assert port not in _PREFERRED
         with urllib.request.urlopen(url) as answer:
-            assert b"livekit" in answer.read()
+            assert b'<script src="page/start.js"' in answer.read()
         family = living_descendants(process.pid)
         assert len(family) == 5  # server, daemon, two workers, viewer
         began = time.monotonic()

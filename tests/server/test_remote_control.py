@@ -13,7 +13,7 @@ from device.config.operation_names import OPERATION_NAMES
 from device.control import call_limits
 from tests.support import daemon as daemons
 from tests.support.flood import flooded
-from tests.support.operator import Operator, operating, operator_token
+from tests.support.operator_client import Operator, operating, operator_token
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

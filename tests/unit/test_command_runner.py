@@ -77,7 +77,9 @@ def test_a_program_inherits_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 
 def test_no_signal_is_ignored() -> None:
-    assert ran("/bin/grep", "SigIgn", "/proc/self/status").output == b"SigIgn:\t0000000000000000\n"
+    _, ignored = ran("/bin/grep", "SigIgn", "/proc/self/status").output.split()
+    # Python has no access to 32 and 33, which are the C library's own.
+    assert [number for number in signal.valid_signals() if int(ignored, 16) >> (number - 1) & 1] == []
 
 
 def test_both_outputs_and_the_exit_code_come_back() -> None:

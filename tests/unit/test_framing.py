@@ -100,7 +100,7 @@ def header(*, magic: int = 0x4C44, number: int = 9, flags: int = 0, length: int 
         (header(number=200), "message 200 is not expected here"),
         (header(number=1), "message 1 is not expected here"),
         (header(flags=2), "unknown flags 0x2"),
-        (header(length=17 << 10), "a Capturing message of 17408 bytes is over the maximum"),
+        (header(length=129 << 10), "a Capturing message of 132096 bytes is over the maximum"),
     ),
     ids=["magic", "unknown", "direction", "flags", "length"],
 )

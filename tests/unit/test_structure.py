@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from pathlib import Path
 from statistics import median
 from typing import get_args
@@ -150,3 +151,9 @@ def test_the_rooms_deadlines_are_longer_than_its_longest_steps() -> None:
     assert connection._LONGEST_WAIT_S < connection._STEP_DUE_S
     # The monitor probes at most twice between two extensions of its deadline.
     assert 2 * probe.LIMIT_S + 2.0 < connection._MONITOR_DUE_S
+
+
+def test_programs_that_stand_beside_others_import_the_standard_library() -> None:
+    """Another interpreter runs some of these by path, and then looks for modules in their folder first."""
+    support = ROOT.parent / "tests" / "support"
+    assert [each.name for each in support.glob("*.py") if each.stem in sys.stdlib_module_names] == []
