@@ -56,7 +56,7 @@ class Privacy:
         return _read(data, str(path))
 
     def covers(self, stream: str) -> bool:
-        """Return whether nothing of this stream may be captured."""
+        """Return whether this stream may not be captured."""
         return ALL in self.held or stream in self.held
 
     @property
@@ -110,7 +110,7 @@ def _read(data: bytes, place: str) -> Privacy:
     except (ValueError, RecursionError):
         return _unknown(place, "it is malformed")
     if found.held:
-        log.warning("privacy.on", streams=found.text, hint="nothing of these is captured")
+        log.warning("privacy.on", streams=found.text, hint="these are not captured")
     return found
 
 

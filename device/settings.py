@@ -86,7 +86,7 @@ class Loader:
         return of_valid(validated(self._argument, {"temporary": temporary}), self._attributes)
 
     def changed(self, settings: Settings, layers: Sequence[Layer]) -> Settings:
-        """Return settings with changed layers, none of which is read again. Raises ConfigError with every problem."""
+        """Return settings with changed layers; none is read again. Raises ConfigError with every problem."""
         found = validated(settings.path, {"layers": [each.as_plain() for each in layers]})
         return replace(settings, config=found.config, layers=found.layers)
 

@@ -69,7 +69,7 @@ def loaded(
 
 
 def of_layers(layers: Sequence[Layer]) -> Loaded:
-    """Validate layers that were loaded before, and of which some are changed. Raises ConfigError as `loaded` does."""
+    """Validate layers that were loaded before, some of them changed. Raises ConfigError as `loaded` does."""
     return _loaded(_validated(layers, ()), layers, ())
 
 

@@ -180,7 +180,7 @@ class GetSnapshot(Call[Picture]):
 @operation("privacy")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetPrivacy(Call[PrivacyState]):
-    """Capture nothing of a stream, or of all streams if none is named, until privacy is turned off.
+    """Do not capture a stream, or all streams if none is named, until privacy is turned off.
 
     With `local` only a caller on the device itself can turn it off.
     """

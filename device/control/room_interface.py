@@ -190,7 +190,7 @@ def _participant(room: rtc.Room, identity: str) -> Participant:
     who = room.remote_participants.get(identity)
     if who is None:
         return Participant(identity=identity, seen=False)
-    # Who has just sent a call may send data: without that permission, the permissions are not known.
+    # A participant that has just sent a call may send data: without that permission, the permissions are not known.
     if who.permissions.can_update_metadata or not who.permissions.can_publish_data:
         return Participant(identity=identity)
     return Participant(identity=identity, fixed_attributes=who.attributes)

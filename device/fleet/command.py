@@ -74,7 +74,7 @@ def _show(listing: Listing, pattern: str, *, as_json: bool, watching: bool) -> N
 
 def _none(listing: Listing, pattern: str) -> str:
     if not listing.rooms:
-        return f"the server has no room that matches {pattern!r}; a room exists only while somebody is in it"
+        return f"the server has no room that matches {pattern!r}; a room exists only while a participant is in it"
     return f"no device in {listing.rooms} room{'s' if listing.rooms > 1 else ''}"
 
 

@@ -51,7 +51,7 @@ def _row(device: FoundDevice) -> tuple[str, ...]:
 
 
 def _fitted(widths: list[int], most: int | None) -> list[int]:
-    """Return the widths of columns, the widest of which are lowered until all fit."""
+    """Return the widths of columns; the widest are lowered until all fit."""
     left = None if most is None else most - _GAP * (len(widths) - 1)
     while left is not None and sum(widths) > left and max(widths) > _LEAST:
         widths[widths.index(max(widths))] -= 1

@@ -29,7 +29,7 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 class Reader:
-    """Reads the device; nothing of it waits. `started_at` is in monotonic seconds."""
+    """Reads the device; no part of it waits. `started_at` is in monotonic seconds."""
 
     def __init__(
         self,

@@ -114,7 +114,7 @@ class AudioTrack:
         self.fed += 1
 
     def forget(self) -> None:
-        """Give the SDK nothing of what waits for the rest of its 10 ms."""
+        """Drop the samples that wait for the rest of their 10 ms."""
         self._inlet.forget()
 
     def unmuted(self) -> None:

@@ -47,7 +47,7 @@ class SpacedUnits:
             self._feed_waiting()
 
     def forget(self) -> None:
-        """Feed nothing of what still waits to be fed."""
+        """Drop what still waits to be fed."""
         self._waiting.clear()
 
     def close(self) -> None:

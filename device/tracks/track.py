@@ -34,7 +34,7 @@ class Track(Protocol):
         """Get ready for a new publication."""
 
     def forget(self) -> None:
-        """Feed nothing of what still waits to be fed."""
+        """Drop what still waits to be fed."""
 
     def unmuted(self) -> None:
         """Note that viewers receive this track again."""

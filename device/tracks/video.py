@@ -124,7 +124,7 @@ class VideoTrack:
         self._apply(self._control.units_lost(time.monotonic()))
 
     def forget(self) -> None:
-        """Feed nothing of what still waits to be fed."""
+        """Drop what still waits to be fed."""
         self._units.forget()
 
     def viewer_joined(self) -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from tests.browser.test_viewer import _page, _until, _viewer, pytestmark
+from tests.browser.test_viewer import _page, _until, pytestmark
 from tests.browser.test_viewer_elsewhere import SMALL
 from tests.browser.test_viewer_playback import STRICT, UNWILLING
 from tests.support import daemon as daemons
+from tests.support.viewer_process import viewer_process
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -35,7 +36,7 @@ def test_axe_finds_nothing(server: Server, room: str, config: Path) -> None:
     config.write_text('[cameras.garden]\nsource = "pattern"\nwidth = 320\nheight = 180\nfps = 5\n')
     variables = daemons.environment(server, room, DEVICE_ROOM__DISPLAY_NAME="Front door", **SMALL)
     found = []
-    with _viewer(config, variables, bind="0.0.0.0:0") as link:
+    with viewer_process(config, variables, bind="0.0.0.0:0") as link:
         parts = urlsplit(link)
         url = f"http://127.0.0.1:{parts.port}/"
         with _page(url, script=UNWILLING, arguments=STRICT) as page:

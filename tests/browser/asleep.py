@@ -9,10 +9,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.browser.test_viewer import _page, _until, _viewer, pytestmark
+from tests.browser.test_viewer import _page, _until, pytestmark
 from tests.browser.test_viewer_elsewhere import SMALL
 from tests.support import daemon as daemons
 from tests.support.children import living_descendants
+from tests.support.viewer_process import viewer_process
 
 if TYPE_CHECKING:
     from tests.support.livekit_server import Server
@@ -29,7 +30,7 @@ def _chromium() -> list[int]:
 
 def test_the_page_is_live_again_soon_after_a_sleep(server: Server, room: str, config: Path) -> None:
     variables = daemons.environment(server, room, **SMALL)
-    with daemons.running(config, variables), _viewer(config, variables) as url, _page(url) as page:
+    with daemons.running(config, variables), viewer_process(config, variables) as url, _page(url) as page:
         _until(page, "viewer.state === 'live' && viewer.stats.frames > 20")
         processes = _chromium()
         assert len(processes) > 2

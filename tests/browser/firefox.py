@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from livekit import rtc
 
-from tests.browser.test_viewer import _viewer
 from tests.browser.test_viewer_elsewhere import SMALL
 from tests.support import daemon as daemons
 from tests.support.firefox import QUIET, Firefox, firefox
 from tests.support.tokens import token
+from tests.support.viewer_process import viewer_process
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -48,7 +48,7 @@ def _run(
             said = await scenario(browser)
             sys.stdout.write(f"Firefox {browser.version}: {said}\n")
 
-    with daemons.running(config, variables), _viewer(config, variables) as url:
+    with daemons.running(config, variables), viewer_process(config, variables) as url:
         asyncio.run(main(url))
 
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +12,8 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.browser.test_viewer import _ARGUMENTS, _CHROMIUM
 from tests.support import daemon as daemons
-from tests.support.children import end
 from tests.support.v4l2_cameras import Camera, Tree
+from tests.support.viewer_process import viewer_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,25 +47,6 @@ width = 320
 height = 240
 fps = 10
 """
-
-
-@contextmanager
-def _serving(config: Path, variables: dict[str, str], identity: str) -> Iterator[str]:
-    """Serve the operator's page; yield its link."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "device", "viewer", "--operator", identity, "--config", config, "--bind", "127.0.0.1:0"],
-        env=variables,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout
-        yield process.stdout.readline().strip()
-    finally:
-        end(process)
-        assert process.stdout
-        process.stdout.close()
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +86,7 @@ def test_each_panel_does_what_it_says(
     config.write_text(CONFIG)
     with daemons.running(config, variables) as daemon:
         daemon.event("device.state", new="live")
-        with _serving(config, variables, "ops-anna") as link:
+        with viewer_process(config, variables, "--operator", "ops-anna") as link:
             page = _open(browser, link)
             _health(page, daemon)
             _settings(page)
@@ -126,7 +104,7 @@ def test_each_panel_does_what_it_says(
         operations = {"key_frame", "privacy", "reset", "restart", "run", "set", "snapshot"}
         assert operations <= {line["operation"] for line in calls}
         assert all("ops-anna" in line["caller"] for line in calls)
-        with _serving(config, variables, "ops-berta") as link:
+        with viewer_process(config, variables, "--operator", "ops-berta") as link:
             _a_refusal(_open(browser, link))
 
 

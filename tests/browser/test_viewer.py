@@ -6,8 +6,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,10 +16,10 @@ from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 from device.viewer.bundle import VENDOR
 from tests.support import daemon as daemons
-from tests.support.children import end
 from tests.support.clips import clip
 from tests.support.livekit_server import Server, livekit_server
 from tests.support.operator_client import operator_token
+from tests.support.viewer_process import viewer_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,24 +40,6 @@ pytestmark = [
     pytest.mark.skipif(_CHROMIUM is None, reason="there is no chromium on PATH (apt install chromium)"),
     pytest.mark.timeout(240),
 ]
-
-
-@contextmanager
-def _viewer(config: Path, variables: dict[str, str], *, bind: str = "127.0.0.1:0") -> Iterator[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "device", "viewer", "--config", config, "--bind", bind],
-        env=variables,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout
-        yield process.stdout.readline().strip()
-    finally:
-        end(process)
-        assert process.stdout
-        process.stdout.close()
 
 
 @contextmanager
@@ -109,7 +89,7 @@ def _live(page: Page) -> dict[str, Any]:
 
 def test_page_shows_picture_sound_and_state(server: Server, room: str, config: Path) -> None:
     variables = daemons.environment(server, room, DEVICE_ROOM__DISPLAY_NAME="Front door")
-    with daemons.running(config, variables), _viewer(config, variables) as url, _page(url) as page:
+    with daemons.running(config, variables), viewer_process(config, variables) as url, _page(url) as page:
         stats = _live(page)
         assert (stats["width"], stats["height"]) == (1280, 720)
         _until(page, "viewer.stats.fps > 20 && viewer.stats.bitrate_bps > 100_000")
@@ -144,7 +124,7 @@ _PIXEL_IS_DARK = """() => {
 
 def test_phone(server: Server, room: str, config: Path) -> None:
     variables = daemons.environment(server, room, DEVICE_ROOM__DISPLAY_NAME="Front door")
-    with daemons.running(config, variables), _viewer(config, variables) as url, _page(url, size=_PHONE) as page:
+    with daemons.running(config, variables), viewer_process(config, variables) as url, _page(url, size=_PHONE) as page:
         _live(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= _PHONE["width"]
         _shoot(page, "phone")
@@ -160,7 +140,7 @@ def test_clip(server: Server, room: str, config: Path) -> None:
         DEVICE_MICROPHONE__SOURCE="file",
         DEVICE_MICROPHONE__PATH=film,
     )
-    with daemons.running(config, variables), _viewer(config, variables) as url, _page(url) as page:
+    with daemons.running(config, variables), viewer_process(config, variables) as url, _page(url) as page:
         _until(page, "viewer.state === 'live' && viewer.stats.frames > 60 && viewer.stats.audio_level > 0.001")
         _shoot(page, "clip")
 
@@ -175,7 +155,7 @@ def test_slate_until_the_camera_appears(server: Server, room: str, config: Path,
         DEVICE_CAMERA__SOURCE="file",
         DEVICE_CAMERA__PATH=str(film),
     )
-    with daemons.running(config, variables), _viewer(config, variables) as url, _page(url) as page:
+    with daemons.running(config, variables), viewer_process(config, variables) as url, _page(url) as page:
         _until(page, "viewer.stats.frames > 2 && viewer.stats.height === 360")
         _until(page, _PIXEL_IS_DARK)
         _shoot(page, "slate")
@@ -186,7 +166,7 @@ def test_slate_until_the_camera_appears(server: Server, room: str, config: Path,
 
 def test_page_goes_on_when_the_device_returns(server: Server, room: str, config: Path) -> None:
     variables = daemons.environment(server, room)
-    with _viewer(config, variables) as url, _page(url) as page:
+    with viewer_process(config, variables) as url, _page(url) as page:
         _until(page, "viewer.state === 'waiting-device'")
         _until(page, f"document.body.innerText.includes('{room}')")
         _shoot(page, "waiting")
@@ -199,7 +179,7 @@ def test_page_goes_on_when_the_device_returns(server: Server, room: str, config:
 def test_page_goes_on_when_the_server_returns(room: str, config: Path) -> None:
     with livekit_server(prefer=(0, 0)) as own:
         variables = daemons.environment(own, room)
-        with daemons.running(config, variables), _viewer(config, variables) as url, _page(url) as page:
+        with daemons.running(config, variables), viewer_process(config, variables) as url, _page(url) as page:
             _live(page)
             own.kill()
             _until(page, "viewer.state !== 'live'")
@@ -227,7 +207,7 @@ def test_page_shows_every_camera(server: Server, room: str, config: Path) -> Non
     variables = daemons.environment(
         server, room, DEVICE_ROOM__DISPLAY_NAME="Front door", DEVICE_LOG__LEVEL="debug", **small
     )
-    with daemons.running(config, variables) as daemon, _viewer(config, variables) as url, _page(url) as page:
+    with daemons.running(config, variables) as daemon, viewer_process(config, variables) as url, _page(url) as page:
         _until(page, "viewer.cameras.length === 3 && viewer.cameras.every((each) => each.live && each.width)")
         found = {each["name"]: each for each in page.evaluate("viewer.cameras")}
         assert list(found) == ["camera", "garden", "yard"]
@@ -269,7 +249,7 @@ def test_a_page_asks_the_device(server: Server, room: str, config: Path) -> None
     """With LiveKit's client in a browser, as docs/control.md shows."""
     allow = json.dumps([{"identity": "ops-*", "operations": ["status", "snapshot"]}])
     variables = daemons.environment(server, room, DEVICE_CONTROL__ALLOW=allow, DEVICE_LOG__LEVEL="debug")
-    with daemons.running(config, variables) as daemon, _viewer(config, variables) as url, _page(url) as page:
+    with daemons.running(config, variables) as daemon, viewer_process(config, variables) as url, _page(url) as page:
         daemon.event("device.state", new="live", within_s=30)
         page.goto(server.url.replace("ws", "http", 1))  # any page without the policy of ours
         page.add_script_tag(path=VENDOR / "livekit-client.umd.js")

@@ -6,9 +6,10 @@ import socket
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from tests.browser.test_viewer import _ARGUMENTS, _page, _until, _viewer, pytestmark
+from tests.browser.test_viewer import _ARGUMENTS, _page, _until, pytestmark
 from tests.support import daemon as daemons
 from tests.support.ports import free_port
+from tests.support.viewer_process import viewer_process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +45,7 @@ def test_the_whole_link_opens_the_page_and_every_address_of_the_room_is_tried(
     config.write_text(f'[room]\nurl = ["{server.url}", "ws://room.lan:{port}"]\n')
     served = {name: value for name, value in variables.items() if name != "DEVICE_ROOM__URL"}
     name = socket.gethostname().partition(".")[0]
-    with daemons.running(config, variables), _viewer(config, served, bind="0.0.0.0:0") as link:
+    with daemons.running(config, variables), viewer_process(config, served, bind="0.0.0.0:0") as link:
         parts = urlsplit(link)
         assert parts.hostname not in ("127.0.0.1", "0.0.0.0")
         page_url = f"http://{name}.lan:{parts.port}/"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.browser.test_viewer import _ARGUMENTS, _PHONE, _page, _shoot, _until, _viewer, pytestmark
+from tests.browser.test_viewer import _ARGUMENTS, _PHONE, _page, _shoot, _until, pytestmark
 from tests.browser.test_viewer_elsewhere import SMALL
 from tests.support import daemon as daemons
+from tests.support.viewer_process import viewer_process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,7 +79,7 @@ def test_a_browser_that_refuses_to_play_shows_a_button_that_a_key_presses(
     variables = daemons.environment(server, room, DEVICE_ROOM__DISPLAY_NAME="Front door", **SMALL)
     with (
         daemons.running(config, variables),
-        _viewer(config, variables) as url,
+        viewer_process(config, variables) as url,
         _page(url, script=UNWILLING, arguments=STRICT) as page,
     ):
         _until(page, "viewer.state === 'paused' && viewer.stats.frames > 0")
@@ -125,7 +126,11 @@ def _sleeps(page: Page) -> None:
 
 def test_a_browser_without_h264_gets_words_and_sound(server: Server, room: str, config: Path) -> None:
     variables = daemons.environment(server, room, DEVICE_ROOM__DISPLAY_NAME="Front door", **SMALL)
-    with daemons.running(config, variables), _viewer(config, variables) as url, _page(url, script=NO_H264) as page:
+    with (
+        daemons.running(config, variables),
+        viewer_process(config, variables) as url,
+        _page(url, script=NO_H264) as page,
+    ):
         _until(page, "viewer.state === 'no-codec' && viewer.stats.audio_level > 0.005")
         said = page.evaluate("document.getElementById('spoken').textContent")
         assert "This browser cannot decode the picture: it has no H.264" in said
@@ -142,7 +147,7 @@ def test_an_old_browser_shows_the_cameras_of_several_devices_together(server: Se
     with (
         daemons.running(config, one),
         daemons.running(config, two),
-        _viewer(config, one) as url,
+        viewer_process(config, one) as url,
         _page(url, script=OLD, size=_PHONE) as page,
     ):
         _until(page, "viewer.cameras.length === 2 && viewer.cameras.every((each) => each.live && each.width)")

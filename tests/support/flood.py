@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 
 from livekit import rtc
 
-_ANSWER_S = 15.0  # of which the SDK takes 7 s for the way
+_ANSWER_S = 15.0  # the SDK takes 7 s of it for the way
 
 _MOST_OPEN = 100  # the SDK looks at all of them for each answer
 

@@ -1,4 +1,4 @@
-/* Calls of the device by LiveKit RPC. Whatever comes back is untrusted. */
+/* Calls of the device by LiveKit RPC. The answers are untrusted. */
 
 import { tame } from "../page/text.js";
 

@@ -1,4 +1,4 @@
-/* Which devices are in the room, and which of their tracks are shown. Knows nothing of the page. */
+/* Which devices are in the room, and which of their tracks are shown. It does not touch the page. */
 
 import { MAX_NAME, tame } from "./text.js";
 

@@ -8,7 +8,7 @@ let hearing = null;          // {context, analyser, sources, samples}; one conte
 
 export const isMuted = () => muted;
 
-/* Whether the browser refuses sound until somebody taps. */
+/* Whether the browser refuses sound until the viewer taps. */
 export const isBlocked = () => Boolean(viewer.room && shown.microphones.length && !viewer.room.canPlaybackAudio);
 
 /* One audio element for each microphone: the browser mixes them. */

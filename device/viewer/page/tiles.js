@@ -72,7 +72,7 @@ function attach(camera, track) {
   watchFrames(camera);
 }
 
-/* Plays the picture. A browser may refuse that, for example a phone that saves power, until somebody taps. */
+/* Plays the picture. A browser may refuse that, for example a phone that saves power, until the viewer taps. */
 export function start(camera) {
   camera.pausedAt = null;
   camera.video.play().catch((error) => { camera.refused = error?.name === "NotAllowedError" && camera.video.paused; });
