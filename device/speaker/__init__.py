@@ -1,0 +1,1 @@
+"""The speaker: who is heard, what is played, and its echo."""
