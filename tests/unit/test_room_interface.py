@@ -15,10 +15,11 @@ from livekit import rtc
 from device.control import call_limits
 from device.control.answers import MAX_ANSWER_BYTES
 from device.control.caller import Caller, CallerKind
+from device.control.decoding import names
 from device.control.limits import CALL_S, MAX_PAYLOAD_BYTES
-from device.control.operations import name_of, names
 from device.control.permission import NOT_SEEN
 from device.control.refusals import Code
+from device.control.registry import name_of
 from device.control.remote import RemoteControl
 from device.control.results import Done
 from device.errors import CallError
