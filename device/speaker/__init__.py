@@ -1,1 +1,1 @@
-"""The speaker: who is heard, what is played, and its echo."""
+"""Talkback: whose voice from the room is played by this device's speaker, and its sounds. Off by default."""
