@@ -143,6 +143,14 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hooks:
+    """Lines of `device.config.command_words.line_words`, or empty."""
+
+    watched: str
+    unwatched: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
     run: tuple[str, ...]
     timeout_s: float
@@ -165,6 +173,7 @@ class Config:
     watch: Watch
     metrics: Metrics
     log: Log
+    hooks: Hooks
     commands: dict[str, Command]
     keys: Mapping[str, Key] = field(compare=False, repr=False)
 
