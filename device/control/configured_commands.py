@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from device.commands import runner
 from device.config.command_words import filled, refusal
 from device.control.results import CommandResult
-from device.errors import CallError, system_text
+from device.errors import BusyError, CallError, system_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,9 +33,9 @@ class ConfiguredCommands:
             raise CallError(text)
         command = commands[name]
         if name in self._running:
-            raise CallError(f"{name} is already running; try again when it has ended")
+            raise BusyError(f"{name} is already running; try again when it has ended")
         if len(self._running) >= _MAX_AT_ONCE:
-            raise CallError(f"{len(self._running)} commands are running; try again when one has ended")
+            raise BusyError(f"{len(self._running)} commands are running; try again when one has ended")
         self._running.add(name)
         try:
             done = await runner.run(filled(command.run, values), timeout_s=command.timeout_s)
