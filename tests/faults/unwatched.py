@@ -9,7 +9,6 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from livekit import rtc
@@ -23,7 +22,7 @@ from tests.support.children import living_descendants
 from tests.support.tokens import token
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator
 
     from tests.faults.device import Mark
     from tests.faults.ground import Ground
@@ -47,15 +46,15 @@ async def unwatched(
     ground: Ground,
     folder: Path,
     mode: str,
-    variables: Mapping[str, str] = MappingProxyType({}),
     *,
+    sleep_after_s: float = SLEEP_AFTER_S,
     neighbour: bool = False,
 ) -> AsyncIterator[Device]:
     """Run a device that is alone in its room, from the moment that it is live."""
     room = new_room()
-    given = {
+    variables = {
         "DEVICE_CAMERA__WHEN_UNWATCHED": mode,
-        "DEVICE_CAMERA__SLEEP_AFTER_S": str(SLEEP_AFTER_S),
+        "DEVICE_CAMERA__SLEEP_AFTER_S": str(sleep_after_s),
         "DEVICE_LOG__LEVEL": "debug",
     }
     async with prepared(
@@ -64,7 +63,7 @@ async def unwatched(
         _made(folder),
         viewer=Viewer([ground.server], room),  # it stays outside
         room=room,
-        variables={**given, **variables},
+        variables=variables,
         neighbour=neighbour,
     ) as one:
         one.start()

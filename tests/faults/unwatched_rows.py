@@ -52,10 +52,9 @@ def _record(ground: Ground, what: str, *, seen: str, must: str, ok: bool, **cell
 
 async def nobody_watches(ground: Ground, folder: Path, *, each_s: float) -> None:
     """Measure a device that is paused, then asleep, beside one that sends all the time."""
-    patient = {"DEVICE_CAMERA__SLEEP_AFTER_S": str(each_s + 2 * _SETTLES_S)}
     async with (
         unwatched(ground, folder / "send", "send", neighbour=True) as sending,
-        unwatched(ground, folder / "sleep", SLEEP, patient) as one,
+        unwatched(ground, folder / "sleep", SLEEP, sleep_after_s=each_s + 2 * _SETTLES_S) as one,
     ):
         mark = one.mark()
         await until_idle(one, (1, 0), PAUSE, within_s=LEFT_S)
