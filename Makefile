@@ -72,7 +72,7 @@ soak: $(READY)  ## an hour of random faults, then what a device meets over month
 integration: $(READY)  ## Debian's coturn, a real proxy, Prometheus; the page in Firefox and under axe-core (needs root; 5 minutes)
 	@tests/faults/prepare_integration.sh
 	@.venv/bin/python -m tests.support.livekit_server
-	@.venv/bin/pytest tests/faults/integration.py tests/browser/firefox.py tests/browser/accessibility.py tests/browser/asleep.py $(ARGS)
+	@.venv/bin/pytest tests/faults/integration.py tests/browser/firefox.py tests/browser/accessibility.py tests/browser/asleep.py tests/browser/hidden.py $(ARGS)
 
 bench: $(READY)  ## this daemon beside other publishers: processor, memory, start, latency, skew (17 minutes; BENCH_JSON=file)
 	@.venv/bin/python -m tests.support.livekit_server
