@@ -149,6 +149,10 @@ class Hooks:
     watched: str
     unwatched: str
 
+    @property
+    def on(self) -> bool:
+        return bool(self.watched or self.unwatched)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
