@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from tests.browser.test_viewer import _page, _until, pytestmark
 from tests.browser.test_viewer_elsewhere import SMALL
 from tests.browser.test_viewer_playback import STRICT, UNWILLING
 from tests.support import daemon as daemons
+from tests.support.chromium import NEEDS_CHROMIUM, open_page, until
 from tests.support.viewer_process import viewer_process
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tests.support.livekit_server import Server
 
-__all__ = ["pytestmark"]
+pytestmark = NEEDS_CHROMIUM
 
 _AXE = Path(__file__).parent / "axe/node_modules/axe-core/axe.min.js"  # tests/faults/prepare_integration.sh
 _FOUND = "axe.run().then(({violations}) => violations.map(({id, nodes}) => [id, ...nodes.map((each) => each.html)]))"
@@ -39,17 +39,17 @@ def test_axe_finds_nothing(server: Server, room: str, config: Path) -> None:
     with viewer_process(config, variables, bind="0.0.0.0:0") as link:
         parts = urlsplit(link)
         url = f"http://127.0.0.1:{parts.port}/"
-        with _page(url, script=UNWILLING, arguments=STRICT) as page:
-            _until(page, "viewer.state === 'refused'")
+        with open_page(url, script=UNWILLING, arguments=STRICT) as page:
+            until(page, "viewer.state === 'refused'")
             found += _violations(page, "no access")
             page.evaluate("(key) => { location.hash = key; }", parts.fragment)
-            _until(page, "viewer.state === 'waiting-device'")
+            until(page, "viewer.state === 'waiting-device'")
             found += _violations(page, "waiting")
             with daemons.running(config, variables):
-                _until(page, "viewer.state === 'paused' && viewer.cameras.length === 2")
+                until(page, "viewer.state === 'paused' && viewer.cameras.length === 2")
                 found += _violations(page, "paused")
                 page.click("#play")
-                _until(page, "viewer.state === 'live' && viewer.cameras.every((each) => each.live)")
+                until(page, "viewer.state === 'live' && viewer.cameras.every((each) => each.live)")
                 found += _violations(page, "live")
                 page.set_viewport_size({"width": 375, "height": 667})
                 found += _violations(page, "live, on a phone")

@@ -9,16 +9,16 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.browser.test_viewer import _page, _until, pytestmark
 from tests.browser.test_viewer_elsewhere import SMALL
 from tests.support import daemon as daemons
 from tests.support.children import living_descendants
+from tests.support.chromium import NEEDS_CHROMIUM, open_page, until
 from tests.support.viewer_process import viewer_process
 
 if TYPE_CHECKING:
     from tests.support.livekit_server import Server
 
-__all__ = ["pytestmark"]
+pytestmark = NEEDS_CHROMIUM
 
 _ASLEEP_S = 20  # by then the server has removed the participant
 _WITHIN_S = 5
@@ -30,8 +30,8 @@ def _chromium() -> list[int]:
 
 def test_the_page_is_live_again_soon_after_a_sleep(server: Server, room: str, config: Path) -> None:
     variables = daemons.environment(server, room, **SMALL)
-    with daemons.running(config, variables), viewer_process(config, variables) as url, _page(url) as page:
-        _until(page, "viewer.state === 'live' && viewer.stats.frames > 20")
+    with daemons.running(config, variables), viewer_process(config, variables) as url, open_page(url) as page:
+        until(page, "viewer.state === 'live' && viewer.stats.frames > 20")
         processes = _chromium()
         assert len(processes) > 2
         for pid in processes:
@@ -40,7 +40,7 @@ def test_the_page_is_live_again_soon_after_a_sleep(server: Server, room: str, co
         for pid in processes:
             os.kill(pid, signal.SIGCONT)
         began = time.monotonic()
-        _until(page, "viewer.joins === 2 && viewer.state === 'live'")
+        until(page, "viewer.joins === 2 && viewer.state === 'live'")
         took_s = time.monotonic() - began
         sys.stdout.write(f"live {took_s:.1f} s after a sleep of {_ASLEEP_S} s\n")
         assert took_s < _WITHIN_S

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.browser.test_viewer import _ARGUMENTS, _CHROMIUM
 from tests.support import daemon as daemons
+from tests.support.chromium import ARGUMENTS, CHROMIUM, NEEDS_CHROMIUM
 from tests.support.v4l2_cameras import Camera, Tree
 from tests.support.viewer_process import viewer_process
 
@@ -22,10 +22,7 @@ if TYPE_CHECKING:
 
     from tests.support.livekit_server import Server
 
-pytestmark = [
-    pytest.mark.skipif(_CHROMIUM is None, reason="there is no chromium on PATH (apt install chromium)"),
-    pytest.mark.timeout(240),
-]
+pytestmark = NEEDS_CHROMIUM
 
 _SOON_MS = 30_000
 OPERATIONS = (
@@ -52,7 +49,7 @@ fps = 10
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=_CHROMIUM, headless=True, args=_ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=ARGUMENTS)
         yield browser
         browser.close()
 
@@ -71,7 +68,7 @@ def _says(page: Page, panel: str, pattern: str) -> None:
     expect(page.locator(f"#{panel}-result")).to_have_text(re.compile(pattern), timeout=_SOON_MS)
 
 
-def _shoot(page: Page, name: str) -> None:
+def shoot(page: Page, name: str) -> None:
     if folder := os.environ.get("SCREENSHOTS"):
         page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
 
@@ -94,7 +91,7 @@ def test_each_panel_does_what_it_says(
             _snapshot(page)
             _commands(page)
             _log(page)
-            _shoot(page, "operator")
+            shoot(page, "operator")
             _privacy(page, daemon)
             assert page.evaluate("document.querySelectorAll('main b, main i, header i').length") == 0
             page.set_viewport_size({"width": 375, "height": 667})

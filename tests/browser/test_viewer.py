@@ -4,101 +4,36 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
-import time
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import pytest
-from playwright.sync_api import Page, ViewportSize, sync_playwright
+from typing import TYPE_CHECKING
 
 from device.viewer.bundle import VENDOR
 from tests.support import daemon as daemons
+from tests.support.chromium import NEEDS_CHROMIUM, PHONE, open_page, shoot, until, until_live
 from tests.support.clips import clip
 from tests.support.livekit_server import Server, livekit_server
 from tests.support.operator_client import operator_token
 from tests.support.viewer_process import viewer_process
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-_CHROMIUM = shutil.which("chromium")
-_ARGUMENTS = [
-    "--no-sandbox",
-    "--autoplay-policy=no-user-gesture-required",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--no-first-run",
-]
-_LIVE_S = 45
-_COMPUTER: ViewportSize = {"width": 1280, "height": 720}
-_PHONE: ViewportSize = {"width": 375, "height": 667}
-
-pytestmark = [
-    pytest.mark.skipif(_CHROMIUM is None, reason="there is no chromium on PATH (apt install chromium)"),
-    pytest.mark.timeout(240),
-]
+    from pathlib import Path
 
 
-@contextmanager
-def _page(
-    url: str, *, script: str = "", arguments: Sequence[str] = _ARGUMENTS, size: ViewportSize = _COMPUTER
-) -> Iterator[Page]:
-    """Open a page in a new browser; the script runs before the page's own."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=_CHROMIUM, headless=True, args=arguments)
-        try:
-            page = browser.new_page(viewport=size)
-            page.add_init_script(script)
-            page.goto(url)
-            _until_loaded(page)
-            yield page
-        finally:
-            browser.close()
-
-
-def _until_loaded(page: Page) -> None:
-    give_up_at = time.monotonic() + _LIVE_S
-    while not page.evaluate("Boolean(window.viewer)"):
-        assert time.monotonic() < give_up_at, page.content()
-        page.wait_for_timeout(20)
-
-
-def _until(page: Page, holds: str) -> Any:
-    """Return the first true value of an expression; with `evaluate`, because the page's policy forbids eval."""
-    give_up_at = time.monotonic() + _LIVE_S
-    while not (value := page.evaluate(holds)):
-        assert time.monotonic() < give_up_at, (holds, page.evaluate("[viewer.state, viewer.stats]"))
-        page.wait_for_timeout(100)
-    return value
-
-
-def _shoot(page: Page, name: str) -> None:
-    """Save a screenshot if SCREENSHOTS names a folder."""
-    if folder := os.environ.get("SCREENSHOTS"):
-        page.screenshot(path=Path(folder) / f"{name}.png")
-
-
-def _live(page: Page) -> dict[str, Any]:
-    _until(page, "viewer.state === 'live' && viewer.stats.frames > 60 && viewer.stats.audio_level > 0.005")
-    stats: dict[str, Any] = page.evaluate("viewer.stats")
-    return stats
+pytestmark = NEEDS_CHROMIUM
 
 
 def test_page_shows_picture_sound_and_state(server: Server, room: str, config: Path) -> None:
     variables = daemons.environment(server, room, DEVICE_ROOM__DISPLAY_NAME="Front door")
-    with daemons.running(config, variables), viewer_process(config, variables) as url, _page(url) as page:
-        stats = _live(page)
+    with daemons.running(config, variables), viewer_process(config, variables) as url, open_page(url) as page:
+        stats = until_live(page)
         assert (stats["width"], stats["height"]) == (1280, 720)
-        _until(page, "viewer.stats.fps > 20 && viewer.stats.bitrate_bps > 100_000")
-        assert _until(page, "viewer.stats.latency_ms") < 2000
-        _until(page, "document.body.innerText.includes('Front door')")
-        _until(page, "/live/i.test(document.body.innerText)")
+        until(page, "viewer.stats.fps > 20 && viewer.stats.bitrate_bps > 100_000")
+        assert until(page, "viewer.stats.latency_ms") < 2000
+        until(page, "document.body.innerText.includes('Front door')")
+        until(page, "/live/i.test(document.body.innerText)")
         # The white flash of each second, as the browser shows it: colours are right end to end.
-        _until(page, _PIXEL_IS_WHITE)
-        _shoot(page, "pattern")
+        until(page, _PIXEL_IS_WHITE)
+        shoot(page, "pattern")
 
 
 _PIXEL_IS_WHITE = """() => {
@@ -124,10 +59,14 @@ _PIXEL_IS_DARK = """() => {
 
 def test_phone(server: Server, room: str, config: Path) -> None:
     variables = daemons.environment(server, room, DEVICE_ROOM__DISPLAY_NAME="Front door")
-    with daemons.running(config, variables), viewer_process(config, variables) as url, _page(url, size=_PHONE) as page:
-        _live(page)
-        assert page.evaluate("document.documentElement.scrollWidth") <= _PHONE["width"]
-        _shoot(page, "phone")
+    with (
+        daemons.running(config, variables),
+        viewer_process(config, variables) as url,
+        open_page(url, size=PHONE) as page,
+    ):
+        until_live(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        shoot(page, "phone")
 
 
 def test_clip(server: Server, room: str, config: Path) -> None:
@@ -140,9 +79,9 @@ def test_clip(server: Server, room: str, config: Path) -> None:
         DEVICE_MICROPHONE__SOURCE="file",
         DEVICE_MICROPHONE__PATH=film,
     )
-    with daemons.running(config, variables), viewer_process(config, variables) as url, _page(url) as page:
-        _until(page, "viewer.state === 'live' && viewer.stats.frames > 60 && viewer.stats.audio_level > 0.001")
-        _shoot(page, "clip")
+    with daemons.running(config, variables), viewer_process(config, variables) as url, open_page(url) as page:
+        until(page, "viewer.state === 'live' && viewer.stats.frames > 60 && viewer.stats.audio_level > 0.001")
+        shoot(page, "clip")
 
 
 def test_slate_until_the_camera_appears(server: Server, room: str, config: Path, tmp_path: Path) -> None:
@@ -155,36 +94,36 @@ def test_slate_until_the_camera_appears(server: Server, room: str, config: Path,
         DEVICE_CAMERA__SOURCE="file",
         DEVICE_CAMERA__PATH=str(film),
     )
-    with daemons.running(config, variables), viewer_process(config, variables) as url, _page(url) as page:
-        _until(page, "viewer.stats.frames > 2 && viewer.stats.height === 360")
-        _until(page, _PIXEL_IS_DARK)
-        _shoot(page, "slate")
+    with daemons.running(config, variables), viewer_process(config, variables) as url, open_page(url) as page:
+        until(page, "viewer.stats.frames > 2 && viewer.stats.height === 360")
+        until(page, _PIXEL_IS_DARK)
+        shoot(page, "slate")
         film.symlink_to(clip("bigbuckbunny.mp4"))
-        _until(page, "viewer.stats.height === 720 && viewer.stats.fps > 15")
-        _shoot(page, "slate-over")
+        until(page, "viewer.stats.height === 720 && viewer.stats.fps > 15")
+        shoot(page, "slate-over")
 
 
 def test_page_goes_on_when_the_device_returns(server: Server, room: str, config: Path) -> None:
     variables = daemons.environment(server, room)
-    with viewer_process(config, variables) as url, _page(url) as page:
-        _until(page, "viewer.state === 'waiting-device'")
-        _until(page, f"document.body.innerText.includes('{room}')")
-        _shoot(page, "waiting")
+    with viewer_process(config, variables) as url, open_page(url) as page:
+        until(page, "viewer.state === 'waiting-device'")
+        until(page, f"document.body.innerText.includes('{room}')")
+        shoot(page, "waiting")
         for _ in range(2):
             with daemons.running(config, variables):
-                _until(page, "viewer.state === 'live'")
-            _until(page, "viewer.state === 'waiting-device'")
+                until(page, "viewer.state === 'live'")
+            until(page, "viewer.state === 'waiting-device'")
 
 
 def test_page_goes_on_when_the_server_returns(room: str, config: Path) -> None:
     with livekit_server(prefer=(0, 0)) as own:
         variables = daemons.environment(own, room)
-        with daemons.running(config, variables), viewer_process(config, variables) as url, _page(url) as page:
-            _live(page)
+        with daemons.running(config, variables), viewer_process(config, variables) as url, open_page(url) as page:
+            until_live(page)
             own.kill()
-            _until(page, "viewer.state !== 'live'")
+            until(page, "viewer.state !== 'live'")
             own.start()
-            _until(page, "viewer.state === 'live'")
+            until(page, "viewer.state === 'live'")
 
 
 CAMERAS = """
@@ -207,29 +146,29 @@ def test_page_shows_every_camera(server: Server, room: str, config: Path) -> Non
     variables = daemons.environment(
         server, room, DEVICE_ROOM__DISPLAY_NAME="Front door", DEVICE_LOG__LEVEL="debug", **small
     )
-    with daemons.running(config, variables) as daemon, viewer_process(config, variables) as url, _page(url) as page:
-        _until(page, "viewer.cameras.length === 3 && viewer.cameras.every((each) => each.live && each.width)")
+    with daemons.running(config, variables) as daemon, viewer_process(config, variables) as url, open_page(url) as page:
+        until(page, "viewer.cameras.length === 3 && viewer.cameras.every((each) => each.live && each.width)")
         found = {each["name"]: each for each in page.evaluate("viewer.cameras")}
         assert list(found) == ["camera", "garden", "yard"]
         sizes = {name: (each["width"], each["height"]) for name, each in found.items()}
         assert sizes == {"camera": (640, 360), "garden": (640, 480), "yard": (640, 360)}
         assert found["garden"]["caption"].startswith("garden 640 \N{MULTIPLICATION SIGN} 480, ")
-        _until(page, "viewer.stats.audio_level > 0.005")
+        until(page, "viewer.stats.audio_level > 0.005")
         assert page.evaluate("document.querySelectorAll('audio').length") == 2
         page.click("#sound")
         assert page.evaluate("[...document.querySelectorAll('audio')].every((each) => each.muted)")
         assert page.evaluate(_OVERLAPS) == []
-        _shoot(page, "cameras")
-        page.set_viewport_size(_PHONE)
-        assert page.evaluate("document.documentElement.scrollWidth") <= _PHONE["width"]
+        shoot(page, "cameras")
+        page.set_viewport_size(PHONE)
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
         assert page.evaluate(_OVERLAPS) == []
-        _until(page, "viewer.cameras.every((each) => each.live)")
-        _shoot(page, "cameras-phone")
+        until(page, "viewer.cameras.every((each) => each.live)")
+        shoot(page, "cameras-phone")
         # A worker that is stopped for good: its slate follows, and the others go on.
         frames = page.evaluate("viewer.cameras[0].frames")
         os.kill(daemon.event("worker.spawned", worker="garden")["pid"], signal.SIGKILL)
         daemon.event("worker.state", worker="garden", old="live")
-        _until(page, f"viewer.cameras[0].frames > {frames} + 30 && viewer.state === 'live'")
+        until(page, f"viewer.cameras[0].frames > {frames} + 30 && viewer.state === 'live'")
         daemon.event("worker.state", worker="garden", new="live", since=len(daemon.lines) - 200)
         assert page.evaluate("viewer.cameras.length") == 3
 
@@ -249,7 +188,7 @@ def test_a_page_asks_the_device(server: Server, room: str, config: Path) -> None
     """With LiveKit's client in a browser, as docs/control.md shows."""
     allow = json.dumps([{"identity": "ops-*", "operations": ["status", "snapshot"]}])
     variables = daemons.environment(server, room, DEVICE_CONTROL__ALLOW=allow, DEVICE_LOG__LEVEL="debug")
-    with daemons.running(config, variables) as daemon, viewer_process(config, variables) as url, _page(url) as page:
+    with daemons.running(config, variables) as daemon, viewer_process(config, variables) as url, open_page(url) as page:
         daemon.event("device.state", new="live", within_s=30)
         page.goto(server.url.replace("ws", "http", 1))  # any page without the policy of ours
         page.add_script_tag(path=VENDOR / "livekit-client.umd.js")

@@ -6,8 +6,8 @@ import socket
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from tests.browser.test_viewer import _ARGUMENTS, _page, _until, pytestmark
 from tests.support import daemon as daemons
+from tests.support.chromium import ARGUMENTS, NEEDS_CHROMIUM, open_page, until
 from tests.support.ports import free_port
 from tests.support.viewer_process import viewer_process
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tests.support.livekit_server import Server
 
-__all__ = ["pytestmark"]
+pytestmark = NEEDS_CHROMIUM
 
 SMALL = {"DEVICE_CAMERA__WIDTH": "320", "DEVICE_CAMERA__HEIGHT": "180", "DEVICE_CAMERA__FPS": "10"}
 # Each text about trouble, also if it is there for a moment only.
@@ -32,7 +32,7 @@ def _elsewhere(port: int) -> tuple[str, ...]:
     """Return the arguments of a browser whose network has the device as box.lan, where nothing listens on this port."""
     name = socket.gethostname().partition(".")[0]
     rules = f"MAP {name}.lan:{port} 127.0.0.1:{free_port(0)}, MAP {name}.lan 127.0.0.1, MAP room.lan 127.0.0.1"
-    return (*_ARGUMENTS, f"--host-resolver-rules={rules}")
+    return (*ARGUMENTS, f"--host-resolver-rules={rules}")
 
 
 def test_the_whole_link_opens_the_page_and_every_address_of_the_room_is_tried(
@@ -49,14 +49,14 @@ def test_the_whole_link_opens_the_page_and_every_address_of_the_room_is_tried(
         parts = urlsplit(link)
         assert parts.hostname not in ("127.0.0.1", "0.0.0.0")
         page_url = f"http://{name}.lan:{parts.port}/"
-        with _page(page_url, script=LISTENER, arguments=_elsewhere(port)) as page:
-            _until(page, "viewer.state === 'refused'")
+        with open_page(page_url, script=LISTENER, arguments=_elsewhere(port)) as page:
+            until(page, "viewer.state === 'refused'")
             assert "it ends with # and a key" in page.evaluate(WORDS)
             page.evaluate("location.hash = '#not-this-one'")
-            _until(page, f"{WORDS}.includes('This link is not valid')")
+            until(page, f"{WORDS}.includes('This link is not valid')")
             assert page.evaluate("viewer.joins") == 0
             page.evaluate("(key) => { location.hash = key; }", parts.fragment)
-            _until(page, "viewer.state === 'live'")
+            until(page, "viewer.state === 'live'")
             (said,) = {each for each in page.evaluate("texts") if "an address of the device itself" in each}
             assert f"{name}.lan:{port}" in said
             assert page.evaluate("new URL(viewer.room.engine.url).hostname") == "room.lan"

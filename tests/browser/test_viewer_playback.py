@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tests.browser.test_viewer import _ARGUMENTS, _PHONE, _page, _shoot, _until, pytestmark
 from tests.browser.test_viewer_elsewhere import SMALL
 from tests.support import daemon as daemons
+from tests.support.chromium import ARGUMENTS, NEEDS_CHROMIUM, PHONE, open_page, shoot, until
 from tests.support.viewer_process import viewer_process
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tests.support.livekit_server import Server
 
-__all__ = ["pytestmark"]
+pytestmark = NEEDS_CHROMIUM
 
 # As a phone does that saves power: nothing plays until a person has tapped or pressed a key. The browser's own
 # `navigator.userActivation` does not serve, because each `evaluate` of Playwright counts as an activation.
@@ -32,7 +32,7 @@ UNWILLING = """(() => {
   };
 })()"""
 STRICT = [
-    *(each for each in _ARGUMENTS if "autoplay" not in each),
+    *(each for each in ARGUMENTS if "autoplay" not in each),
     "--autoplay-policy=document-user-activation-required",
 ]
 
@@ -80,35 +80,35 @@ def test_a_browser_that_refuses_to_play_shows_a_button_that_a_key_presses(
     with (
         daemons.running(config, variables),
         viewer_process(config, variables) as url,
-        _page(url, script=UNWILLING, arguments=STRICT) as page,
+        open_page(url, script=UNWILLING, arguments=STRICT) as page,
     ):
-        _until(page, "viewer.state === 'paused' && viewer.stats.frames > 0")
+        until(page, "viewer.state === 'paused' && viewer.stats.frames > 0")
         assert page.evaluate("document.querySelector('video').paused")
         page.wait_for_timeout(600)  # no later event takes it for live
         assert page.evaluate("viewer.state") == "paused"
         assert "Play" in page.evaluate("document.getElementById('spoken').textContent")
         assert _complaints(page) == []
-        _shoot(page, "paused")
+        shoot(page, "paused")
         _press_tab_until(page, "play")
         page.keyboard.press("Enter")
-        _until(page, "viewer.state === 'live' && viewer.stats.audio_level > 0.005")
+        until(page, "viewer.state === 'live' && viewer.stats.audio_level > 0.005")
         assert page.evaluate("!document.querySelector('video').paused && document.getElementById('notice').hidden")
         _press_tab_until(page, "sound")
         page.keyboard.press("Space")
         assert page.evaluate("[...document.querySelectorAll('audio')].every((each) => each.muted)")
         page.focus("figure button:last-child")
         page.keyboard.press("Enter")
-        _until(page, "document.fullscreenElement?.tagName === 'FIGURE'")
+        until(page, "document.fullscreenElement?.tagName === 'FIGURE'")
         assert page.evaluate("document.activeElement.getAttribute('aria-label')") != ""
         page.keyboard.press("Enter")
-        _until(page, "!document.fullscreenElement")
+        until(page, "!document.fullscreenElement")
         small = ".tools button:nth-child(2)"
         page.focus(small)
         page.keyboard.press("Enter")
-        _until(page, f"document.querySelector('{small}').getAttribute('aria-label') === 'Leave picture in picture'")
+        until(page, f"document.querySelector('{small}').getAttribute('aria-label') === 'Leave picture in picture'")
         assert page.evaluate("document.pictureInPictureElement === document.querySelector('video')")
         page.keyboard.press("Enter")
-        _until(page, "!document.pictureInPictureElement")
+        until(page, "!document.pictureInPictureElement")
         assert _complaints(page) == []
         _sleeps(page)
 
@@ -117,7 +117,7 @@ def _sleeps(page: Page) -> None:
     """Let the computer sleep for a minute, as a page sees it: the clock jumps. The page joins again at once."""
     joins = page.evaluate("viewer.joins")
     page.evaluate("(() => { const now = Date.now; Date.now = () => now() + 60_000; })()")
-    _until(page, f"viewer.joins === {joins} + 1 && viewer.state === 'live'")
+    until(page, f"viewer.joins === {joins} + 1 && viewer.state === 'live'")
     # The tab is shown again while data comes: nothing happens.
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     page.wait_for_timeout(2000)
@@ -129,14 +129,14 @@ def test_a_browser_without_h264_gets_words_and_sound(server: Server, room: str, 
     with (
         daemons.running(config, variables),
         viewer_process(config, variables) as url,
-        _page(url, script=NO_H264) as page,
+        open_page(url, script=NO_H264) as page,
     ):
-        _until(page, "viewer.state === 'no-codec' && viewer.stats.audio_level > 0.005")
+        until(page, "viewer.state === 'no-codec' && viewer.stats.audio_level > 0.005")
         said = page.evaluate("document.getElementById('spoken').textContent")
         assert "This browser cannot decode the picture: it has no H.264" in said
         assert said.endswith("Another browser shows the picture. Sound plays.")
         assert "Firefox" not in said
-        _shoot(page, "no-codec")
+        shoot(page, "no-codec")
         page.wait_for_timeout(1500)
         assert page.evaluate("[viewer.joins, viewer.state]") == [1, "no-codec"]  # it does not leave and join again
 
@@ -148,17 +148,17 @@ def test_an_old_browser_shows_the_cameras_of_several_devices_together(server: Se
         daemons.running(config, one),
         daemons.running(config, two),
         viewer_process(config, one) as url,
-        _page(url, script=OLD, size=_PHONE) as page,
+        open_page(url, script=OLD, size=PHONE) as page,
     ):
-        _until(page, "viewer.cameras.length === 2 && viewer.cameras.every((each) => each.live && each.width)")
+        until(page, "viewer.cameras.length === 2 && viewer.cameras.every((each) => each.live && each.width)")
         captions = page.evaluate("viewer.cameras.map((each) => each.caption)")
         assert sorted(each.split(" 320")[0] for each in captions) == ["Front door", "Garden"]
         assert page.evaluate("document.querySelectorAll('audio').length") == 2
         assert page.evaluate("document.documentElement.scrollWidth") <= 375
         assert _complaints(page) == []
-        _shoot(page, "devices-phone")
+        shoot(page, "devices-phone")
         page.select_option("#devices", label="Garden")
-        _until(page, "viewer.cameras.length === 1 && viewer.stats.identity === 'device-2' && viewer.state === 'live'")
+        until(page, "viewer.cameras.length === 1 && viewer.stats.identity === 'device-2' && viewer.state === 'live'")
         assert page.evaluate("document.getElementById('name').textContent") == "Garden"
 
 

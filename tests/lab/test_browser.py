@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tests.browser.test_viewer import _live, _page, _shoot, _until
 from tests.lab.conftest import Record
 from tests.lab.service import Service
 from tests.support import daemon as daemons
+from tests.support.chromium import open_page, shoot, until, until_live
 from tests.support.viewer_process import viewer_process
 
 # libcamera's colour bars in red, green and blue; they move sideways.
@@ -48,9 +48,9 @@ def furthest_off(row: npt.NDArray[np.int64]) -> tuple[str, int]:
 
 def test_chromium_sees_and_hears_it(service: Service, record: Record, config: Path) -> None:
     variables = daemons.environment(service.server, service.room)
-    with service.running(camera={}), viewer_process(config, variables) as url, _page(url) as page:
-        _live(page)
-        _until(page, "viewer.stats.fps > 20 && viewer.stats.audio_level > 0.05")
+    with service.running(camera={}), viewer_process(config, variables) as url, open_page(url) as page:
+        until_live(page)
+        until(page, "viewer.stats.fps > 20 && viewer.stats.audio_level > 0.05")
         stats = page.evaluate("viewer.stats")
         record(
             "Chromium: picture, frames a second, level of the 440 Hz, latency",
@@ -59,7 +59,7 @@ def test_chromium_sees_and_hears_it(service: Service, record: Record, config: Pa
             must="1280x720, above 20, above 0.05",
             ok=(stats["width"], stats["height"]) == (1280, 720),
         )
-        _shoot(page, "lab")
+        shoot(page, "lab")
 
 
 @pytest.mark.parametrize(("width", "height"), ((640, 480), (1280, 720)))
@@ -69,8 +69,8 @@ def test_chromium_shows_the_right_colours(
     """At 1280x720 the virtual camera makes BT.601 too, as libcamera reports; a guess by the size would be wrong."""
     variables = daemons.environment(service.server, service.room)
     camera = {"width": width, "height": height, "encoder": "x264"}
-    with service.running(camera=camera), viewer_process(config, variables) as url, _page(url) as page:
-        _live(page)
+    with service.running(camera=camera), viewer_process(config, variables) as url, open_page(url) as page:
+        until_live(page)
         page.wait_for_timeout(3000)  # at the first bitrates the bars are blurred
         row = np.array(page.evaluate(ROW)).reshape(-1, 4)[:, :3]
         name, off = furthest_off(row)

@@ -102,10 +102,11 @@ def fleet_is_listed(room: str, variables: Mapping[str, str]) -> list[dict[str, A
 def watched(variables: Mapping[str, str], room: str) -> str:
     """Return what `fleet --watch` has written to a terminal of 60 characters before a Ctrl-C."""
     ours, theirs = pty.openpty()
+    coloured = {name: value for name, value in variables.items() if name != "NO_COLOR"}
     with os.fdopen(ours, "rb", buffering=0) as terminal:
         process = subprocess.Popen(
             [sys.executable, "-m", "device", "fleet", "--room", room, "--watch", "1"],
-            env={**variables, "TERM": "xterm", "COLUMNS": "60"},
+            env=coloured | {"TERM": "xterm", "COLUMNS": "60"},
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
