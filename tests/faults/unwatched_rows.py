@@ -132,7 +132,7 @@ async def subscription_toggled(ground: Ground, folder: Path, *, times: int, ever
             times=times,
             seen=f"{before}, then {after}; paused {done.count('paused')} times, asleep {idle_s:.1f} s after the end; "
             f"the camera was opened {opened} times",
-            must=f"RSS +{_MORE_KB >> 10} MB at most, threads and descriptors +4; a pause each 10 s at most, opened once",
+            must=f"RSS +{_MORE_KB >> 10} MB, threads and descriptors +4 at most; paused each 10 s at most; opened once",
             ok=after.rss_kb <= before.rss_kb + _MORE_KB
             and after.threads <= before.threads + 4
             and after.descriptors <= before.descriptors + 4
