@@ -32,9 +32,14 @@ class Hooks(Table):
     watched: Annotated[_Line, LIVE] = Field(default="", max_length=_MAX_LINE)
     unwatched: Annotated[_Line, LIVE] = Field(default="", max_length=_MAX_LINE)
 
-    def contradiction(self, commands: Mapping[str, HasArguments]) -> str:
-        """Return what is wrong with the hooks and the commands of the configuration; empty if nothing is."""
+    def contradiction(self, commands: Mapping[str, HasArguments], *, viewers_are_known: bool) -> str:
+        """Return what is wrong with the hooks and the rest of the configuration; empty if nothing is.
+
+        `viewers_are_known`: a camera does not send to nobody, so the room says whether it is watched.
+        """
         for key, line in self:
             if line and (text := refusal(*line_words(line), commands)):
                 return f"hooks.{key}: {text}"
+            if line and not viewers_are_known:
+                return f'hooks.{key} is set, but no camera has when_unwatched = "pause" or "sleep", which it follows'
         return ""

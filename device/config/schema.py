@@ -212,7 +212,9 @@ class Config(Table):
 
     @model_validator(mode="after")
     def _hooks_name_commands(self) -> Self:
-        if text := self.hooks.contradiction(self.commands):
+        tables = (each.table for each in cameras_of(self))
+        known = any(each.source != "off" and each.when_unwatched != "send" for each in tables)
+        if text := self.hooks.contradiction(self.commands, viewers_are_known=known):
             raise PydanticCustomError(CONTRADICTION, text)
         return self
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from playwright.sync_api import sync_playwright
 
 from device.viewer.bundle import VENDOR
-from tests.browser.test_viewer import _ARGUMENTS, _CHROMIUM, pytestmark
 from tests.browser.test_viewer_elsewhere import SMALL
 from tests.support import daemon as daemons
+from tests.support.chromium import ARGUMENTS, CHROMIUM, NEEDS_CHROMIUM
 from tests.support.tokens import token
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from tests.support.livekit_server import Server
 
-__all__ = ["pytestmark"]
+pytestmark = NEEDS_CHROMIUM
 
 _TIMES = 5
 _LIVE_S, _PAUSED_S, _FIRST_S = 30.0, 30.0, 1.5
@@ -53,7 +53,7 @@ def test_a_hidden_tab_pauses_the_device_and_has_the_picture_again(server: Server
     variables = daemons.environment(server, room, DEVICE_CAMERA__WHEN_UNWATCHED="pause", **SMALL)
     paused_s, first_s = [], []
     with daemons.running(config, variables) as daemon, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=_CHROMIUM, headless=True, args=_ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, headless=True, args=ARGUMENTS)
         try:
             page = browser.new_page()
             page.set_content("<!doctype html><body></body>")

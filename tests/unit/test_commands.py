@@ -158,7 +158,7 @@ def test_hooks_are_checked_against_the_commands(tmp_path: Path) -> None:
         (" ", "must be the name of a command and its arguments, such as lamp level=1"),
     ):
         for hook in ("watched", "unwatched"):
-            given = f'[hooks]\n{hook} = "{line}"\n{LAMP}'
+            given = f'[camera]\nwhen_unwatched = "pause"\n[hooks]\n{hook} = "{line}"\n{LAMP}'
             if not text:
                 assert getattr(load(tmp_path, given).hooks, hook) == line
                 continue
@@ -168,6 +168,22 @@ def test_hooks_are_checked_against_the_commands(tmp_path: Path) -> None:
             assert problem.message == text.replace("watched", hook)
             place = f"{tmp_path / 'device.toml'}"
             assert problem.place == (place if text.startswith("hooks") else f"{place}: hooks.{hook}")
+
+
+def test_hooks_are_refused_if_it_is_not_known_who_watches(tmp_path: Path) -> None:
+    other = '[cameras.garden]\nsource = "pattern"\n'
+    for cameras, refused in (
+        ("", True),
+        (other, True),
+        (f'{other}when_unwatched = "sleep"\n', False),
+        (f'[camera]\nsource = "off"\nwhen_unwatched = "sleep"\n{other}', True),
+    ):
+        text = f'{cameras}[hooks]\nunwatched = "lamp level=1"\n{LAMP}'
+        if refused:
+            with pytest.raises(ConfigError, match=r"hooks\.unwatched is set, but no camera has when_unwatched"):
+                load(tmp_path, text)
+        else:
+            assert load(tmp_path, text).hooks.unwatched == "lamp level=1"
 
 
 def test_a_command_that_is_wrong_is_one_problem_also_if_a_hook_names_it(tmp_path: Path) -> None:

@@ -90,8 +90,8 @@ OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
     "metrics.health": (True, {}),
     "log.level": ("debug", {}),
     "log.format": ("json", {}),
-    "hooks.watched": ("lamp level=1", {"commands.lamp": LAMP}),
-    "hooks.unwatched": ("lamp level=0", {"commands.lamp": LAMP}),
+    "hooks.watched": ("lamp level=1", {"commands.lamp": LAMP, "camera.when_unwatched": "pause"}),
+    "hooks.unwatched": ("lamp level=0", {"commands.lamp": LAMP, "camera.when_unwatched": "pause"}),
 }
 
 _NEED_OTHERS = {
