@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from device.ipc.worker_plan import WorkerPlan
     from device.ipc.worker_process import SpawnedWorker
     from device.lifecycle.deadlines import Deadlines
+    from device.speaker.reference import EchoReference
     from device.streams.plan import StreamObserver, StreamPlan
     from device.streams.stream import Stream
     from device.streams.watching import Viewers
@@ -33,12 +34,13 @@ async def capturing(
     deadlines: Deadlines,
     detected: Detected | None = None,
     privacy: Privacy | None = None,
+    echo: EchoReference | None = None,
 ) -> AsyncIterator[list[Stream]]:
     """Run a stream for each plan and yield them; on leaving, end their workers within a second.
 
     The workers are started before the SDK is loaded: that takes half a second, and seconds on a small board, in which
     they open their devices. `detected` are the streams whose absence is a fault. For a stream under `privacy` no
-    worker is started.
+    worker is started. `echo` is what the device's own speaker plays, if it has one.
     """
     detected, privacy = detected or Detected(), privacy or Privacy()
     async with contextlib.AsyncExitStack() as stack:
@@ -63,6 +65,7 @@ async def capturing(
                 observer=viewers or observer,
                 detected=detected,
                 deadlines=deadlines,
+                echo=echo,
                 viewers=viewers,
             )
             for plan, worker in zip(plans, spawned, strict=True)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from device.ipc.detected import Detected
     from device.ipc.worker_process import SpawnedWorker
     from device.lifecycle.deadlines import Deadlines
+    from device.speaker.reference import EchoReference
     from device.streams.plan import StreamObserver
     from device.streams.watching import Viewers, Watching
 
@@ -107,9 +108,14 @@ def build_stream(
     observer: StreamObserver,
     detected: Detected,
     deadlines: Deadlines,
+    echo: EchoReference | None = None,
     viewers: Viewers | None = None,
 ) -> Stream:
-    """Return the stream of a plan, around a worker that was started ahead, if any. `viewers`: of the device."""
+    """Return the stream of a plan, around a worker that was started ahead, if any.
+
+    `echo` is what the device's own speaker plays; a microphone of the device hears it.
+    `viewers` are those of the device.
+    """
     name, slate = plan.name, None
     requests, consumers = Requester(name), Fanout[Any](name)
     track: VideoTrack | AudioTrack
@@ -126,7 +132,14 @@ def build_stream(
                 on_summary=lambda text: observer.sending(name, text),
             )
         case MicrophoneJob() as job:
-            track = AudioTrack(name, job, processing=plan.processing, redundancy=plan.redundancy, send=requests.post)
+            track = AudioTrack(
+                name,
+                job,
+                processing=plan.processing,
+                redundancy=plan.redundancy,
+                send=requests.post,
+                echo=echo.reader() if echo is not None and plan.is_device else None,
+            )
     consumers.add(track, essential=True)
     known = plan.required or detected.has(name)
     if known:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from device.ipc.registry import Request
     from device.media.block import Block
     from device.media.reception import Reception
+    from device.tracks.echo import Echo
 
 log = structlog.get_logger()
 
@@ -40,6 +41,7 @@ class AudioTrack:
     """One track for the life of the process; it is published again in every Room.
 
     `send` sends a request to the microphone's worker. `redundancy`: each packet also has the previous one's sound.
+    `echo`: what the device's speaker plays, if this microphone hears it.
     """
 
     kind = "microphone"
@@ -52,8 +54,9 @@ class AudioTrack:
         processing: bool,
         redundancy: bool,
         send: Callable[[Request[Done]], object],
+        echo: Echo | None = None,
     ) -> None:
-        self._inlet = SoundInlet(job.channels)
+        self._inlet = SoundInlet(job.channels, echo=echo)
         self._inlet.process(enabled=processing)
         self.track = self._inlet.create_track(name)
         self._log = log.bind(track=name)
@@ -111,7 +114,10 @@ class AudioTrack:
         elif not settling and (ppm := self._pace.measured(lead_us / 1e6, now)) is not None:
             self._log.debug("microphone.pace", ppm=round(ppm))
             self._send(SetPace(ppm=ppm))
-        self._inlet.give(memoryview(block.samples)[skip * self._sample_bytes :] if skip else block.samples)
+        self._inlet.give(
+            memoryview(block.samples)[skip * self._sample_bytes :] if skip else block.samples,
+            ends_at_us=block.captured_at_us + count * 1_000_000 // SAMPLE_RATE,
+        )
         self.fed += 1
 
     def forget(self) -> None:
