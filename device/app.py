@@ -4,120 +4,50 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
-import threading
 from typing import TYPE_CHECKING
 
 import structlog
 
 import device.log
-from device import native_output, native_sdk
 from device.clock import ServerClock, monotonic_us
 from device.config.layer import LayerKind, changes_of
 from device.control.remote import RemoteControl
-from device.errors import ExitCode
-from device.heap import use_one_heap
-from device.identity import board_model, keep_identity
+from device.identity import board_model
 from device.interfaces import interfaces
 from device.ipc.detected import Detected
 from device.lifecycle.deadlines import Deadlines
-from device.lifecycle.ending import exit_code_of, next_execution, until_ended
+from device.lifecycle.ending import next_execution, until_ended
 from device.lifecycle.enforcer import enforcing
-from device.lifecycle.execute_again import Handover, execute_again
-from device.lifecycle.leave import leave
 from device.lifecycle.memory_watch import MemoryWatch
 from device.lifecycle.sd_notify import Notifier
 from device.lifecycle.signals import EndingSignals
-from device.log_memory import LogMemory
 from device.memory import Trimmer, keep_what_is_loaded
 from device.network.probe import Probe
 from device.network.resolver import Resolver
 from device.network.route import watching
-from device.network.sdk import prepare_process
 from device.privacy import KeptPrivacy
-from device.settings import Loader, Settings, of_valid
 from device.streams.capture import capturing
 from device.streams.plan import plan_streams
-from device.telemetry.attributes import Attributes
 from device.telemetry.bitrates import Bitrates
 from device.telemetry.running_config import RunningConfig
 from device.telemetry.state_file import StateFile
-from device.telemetry.status import DeviceState, Status
+from device.telemetry.status import Status
 from device.telemetry.transmission import Transmission
-from device.timeline import TIMELINE
-from device.tokens.selection import log_warnings, warn_of_shared_identity
+from device.tokens.selection import warn_of_shared_identity
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
-    from device.config.validation import Validation
+    from device.errors import ExitCode
+    from device.lifecycle.execute_again import Handover
     from device.log import LogContext
+    from device.log_memory import LogMemory
     from device.room.connection import RoomConnection
+    from device.settings import Loader, Settings
+    from device.telemetry.attributes import Attributes
     from device.telemetry.room_state import RoomState
 
 log = structlog.get_logger()
-
-
-def first_attributes() -> Attributes:
-    return Attributes(version=device.__version__, model=board_model(), state=DeviceState.CONNECTING.value)
-
-
-def main(config_path: Path | None, validation: Validation, handover: Handover | None) -> ExitCode:
-    """Run the daemon with the configuration that the command line names, until SIGTERM or SIGINT.
-
-    Its `validation` runs already. `handover` is from the execution before, if this process executed itself again.
-    Raises ConfigError before anything is started. Else it ends the process itself.
-    """
-    if handover is not None:
-        TIMELINE.began(handover.at_s)
-    TIMELINE.mark("imports")
-    use_one_heap()
-    native_sdk.prepare()
-    prepare_process("")
-    # Not a daemon thread: a wrong configuration ends this process after the imports, not in the middle of one.
-    (importing := threading.Thread(target=_import_the_rest, name="imports")).start()
-    keep_identity()
-    attributes = first_attributes()
-    settings = of_valid(validation.result(), attributes)
-    TIMELINE.mark("configuration")
-    config = settings.config
-    if config.network.ca_file:
-        importing.join()  # native code that is being loaded may read the environment
-        prepare_process(config.network.ca_file)
-    memory = LogMemory()
-    stderr = native_output.relay()
-    log_context = device.log.configure(level=config.log.level, format=config.log.format, stream=stderr, memory=memory)
-    device.log.install_hooks()
-    TIMELINE.log()
-    if handover is not None:
-        log.info("daemon.executed_again", times=handover.times)
-    log_warnings(settings.warnings, settings.token_source)
-    wanted = settings.token_source.wanted
-    log_context.bind(identity=wanted.own_identity, room=wanted.room)
-
-    async def run_and_leave() -> None:
-        end = await run(
-            settings, attributes, log_context, memory, loader=Loader(config_path, attributes), handover=handover
-        )
-        if isinstance(end, Handover):
-            execute_again(end, stderr=stderr.fileno())
-        leave(end)
-
-    try:
-        asyncio.run(run_and_leave())
-    except Exception as error:  # the journal gets it, in the journal's own form  # noqa: BLE001
-        device.log.crashed(error)
-        leave(exit_code_of(error))
-    return ExitCode.OK
-
-
-def _import_the_rest() -> None:
-    """Import the SDK and what needs it, while a child process validates the configuration and the workers start."""
-    with contextlib.suppress(Exception):  # it is imported again, and then its error is reported
-        native_sdk.load()
-        for name in ("device.streams.stream", "device.room.connection", "device.room.dependencies"):
-            importlib.import_module(name)
 
 
 async def run(

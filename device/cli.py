@@ -128,9 +128,9 @@ def _run(options: argparse.Namespace) -> int:
     handover = taken_over()
     given = {"temporary": handover.temporary} if handover and handover.temporary else None
     validation = Validation(options.config, given)  # it works while this process imports the rest
-    from device import app
+    from device import daemon
 
-    return app.main(options.config, validation, handover)
+    return daemon.main(options.config, validation, handover)
 
 
 def _check(options: argparse.Namespace) -> int:

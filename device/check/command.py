@@ -8,7 +8,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from device import log, native_output
-from device.app import first_attributes
 from device.check import hardware, legs, media, network
 from device.check.programs import missing_programs
 from device.check.report import Report, report_failures
@@ -23,6 +22,7 @@ from device.network.sdk import prepare_process
 from device.settings import credentials_directory, find_camera_url_file, network_rules
 from device.telemetry import state_file
 from device.telemetry.room_state import RoomState
+from device.telemetry.status import first_attributes
 from device.tokens import selection as credentials
 from device.tokens.expiry import EXPIRED, notice_of
 from device.tokens.grants import NO_DATA

@@ -6,7 +6,7 @@ import json
 import socket
 from typing import TYPE_CHECKING, Any
 
-from device.control.operations import as_request
+from device.control.decoding import as_request
 from device.control.place import places
 from device.control.wire import MAX_ANSWER_BYTES, bytes_after, result_of_line
 from device.errors import CallError, NotRunningError, system_text
@@ -14,7 +14,7 @@ from device.errors import CallError, NotRunningError, system_text
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from device.control.operations import Call
+    from device.control.registry import Call
 
 _CONNECT_S, _ANSWER_S = 5.0, 45.0
 _CLOSED = "the daemon has closed the connection; it may be ending"

@@ -9,8 +9,8 @@ import structlog
 
 from device.control import wire
 from device.control.caller import Caller, CallerKind
+from device.control.decoding import decoded
 from device.control.limits import CALL_S, MAX_CALL_BYTES
-from device.control.operations import decoded
 from device.control.peer import GROUP, Peer
 from device.errors import CallError
 

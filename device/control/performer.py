@@ -13,6 +13,7 @@ from device import board
 from device.control.caller import CallerKind
 from device.control.configuration import Configuration
 from device.control.configured_commands import ConfiguredCommands
+from device.control.decoding import as_request
 from device.control.limits import LEVELS
 from device.control.operations import (
     GetConfig,
@@ -27,10 +28,9 @@ from device.control.operations import (
     RunCommand,
     SetPrivacy,
     SetValues,
-    as_request,
-    name_of,
 )
 from device.control.privacy import set_privacy
+from device.control.registry import name_of
 from device.control.results import (
     BoardStatus,
     DeviceStatus,
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
     from device.clock import ServerClock
     from device.control.caller import Caller
-    from device.control.operations import Call, ResultT
+    from device.control.registry import Call, ResultT
     from device.log_memory import LogMemory
     from device.privacy import KeptPrivacy
     from device.reload.reloader import Reloader

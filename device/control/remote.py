@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from livekit import rtc
 
     from device.control.caller import Caller
-    from device.control.operations import Call
     from device.control.performer import Performer
+    from device.control.registry import Call
     from device.control.room_interface import RoomInterface
 
 

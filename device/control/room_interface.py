@@ -17,10 +17,12 @@ from livekit import rtc
 from device.control.answers import TOPIC, Answer, answer_of
 from device.control.call_limits import CallLimits
 from device.control.caller import Caller, CallerKind
+from device.control.decoding import decoded, names
 from device.control.limits import CALL_S, MAX_PAYLOAD_BYTES
-from device.control.operations import Rejoin, decoded, name_of, names
+from device.control.operations import Rejoin
 from device.control.permission import NOT_SEEN, Participant, Rule, refusal
 from device.control.refusals import Code, RefusedError
+from device.control.registry import name_of
 from device.control.results import Done
 from device.control.wire import arguments_of
 from device.errors import CallError, DeviceError
@@ -29,7 +31,7 @@ from device.redaction import redacted
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
-    from device.control.operations import Call
+    from device.control.registry import Call
 
 log = structlog.get_logger()
 

@@ -153,7 +153,7 @@ class NativeLibrary:
                 self._sdk_callback(ctypes.cast(address, ctypes.POINTER(ctypes.c_uint8)), length)
             case "panic":
                 log.critical("sdk.panic", message=event.panic.message)
-                os.kill(os.getpid(), signal.SIGTERM)  # as the SDK does; app.py knows the sender
+                os.kill(os.getpid(), signal.SIGTERM)  # as the SDK does; lifecycle/ending.py knows the sender
             case "capture_audio_frame" if event.capture_audio_frame.async_id == OWN_CAPTURE:
                 log.error("sdk.capture_failed", why=event.capture_audio_frame.error)
             case _:

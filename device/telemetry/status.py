@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+import device
+from device.identity import board_model
 from device.ipc.worker_state import WorkerState
 from device.redaction import public_text, redacted
+from device.telemetry.attributes import Attributes
 from device.telemetry.room_state import PublishState, RoomState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from device.lifecycle.sd_notify import Notifier
-    from device.telemetry.attributes import Attributes
     from device.telemetry.state_file import StateFile
 
 log = structlog.get_logger()
@@ -28,7 +30,6 @@ _NOTHING_TO_DO = frozenset({WorkerState.LIVE, WorkerState.NOT_PRESENT, WorkerSta
 _FIRST = _NOT_DELIVERING | {WorkerState.PRIVACY}
 # Viewers do not receive such a track, whatever the state of its source.
 _HIDDEN = frozenset({PublishState.MUTED, PublishState.FORBIDDEN, PublishState.FAILED})
-
 
 _NOT_PUBLISHED = frozenset({PublishState.STARTING, PublishState.FORBIDDEN, PublishState.FAILED})
 
@@ -42,6 +43,11 @@ class DeviceState(enum.Enum):
     MUTED = "muted"  # in the room, but the room has muted a track
     FORBIDDEN = "forbidden"  # in the room, but a track may not be published
     RECOVERING = "recovering"  # in the room, but a source delivers nothing, or its track could not be published
+
+
+def first_attributes() -> Attributes:
+    """Return the attributes of a device that has not joined yet."""
+    return Attributes(version=device.__version__, model=board_model(), state=DeviceState.CONNECTING.value)
 
 
 class Status:

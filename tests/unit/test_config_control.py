@@ -8,7 +8,7 @@ import pytest
 
 from device.config import loading
 from device.config.operation_names import OPERATION_NAMES
-from device.control.operations import names
+from device.control.decoding import names
 from device.errors import ConfigError
 
 if TYPE_CHECKING:

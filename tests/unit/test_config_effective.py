@@ -160,7 +160,8 @@ def test_data_of_another_version_is_refused(wrong: dict[str, Any]) -> None:
 def test_the_daemon_imports_nothing_that_only_its_start_needs() -> None:
     heavy = ("pydantic", "pydantic_core", "pydantic_settings", "pyroute2", "PIL", "av", "aiohttp", "numpy")
     program = (
-        "import sys; from device import app; app._import_the_rest(); from device.reload import reloader, running; "
+        "import sys; from device import daemon; daemon._import_the_rest(); "
+        "from device.reload import reloader, running; "
         f"print([name for name in {heavy} if name in sys.modules], 'device.room.connection' in sys.modules)"
     )
     done = subprocess.run((sys.executable, "-c", program), capture_output=True, text=True, check=True)

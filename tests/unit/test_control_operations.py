@@ -12,20 +12,10 @@ from hypothesis import strategies as st
 
 from device.control import wire
 from device.control.caller import Caller, CallerKind
-from device.control.operations import (
-    Call,
-    GetLogs,
-    GetStatus,
-    RequestKeyFrame,
-    RunCommand,
-    as_request,
-    decoded,
-    name_of,
-    name_of_class,
-    names,
-    operation,
-)
+from device.control.decoding import as_request, decoded, names
+from device.control.operations import GetLogs, GetStatus, RequestKeyFrame, RunCommand
 from device.control.performer import Performer
+from device.control.registry import Call, name_of, name_of_class, operation
 from device.control.results import Done, LogLines, Picture, attachment, plain
 from device.errors import CallError
 

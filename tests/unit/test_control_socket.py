@@ -13,8 +13,8 @@ import pytest
 
 from device.control import peer, place, socket_server
 from device.control.caller import Caller, CallerKind
-from device.control.operations import Call, name_of
 from device.control.peer import Peer
+from device.control.registry import Call, name_of
 from device.control.results import Done
 
 

@@ -17,7 +17,7 @@ from device.config import loading
 from device.config.layer import LayerKind, changes_of, merged_tables
 from device.config.remote_keys import leaves, nested, remote_keys, without
 from device.config.schema_keys import described, keys
-from device.control.operations import decoded
+from device.control.decoding import decoded
 from device.errors import CallError, ConfigError
 from device.reload.edit import Edit, changed_keys, edited
 from tests.support.reload_scene import Scene, hurry, written

@@ -295,7 +295,7 @@ def test_a_part_that_fails_is_logged_and_begins_again(monkeypatch: pytest.Monkey
 
 
 def test_the_daemon_loads_nothing_of_it_unless_it_is_on() -> None:
-    program = "import sys, device.app, device.room.connection, device.reload.running, device.control.performer\n"
+    program = "import sys, device.daemon, device.room.connection, device.reload.running, device.control.performer\n"
     program += "print([name for name in sys.modules if name.startswith(('prometheus', 'device.metrics'))])"
     done = subprocess.run((sys.executable, "-c", program), capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

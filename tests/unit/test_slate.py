@@ -119,6 +119,6 @@ def test_no_text_is_dark_paper(text: str) -> None:
 
 def test_the_daemon_itself_imports_neither_pillow_nor_pyav() -> None:
     heavy = ("PIL", "av", "picamera2", "pyaudio")
-    program = f"import sys, device.app; print([name for name in {heavy} if name in sys.modules])"
+    program = f"import sys, device.daemon; print([name for name in {heavy} if name in sys.modules])"
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=100)
     assert ended.stdout == "[]\n"
