@@ -115,9 +115,10 @@ def test_each_page_shows_who_is_heard_and_by_which_device(server: Server, room: 
         open_page(url, arguments=GRANTED) as page,
     ):
         until_speakers(page, "idle", "idle")
-        other = page.context.new_page()
+        assert page.context.browser
+        other = page.context.browser.new_page()
         other.goto(url)
-        until(other, "viewer.talk && viewer.talk.speakers.length === 2")
+        until(other, "window.viewer?.talk?.speakers.length === 2")
         with holding(page):
             until_speakers(page, "hears", "waiting")
             until_speakers(page, "hears", "deaf")
@@ -141,6 +142,7 @@ def test_each_page_shows_who_is_heard_and_by_which_device(server: Server, room: 
         yard.set(speaker="")
         until(page, f"{WORDS}.includes('No device in the room has a speaker that is switched on.')")
         assert page.get_attribute("#talk", "aria-disabled") == "true"
+        until_microphone(page, "closed")
         with holding(page):
             page.wait_for_timeout(500)
             assert page.evaluate("viewer.talk.microphone.state") == "closed"

@@ -28,8 +28,9 @@ export function talk(on, { keep = false } = {}) {
 
 /* Ends the publication, and the use of the microphone. */
 export function giveBack() {
-  talk(false);
+  wanted = kept = false;
   usedAt = -Infinity;
+  settle();
 }
 
 /* Makes what is there into what is wanted; one step after the other. */
