@@ -27,6 +27,8 @@ log = structlog.get_logger()
 
 NOT_THE_FILES = "the files are not what is in effect"
 DROPPED = "it is dropped"
+# So long after a change, or its revert, a device that was live before it counts as live: what was done may need it.
+SETTLES_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,10 +50,12 @@ class Guard:
         overrides: Overrides,
         report: Callable[[Outcome, str], None],
         refused: Callable[[ConfigError], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._device, self._status, self._probe, self._overrides = device, status, probe, overrides
-        self._report, self._refused = report, refused
+        self._report, self._refused, self._clock = report, refused, clock
         self._watch: _Watch | None = None
+        self._settles_until = float("-inf")
         self.reverted = False  # so that the files are not what is in effect
 
     @property
@@ -62,19 +66,24 @@ class Guard:
     def start(self, before: Settings, *, was_live: bool, after_s: float | None, consequence: str) -> None:
         """Revert to the settings before if the device was live with them and is not live in time.
 
-        A second change meanwhile does not make the first one's settings known good ones. Without `after_s` the watch
-        over an earlier change ends. `consequence` is logged.
+        A second change meanwhile does not make the first one's settings known good ones: a revert returns to those
+        before both, and the time begins again. Without `after_s` the watch over an earlier change ends. `consequence`
+        is logged.
         """
-        known_good = self._watch.before if self._watch else before if was_live else None
+        now = self._clock()
+        is_good = was_live or now < self._settles_until
+        known_good = self._watch.before if self._watch else before if is_good else None
         if self._watch and NOT_THE_FILES in (self._watch.consequence, consequence):
             consequence = NOT_THE_FILES
         self._watch = None
+        if known_good is not None:
+            self._settles_until = now + SETTLES_S
         if after_s is None:
             return
         if known_good is None:
             log.warning("config.not_guarded", why="the device was not live before the change, so it is not reverted")
             return
-        policy = RevertPolicy(after_s=after_s, began_at=time.monotonic())
+        policy = RevertPolicy(after_s=after_s, began_at=now)
         self._watch = _Watch(before=known_good, policy=policy, consequence=consequence)
 
     async def look(self) -> None:
@@ -82,12 +91,12 @@ class Guard:
         watch = self._watch
         if watch is None:
             return
-        action = watch.policy.next(time.monotonic(), live=self._status.works)
+        action = watch.policy.next(self._clock(), live=self._status.works)
         if action is Action.PROBE:
             answered = await self._answers(watch.before)
             if not answered:
                 log.warning("config.not_reverted", why="the server of the configuration before does not answer either")
-            watch.policy.probed(time.monotonic(), answered=answered)
+            watch.policy.probed(self._clock(), answered=answered)
         elif action is Action.KEEP:
             self._watch = None
             log.info("config.kept", why="the device is live with it")
@@ -108,6 +117,7 @@ class Guard:
             return
         if changes_of(changed.layers, LayerKind.REMOTE) != changes_of(watch.before.layers, LayerKind.REMOTE):
             await self._overrides.restore(watch.before.layers)
+        self._settles_until = self._clock() + SETTLES_S
         self.reverted = watch.consequence == NOT_THE_FILES
         self._report(Outcome.REVERTED, f"{why}, so {decision.text} is as before: {watch.consequence}")
 

@@ -98,9 +98,7 @@ class Reloader:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_S if self._guard.watching else None):
                     await self._wake.wait()
-            if not self._wake.is_set():
-                await self._guard.look()
-                continue
+            await self._guard.look()  # also if there is always something to carry out
             self._wake.clear()
             while self._edits:
                 await self._answer(*self._edits.popleft())

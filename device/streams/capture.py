@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from device.ipc.worker_plan import WorkerPlan
     from device.ipc.worker_process import SpawnedWorker
     from device.lifecycle.deadlines import Deadlines
+    from device.speaker.reference import EchoReference
     from device.streams.plan import StreamObserver, StreamPlan
     from device.streams.stream import Stream
+    from device.streams.watching import Viewers
 
 
 @asynccontextmanager
@@ -32,12 +34,13 @@ async def capturing(
     deadlines: Deadlines,
     detected: Detected | None = None,
     privacy: Privacy | None = None,
+    echo: EchoReference | None = None,
 ) -> AsyncIterator[list[Stream]]:
     """Run a stream for each plan and yield them; on leaving, end their workers within a second.
 
     The workers are started before the SDK is loaded: that takes half a second, and seconds on a small board, in which
     they open their devices. `detected` are the streams whose absence is a fault. For a stream under `privacy` no
-    worker is started.
+    worker is started. `echo` is what the device's own speaker plays, if it has one.
     """
     detected, privacy = detected or Detected(), privacy or Privacy()
     async with contextlib.AsyncExitStack() as stack:
@@ -54,8 +57,17 @@ async def capturing(
 
         TIMELINE.mark("SDK loaded")
         native_sdk.library()  # before anything is created in it
+        viewers = _viewers(plans, observer)
         streams = [
-            build_stream(plan, spawned=worker, observer=observer, detected=detected, deadlines=deadlines)
+            build_stream(
+                plan,
+                spawned=worker,
+                observer=viewers or observer,
+                detected=detected,
+                deadlines=deadlines,
+                echo=echo,
+                viewers=viewers,
+            )
             for plan, worker in zip(plans, spawned, strict=True)
         ]
         for stream in streams:
@@ -69,6 +81,15 @@ async def capturing(
             finally:
                 for task in running:
                     task.cancel()
+
+
+def _viewers(plans: Sequence[StreamPlan], observer: StreamObserver) -> Viewers | None:
+    """Return what the streams share if a camera does not send to nobody."""
+    if all(each.when_unwatched == "send" for each in plans):
+        return None
+    from device.streams.watching import Viewers
+
+    return Viewers(plans, observer)
 
 
 async def _spawned(plan: WorkerPlan) -> SpawnedWorker | None:

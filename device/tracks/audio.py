@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from device.ipc.registry import Request
     from device.media.block import Block
     from device.media.reception import Reception
+    from device.tracks.echo import Echo
 
 log = structlog.get_logger()
 
@@ -40,6 +41,7 @@ class AudioTrack:
     """One track for the life of the process; it is published again in every Room.
 
     `send` sends a request to the microphone's worker. `redundancy`: each packet also has the previous one's sound.
+    `echo`: what the device's speaker plays, if this microphone hears it.
     """
 
     kind = "microphone"
@@ -52,8 +54,9 @@ class AudioTrack:
         processing: bool,
         redundancy: bool,
         send: Callable[[Request[Done]], object],
+        echo: Echo | None = None,
     ) -> None:
-        self._inlet = SoundInlet(job.channels)
+        self._inlet = SoundInlet(job.channels, echo=echo)
         self._inlet.process(enabled=processing)
         self.track = self._inlet.create_track(name)
         self._log = log.bind(track=name)
@@ -68,6 +71,7 @@ class AudioTrack:
         self.dropped = 0
         self.fed = 0
         self.muted = False  # by the room
+        self._paused = False
         self.wanted = asyncio.Event()
 
     def reconfigure(self, *, processing: bool, redundancy: bool) -> None:
@@ -87,7 +91,7 @@ class AudioTrack:
 
     def deliver(self, block: Block) -> None:
         """Give one block to the SDK, where it belongs in time."""
-        if self._timeline is None:  # the process is still starting
+        if self._timeline is None or self._paused:  # None: the process is still starting
             return
         now, lead_us = time.monotonic(), self._timeline.lead_us(block.captured_at_us)
         was_paused, settling = self._timeline.paused, now < self._settled_at
@@ -110,12 +114,21 @@ class AudioTrack:
         elif not settling and (ppm := self._pace.measured(lead_us / 1e6, now)) is not None:
             self._log.debug("microphone.pace", ppm=round(ppm))
             self._send(SetPace(ppm=ppm))
-        self._inlet.give(memoryview(block.samples)[skip * self._sample_bytes :] if skip else block.samples)
+        self._inlet.give(
+            memoryview(block.samples)[skip * self._sample_bytes :] if skip else block.samples,
+            ends_at_us=block.captured_at_us + count * 1_000_000 // SAMPLE_RATE,
+        )
         self.fed += 1
 
     def forget(self) -> None:
         """Drop the samples that wait for the rest of their 10 ms."""
         self._inlet.forget()
+
+    def pause(self, paused: bool) -> None:  # noqa: FBT001 - there is nothing else to say
+        """Give the SDK silence only, or sound again."""
+        if paused is not self._paused:
+            self._paused = paused
+            self.forget()
 
     def unmuted(self) -> None:
         """Do nothing: there is no queue with earlier sound."""

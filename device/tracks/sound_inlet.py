@@ -1,19 +1,28 @@
-"""Gives sound to the SDK: exact blocks of 10 ms, taken at once, and noise suppression before that."""
+"""Gives sound to the SDK: exact blocks of 10 ms, taken at once, without echo and noise."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from livekit import rtc
 
 from device.media.block import SAMPLE_BYTES, SAMPLE_RATE
+from device.tracks.echo import EchoCanceller
 from device.tracks.sound_feed import sound_feed
+
+if TYPE_CHECKING:
+    from device.tracks.echo import Echo
 
 _FRAME_SAMPLES = SAMPLE_RATE // 100  # what AudioProcessingModule takes, and AudioSource without a queue
 
 
 class SoundInlet:
-    """An AudioSource without a queue. It never waits: whether the SDK takes the sound is seen in its statistics."""
+    """An AudioSource without a queue. It never waits: whether the SDK takes the sound is seen in its statistics.
 
-    def __init__(self, channels: int) -> None:
+    echo: what the device's speaker plays, if it has one
+    """
+
+    def __init__(self, channels: int, *, echo: Echo | None = None) -> None:
         # A queue would have a thread with a timer of 10 ms, and add its depth to the latency.
         self._source = rtc.AudioSource(SAMPLE_RATE, channels, queue_size_ms=0)
         self._sample_bytes = channels * SAMPLE_BYTES
@@ -26,6 +35,8 @@ class SoundInlet:
         self._feed = sound_feed(self._source, self._frame)
         self._rest = bytearray()
         self._processor: rtc.AudioProcessingModule | None = None
+        self._echo = echo
+        self._canceller: EchoCanceller | None = None
 
     def create_track(self, name: str) -> rtc.LocalAudioTrack:
         return rtc.LocalAudioTrack.create_audio_track(name, self._source)
@@ -39,13 +50,19 @@ class SoundInlet:
                 else None
             )
 
-    def give(self, samples: bytes | memoryview) -> None:
-        """Give sound of any length; less than 10 ms waits for the next call."""
+    def give(self, samples: bytes | memoryview, *, ends_at_us: int) -> None:
+        """Give sound of any length; less than 10 ms waits for the next call. `ends_at_us`: when it was captured."""
         self._rest += samples
         while len(self._rest) >= self._size:
+            captured_at_us = ends_at_us - len(self._rest) // self._sample_bytes * 1_000_000 // SAMPLE_RATE
             self._next()
-            if self._processor is not None:
-                self._processor.process_stream(self._frame)
+            if self._echo is not None and self._echo.ducks(captured_at_us):
+                self._samples[:] = bytes(self._size)
+            else:
+                if self._echo is not None:
+                    self._cancel(self._echo, captured_at_us)
+                if self._processor is not None:
+                    self._processor.process_stream(self._frame)
             self._feed.capture()
 
     def give_silence(self, count: int) -> None:
@@ -61,6 +78,14 @@ class SoundInlet:
 
     async def aclose(self) -> None:
         await self._source.aclose()
+
+    def _cancel(self, echo: Echo, captured_at_us: int) -> None:
+        played = echo.at(captured_at_us)
+        if self._canceller is None:
+            if played is None:
+                return
+            self._canceller = EchoCanceller(self._frame)
+        self._canceller.cancel(played, lead_us=echo.lead_us)
 
     def _next(self) -> None:
         self._samples[:] = self._rest[: self._size]

@@ -98,7 +98,7 @@ def test_statistics_show_what_the_native_library_takes(server: Server, room: str
         await publisher.connect(server.url, token(server, room, identity="device", publish=True))
         await publisher.local_participant.publish_track(track)
         for _ in range(50):
-            inlet.give(bytes(1920))
+            inlet.give(bytes(1920), ends_at_us=0)
             await asyncio.sleep(0.02)
         names = dict.fromkeys(track_identifiers(await track.get_stats()), "microphone")
 
@@ -107,7 +107,7 @@ def test_statistics_show_what_the_native_library_takes(server: Server, room: str
 
         before_s = await taken_s()
         for _ in range(25):
-            inlet.give(bytes(1920))
+            inlet.give(bytes(1920), ends_at_us=0)
             await asyncio.sleep(0.02)
         assert await taken_s() - before_s == pytest.approx(0.5, abs=0.03)
         await publisher.disconnect()

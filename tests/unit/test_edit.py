@@ -314,6 +314,17 @@ def test_a_change_is_kept_once_the_device_is_live_with_it(scene: Scene) -> None:
     assert scene.settings.config.camera.width == 640
 
 
+def test_a_revert_does_not_wait_for_a_pause_between_calls(scene: Scene) -> None:
+    scene.live_with = lambda settings: settings.config.camera.width == 1280
+
+    async def always_the_same() -> None:
+        while "as before" not in "".join(scene.texts):
+            await scene.reloader.edit(Edit(values={"camera.height": scene.settings.config.camera.height}))
+
+    scene.during(scene.reloader.edit(Edit(values={"camera.width": 3840})), always_the_same())
+    assert scene.settings.config.camera.width == 1280
+
+
 def test_changes_are_carried_out_in_turn_after_a_reload(scene: Scene) -> None:
     scene.slow_s = 0.05
 

@@ -91,7 +91,7 @@ def test_blocks_of_any_length_become_exact_frames_without_loss(recording: Record
         left = given
         while left:
             size = 2 * chance.randrange(1, 1200)
-            inlet.give(memoryview(left)[:size])
+            inlet.give(memoryview(left)[:size], ends_at_us=0)
             left = left[size:]
         inlet.give_silence(480)
         await inlet.aclose()
@@ -119,10 +119,10 @@ def test_sound_is_processed_and_silence_is_not(recording: Recording, monkeypatch
     async def scenario() -> None:
         inlet = SoundInlet(1)
         inlet.process(enabled=True)
-        inlet.give(b"\1" * 2 * _FRAME_BYTES)
+        inlet.give(b"\1" * 2 * _FRAME_BYTES, ends_at_us=0)
         inlet.give_silence(480)
         inlet.process(enabled=False)
-        inlet.give(b"\1" * _FRAME_BYTES)
+        inlet.give(b"\1" * _FRAME_BYTES, ends_at_us=0)
         await inlet.aclose()
 
     asyncio.run(scenario())

@@ -53,7 +53,7 @@ ORDER = (
         "native_sdk",
     ),
     *("media", "config", "lifecycle", "network", "ipc", "commands", "encoders", "sources", "workers"),
-    *("telemetry", "tokens", "settings", "tracks", "room", "streams", "reload", "show_config", "control"),
+    *("telemetry", "tokens", "settings", "tracks", "room", "streams", "reload", "show_config", "control", "speaker"),
     *("metrics", "interfaces", "privileges", "devices", "app", "daemon", "check", "reload_command", "boot"),
     *("viewer", "fleet", "setup", "report", "cli"),
 )
