@@ -145,6 +145,18 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hooks:
+    """Lines of `device.config.command_words.line_words`, or empty."""
+
+    watched: str
+    unwatched: str
+
+    @property
+    def on(self) -> bool:
+        return bool(self.watched or self.unwatched)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
     run: tuple[str, ...]
     timeout_s: float
@@ -167,6 +179,7 @@ class Config:
     watch: Watch
     metrics: Metrics
     log: Log
+    hooks: Hooks
     commands: dict[str, Command]
     keys: Mapping[str, Key] = field(compare=False, repr=False)
 
