@@ -63,7 +63,7 @@ class Session:
         relay_only: bool = False,
         listeners: Sequence[SampleListener] = (),
         streams: Sequence[Watched] = (),
-        on_joined: Callable[[rtc.Room], None] | None = None,
+        on_joined: Sequence[Callable[[rtc.Room], None]] = (),
         on_publication: Callable[[str, PublishState], None] = lambda _name, _state: None,
     ) -> None:
         self.url = join_token.url
