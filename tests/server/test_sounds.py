@@ -77,7 +77,7 @@ def test_a_sound_is_played_by_command_and_by_rpc(server: Server, room: str, conf
                 ask = '{"name": "doorbell"}'
                 calls = [operator.code("play", ask, within_s=_FIRST_S) for _ in range(2)]
                 assert sorted(await asyncio.gather(*calls)) == [
-                    (0, '{"text":"doorbell was played, 1.0 s"}'),
+                    (0, '{"text": "doorbell was played, 1.0 s"}'),
                     (409, "doorbell is being played; try again when it has ended"),
                 ]
                 assert_played(card, since=since, amplitude=0.03 * 32767)
