@@ -97,6 +97,21 @@ class Microphone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Speaker:
+    source: str
+    device: str
+    volume_db: float
+    allow: list[str]
+    exclusive: bool
+    max_s: float
+    duck_microphone: bool
+
+    @property
+    def on(self) -> bool:
+        return self.source != "off"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
     proxy: Secret
     proxy_file: str
@@ -173,6 +188,7 @@ class Config:
     cameras: dict[str, Camera]
     microphone: Microphone
     microphones: dict[str, Microphone]
+    speaker: Speaker
     network: Network
     control: Control
     reconnect: Reconnect

@@ -21,6 +21,7 @@ from device.config.marks import LIVE, PROCESS_RESTART, REJOIN, REMOTE, SECRET, W
 from device.config.metrics import Metrics
 from device.config.network import Network
 from device.config.night import Night
+from device.config.speaker import Speaker
 from device.config.streams import cameras_of, contradiction, microphones_of
 from device.config.table import CONTRADICTION, ControlValue, Table
 from device.config.values import (
@@ -188,6 +189,7 @@ class Config(Table):
     cameras: Annotated[dict[StreamName, NamedCamera], PROCESS_RESTART] = Field(default_factory=dict)
     microphone: Microphone = Microphone()
     microphones: Annotated[dict[StreamName, NamedMicrophone], PROCESS_RESTART] = Field(default_factory=dict)
+    speaker: Speaker = Speaker()
     network: Network = Network()
     control: Control = Control()
     reconnect: Reconnect = Reconnect()

@@ -63,7 +63,7 @@ class ApiKey:
             roomJoin=True,
             canPublish=True,
             canPublishSources=list(SOURCES),
-            canSubscribe=False,
+            canSubscribe=self.wanted.subscribe,
             canPublishData=self.wanted.data,
             canUpdateOwnMetadata=True,
         )

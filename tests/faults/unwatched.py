@@ -35,7 +35,7 @@ NOTICED_S = 40.0
 """From the end of the last viewer to a pause, at most: a viewer that was killed stays in the room for 26 s."""
 LEFT_S = 20.0
 """The same after a viewer that has left in order."""
-_FIRST_S = 20.0
+_FIRST_S, _START_S = 20.0, 60.0
 _STATES = {PAUSE: "paused", SLEEP: "asleep"}
 _ON_THE_WAY_S = 1.0
 _TICKS = 100  # sysconf(_SC_CLK_TCK) of Linux
@@ -67,7 +67,7 @@ async def unwatched(
         neighbour=neighbour,
     ) as one:
         one.start()
-        assert await until_logged(one, (1, 0), "room.state", new="live", within_s=_FIRST_S), one.daemon.text[-10:]
+        assert await until_logged(one, (1, 0), "room.state", new="live", within_s=_START_S), one.daemon.text[-10:]
         yield one
 
 
