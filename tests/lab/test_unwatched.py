@@ -32,7 +32,7 @@ def test_a_camera_that_nobody_watches_is_closed_and_opened_for_a_viewer(service:
     async def watch() -> None:
         with service.running(camera=camera, microphone=None) as journal:
             await journal.soon("worker.state", worker="camera", new="live")
-            open_before = open_devices(service)
+            before = capturing(service)
             first, live = [], []
             with measuring_load() as load:
                 for number in range(TIMES):
@@ -49,12 +49,12 @@ def test_a_camera_that_nobody_watches_is_closed_and_opened_for_a_viewer(service:
                     first.append(any_s)
                     live.append(live_s)
             faults = [line["text"] for line in journal.lines if line["priority"] <= 4 and line.get("event")]
-            closed = open_before and not workers and not devices and not faults
+            closed = before == ["camera"] and not workers and not devices and not faults
             record(
-                f"nobody watches, `sleep`: open devices before; workers and open devices then; another program's try "
-                f"of the camera; {TIMES} viewers, from the subscription: slate, and the camera's picture; warnings",
-                f"{open_before}; {workers}, {devices}; opened; {text(first)}; {text(live)} s ({load}); {faults}",
-                must=f"some; none, none; opened; slate <= {SLATE_S:g} s; picture <= {FIRST_S:g} s; none",
+                f"nobody watches, `sleep`: workers before; workers and open devices then; another program's try of "
+                f"the camera; {TIMES} viewers, from the subscription: slate, and the camera's picture; warnings",
+                f"{before}; {workers}, {devices}; opened; {text(first)}; {text(live)} s ({load}); {faults}",
+                must=f"camera; none, none; opened; slate <= {SLATE_S:g} s; picture <= {FIRST_S:g} s; none",
                 ok=closed and max(first) <= SLATE_S and max(live) <= FIRST_S,
                 excuse="the machine was busy" if closed and load.idle_share < BUSY else "",
             )
