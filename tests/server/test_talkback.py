@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _WITHIN_S = 30.0
 _RATE = 48_000
 _CLICKS, _APART_S, _LOUD = 40, 0.5, 12_000
-# With more than this share of the machine idle. Otherwise blocks wait for a processor, and clicks are to be heard at all.
+# With this share of the machine idle; else blocks wait for a processor, and clicks only have to be heard at all.
 _P50_S, _P95_S, _IDLE_PERCENT = 0.150, 0.250, 25.0
 _HEARD = 0.5
 
