@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _FIRST_S = 20.0
 _NOISE_S, _LISTEN_S = 0.6, 2.5  # before the tone; from its begin on: speakers with radio are late
+_TRIES = 3  # a busy board plays a tone with gaps, and a voice may cover it
 _LATE_S = 5.0  # a microphone that captures less than all the time
 
 
@@ -142,14 +143,21 @@ async def heard(config: Config) -> Tried:
                 await each.until(each.delivers, within_s=_FIRST_S, lacks="it does not begin")
         if microphone is None:
             return Tried(speaker=speaker.device)
-        noise = await microphone.hears(_NOISE_S, channels=channels)
-        playing = asyncio.create_task(_play(speaker.child))
-        try:
-            sound = await microphone.hears(_LISTEN_S, channels=channels)
-        finally:
-            playing.cancel()
-        found = tone.heard(noise, sound, channels=channels)
+        for _ in range(_TRIES):
+            found = await _hearing(speaker, microphone, channels=channels)
+            if found.level_db is not None:
+                break
         return Tried(speaker=speaker.device, microphone=microphone.device, hearing=found)
+
+
+async def _hearing(speaker: _Device, microphone: _Device, *, channels: int) -> tone.Hearing:
+    noise = await microphone.hears(_NOISE_S, channels=channels)
+    playing = asyncio.create_task(_play(speaker.child))
+    try:
+        sound = await microphone.hears(_LISTEN_S, channels=channels)
+    finally:
+        playing.cancel()
+    return tone.heard(noise, sound, channels=channels)
 
 
 def listener(config: Config) -> tuple[str, int, WorkerPlan] | None:
