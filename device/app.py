@@ -99,6 +99,7 @@ async def run(
                         routes=routes,
                         relay_only=settings.config.network.relay == "always",
                         listeners=(bitrates, sent),
+                        streams=tuple(each.watching for each in streams if each.watching),
                         on_joined=remote.of(settings.config.control.allow),
                         between_sessions=watch.between_sessions,
                     ),
@@ -141,7 +142,6 @@ async def run(
                 before_leaving=remote.before_leaving,
             )
             reloader = Reloader(running, loader=loader, status=status, notifier=notifier, probe=Probe(resolver))
-
             reloads = tasks.create_task(reloader.run(), name="reload")
             beats = tasks.create_task(notifier.keep_alive(deadlines), name="watchdog")
             async with interfaces(

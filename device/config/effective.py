@@ -76,6 +76,8 @@ class Camera:
     bitrate_max_bps: int
     bitrate_min_bps: int
     keyframe_interval_s: int
+    when_unwatched: Literal["send", "pause", "sleep"]
+    sleep_after_s: float
     controls: dict[str, Any]
     night: Night
 

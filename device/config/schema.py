@@ -110,6 +110,8 @@ class Camera(Table):
     bitrate_max_bps: Annotated[int, LIVE, REMOTE] = Field(default=2_500_000, ge=50_000, le=50_000_000)
     bitrate_min_bps: Annotated[int, LIVE, REMOTE] = Field(default=60_000, ge=30_000, le=50_000_000)
     keyframe_interval_s: Annotated[int, WORKER_RESTART] = Field(default=10, ge=1, le=3600)
+    when_unwatched: Annotated[Literal["send", "pause", "sleep"], PROCESS_RESTART] = "send"
+    sleep_after_s: Annotated[float, LIVE] = Field(default=60.0, ge=5, le=86_400)
     controls: Annotated[dict[str, ControlValue], LIVE, REMOTE] = Field(default_factory=dict)
     night: Night = Night()
 

@@ -96,6 +96,9 @@ def stream_text(stream: dict[str, Any]) -> str:
         parts.append(f"{stream['width']}x{stream['height']} at {stream['fps']:.0f} fps")
     if rate := stream["bitrate_bps"]:
         parts.append(f"{rate / _MEGA:.1f} Mbit/s" if rate >= _MEGA else f"{rate / _KILO:.0f} kbit/s")
+    if stream.get("watched") is not None:
+        since = stream["watched_since"].partition(".")[0].replace("T", " ")
+        parts.append(f"{'watched' if stream['watched'] else 'unwatched'} since {since} UTC")
     if stream["drops"]:
         causes = ", ".join(f"{count} {cause.replace('_', ' ')}" for cause, count in stream["drops"].items())
         parts.append(f"dropped: {causes}")

@@ -41,9 +41,10 @@ from device.control.results import (
     RoomStatus,
     StreamStatus,
 )
-from device.control.snapshot import snapshot
+from device.control.snapshot import snapshot, time_text
 from device.errors import CallError, DeviceError
 from device.identity import board_model
+from device.ipc.worker_state import WorkerState
 from device.redaction import redacted
 from device.tracks.video import VideoTrack
 
@@ -132,7 +133,9 @@ class Performer:
     async def _restart_stream(self, call: RestartStream, _caller: Caller) -> Done:
         supervisor = self._stream(call.stream).supervisor
         if supervisor.held.active:
-            raise CallError(f"privacy is on for {call.stream}: it has no worker")
+            asleep = supervisor.held.state is WorkerState.ASLEEP
+            why = f"{call.stream} is asleep, because nobody watches" if asleep else f"privacy is on for {call.stream}"
+            raise CallError(f"{why}: it has no worker")
         supervisor.restart(_WHY)
         return Done(text=f"{call.stream} is restarted")
 
@@ -202,4 +205,6 @@ class Performer:
             bitrate_bps=self._bitrates.of(name),
             dropped=stream.track.dropped,
             drops={cause: count for cause, count in stream.drops.items() if count},
+            watched=stream.watching.watched if stream.watching else None,
+            watched_since=time_text(int(stream.watching.since * 1e6)) if stream.watching else "",
         )

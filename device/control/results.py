@@ -29,7 +29,8 @@ class StreamStatus:
     """One stream. Sizes in pixels; rates per second; what does not apply to a kind is 0.
 
     `bitrate_bps` is what is sent, with RTP; `dropped` counts what was dropped in the daemon, and `drops` all that was
-    dropped, by cause, without those that have none.
+    dropped, by cause, without those that have none. `watched` is None where that makes no difference;
+    `watched_since` is since when it is or is not, as ISO 8601.
     """
 
     kind: str
@@ -42,6 +43,8 @@ class StreamStatus:
     bitrate_bps: int = 0
     dropped: int = 0
     drops: dict[str, int] = field(default_factory=dict)
+    watched: bool | None = None
+    watched_since: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

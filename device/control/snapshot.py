@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from device.control.operations import GetSnapshot
+    from device.ipc.supervisor import Supervisor
     from device.streams.stream import Stream
 
 _JPEG = b"\xff\xd8"
@@ -28,7 +30,12 @@ async def snapshot(call: GetSnapshot, streams: Mapping[str, Stream]) -> Picture:
     name = call.stream or next(iter(cameras), "")
     if name not in cameras:
         raise CallError(f"there is no camera of this name; there are: {', '.join(cameras) or 'none'}")
-    supervisor = cameras[name].supervisor
+    stream = cameras[name]
+    async with stream.watching.open() if stream.watching else contextlib.nullcontext():  # it may be asleep
+        return await _snapshot(call, name, stream.supervisor)
+
+
+async def _snapshot(call: GetSnapshot, name: str, supervisor: Supervisor) -> Picture:
     if supervisor.state is not WorkerState.LIVE:
         raise CallError(f"{name} has no picture: its state is {supervisor.state.value}")
     try:

@@ -208,6 +208,20 @@ class TakeSnapshot(Request[SnapshotPiece]):
     reply_within_s: ClassVar[float] = 12.0  # a source may deliver a picture each few seconds only, and boards are slow
 
 
+@message(44, _TO_WORKER, max_payload_bytes=4 << 10)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetPaused(Request[Done]):
+    """Encode and send no pictures, because nobody watches, or do so again; then the next one is a key frame."""
+
+    paused: bool
+
+
+@message(45, _TO_DAEMON, max_payload_bytes=4 << 10)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotSent:
+    """Pictures are captured and not sent, because the stream is paused; a few times a second."""
+
+
 @message(40, _TO_DAEMON, max_payload_bytes=4 << 10)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dropped:

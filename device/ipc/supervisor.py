@@ -12,7 +12,7 @@ import structlog
 from device.ipc import hotplug, untrusted, worker_log
 from device.ipc.hold import Hold, done_before
 from device.ipc.media_messages import SnapshotPiece
-from device.ipc.messages import Capturing, Degraded, Done, Dropped, LogRecord
+from device.ipc.messages import Capturing, Degraded, Done, Dropped, LogRecord, NotSent
 from device.ipc.requester import Requester
 from device.ipc.restart_policy import Action, RestartPolicy
 from device.ipc.worker_counts import WorkerCounts
@@ -85,21 +85,21 @@ class Supervisor:
         if not self.held.active:
             self._end_worker(WorkerState.STARTING, why)
 
-    def hold(self) -> None:
-        """End the present worker, take nothing more from it, and run none until `release`."""
-        self.held.begin()
-        self._end_worker(WorkerState.PRIVACY, "privacy is over")
+    def hold(self, state: WorkerState = WorkerState.PRIVACY) -> None:
+        """End the present worker, take nothing more from it, and run none until `release` for the same state."""
+        self.held.begin(state)
+        self._end_worker(self.held.state, self.held.why_over)
 
     def _end_worker(self, state: WorkerState, why_replaced: str) -> None:
         self._why_replaced = why_replaced
         self._become(state, "")
         self._replaced.set()
 
-    def release(self) -> None:
-        """Start a worker at once, if none may run now."""
-        if self.held.active:
-            self._become(WorkerState.STARTING, "")
-            self.held.end()
+    def release(self, state: WorkerState = WorkerState.PRIVACY) -> None:
+        """Start a worker at once, if there is no other hold."""
+        if self.held.has(state):
+            ended = self.held.end(state)
+            self._become(WorkerState.STARTING if ended else self.held.state, "")
 
     async def run(self) -> None:
         """Run the worker until cancelled."""
@@ -193,14 +193,14 @@ class Supervisor:
 
     def _on_message(self, received: Received) -> None:
         match received.message:
-            case AccessUnit() | Block() if self.held.active:
+            case AccessUnit() | Block() | NotSent() if self.held.active:
                 pass
-            case AccessUnit() | Block() as media:
+            case AccessUnit() | Block() | NotSent() as media:
                 self._restarts.delivered(now := time.monotonic())
-                self.counts.delivered_at, self.counts.captured_at_us = now, media.captured_at_us
-                if self.state is not WorkerState.LIVE:
-                    self._become(WorkerState.LIVE, "")
-                self._on_media(media)
+                self.counts.delivered(media, now)
+                self._become(WorkerState.LIVE, "")
+                if not isinstance(media, NotSent):
+                    self._on_media(media)
             case Done() as reply:
                 self.requests.replied(received.request_id, reply)
             case SnapshotPiece() as piece:

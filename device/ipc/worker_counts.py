@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from device.ipc.messages import NotSent
 from device.ipc.worker_state import ABSENT_ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from device.media.block import Block
+    from device.media.picture import AccessUnit
 
 DROP_CAUSES: Final = ("late", "rate_limit", "bitrate_budget", "encoder_busy", "overflow")
 """Why a worker drops pictures or sound before it sends them."""
@@ -31,6 +35,13 @@ class WorkerCounts:
     def began(self, pid: int) -> None:
         """Note that another worker runs."""
         self.pid, self._reported = pid, {}
+
+    def delivered(self, media: AccessUnit | Block | NotSent, now: float) -> None:
+        """Note that the source delivers; what is captured only has no time of its own."""
+        if isinstance(media, NotSent):
+            self.captured_at_us = int(now * 1e6)
+        else:
+            self.captured_at_us, self.delivered_at = media.captured_at_us, now
 
     def dropped(self, totals: Mapping[str, Any]) -> None:
         """Add what a worker has dropped since its last report; causes that are not known do not count."""

@@ -21,6 +21,8 @@ class WorkerState(enum.Enum):
     ABSENT = "absent"
     NOT_PRESENT = "not present"  # never detected on this box, and not required: no fault
     PRIVACY = "privacy"  # none runs, because an operator wants privacy: no fault
+    PAUSED = "paused"  # as shown: its source delivers, and nothing is sent, because nobody watches
+    ASLEEP = "asleep"  # none runs, because nobody has watched for a while: no fault
 
 
 def failed_state(failure: str, *, known: bool) -> WorkerState:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from device.network.resolver import Resolver
     from device.network.route import Routes
+    from device.room.audience import Watched
     from device.telemetry.attributes import Attributes
     from device.telemetry.room_state import PublishState
     from device.telemetry.transmission import SampleListener
@@ -29,8 +30,9 @@ async def _nothing() -> None:
 class RoomDependencies:
     """What a connection depends on; `urls` are tried in this order, `listeners` get the samples of each session.
 
-    `relay_only`: media passes a TURN server. `on_joined` gets each Room after the join, to take calls of participants.
-    `between_sessions` is awaited before each probe: a moment in which this process may end unnoticed.
+    `streams` are those that send to viewers only. `relay_only`: media passes a TURN server. `on_joined` gets each Room
+    after the join, to take calls of participants. `between_sessions` is awaited before each probe: a moment in which
+    this process may end unnoticed.
     """
 
     urls: tuple[str, ...]
@@ -39,6 +41,7 @@ class RoomDependencies:
     routes: Routes
     relay_only: bool = False
     listeners: tuple[SampleListener, ...] = ()
+    streams: tuple[Watched, ...] = ()
     on_joined: Callable[[rtc.Room], None] | None = None
     between_sessions: Callable[[], Awaitable[None]] = _nothing
 
@@ -57,6 +60,7 @@ class RoomDependencies:
             attributes=attributes,
             relay_only=self.relay_only,
             listeners=self.listeners,
+            streams=self.streams,
             on_joined=self.on_joined,
             on_publication=on_publication,
         )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from device.room.reasons import Reason
+    from device.tokens.grants import Grants
     from device.tracks.track import Track
 
 log = structlog.get_logger()
@@ -38,6 +39,25 @@ class Permission:
     can_publish: bool
     sources: frozenset[int]
     can_update_metadata: bool
+
+    @classmethod
+    def of_grants(cls, grants: Grants) -> Permission:
+        """Return what a token allows."""
+        names = {f"SOURCE_{each.upper()}" for each in grants.can_publish_sources}
+        return cls(
+            can_publish=grants.can_publish,
+            sources=frozenset(rtc.TrackSource.Value(each) for each in names & {*rtc.TrackSource.keys()}),
+            can_update_metadata=grants.can_update_own_metadata,
+        )
+
+    @classmethod
+    def of_room(cls, permissions: Any) -> Permission:
+        """Return what the room allows, by the SDK's message."""
+        return cls(
+            can_publish=permissions.can_publish,
+            sources=frozenset(permissions.can_publish_sources),
+            can_update_metadata=permissions.can_update_metadata,
+        )
 
     def allows(self, track: Track) -> bool:
         return self.can_publish and (not self.sources or track.options().source in self.sources)

@@ -24,6 +24,7 @@ from device.timeline import TIMELINE
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from device.room.audience import Audience, Watched
     from device.telemetry.attributes import Attributes
     from device.telemetry.room_state import PublishState
     from device.telemetry.transmission import SampleListener
@@ -60,6 +61,7 @@ class Session:
         attributes: Attributes,
         relay_only: bool = False,
         listeners: Sequence[SampleListener] = (),
+        streams: Sequence[Watched] = (),
         on_joined: Callable[[rtc.Room], None] | None = None,
         on_publication: Callable[[str, PublishState], None] = lambda _name, _state: None,
     ) -> None:
@@ -76,15 +78,7 @@ class Session:
         grants = join_token.grants
         self._publications = Publications(
             tracks,
-            permission=Permission(
-                can_publish=grants.can_publish,
-                sources=frozenset(
-                    rtc.TrackSource.Value(f"SOURCE_{each.upper()}")
-                    for each in grants.can_publish_sources
-                    if f"SOURCE_{each.upper()}" in rtc.TrackSource.keys()  # noqa: SIM118 - an enum of protobuf
-                ),
-                can_update_metadata=grants.can_update_own_metadata,
-            ),
+            permission=Permission.of_grants(grants),
             on_state=on_publication,
         )
         self._attributes = AttributeWriter(self._room, attributes, permitted=grants.can_update_own_metadata)
@@ -92,6 +86,7 @@ class Session:
         self._listeners, self._on_joined = listeners, on_joined
         self.sampler.listeners += [self._on_sample, *(each.sampled for each in listeners)]
         self._clean = True
+        self._audience = _audience(self._room, self.sampler, streams)
 
     @property
     def permitted(self) -> bool:
@@ -122,6 +117,8 @@ class Session:
             await self._connect()
             self.joined.set()
             TIMELINE.mark("join")
+            if self._audience:
+                self._audience.joined()
             if self._on_joined:
                 take_calls(self._room, self._on_joined, self._join_token.grants)
             await self._publications.publish_all(self._room, self._ended)
@@ -131,6 +128,8 @@ class Session:
             reason = await self._until_ended()
             return SessionEnd(reason=reason, published_for_s=time.monotonic() - began, clean=self._clean)
         finally:
+            if self._audience:
+                self._audience.left()
             for each in self._listeners:
                 each.ended(self._end_label)
             await self._leave()
@@ -147,7 +146,7 @@ class Session:
             self._ended.set_result(reason)
 
     async def _connect(self) -> None:
-        options = room_options(relay_only=self._relay_only)
+        options = room_options(relay_only=self._relay_only, for_viewers_only=self._audience is not None)
         join = asyncio.create_task(
             self._room.connect(self._join_token.url, self._join_token.token, options), name="join"
         )
@@ -166,6 +165,8 @@ class Session:
             asyncio.create_task(self.sampler.run(), name="sampler"),
             asyncio.create_task(self._publications.keep_published(self._room, self._ended), name="publications"),
         ]
+        if self._audience:
+            tasks.append(asyncio.create_task(self._audience.run(), name="audience"))
         try:
             for each in tasks:
                 each.add_done_callback(self._on_failed)
@@ -215,16 +216,14 @@ class Session:
     def _on_muted(self, who: object, publication: Any, *, muted: bool) -> None:
         if not self._ended.done() and who is self._room.local_participant:
             self._publications.muted(publication.sid, muted=muted)
+            if self._audience and not muted:
+                self._audience.unmuted()
             self.changed.set()
 
     def _on_permissions(self, who: rtc.Participant, permissions: Any) -> None:
         if self._ended.done() or who is not self._room.local_participant:
             return
-        permission = Permission(
-            can_publish=permissions.can_publish,
-            sources=frozenset(permissions.can_publish_sources),
-            can_update_metadata=permissions.can_update_metadata,
-        )
+        permission = Permission.of_room(permissions)
         if permission == self._publications.permission:
             return
         log.warning(
@@ -238,3 +237,11 @@ class Session:
         self._attributes.permit(permitted=permission.can_update_metadata)
         self._publications.permitted(permission)
         self.changed.set()
+
+
+def _audience(room: rtc.Room, sampler: Sampler, streams: Sequence[Watched]) -> Audience | None:
+    if not streams:
+        return None
+    from device.room.audience import Audience
+
+    return Audience(room, sampler, streams)

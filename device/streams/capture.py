@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from device.speaker.reference import EchoReference
     from device.streams.plan import StreamObserver, StreamPlan
     from device.streams.stream import Stream
+    from device.streams.watching import Viewers
 
 
 @asynccontextmanager
@@ -56,8 +57,17 @@ async def capturing(
 
         TIMELINE.mark("SDK loaded")
         native_sdk.library()  # before anything is created in it
+        viewers = _viewers(plans, observer)
         streams = [
-            build_stream(plan, spawned=worker, observer=observer, detected=detected, deadlines=deadlines, echo=echo)
+            build_stream(
+                plan,
+                spawned=worker,
+                observer=viewers or observer,
+                detected=detected,
+                deadlines=deadlines,
+                echo=echo,
+                viewers=viewers,
+            )
             for plan, worker in zip(plans, spawned, strict=True)
         ]
         for stream in streams:
@@ -71,6 +81,15 @@ async def capturing(
             finally:
                 for task in running:
                     task.cancel()
+
+
+def _viewers(plans: Sequence[StreamPlan], observer: StreamObserver) -> Viewers | None:
+    """Return what the streams share if a camera does not send to nobody."""
+    if all(each.when_unwatched == "send" for each in plans):
+        return None
+    from device.streams.watching import Viewers
+
+    return Viewers(plans, observer)
 
 
 async def _spawned(plan: WorkerPlan) -> SpawnedWorker | None:

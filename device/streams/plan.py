@@ -28,6 +28,7 @@ class StreamPlan:
     processing: the SDK processes the sound
     redundancy: sound is sent twice
     cameras: how many share the link with this one
+    when_unwatched, sleep_after_s: as in the configuration; of cameras
     required: if not, the absence of the device is no fault until it was detected once
     """
 
@@ -37,6 +38,8 @@ class StreamPlan:
     processing: bool = False
     redundancy: bool = False
     cameras: int = 1
+    when_unwatched: str = "send"
+    sleep_after_s: float = 0.0
 
     @property
     def name(self) -> str:
@@ -87,12 +90,19 @@ def _camera_plan(
 ) -> StreamPlan:
     if stream.name != stream.kind:  # viewers see several pictures, and have to tell them apart
         title, identity = f"{title}, {stream.name}", f"{identity} {stream.name}"
-    settings = asdict(stream.table) | {"url": stream.table.url.get_secret_value()}
+    table = stream.table
+    settings = asdict(table) | {"url": table.url.get_secret_value()}
+    del settings["when_unwatched"], settings["sleep_after_s"]
     job = CameraJob(**settings, identity=identity, epoch_us=epoch_us)
-    stall_s = max(config.watch.camera_stall_s, least_camera_stall_s(stream.table))
+    stall_s = max(config.watch.camera_stall_s, least_camera_stall_s(table))
     worker = WorkerPlan(name=stream.name, module="device.workers.camera", job=job, stall_s=stall_s)
     return StreamPlan(
-        worker=worker, required=is_required(stream.table), title=title, cameras=len(config.active_cameras)
+        worker=worker,
+        required=is_required(table),
+        title=title,
+        cameras=len(config.active_cameras),
+        when_unwatched=table.when_unwatched,
+        sleep_after_s=table.sleep_after_s,
     )
 
 

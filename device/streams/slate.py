@@ -12,6 +12,7 @@ import structlog
 
 from device.clock import monotonic_us
 from device.ipc.process import finish_despite_cancellation, fresh_interpreter, killed
+from device.ipc.worker_state import WorkerState
 from device.log_throttle import LogThrottle
 from device.media.picture import AccessUnit
 from device.redaction import public_text, redacted
@@ -31,7 +32,7 @@ _MAX_SIZE = (640, 360)  # a few kbit/s, even on a thin link
 _SUBSCRIBE_S = 0.3  # a viewer who has just joined may take this long to subscribe
 _RETRY_S = 15.0
 _PREPARE_AFTER_S = 10.0
-_PRIVATE = ["Privacy", "The camera is off"]
+_LINES = {WorkerState.PRIVACY: ("Privacy", "The camera is off"), WorkerState.ASLEEP: ("Asleep", "The camera starts")}
 
 
 class Slate:
@@ -49,7 +50,7 @@ class Slate:
         self.reconfigure(title=title, width=width, height=height)
         self._deliver = deliver
         self._showing: asyncio.Task[None] | None = None
-        self._private = False
+        self._lines: tuple[str, str] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._viewer_joined = asyncio.Event()
         self._units_sent = 0
@@ -63,17 +64,18 @@ class Slate:
             self._title, (self._width, self._height) = public_text(title), size
             self._generic, self._preparing = b"", False
 
-    def show(self, why: str, *, private: bool = False) -> None:
-        """Show that there is no picture since now, and why; or that it is off for privacy.
+    def show(self, why: str, state: WorkerState = WorkerState.STALLED) -> None:
+        """Show that there is no picture since now, and why; or that the camera is closed on purpose.
 
         A slate of the same kind that is shown already stays.
         """
-        if self._showing is None or self._showing.done() or private != self._private:
+        own = _LINES.get(state)
+        if self._showing is None or self._showing.done() or own != self._lines:
             if self._showing is not None:
                 self._showing.cancel()
-            self._private = private
+            self._lines = own
             since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
-            lines = _PRIVATE if private else ["No picture", public_text(why)]
+            lines = own or ("No picture", public_text(why))
             self._showing = self._begin(self._run([f"{lines[0]} since {since}", *lines[1:]]))
         self._prepare()
 

@@ -22,14 +22,18 @@ if TYPE_CHECKING:
     from device.lifecycle.deadlines import Deadlines
     from device.speaker.reference import EchoReference
     from device.streams.plan import StreamObserver
+    from device.streams.watching import Viewers, Watching
 
 
-_SLATE_SHOWN = frozenset({WorkerState.STALLED, WorkerState.ABSENT, WorkerState.PRIVACY})
+_SLATE_SHOWN = frozenset({WorkerState.STALLED, WorkerState.ABSENT, WorkerState.PRIVACY, WorkerState.ASLEEP})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
-    """One complete stream. `slate` substitutes for the worker in front of the consumers; video streams have one."""
+    """One complete stream. `slate` substitutes for the worker in front of the consumers; video streams have one.
+
+    `watching` knows whether anybody watches; None if that changes nothing, which is the default.
+    """
 
     name: str
     supervisor: Supervisor
@@ -37,6 +41,7 @@ class Stream:
     track: VideoTrack | AudioTrack
     detected: Detected
     slate: Slate | None = None
+    watching: Watching | None = None
 
     @property
     def drops(self) -> dict[str, int]:
@@ -49,6 +54,8 @@ class Stream:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.supervisor.run(), name=f"{self.name}-worker")
             tasks.create_task(self._run_track(), name=f"{self.name}-track")
+            if self.watching is not None:
+                tasks.create_task(self.watching.run(), name=f"{self.name}-watching")
 
     async def _run_track(self) -> None:
         await self.track.wanted.wait()
@@ -78,6 +85,8 @@ class Stream:
                     self.slate.reconfigure(title=plan.title, width=width, height=height)
             case MicrophoneJob(), AudioTrack() as audio:
                 audio.reconfigure(processing=plan.processing, redundancy=plan.redundancy)
+        if self.watching is not None:
+            self.watching.configure(when_unwatched=plan.when_unwatched, sleep_after_s=plan.sleep_after_s)
         known = plan.required or self.detected.has(self.name)
         if known:
             self.track.wanted.set()
@@ -100,10 +109,12 @@ def build_stream(
     detected: Detected,
     deadlines: Deadlines,
     echo: EchoReference | None = None,
+    viewers: Viewers | None = None,
 ) -> Stream:
     """Return the stream of a plan, around a worker that was started ahead, if any.
 
     `echo` is what the device's own speaker plays; a microphone of the device hears it.
+    `viewers` are those of the device.
     """
     name, slate = plan.name, None
     requests, consumers = Requester(name), Fanout[Any](name)
@@ -145,7 +156,7 @@ def build_stream(
                 slate.hide()
             consumers.worker_started()
         elif state in _SLATE_SHOWN and slate is not None:
-            slate.show(why, private=state is WorkerState.PRIVACY)
+            slate.show(why, state)
         observer.worker(name, state, why)
 
     supervisor = Supervisor(
@@ -160,4 +171,12 @@ def build_stream(
         on_known=on_known,
         deadlines=deadlines,
     )
-    return Stream(name=name, supervisor=supervisor, consumers=consumers, track=track, detected=detected, slate=slate)
+    return Stream(
+        name=name,
+        supervisor=supervisor,
+        consumers=consumers,
+        track=track,
+        detected=detected,
+        slate=slate,
+        watching=viewers.watching(plan, track, supervisor, slate) if viewers else None,
+    )

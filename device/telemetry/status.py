@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _NOT_DELIVERING = frozenset({WorkerState.STALLED, WorkerState.ABSENT})
-_NOTHING_TO_DO = frozenset({WorkerState.LIVE, WorkerState.NOT_PRESENT, WorkerState.PRIVACY})
+_NOTHING_TO_DO = frozenset(
+    {WorkerState.LIVE, WorkerState.NOT_PRESENT, WorkerState.PRIVACY, WorkerState.PAUSED, WorkerState.ASLEEP}
+)
 # What viewers read whatever the state of the track.
 _FIRST = _NOT_DELIVERING | {WorkerState.PRIVACY}
 # Viewers do not receive such a track, whatever the state of its source.

@@ -27,7 +27,8 @@ class TransportStats:
     `responses`: STUN responses on the selected candidate pair. By the name of the stream: `reports`, the newest
     receiver report; `sent`, frames of a video track or packets of an audio track; `receptions`, what
     is known about the packets; `sent_bytes`, what was sent of it, with RTP; `taken_s`, the seconds of sound that were
-    taken from the source of an audio track. `round_trip_s` is that of the selected candidate pair, in seconds.
+    taken from the source of an audio track; `active`, whether the SDK sends it at all: with dynacast not what nobody
+    watches. `round_trip_s` is that of the selected candidate pair, in seconds.
     """
 
     responses: object
@@ -36,6 +37,7 @@ class TransportStats:
     receptions: Mapping[str, Reception] = field(default_factory=dict)
     taken_s: Mapping[str, float] = field(default_factory=dict)
     sent_bytes: Mapping[str, int] = field(default_factory=dict)
+    active: Mapping[str, bool] = field(default_factory=dict)
     round_trip_s: float | None = None
 
 
@@ -44,6 +46,12 @@ def track_identifiers(statistics: Iterable[RtcStats]) -> set[str]:
     return {
         each.media_source.source.track_identifier for each in statistics if each.WhichOneof("stats") == "media_source"
     }
+
+
+def is_active(statistics: Iterable[RtcStats]) -> bool | None:
+    """Return whether a track is sent at all, by its own statistics; None if they do not say."""
+    found = [each.outbound_rtp.outbound.active for each in statistics if each.WhichOneof("stats") == "outbound_rtp"]
+    return any(found) if found else None
 
 
 def read_stats(statistics: Iterable[RtcStats], names: Mapping[str, str]) -> TransportStats:
@@ -97,5 +105,6 @@ def read_stats(statistics: Iterable[RtcStats], names: Mapping[str, str]) -> Tran
             if (sender := outbounds[number])
         },
         sent_bytes={name: outbounds[number].sent.bytes_sent for number, name in streams.items()},
+        active={name: outbounds[number].outbound.active for number, name in streams.items()},
         round_trip_s=chosen.current_round_trip_time if chosen and chosen.responses_received else None,
     )

@@ -71,6 +71,7 @@ class AudioTrack:
         self.dropped = 0
         self.fed = 0
         self.muted = False  # by the room
+        self._paused = False
         self.wanted = asyncio.Event()
 
     def reconfigure(self, *, processing: bool, redundancy: bool) -> None:
@@ -90,7 +91,7 @@ class AudioTrack:
 
     def deliver(self, block: Block) -> None:
         """Give one block to the SDK, where it belongs in time."""
-        if self._timeline is None:  # the process is still starting
+        if self._timeline is None or self._paused:  # None: the process is still starting
             return
         now, lead_us = time.monotonic(), self._timeline.lead_us(block.captured_at_us)
         was_paused, settling = self._timeline.paused, now < self._settled_at
@@ -122,6 +123,12 @@ class AudioTrack:
     def forget(self) -> None:
         """Drop the samples that wait for the rest of their 10 ms."""
         self._inlet.forget()
+
+    def pause(self, paused: bool) -> None:  # noqa: FBT001 - there is nothing else to say
+        """Give the SDK silence only, or sound again."""
+        if paused is not self._paused:
+            self._paused = paused
+            self.forget()
 
     def unmuted(self) -> None:
         """Do nothing: there is no queue with earlier sound."""

@@ -11,7 +11,7 @@ import structlog
 from livekit import rtc
 
 from device.clock import epoch_of_us, monotonic_us
-from device.ipc.messages import Done, ForceKeyFrame, SetBitrate, SetKeyFramesOnly, SetPictureLimits
+from device.ipc.messages import Done, ForceKeyFrame, SetBitrate, SetKeyFramesOnly, SetPaused, SetPictureLimits
 from device.timeline import TIMELINE
 from device.tracks.encoder_control import EncoderCommands, EncoderControl
 from device.tracks.ladder import Ladder, Rung, rungs
@@ -58,6 +58,7 @@ class VideoTrack:
         self.track = rtc.LocalVideoTrack.create_video_track(name, self._source)
         self._log = log.bind(track=name)
         self.fed, self.muted = 0, False  # muted by the room
+        self.paused = False  # nothing is fed
         self.wanted = asyncio.Event()
         self._units = SpacedUnits(self._feed, on_dropped=self.request_key_frame, log=self._log)
         self._times = RtpTimes()
@@ -134,13 +135,28 @@ class VideoTrack:
     def worker_started(self) -> None:
         """Send a new encoder its settings."""
         self._apply(self._control.settings())
+        if self.paused:
+            self._send(SetPaused(paused=True))
+
+    def pause(self) -> None:
+        """Feed nothing, and let the worker encode nothing, because nobody watches."""
+        self.paused, self.sent, self._meter = True, None, SendMeter()
+        self.forget()
+        self._send(SetPaused(paused=True))
+
+    def resume(self) -> None:
+        """Feed again: at first key frames only, because the SDK starts its encoder again."""
+        self.paused = False
+        self._send(SetPaused(paused=False))
+        self.start_publication()
 
     async def run(self) -> None:
         """Do nothing: units are fed as they are delivered."""
 
     def deliver(self, unit: AccessUnit) -> None:
         """Take one access unit; the units of a burst are fed a few milliseconds apart."""
-        self._units.deliver(unit)
+        if not self.paused:
+            self._units.deliver(unit)
 
     @property
     def dropped(self) -> int:

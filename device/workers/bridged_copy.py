@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING
 from device.clock import monotonic_us
 from device.encoders.bitrate_budget import BitrateBudget
 from device.encoders.catching_up import LazyDecoder
-from device.ipc.messages import ForceKeyFrame, SetBitrate, SetControls, SetKeyFramesOnly, TakeSnapshot
+from device.ipc.messages import ForceKeyFrame, SetBitrate, SetKeyFramesOnly, SetPaused
 from device.media.picture import FramePicture
 from device.sources.filtering import colour_of
 from device.workers.key_frames import LATE_VIEWER_US, KeyFrames
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from typing import Any
+    from collections.abc import Callable
 
     from av.video.frame import VideoFrame
 
@@ -47,34 +46,6 @@ _STEP_S = 0.1
 # If decoding and encoding are slower than the source, late pictures are encoded at this interval only.
 _LATE_US, _LATE_INTERVAL_US = 300_000, 200_000
 _PIXEL_FORMATS = ("yuv420p", "yuvj420p")
-
-
-def pass_through(
-    link: WorkerLink,
-    copy: BridgedCopy,
-    units: Iterable[AccessUnit],
-    *,
-    set_controls: Callable[[Mapping[str, Any]], str] | None = None,
-) -> None:
-    """Send units, and carry out the daemon's requests; log once what cannot be changed.
-
-    `set_controls` sets a camera's controls, and returns what is wrong with them.
-    """
-    logged = False
-    for unit in units:
-        for request in link.requests():
-            if set_controls is not None and isinstance(request.message, SetControls):
-                link.reply(request, set_controls(request.message.controls))
-                continue
-            if isinstance(request.message, TakeSnapshot):
-                copy.take_snapshot(request, link)
-                continue
-            why = copy.carry_out(request.message)
-            if why and not logged:
-                logged = True
-                link.log("info", "camera.requests_ignored", why=why)
-            link.reply(request)
-        copy.take(unit)
 
 
 class BridgedCopy:
@@ -116,6 +87,8 @@ class BridgedCopy:
                 self._next_key = True
             case SetKeyFramesOnly(enabled=enabled):
                 self._keys_only = enabled
+            case SetPaused(paused=paused):
+                self._next_key = not paused
             case SetBitrate(bitrate_bps=bitrate_bps) if bitrate_bps > 0:
                 self._bitrate_bps = bitrate_bps
                 self._set_source_bitrate(bitrate_bps)
@@ -140,11 +113,7 @@ class BridgedCopy:
     def take(self, unit: AccessUnit) -> None:
         """Take the next unit of the source; the first one is a key frame."""
         now_us = unit.captured_at_us
-        repeated = self._key is not None and unit.payload is self._key.payload
-        self._decoder.add(unit.payload, key=unit.key)
-        if unit.key and not repeated:
-            self._key, self._bridging, self._encoder = unit, False, None
-            self._keys.came(now_us)
+        repeated = self._keep(unit)
         if self._keys_only:
             self._hold_until_us = now_us + _PROBED_US
         if now_us < self._hold_until_us:
@@ -162,6 +131,24 @@ class BridgedCopy:
             self._wait(unit)
         if self._awaiting:
             self._answer(now_us)
+
+    def skip(self, unit: AccessUnit) -> None:
+        """Take the next unit without sending it: a picture can still be made of it, for a snapshot or a viewer."""
+        self._keep(unit)
+        self._passing, self._bridging, self._encoder = False, False, None
+        if self._awaiting:
+            self._answer(unit.captured_at_us)
+        elif self._decoder.kept_bytes > _MAX_KEPT_BYTES:
+            self._decoder.decode(within_s=_SHARE / self._fps)
+
+    def _keep(self, unit: AccessUnit) -> bool:
+        """Keep what is needed to decode this unit; return whether it is the last key frame again."""
+        repeated = self._key is not None and unit.payload is self._key.payload
+        self._decoder.add(unit.payload, key=unit.key)
+        if unit.key and not repeated:
+            self._key, self._bridging, self._encoder = unit, False, None
+            self._keys.came(unit.captured_at_us)
+        return repeated
 
     def _answer(self, captured_at_us: int) -> None:
         self._decoder.decode(within_s=_SHARE / self._fps)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 from device.errors import SourceError, WireError
 from device.heap import keep_freed_pictures
-from device.ipc.messages import CameraJob, Capturing, Dropped, SetControls, SetNight, TakeSnapshot
+from device.ipc.messages import CameraJob, Capturing, Dropped, SetControls, SetNight, SetPaused, TakeSnapshot
 from device.ipc.worker_link import WorkerLink, serve
 from device.sources.orientation import sensor_flips, turns_left
 from device.workers.drops import DropLog
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from device.sources.picamera2 import Picamera2Source
     from device.workers.encoding import Source
     from device.workers.night import Night, NightSource
+    from device.workers.pausing import Pausing
     from device.workers.snapshot import Snapshots
 
 
@@ -76,6 +77,7 @@ def _capture(link: WorkerLink, job: CameraJob) -> None:
         lambda totals: link.send(Dropped(totals=totals)),
     )
     snapshots: Snapshots | None = None
+    pausing: Pausing | None = None
     for picture in source.pictures():
         full: Picture | None = None
         for request in link.requests():
@@ -85,10 +87,14 @@ def _capture(link: WorkerLink, job: CameraJob) -> None:
                     full = _full_picture(captured)
                 snapshots.of_picture(request, full or picture, source.colour, full=full is not None)
                 continue
+            if isinstance(request.message, SetPaused):
+                pausing = pausing or _pausing(link)
+                pausing.pause(paused=request.message.paused)
             link.reply(request, _carry_out(request.message, captured, encoding, night))
         if full is not None:
             continue  # the picture was the camera's, which has changed its mode meanwhile
-        encoding.encode(picture)
+        if pausing is None or not pausing.skips():
+            encoding.encode(picture)
         freeze_detector.check(picture)
         if night is not None:
             night.check(picture)
@@ -99,6 +105,12 @@ def _capture(link: WorkerLink, job: CameraJob) -> None:
             bitrate_budget=encoding.over_budget,
             encoder_busy=encoding.busy,
         )
+
+
+def _pausing(link: WorkerLink) -> Pausing:
+    from device.workers.pausing import Pausing
+
+    return Pausing(link)
 
 
 def _snapshots(link: WorkerLink) -> Snapshots:
@@ -148,7 +160,8 @@ def _carry_out(request: object, source: Source, encoding: Encoding, night: Night
 
 def _pass_through(link: WorkerLink, job: CameraJob) -> None:
     from device.sources.encoded_clip import EncodedClip
-    from device.workers.bridged_copy import BridgedCopy, pass_through
+    from device.workers.bridged_copy import BridgedCopy
+    from device.workers.passing import pass_through
 
     source = EncodedClip(path=job.path, epoch_us=job.epoch_us, on_damage=damage_log(link, "camera.file_damaged"))
     link.capturing(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from device.encoders.bitrate_budget import BitrateBudget
 from device.encoders.x264_presets import AUTO
 from device.errors import EncoderError
-from device.ipc.messages import Capturing, ForceKeyFrame, SetBitrate, SetKeyFramesOnly, SetPictureLimits
+from device.ipc.messages import Capturing, ForceKeyFrame, SetBitrate, SetKeyFramesOnly, SetPaused, SetPictureLimits
 from device.sources.pacing import RateLimit
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class Encoding:
     def carry_out(self, request: object) -> str:
         """Carry out one request; return what is wrong with it, or an empty text."""
         match request:
-            case ForceKeyFrame():
+            case ForceKeyFrame() | SetPaused():  # a pause ends with a key frame
                 self._next_key = True
             case SetKeyFramesOnly(enabled=enabled):
                 self._all_keys = enabled

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from device.ipc.messages import Capturing
 from device.sources.network_input import NetworkInput
 from device.sources.network_units import NetworkUnits, NotCopyableError, why_not_copied
-from device.workers.bridged_copy import BridgedCopy, pass_through
+from device.workers.bridged_copy import BridgedCopy
+from device.workers.passing import pass_through
 
 if TYPE_CHECKING:
     from device.ipc.messages import CameraJob

@@ -9,7 +9,8 @@ from device.errors import SourceError
 from device.ipc.messages import Capturing
 from device.sources.v4l2.copying import NOT_COPYABLE, NoH264Error, NotCopyableError
 from device.sources.v4l2.encoded import V4l2Units
-from device.workers import bridged_copy
+from device.workers.bridged_copy import BridgedCopy
+from device.workers.passing import pass_through as pass_units
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,7 +54,7 @@ def _pass_through(link: WorkerLink, job: CameraJob) -> None:
             controls=source.offered,
         )
     )
-    copy = bridged_copy.BridgedCopy(
+    copy = BridgedCopy(
         job, fps=source.fps, sink=link.unit, ask_key=source.force_key_frame, set_bitrate=source.set_bitrate
     )
 
@@ -64,4 +65,4 @@ def _pass_through(link: WorkerLink, job: CameraJob) -> None:
             return str(error)
         return ""
 
-    bridged_copy.pass_through(link, copy, chain((first,), units), set_controls=set_controls)
+    pass_units(link, copy, chain((first,), units), set_controls=set_controls)

@@ -49,6 +49,8 @@ OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
     "camera.bitrate_max_bps": (1_000_000, {}),
     "camera.bitrate_min_bps": (50_000, {}),
     "camera.keyframe_interval_s": (5, {}),
+    "camera.when_unwatched": ("pause", {}),
+    "camera.sleep_after_s": (30.0, {}),
     "camera.controls": ({"AeEnable": False}, {}),
     "camera.night.enabled": (True, {"camera.night.fps": 10}),
     "camera.night.below_lux": (4.0, {}),

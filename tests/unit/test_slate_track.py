@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
+from device.ipc.worker_state import WorkerState
 from device.streams.slate import Slate
 from tests.unit.virtual_time import run_virtually
 
@@ -127,8 +128,8 @@ def test_privacy_has_a_slate_of_its_own_which_replaces_another_and_is_replaced()
     quick = Quick()
     acts = (
         (0, lambda: quick.show("stalled")),
-        (3, lambda: quick.show("", private=True)),
-        (6, lambda: quick.show("", private=True)),
+        (3, lambda: quick.show("", WorkerState.PRIVACY)),
+        (6, lambda: quick.show("", WorkerState.PRIVACY)),
         (9, lambda: quick.show("absent")),
     )
     moments = played(quick, *acts, until_s=12)

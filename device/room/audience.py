@@ -1,0 +1,103 @@
+"""What a room says of the viewers of a stream: participants, subscriptions, and whether the SDK sends it at all."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from livekit import rtc
+
+    from device.telemetry.sampler import Sample, Sampler
+    from device.tracks.track import Track
+
+# While a stream waits for viewers, the SDK is asked this often whether it would send. Events of participants may be
+# 2.6 s late (livekit 1.2.1, measured).
+_POLL_S = 0.1
+_IDLE_S = 1.0
+
+
+class Watched(Protocol):
+    """A stream that sends to viewers only; it gets what the room says of them."""
+
+    @property
+    def track(self) -> Track: ...
+
+    @property
+    def waits(self) -> bool:
+        """Whether a sign of a viewer is wanted at once."""
+
+    def joined(self) -> None:
+        """Note that a session has begun."""
+
+    def left(self) -> None:
+        """Note that the session has ended."""
+
+    def participants(self, count: int) -> None:
+        """Note how many other participants are in the room."""
+
+    def may_be_watched(self) -> None:
+        """Note that viewers may receive it from now on."""
+
+    def subscribed(self) -> None:
+        """Note that it was subscribed to for the first time in this session."""
+
+    def active(self, active: bool | None) -> None:  # noqa: FBT001 - as the SDK says it
+        """Note whether the SDK sends what it is fed; None if it does not say."""
+
+
+class Audience:
+    """The viewers of one session. Its events are ignored once the session has ended."""
+
+    def __init__(self, room: rtc.Room, sampler: Sampler, streams: Sequence[Watched]) -> None:
+        self._room, self._sampler, self._streams = room, sampler, streams
+        self._present = False
+        room.on("participant_connected", lambda _who: self._on_participants())
+        room.on("participant_disconnected", lambda _who: self._on_participants())
+        room.on("local_track_subscribed", self._on_subscribed)
+        sampler.for_viewers_only = True
+        sampler.listeners.append(self._on_sample)
+
+    def joined(self) -> None:
+        """Note that the session has begun."""
+        self._present = True
+        for each in self._streams:
+            each.joined()
+        self._on_participants()
+
+    def left(self) -> None:
+        """Note that the session has ended."""
+        if self._present:
+            self._present = False
+            for each in self._streams:
+                each.left()
+
+    def unmuted(self) -> None:
+        """Note that the room has unmuted a track."""
+        for each in self._streams:
+            each.may_be_watched()
+
+    async def run(self) -> None:
+        """Ask often for the streams that wait, until cancelled."""
+        while True:
+            waiting = [each for each in self._streams if each.waits]
+            for each in waiting:
+                each.active(await self._sampler.active(each.track))
+            await asyncio.sleep(_POLL_S if waiting else _IDLE_S)
+
+    def _on_participants(self) -> None:
+        if self._present:
+            for each in self._streams:
+                each.participants(len(self._room.remote_participants))
+
+    def _on_subscribed(self, track: object) -> None:
+        for each in self._streams:
+            if self._present and each.track.track is track:
+                each.subscribed()
+
+    def _on_sample(self, sample: Sample) -> None:
+        for each in self._streams:
+            if self._present and not each.waits:
+                each.active(sample.stats.active.get(each.track.track.name))
