@@ -59,20 +59,20 @@ arm64: $(READY) deb  ## the arm64 package in an arm64 root under qemu: picture a
 	@.venv/bin/python -m tests.support.livekit_server
 	@.venv/bin/python -m tests.install.arm64
 
-faults: $(READY)  ## server, network, clock and disk fail for real, in network namespaces (needs root; 29 minutes)
+faults: $(READY)  ## server, network, clock and disk fail for real, in network namespaces (needs root; 31 minutes)
 	@tests/faults/prepare.sh
 	@.venv/bin/python -m tests.support.livekit_server
 	@.venv/bin/pytest tests/faults $(ARGS)
 
-soak: $(READY)  ## an hour of random faults, then what a device meets over months (needs root; 2 hours; SOAK_MINUTES, SOAK_TIMES)
+soak: $(READY)  ## an hour of random faults, then what a device meets over months (needs root; 3 hours; SOAK_MINUTES, SOAK_TIMES, SOAK_WATCH_S)
 	@tests/faults/prepare.sh
 	@.venv/bin/python -m tests.support.livekit_server
-	@.venv/bin/pytest tests/faults/soak.py tests/faults/soak_repeated.py $(ARGS)
+	@.venv/bin/pytest tests/faults/soak.py tests/faults/soak_repeated.py tests/faults/soak_unwatched.py $(ARGS)
 
 integration: $(READY)  ## Debian's coturn, a real proxy, Prometheus; the page in Firefox and under axe-core (needs root; 5 minutes)
 	@tests/faults/prepare_integration.sh
 	@.venv/bin/python -m tests.support.livekit_server
-	@.venv/bin/pytest tests/faults/integration.py tests/browser/firefox.py tests/browser/accessibility.py tests/browser/asleep.py $(ARGS)
+	@.venv/bin/pytest tests/faults/integration.py tests/browser/firefox.py tests/browser/accessibility.py tests/browser/asleep.py tests/browser/hidden.py $(ARGS)
 
 bench: $(READY)  ## this daemon beside other publishers: processor, memory, start, latency, skew (17 minutes; BENCH_JSON=file)
 	@.venv/bin/python -m tests.support.livekit_server

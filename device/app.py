@@ -28,6 +28,7 @@ from device.network.route import watching
 from device.privacy import KeptPrivacy
 from device.streams.capture import capturing
 from device.streams.plan import plan_streams
+from device.talkback import Talkback
 from device.telemetry.bitrates import Bitrates
 from device.telemetry.running_config import RunningConfig
 from device.telemetry.state_file import StateFile
@@ -76,8 +77,16 @@ async def run(
     enforced: AbstractContextManager[None] = contextlib.nullcontext() if notifier.watched else enforcing(deadlines)
     with enforced:
         plans = plan_streams(settings.config, epoch_us=epoch_us, camera_url_file=settings.camera_url_file)
+        talkback = Talkback(settings.config.speaker)
         async with (
-            capturing(plans, observer=status, deadlines=deadlines, detected=detected, privacy=privacy.now) as streams,
+            capturing(
+                plans,
+                observer=status,
+                deadlines=deadlines,
+                detected=detected,
+                privacy=privacy.now,
+                echo=talkback.echo,
+            ) as streams,
             watching() as routes,
             asyncio.TaskGroup() as tasks,
         ):
@@ -98,9 +107,9 @@ async def run(
                         resolver=resolver,
                         routes=routes,
                         relay_only=settings.config.network.relay == "always",
-                        listeners=(bitrates, sent),
+                        listeners=(bitrates, sent, talkback),
                         streams=tuple(each.watching for each in streams if each.watching),
-                        on_joined=remote.of(settings.config.control.allow),
+                        on_joined=tuple(filter(None, (remote.of(settings.config.control.allow), talkback.serve))),
                         between_sessions=watch.between_sessions,
                     ),
                     reconnect=settings.config.reconnect,
@@ -119,8 +128,10 @@ async def run(
             def in_effect(settings: Settings) -> None:
                 running_config.write(settings.config, settings.layers)
                 watch.use(settings.config.watch.memory_mb)
+                talkback.use(settings.config.speaker)
 
             keep_what_is_loaded()
+            talkback.start(tasks, attributes=attributes, deadlines=deadlines)
             remote = RemoteControl(tasks)
             watch = MemoryWatch(
                 tasks,
@@ -167,7 +178,7 @@ async def run(
             # For systemd a new execution is a reload: `ready` ends it.
             (notifier.reloading if end is None else notifier.stopping)()
             watch.stop()
-            for task in (reloads, beats):
+            for task in (reloads, beats, *talkback.running):
                 task.cancel()
             await running.leave()
     running_config.remove()

@@ -19,6 +19,7 @@ _NAME = re.compile(
 _UNITS = {"s": 1, "": 1, "m": 60, "h": 3600, "d": 86400}
 _MAX_PORT = 65535
 _MAX_IDENTITY = 128
+_ADDED = 9  # a dash and eight digits
 _MAX_TTL = datetime.timedelta(days=365)
 
 
@@ -49,6 +50,14 @@ def host_name(text: str) -> str:
 def identity(text: str) -> str:
     if not text.isprintable() or not 1 <= len(text) <= _MAX_IDENTITY:
         raise argparse.ArgumentTypeError(f"{text!r} is not an identity; allowed: 1 to {_MAX_IDENTITY} characters")
+    return text
+
+
+def identity_prefix(text: str) -> str:
+    """Return the begin of identities, to which a few characters are added."""
+    most = _MAX_IDENTITY - _ADDED
+    if not text.isprintable() or not 1 <= len(text) <= most or set(text) & set("*?["):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a name; allowed: 1 to {most} characters without * ? [")
     return text
 
 

@@ -19,6 +19,7 @@ from device.lifecycle.ending import exit_code_of
 from device.lifecycle.execute_again import Handover, execute_again
 from device.lifecycle.leave import leave
 from device.log_memory import LogMemory
+from device.native_sdk.restarts import RESTARTS
 from device.network.sdk import prepare_process
 from device.settings import Loader, of_valid
 from device.telemetry.status import first_attributes
@@ -56,7 +57,7 @@ def main(config_path: Path | None, validation: Validation, handover: Handover | 
         importing.join()  # native code that is being loaded may read the environment
         prepare_process(config.network.ca_file)
     memory = LogMemory()
-    stderr = native_output.relay()
+    stderr = native_output.relay(on_record=RESTARTS.read)
     log_context = device.log.configure(level=config.log.level, format=config.log.format, stream=stderr, memory=memory)
     device.log.install_hooks()
     TIMELINE.log()

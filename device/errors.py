@@ -119,6 +119,10 @@ class CallError(DeviceError):
     """An operation cannot be carried out as it was asked for. The text is for the caller."""
 
 
+class BusyError(CallError):
+    """It cannot be carried out now, because others are; a moment later it can."""
+
+
 class NotRunningError(DeviceError):
     """A command asks a running daemon, and there is none."""
 

@@ -1,8 +1,8 @@
-"""How the running device is asked and measured from outside: the control socket, the room, and [metrics]."""
+"""How the running device is asked and measured from outside: the control socket, the room, [metrics], [hooks]."""
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -10,9 +10,10 @@ from device.control.socket_server import control_socket
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from device.clock import ServerClock
+    from device.control.hooks import WatchHooks
     from device.control.performer import Performer
     from device.control.remote import RemoteControl
     from device.log_memory import LogMemory
@@ -74,9 +75,39 @@ async def interfaces(
         measuring = tasks.create_task(run_metrics(metrics, reader, attributes), name="metrics")
     remote.performer = performer
     try:
-        async with control_socket(performer):
-            yield
+        with _hooks(running, tasks, performer):
+            async with control_socket(performer):
+                yield
     finally:
         remote.cancel()
         if measuring is not None:
             measuring.cancel()
+
+
+@contextmanager
+def _hooks(running: RunningDevice, tasks: asyncio.TaskGroup, performer: Callable[[], Performer]) -> Iterator[None]:
+    """Run the commands of [hooks] while the context lasts. At first nobody watches."""
+    watching = [each.watching for each in running.streams.values() if each.watching]
+
+    @cache
+    def hooks() -> WatchHooks:
+        from device.control.hooks import WatchHooks
+
+        return WatchHooks(
+            lambda call, caller: performer().perform(call, caller=caller),
+            configured=lambda: running.settings.config.hooks,
+            tasks=tasks,
+        )
+
+    def on_change(watched: bool) -> None:  # noqa: FBT001 - a listener
+        if running.settings.config.hooks.on or hooks.cache_info().currsize:
+            hooks().changed(watched)
+
+    for each in watching[:1]:  # they share their listeners
+        each.listeners.append(on_change)
+        on_change(any(camera.watched for camera in watching))
+    try:
+        yield
+    finally:
+        if hooks.cache_info().currsize:
+            hooks().cancel()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 from device.redaction import redacted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _STDERR = 2
 _CHUNK = 4096
@@ -26,21 +26,22 @@ _PANIC = " panicked at "
 _LEVELS = {"ERROR": logging.ERROR, "WARN": logging.WARNING, "INFO": logging.INFO}
 
 
-def relay() -> TextIO:
+def relay(*, on_record: Callable[[str], None] = lambda _text: None) -> TextIO:
     """Log all that is written to file descriptor 2 from now on; return a stream to where it led before.
 
-    The log itself must use that stream. What a library writes just before it aborts the process may be lost.
+    The log itself must use that stream. `on_record` gets each log record of the SDK, in another thread. What a library
+    writes just before it aborts the process may be lost.
     """
     sys.stderr.flush()
     before = os.fdopen(os.dup(_STDERR), "w", buffering=1, encoding=sys.stderr.encoding, errors=sys.stderr.errors)
     reader, writer = os.pipe()
     os.dup2(writer, _STDERR)
     os.close(writer)
-    threading.Thread(target=_log_lines, args=(reader,), name="native-output", daemon=True).start()
+    threading.Thread(target=_log_lines, args=(reader, on_record), name="native-output", daemon=True).start()
     return before
 
 
-def _log_lines(reader: int) -> None:
+def _log_lines(reader: int, on_record: Callable[[str], None] = lambda _text: None) -> None:
     window_ends, logged, dropped, panicked = 0.0, 0, 0, False
     for line in _lines(reader):
         panicked = panicked or _PANIC in line  # the text of a panic follows; it ends the process
@@ -49,6 +50,8 @@ def _log_lines(reader: int) -> None:
             if dropped:
                 logging.getLogger("stderr").warning("%d more lines in %.0f s", dropped, _WINDOW_S)
             window_ends, logged, dropped = now + _WINDOW_S, 0, 0
+        if record := _RECORD.fullmatch(line):
+            on_record(record[3])
         if logged >= _MAX_LINES:
             dropped += 1
         elif _log(line, logging.CRITICAL if panicked else logging.WARNING):

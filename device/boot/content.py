@@ -34,8 +34,9 @@ ALLOWED = (
     "log",
 )
 """The tables that are allowed on the boot partition. Other tables may run programs or grant control."""
-REFUSED = ("hooks", "commands", "control", "remote", "metrics")
-"""Tables that are not allowed there; some of them do not exist yet. [metrics] opens ports and writes files."""
+REFUSED = ("hooks", "commands", "control", "remote", "metrics", "speaker")
+"""Tables that are not allowed there; some of them do not exist yet. [metrics] opens ports and writes files; [speaker]
+says who may talk through the device."""
 
 # With these keys, a person with the card could make the service send any file of this device to a server.
 _FILES = {"token_file": "token", "api_secret_file": "api_secret", "endpoint_headers_file": "endpoint_headers"}

@@ -97,6 +97,21 @@ class Microphone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Speaker:
+    source: str
+    device: str
+    volume_db: float
+    allow: list[str]
+    exclusive: bool
+    max_s: float
+    duck_microphone: bool
+
+    @property
+    def on(self) -> bool:
+        return self.source != "off"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
     proxy: Secret
     proxy_file: str
@@ -145,6 +160,18 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hooks:
+    """Lines of `device.config.command_words.line_words`, or empty."""
+
+    watched: str
+    unwatched: str
+
+    @property
+    def on(self) -> bool:
+        return bool(self.watched or self.unwatched)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
     run: tuple[str, ...]
     timeout_s: float
@@ -161,12 +188,14 @@ class Config:
     cameras: dict[str, Camera]
     microphone: Microphone
     microphones: dict[str, Microphone]
+    speaker: Speaker
     network: Network
     control: Control
     reconnect: Reconnect
     watch: Watch
     metrics: Metrics
     log: Log
+    hooks: Hooks
     commands: dict[str, Command]
     keys: Mapping[str, Key] = field(compare=False, repr=False)
 

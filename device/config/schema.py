@@ -16,10 +16,12 @@ from pydantic_core import PydanticCustomError
 from device.config.capture_rules import check_camera, check_microphone, least_camera_stall_s
 from device.config.commands import MAX_COMMANDS, Command, CommandName
 from device.config.control import Control
+from device.config.hooks import Hooks
 from device.config.marks import LIVE, PROCESS_RESTART, REJOIN, REMOTE, SECRET, WORKER_RESTART
 from device.config.metrics import Metrics
 from device.config.network import Network
 from device.config.night import Night
+from device.config.speaker import Speaker
 from device.config.streams import cameras_of, contradiction, microphones_of
 from device.config.table import CONTRADICTION, ControlValue, Table
 from device.config.values import (
@@ -187,12 +189,14 @@ class Config(Table):
     cameras: Annotated[dict[StreamName, NamedCamera], PROCESS_RESTART] = Field(default_factory=dict)
     microphone: Microphone = Microphone()
     microphones: Annotated[dict[StreamName, NamedMicrophone], PROCESS_RESTART] = Field(default_factory=dict)
+    speaker: Speaker = Speaker()
     network: Network = Network()
     control: Control = Control()
     reconnect: Reconnect = Reconnect()
     watch: Watch = Watch()
     metrics: Metrics = Metrics()
     log: Log = Log()
+    hooks: Hooks = Hooks()
     commands: Annotated[dict[CommandName, Command], LIVE] = Field(default_factory=dict, max_length=MAX_COMMANDS)
 
     @model_validator(mode="after")
@@ -206,6 +210,14 @@ class Config(Table):
                     f"watch.camera_stall_s is {self.watch.camera_stall_s:g}, but a healthy camera with the settings of "
                     f"[{each.key}] may pause for longer; allowed: {least_s:g} or more"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _hooks_name_commands(self) -> Self:
+        tables = (each.table for each in cameras_of(self))
+        known = any(each.source != "off" and each.when_unwatched != "send" for each in tables)
+        if text := self.hooks.contradiction(self.commands, viewers_are_known=known):
+            raise PydanticCustomError(CONTRADICTION, text)
         return self
 
     @model_validator(mode="after")

@@ -129,6 +129,6 @@ def check_name(value: str) -> str:
         raise ValueError(
             f"is not a name for a stream; allowed: 1 to {_MAX_NAME} lower-case letters (a to z), digits, - and _"
         )
-    if value in ("camera", "microphone"):
+    if value in ("camera", "microphone", "speaker"):
         raise ValueError(f"is the name of the table [{value}]; use another name")
     return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from device.config.command_words import of_pairs
 from device.control.client import ask
 from device.control.operations import RunCommand
 from device.errors import CallError, ExitCode
@@ -27,15 +28,10 @@ def run(name: str, pairs: Iterable[str]) -> int:
 
 def arguments_of(pairs: Iterable[str]) -> dict[str, str]:
     """Return arguments from the command line, ARGUMENT=VALUE. Raises CallError."""
-    found: dict[str, str] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals or not name:
-            raise CallError(f'"{printable(pair)}" is not ARGUMENT=VALUE, such as state=on')
-        if name in found:
-            raise CallError(f"{printable(name)} is given twice")
-        found[name] = value
-    return found
+    try:
+        return of_pairs(pairs)
+    except ValueError as error:
+        raise CallError(str(error)) from None
 
 
 def remarks(result: dict[str, Any]) -> list[str]:

@@ -68,7 +68,17 @@ class MicrophoneJob:
     rtsp_transport: str = "tcp"
 
 
-Job = CameraJob | MicrophoneJob
+@message(50, _TO_WORKER, max_payload_bytes=4 << 10)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeakerJob:
+    """The settings of a speaker's worker, which plays mono sound at 48 kHz."""
+
+    source: str
+    device: str
+    volume_db: float
+
+
+Job = CameraJob | MicrophoneJob | SpeakerJob
 
 
 @message(3, _TO_DAEMON, max_payload_bytes=4 << 10)

@@ -60,6 +60,10 @@ class Requester:
             return 0
         return request_id
 
+    def tell(self, message: object) -> bool:
+        """Send a message that has no reply; return False if it is dropped, because no worker takes it."""
+        return self._worker is not None and self._worker.send(message)
+
     async def request(self, request: Request[ReplyT]) -> ReplyT:
         """Send a request and return its reply.
 

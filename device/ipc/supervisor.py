@@ -11,7 +11,7 @@ import structlog
 
 from device.ipc import hotplug, untrusted, worker_log
 from device.ipc.hold import Hold, done_before
-from device.ipc.media_messages import SnapshotPiece
+from device.ipc.media_messages import SnapshotPiece, SpeakerReport
 from device.ipc.messages import Capturing, Degraded, Done, Dropped, LogRecord, NotSent
 from device.ipc.requester import Requester
 from device.ipc.restart_policy import Action, RestartPolicy
@@ -39,7 +39,7 @@ _WATCH_DUE_S, _STEP_DUE_S = 30.0, 60.0
 
 
 class Supervisor:
-    """Owns one worker. `on_media` gets its units or blocks, `on_state` each change of state.
+    """Owns one worker. `on_media` gets its units, blocks or reports, `on_state` each change of state.
 
     `on_notice` gets how a source that delivers is degraded, empty when it has recovered; these texts are for viewers.
     `on_failure` gets why a worker ended, for operators. `spawned` is a worker that was started ahead. `requests` sends
@@ -193,9 +193,9 @@ class Supervisor:
 
     def _on_message(self, received: Received) -> None:
         match received.message:
-            case AccessUnit() | Block() | NotSent() if self.held.active:
+            case AccessUnit() | Block() | NotSent() | SpeakerReport() if self.held.active:
                 pass
-            case AccessUnit() | Block() | NotSent() as media:
+            case AccessUnit() | Block() | NotSent() | SpeakerReport() as media:
                 self._restarts.delivered(now := time.monotonic())
                 self.counts.delivered(media, now)
                 self._become(WorkerState.LIVE, "")

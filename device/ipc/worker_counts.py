@@ -10,6 +10,7 @@ from device.ipc.worker_state import ABSENT_ERRORS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from device.ipc.media_messages import SpeakerReport
     from device.media.block import Block
     from device.media.picture import AccessUnit
 
@@ -36,7 +37,7 @@ class WorkerCounts:
         """Note that another worker runs."""
         self.pid, self._reported = pid, {}
 
-    def delivered(self, media: AccessUnit | Block | NotSent, now: float) -> None:
+    def delivered(self, media: AccessUnit | Block | NotSent | SpeakerReport, now: float) -> None:
         """Note that the source delivers; what is captured only has no time of its own."""
         if isinstance(media, NotSent):
             self.captured_at_us = int(now * 1e6)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn, Self
 
 from device.errors import DeviceError, SourceError, ThreadFailedError, WireError
 from device.ipc.framing import Decoder, Received, encode
+from device.ipc.media_messages import PlaySound
 from device.ipc.messages import Capturing, Degraded, Done, Failed, Job, LogRecord
 from device.ipc.registry import Direction, Request
 from device.media.block import Block
@@ -40,6 +41,7 @@ class WorkerLink:
         self._fault = self._mode = ""
         # Returns whether a thread's owner reports its failure itself; other failures end the worker.
         self.thread_owner: Callable[[threading.Thread], bool] = lambda _thread: False
+        self.on_sound: Callable[[PlaySound], None] = lambda _sound: None  # in the thread that reads
         self._reserve = bytes(_RESERVE_BYTES)  # address space only, because it is never written
         self._decoder = Decoder(Direction.TO_WORKER)
         self._requests: queue.Queue[Received] = queue.Queue(_MAX_REQUESTS)
@@ -126,6 +128,9 @@ class WorkerLink:
     def _read_requests(self) -> None:
         try:
             for received in self._received:
+                if isinstance(received.message, PlaySound):
+                    self.on_sound(received.message)
+                    continue
                 if not isinstance(received.message, Request):
                     raise WireError("a second job is not allowed")  # noqa: TRY301
                 self._requests.put(received)

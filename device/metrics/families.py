@@ -103,6 +103,7 @@ def _streams(streams: Iterable[StreamReadings]) -> Iterator[Metric]:
     yield gauge("stream_width", "The picture's width.", lambda each: each.size and each.size[0], "pixels")
     yield gauge("stream_height", "The picture's height.", lambda each: each.size and each.size[1], "pixels")
     yield gauge("stream_packet_loss", "Lost packets in the newest report.", lambda each: each.lost, "ratio")
+    yield gauge("stream_watched", "1 if viewers have subscribed to it.", lambda each: each.watched, "")
     text = "The memory of a stream's worker."
     yield gauge("worker_resident_memory", text, lambda each: each.worker_memory_bytes, "bytes")
     yield from _counters(streams)
@@ -115,14 +116,18 @@ def _counters(streams: Iterable[StreamReadings]) -> Iterator[Metric]:
     drops = CounterMetricFamily(f"{PREFIX}_stream_dropped", text, labels=("stream", "cause"))
     text = "Workers that ended, after which another one is started."
     restarts = CounterMetricFamily(f"{PREFIX}_worker_restarts", text, labels=("stream", "reason"))
+    text = "For how long viewers were subscribed to it."
+    watched = CounterMetricFamily(f"{PREFIX}_stream_watched", text, labels=("stream",), unit="seconds")
     for each in streams:
+        if each.watched_s is not None:
+            watched.add_metric((each.name,), each.watched_s)
         frames.add_metric((each.name,), each.frames)
         sent.add_metric((each.name,), each.sent_bytes)
         for cause, count in each.drops.items():
             drops.add_metric((each.name, cause), count)
         for reason, count in each.restarts.items():
             restarts.add_metric((each.name, reason), count)
-    yield from (frames, sent, drops, restarts)
+    yield from (frames, sent, watched, drops, restarts)
 
 
 def _target(stream: StreamReadings) -> float | None:

@@ -90,6 +90,8 @@ class Reader:
             drops=stream.drops,
             restarts=dict(counts.restarts),
             worker_memory_bytes=resident_bytes(counts.pid) if counts.pid else None,
+            watched=stream.watching.watched if stream.watching else None,
+            watched_s=stream.watching.watched_s if stream.watching else None,
         )
 
 

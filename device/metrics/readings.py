@@ -17,6 +17,7 @@ class StreamReadings:
     """One stream. `ages_s` has the age of the newest frame by its stage, without stages that none has reached.
 
     `frames` were given to the SDK. `drops` are by cause, `restarts` of its workers by reason, `lost` is from 0 to 1.
+    `watched` and `watched_s` (since the start) are None if it sends whether it is watched or not.
     """
 
     name: str
@@ -33,6 +34,8 @@ class StreamReadings:
     drops: Mapping[str, int]
     restarts: Mapping[str, int]
     worker_memory_bytes: int | None
+    watched: bool | None
+    watched_s: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,7 @@ import structlog
 
 from device.errors import NativePanicError
 from device.native_sdk import loading
+from device.native_sdk.restarts import RESTARTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -150,6 +151,8 @@ class NativeLibrary:
         event = self._event_type.FromString(data)
         match event.WhichOneof("message"):
             case "logs":
+                for each in event.logs.records:
+                    RESTARTS.read(each.message)
                 self._sdk_callback(ctypes.cast(address, ctypes.POINTER(ctypes.c_uint8)), length)
             case "panic":
                 log.critical("sdk.panic", message=event.panic.message)

@@ -87,4 +87,5 @@ class AttributeWriter:
             self._changed.set()
 
     def _confirmed(self, values: Mapping[str, str]) -> bool:
-        return values.items() <= self._room.local_participant.attributes.items()
+        present = self._room.local_participant.attributes
+        return all(present.get(name, "") == value for name, value in values.items())  # the server drops empty ones

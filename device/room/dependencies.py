@@ -30,9 +30,9 @@ async def _nothing() -> None:
 class RoomDependencies:
     """What a connection depends on; `urls` are tried in this order, `listeners` get the samples of each session.
 
-    `streams` are those that send to viewers only. `relay_only`: media passes a TURN server. `on_joined` gets each Room
-    after the join, to take calls of participants. `between_sessions` is awaited before each probe: a moment in which
-    this process may end unnoticed.
+    `streams` are those that send to viewers only. `relay_only`: media passes a TURN server. `on_joined` get each Room
+    after the join, to take calls of participants or to hear them. `between_sessions` is awaited before each probe: a
+    moment in which this process may end unnoticed.
     """
 
     urls: tuple[str, ...]
@@ -42,7 +42,7 @@ class RoomDependencies:
     relay_only: bool = False
     listeners: tuple[SampleListener, ...] = ()
     streams: tuple[Watched, ...] = ()
-    on_joined: Callable[[rtc.Room], None] | None = None
+    on_joined: tuple[Callable[[rtc.Room], None], ...] = ()
     between_sessions: Callable[[], Awaitable[None]] = _nothing
 
     def session(

@@ -12,6 +12,7 @@ from livekit import rtc
 
 from device.errors import JoinError
 from device.lifecycle.memory_policy import Moment
+from device.native_sdk.restarts import RESTARTS
 from device.room.attribute_writer import AttributeWriter
 from device.room.calls import take_calls
 from device.room.connect_errors import connect_error_text
@@ -62,7 +63,7 @@ class Session:
         relay_only: bool = False,
         listeners: Sequence[SampleListener] = (),
         streams: Sequence[Watched] = (),
-        on_joined: Callable[[rtc.Room], None] | None = None,
+        on_joined: Sequence[Callable[[rtc.Room], None]] = (),
         on_publication: Callable[[str, PublishState], None] = lambda _name, _state: None,
     ) -> None:
         self.url = join_token.url
@@ -183,6 +184,8 @@ class Session:
     async def _leave(self) -> None:
         if not self._ended.done():
             self._ended.set_result(LEFT)
+        reconnecting = rtc.ConnectionState.CONN_RECONNECTING
+        await RESTARTS.over(lambda: self._room.connection_state == reconnecting, within_s=_LEAVE_S)
         try:
             async with asyncio.timeout(_LEAVE_S):
                 await self._room.disconnect()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from device.errors import StuckJoinError, UnreachableError
+from device.native_sdk.restarts import RESTARTS
 from device.room.liveness.policy import LivenessPolicy
 from device.room.liveness.reconnect_timeout import SETTLES_S
 from device.telemetry.sampler import CLOSE_INTERVAL_S, INTERVAL_S
@@ -80,7 +81,8 @@ class SessionMonitor:
             self.on_step()
             liveness.limit(self.stall_s)
             on_permitted(session.permitted)
-            liveness.update_sdk(reconnecting=session.reconnecting, now=time.monotonic())
+            restarting = session.reconnecting and RESTARTS.under_way
+            liveness.update_sdk(reconnecting=session.reconnecting, restarting=restarting, now=time.monotonic())
             liveness.update_address(self.routes.local_route.address if self.routes.local_route else None)
             if liveness.wants_probe(time.monotonic()) and self.routes.local_route is not None:
                 liveness.probed(await self._answering((session.url, *self.urls)), time.monotonic())

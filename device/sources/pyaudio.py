@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from device.clock import monotonic_us
-from device.errors import SourceAbsentError, SourceError
+from device.errors import SourceError
 from device.media.block import BLOCK_MS, SAMPLE_RATE, Block
+from device.sources.portaudio import PortAudioDevice, chosen, error_text, int16, listed, open_portaudio, to_stereo
 from device.sources.resampling import Resampler
 
 if TYPE_CHECKING:
@@ -15,21 +15,7 @@ if TYPE_CHECKING:
 
 
 _US = 1_000_000
-_BYTES_PER_SAMPLE = 2
 _OVERFLOWED = -9981  # paInputOverflowed, portaudio.h
-_INSTALL = "install PyAudio: `apt install python3-pyaudio`, or the extra: `pip install livekit-device[pi]`"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Microphone:
-    """One input device of PortAudio; `rate` is its native rate in Hz."""
-
-    index: int
-    name: str
-    host: str
-    channels: int
-    rate: int
-    default: bool
 
 
 class PyAudioSource:
@@ -38,7 +24,7 @@ class PyAudioSource:
     name = "pyaudio"
 
     def __init__(self, *, device: str, channels: int, on_overflow: Callable[[int], None]) -> None:
-        self._audio = _open_portaudio()
+        self._audio = open_portaudio("microphone")
         self._on_overflow = on_overflow
         self.overflows = 0
         self.microphone = choose(microphones(self._audio), device)
@@ -51,7 +37,7 @@ class PyAudioSource:
         self._resampling = self.rate != SAMPLE_RATE
         try:
             self._stream = self._audio.open(
-                format=_int16(),
+                format=int16(),
                 channels=self._opened,
                 rate=self.rate,
                 input=True,
@@ -61,7 +47,7 @@ class PyAudioSource:
         except (OSError, ValueError) as error:
             raise SourceError(
                 f"microphone {self.microphone.name!r} cannot be opened at {self.rate} Hz with "
-                f"{self._opened} channels: {_error_text(error)}; look at `fuser -v /dev/snd/*`",
+                f"{self._opened} channels: {error_text(error)}; look at `fuser -v /dev/snd/*`",
                 for_viewers="the microphone cannot be opened",
             ) from error
 
@@ -82,11 +68,11 @@ class PyAudioSource:
                     self._on_overflow(self.overflows)
                     continue
                 raise SourceError(
-                    f"microphone {self.microphone.name!r} was disconnected: {_error_text(error)}",
+                    f"microphone {self.microphone.name!r} was disconnected: {error_text(error)}",
                     for_viewers="the microphone was disconnected",
                 ) from error
             captured_at_us = monotonic_us() - (waiting + self._frames) * _US // self.rate
-            samples = _to_stereo(samples) if self._opened < self._channels else samples
+            samples = to_stereo(samples) if self._opened < self._channels else samples
             if self._resampling:
                 captured_at_us -= self._resampler.held_us
                 samples = self._resampler.process(samples)
@@ -100,99 +86,18 @@ class PyAudioSource:
                     rate,
                     input_device=self.microphone.index,
                     input_channels=self._opened,
-                    input_format=_int16(),
+                    input_format=int16(),
                 )
             )
         except ValueError:
             return False
 
 
-def microphones(audio: Any = None) -> list[Microphone]:
+def microphones(audio: Any = None) -> list[PortAudioDevice]:
     """Return every input that PortAudio lists; it does not list one that another program uses."""
-    audio = audio or _open_portaudio()
-    try:
-        default = audio.get_default_input_device_info()["index"]
-    except OSError:
-        default = -1
-    found = []
-    for index in range(audio.get_device_count()):
-        info = audio.get_device_info_by_index(index)
-        if info["maxInputChannels"] > 0:
-            found.append(
-                Microphone(
-                    index=index,
-                    name=str(info["name"]),
-                    host=str(audio.get_host_api_info_by_index(info["hostApi"])["name"]),
-                    channels=int(info["maxInputChannels"]),
-                    rate=round(info["defaultSampleRate"]),
-                    default=index == default,
-                )
-            )
-    return found
+    return listed(audio or open_portaudio("microphone"), inputs=True)
 
 
-def choose(found: list[Microphone], wanted: str) -> Microphone:
-    """Return the first whose name contains `wanted`, in any letter case; empty means the default, else the first.
-
-    Raises SourceAbsentError, which lists the microphones.
-    """
-    if not found:
-        raise SourceAbsentError(
-            "there is no microphone, or another program uses it; look at `arecord -l`",
-            for_viewers="no microphone is connected",
-        )
-    if not wanted:
-        return next((each for each in found if each.default), found[0])
-    # Exact matches first: one name may be part of another.
-    for matches in (str.__eq__, str.__contains__):
-        for each in found:
-            if matches(each.name.lower(), wanted.lower()):
-                return each
-    names = ", ".join(repr(each.name) for each in found)
-    raise SourceAbsentError(
-        f"no microphone's name holds {wanted!r}, or another program uses it; there are: {names}",
-        for_viewers="this microphone is not connected",
-    )
-
-
-def _open_portaudio() -> Any:
-    try:
-        import pyaudio
-    except ImportError as error:
-        missing = error.name or "pyaudio"
-        raise SourceError(
-            f'microphone.source = "pyaudio" needs a library that is missing ({missing} cannot be imported); {_INSTALL}',
-            for_viewers="a library for the microphone is missing",
-        ) from error
-    return pyaudio.PyAudio()
-
-
-def _int16() -> int:
-    import pyaudio
-
-    return int(pyaudio.paInt16)
-
-
-def _to_stereo(mono: bytes) -> bytes:
-    """Return mono samples as stereo."""
-    stereo = bytearray(2 * len(mono))
-    for offset in range(_BYTES_PER_SAMPLE):
-        stereo[offset::4] = stereo[offset + 2 :: 4] = mono[offset::2]
-    return bytes(stereo)
-
-
-# PaErrorCode in portaudio.h: texts for the common errors.
-_PORTAUDIO_ERRORS = {
-    -9996: "there is no such device",
-    -9997: "it does not do this sample rate",
-    -9998: "it does not do this number of channels",
-    -9985: "another program may use it",
-    -9999: "the sound system reports an error of the device",
-    -9988: "the stream was closed",
-}
-
-
-def _error_text(error: Exception) -> str:
-    """Return a fixed text for PortAudio's error code; the error's own text may contain secrets."""
-    code = next((each for each in (getattr(error, "errno", None), *error.args) if isinstance(each, int)), 0)
-    return _PORTAUDIO_ERRORS.get(code) or (f"PortAudio error {code}" if code else type(error).__name__)
+def choose(found: list[PortAudioDevice], wanted: str) -> PortAudioDevice:
+    """Return the microphone that `wanted` names. Raises SourceAbsentError, which lists the microphones."""
+    return chosen(found, wanted, kind="microphone", lister="arecord -l")

@@ -1,4 +1,4 @@
-"""Converts a microphone's sample rate and clock to 48 kHz of our clock, with FFmpeg's aresample."""
+"""Converts sound from one sample rate and clock to another, with FFmpeg's aresample."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _US = 1_000_000
 
 
 class Resampler:
-    """Takes blocks of 16-bit interleaved samples at `rate`. Its output is at 48 kHz, at most one block late."""
+    """Takes blocks of 16-bit interleaved samples at `rate`. Its output is at most one block late."""
 
-    def __init__(self, *, rate: int, channels: int) -> None:
-        self._rate = rate
+    def __init__(self, *, rate: int, channels: int, output_rate: int = SAMPLE_RATE) -> None:
+        self._rate, self._output_rate = rate, output_rate
         self._layout = "mono" if channels == 1 else "stereo"
         self._channels = channels
         self._ppm = 0.0
@@ -30,8 +30,8 @@ class Resampler:
         source = graph.add_abuffer(
             sample_rate=rate, format="s16", layout=self._layout, channels=channels, time_base=Fraction(1, _US)
         )
-        resample = graph.add("aresample", f"{SAMPLE_RATE}:async={_MAX_COMPENSATION}:min_comp={_MIN_COMPENSATION_S}")
-        shape = graph.add("aformat", f"sample_fmts=s16:sample_rates={SAMPLE_RATE}:channel_layouts={self._layout}")
+        resample = graph.add("aresample", f"{output_rate}:async={_MAX_COMPENSATION}:min_comp={_MIN_COMPENSATION_S}")
+        shape = graph.add("aformat", f"sample_fmts=s16:sample_rates={output_rate}:channel_layouts={self._layout}")
         sink = graph.add("abuffersink")
         source.link_to(resample)
         resample.link_to(shape)
@@ -40,16 +40,16 @@ class Resampler:
         self._graph, self._source, self._sink = graph, source, sink
 
     def pace(self, ppm: float) -> None:
-        """Set by how much the source is faster than our clock, in parts per million."""
+        """Set by how much the source is faster than the clock of the output, in parts per million."""
         self._ppm = ppm
 
     @property
     def held_us(self) -> int:
         """How much of the sound is still in here: the next samples were captured before those of the next block."""
-        return round(self._pts_us) - self._returned * _US // SAMPLE_RATE
+        return round(self._pts_us) - self._returned * _US // self._output_rate
 
     def process(self, samples: bytes) -> bytes:
-        """Return the samples that are ready at 48 kHz; for the first block they may be empty."""
+        """Return the samples that are ready; for the first block they may be empty."""
         array = np.frombuffer(samples, np.int16).reshape(1, -1)
         frame = av.AudioFrame.from_ndarray(array, format="s16", layout=self._layout)
         frame.sample_rate = self._rate

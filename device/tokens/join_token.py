@@ -29,7 +29,7 @@ class IdentityHolder(enum.Enum):
 class TokenRequest:
     """The configured identity and room. An empty one is taken from the token.
 
-    `data`: the device answers participants of the room, which needs the right to send data.
+    `data`: the device answers participants of the room, which needs the right to send data. `subscribe`: it hears them.
     """
 
     urls: tuple[str, ...]
@@ -39,6 +39,7 @@ class TokenRequest:
     display_name: str
     attributes: Attributes
     data: bool = False
+    subscribe: bool = False
 
     @property
     def own_identity(self) -> str:

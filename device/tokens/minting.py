@@ -63,7 +63,7 @@ class ApiKey:
             roomJoin=True,
             canPublish=True,
             canPublishSources=list(SOURCES),
-            canSubscribe=False,
+            canSubscribe=self.wanted.subscribe,
             canPublishData=self.wanted.data,
             canUpdateOwnMetadata=True,
         )
@@ -75,11 +75,13 @@ class ApiKey:
         ttl: datetime.timedelta = VIEWER_TTL,
         data: bool = True,
         hidden: bool = False,
+        microphone: bool = False,
         identity: str = "",
     ) -> str:
-        """Return a token that may subscribe and, with `data`, send data to a device, but not publish.
+        """Return a token that may subscribe and, with `data`, send data to a device.
 
-        Without an identity each token has a new one.
+        It may not publish anything, or with `microphone` a microphone only. Without an identity each token has a new
+        one.
         Raises CredentialError if key or secret cannot be read.
         """
         return self._mint(
@@ -89,10 +91,11 @@ class ApiKey:
             ttl=ttl,
             attributes={},
             roomJoin=True,
-            canPublish=False,
+            canPublish=microphone,
             canSubscribe=True,
             canPublishData=data,
             canUpdateOwnMetadata=False,
+            **({"canPublishSources": [SOURCES[1]]} if microphone else {}),
             **({"hidden": True} if hidden else {}),
         )
 

@@ -107,7 +107,8 @@ def select(config: Config, *, attributes: Attributes, directory: Path | None) ->
         derived_identity=derived_identity(),
         display_name=config.room.display_name,
         attributes=attributes,
-        data=bool(config.control.allow),
+        data=bool(config.control.allow) or config.speaker.on,
+        subscribe=config.speaker.on,
     )
     given = {name: path for name in (_TOKEN, _API_KEY, _API_SECRET, _HEADERS) if (path := credential(directory, name))}
     if credentials.endpoint:

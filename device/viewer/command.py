@@ -7,7 +7,6 @@ import contextlib
 import secrets
 import signal
 import sys
-from functools import partial
 from typing import TYPE_CHECKING
 
 from device import log
@@ -16,7 +15,7 @@ from device.network.probe import Probe
 from device.network.resolver import Resolver
 from device.redaction import hide
 from device.tokens.minting import VIEWER_TTL
-from device.viewer import operators
+from device.viewer import operators, talkers
 from device.viewer.access import viewer_access
 from device.viewer.hosts import Hosts
 from device.viewer.link import code_lines, link
@@ -25,7 +24,7 @@ from device.viewer.server import Page, Site, ViewerBundleMissing, serving
 
 if TYPE_CHECKING:
     import datetime
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from device.network.probe import ProbeResult
@@ -36,25 +35,39 @@ _WATCHING = "Everyone with this link can watch, until Ctrl-C. The next start pri
 
 
 def serve(
-    config_path: Path | None, *, host: str, port: int, allowed_hosts: Iterable[str] = (), operator: str | None = None
+    config_path: Path | None,
+    *,
+    host: str,
+    port: int,
+    allowed_hosts: Iterable[str] = (),
+    operator: str | None = None,
+    talk: str | None = None,
 ) -> int:
     """Serve the page until SIGINT or SIGTERM. Raises ConfigError.
 
-    `operator` is the identity of the operator's page; None serves the viewer's page.
+    `operator` is the identity of the operator's page, `talk` begins the identities of the viewer's page, which then can
+    talk. With both there are two pages. With none it is the viewer's page.
     """
     config, api_key = viewer_access(config_path)
     log.configure(level=config.log.level, format=config.log.format)
     more = frozenset(each.rstrip(".").lower() for each in allowed_hosts)
-    return asyncio.run(run(config.room.url, api_key, host=host, port=port, allowed_hosts=more, operator=operator))
+    return asyncio.run(
+        run(config.room.url, api_key, host=host, port=port, allowed_hosts=more, operator=operator, talk=talk)
+    )
 
 
-def print_token(config_path: Path | None, *, ttl: datetime.timedelta | None) -> int:
-    """Print a viewer's token, and the URL of the room's server. Raises ConfigError."""
+def print_token(config_path: Path | None, *, ttl: datetime.timedelta | None, talk: str | None = None) -> int:
+    """Print a viewer's token, and the URL of the room's server. Raises ConfigError.
+
+    `talk` begins the identity of a token that may publish a microphone.
+    """
     config, api_key = viewer_access(config_path)
     at = asyncio.run(probed(config.room.url[0]))
     if at is None:
         sys.stderr.write("the server does not answer: the token is valid by this device's clock\n")
-    sys.stdout.write(f"{api_key.viewer_token(ttl=ttl or VIEWER_TTL, at=at)}\n{config.room.url[0]}\n")
+    ttl = ttl or VIEWER_TTL
+    token = api_key.viewer_token(ttl=ttl, at=at) if talk is None else talkers.talk_token(api_key, talk, at=at, ttl=ttl)
+    sys.stdout.write(f"{token}\n{config.room.url[0]}\n")
     return ExitCode.OK
 
 
@@ -73,25 +86,27 @@ async def run(
     port: int,
     allowed_hosts: frozenset[str] = frozenset(),
     operator: str | None = None,
+    talk: str | None = None,
 ) -> int:
-    """Print the page's link on standard output, and serve it until SIGINT or SIGTERM."""
+    """Print each page's link on standard output, and serve it until SIGINT or SIGTERM."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    # On loopback too an operator's link is for the operator, and not for the other users of this machine.
-    needs_secret = operator is not None or Hosts(bound=host, more=allowed_hosts).needs_secret
-    secret = secrets.token_urlsafe(_SECRET_BYTES) if needs_secret else ""
-    hide(secret)
-    token = partial(api_key.viewer_token, ttl=TTL, data=False)
-    passes = Passes(urls=tuple(urls), probe=Probe(Resolver()), mint=lambda at: token(at=at))
-    page, path, remark = Page(mint=passes, secret=secret), "", _WATCHING if secret else ""
-    if operator is not None:
-        page = operators.operator_page(passes, api_key, operator, secret=secret)
-        path, remark = operators.PATH, operators.remark(operator)
-    site = Site(pages=(page,), room_urls=tuple(urls), allowed_hosts=allowed_hosts)
+    pages = tuple(
+        _pages(
+            urls, api_key, is_open=not Hosts(bound=host, more=allowed_hosts).needs_secret, operator=operator, talk=talk
+        )
+    )
+    site = Site(pages=tuple(page for page, _ in pages), room_urls=tuple(urls), allowed_hosts=allowed_hosts)
     try:
         async with serving(site, host=host, port=port) as url:
-            _show(link(f"{url}{path}", bound=host, room_url=urls[0], secret=secret), remark)
+            for page, remark in pages:
+                path = page.path.lstrip("/")
+                _show(
+                    link(f"{url}{path}", bound=host, room_url=urls[0], secret=page.secret),
+                    remark,
+                    code=bool(page.secret),
+                )
             await stop.wait()
     except ViewerBundleMissing as error:
         sys.stderr.write(f"{error}\n")
@@ -103,8 +118,32 @@ async def run(
     return ExitCode.OK
 
 
-def _show(url: str, remark: str) -> None:
-    """Print the link; one with a secret also as a QR code, with a remark below it."""
-    lines = [url, *(code_lines(url, sys.stdout) if remark else ())]
+def _pages(
+    urls: Sequence[str], api_key: ApiKey, *, is_open: bool, operator: str | None, talk: str | None
+) -> Iterator[tuple[Page, str]]:
+    """Yield each page with the remark below its link. Each has a secret of its own, because their rights differ."""
+    passes = Passes(
+        urls=tuple(urls), probe=Probe(Resolver()), mint=lambda at: api_key.viewer_token(at=at, ttl=TTL, data=False)
+    )
+    if operator is None or talk is not None:
+        secret = "" if is_open else _new_secret()
+        page, remark = Page(mint=passes, secret=secret), _WATCHING if secret else ""
+        if talk is not None:
+            page, remark = talkers.with_talk(page, passes, api_key, talk), remark + talkers.remark(talk)
+        yield page, remark
+    if operator is not None:
+        # On loopback too an operator's link is for the operator, and not for the other users of this machine.
+        yield operators.operator_page(passes, api_key, operator, secret=_new_secret()), operators.remark(operator)
+
+
+def _new_secret() -> str:
+    secret = secrets.token_urlsafe(_SECRET_BYTES)
+    hide(secret)
+    return secret
+
+
+def _show(url: str, remark: str, *, code: bool) -> None:
+    """Print the link, also as a QR code if that is wanted, with a remark below it."""
+    lines = [url, *(code_lines(url, sys.stdout) if code else ())]
     sys.stdout.write("".join(f"{line}\n" for line in lines) + remark)
     sys.stdout.flush()

@@ -7,13 +7,13 @@ import os
 import re
 from typing import TYPE_CHECKING, Protocol
 
-from device.arguments import Parser, address, duration, host_name, identity
+from device.arguments import Parser, address, duration, host_name, identity, identity_prefix
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
-_PREFIX = "ops-"
+_OPERATOR, _TALKER = "ops", "talk"
 
 
 class _Add(Protocol):
@@ -44,7 +44,15 @@ def add_viewer_commands(add: _Add) -> None:
         nargs="?",
         const=default_identity(),
         metavar="IDENTITY",
-        help="serve the operator's page instead, which asks devices as this participant (default: ops-USER)",
+        help="serve the operator's page instead (with --talk too), which asks devices as IDENTITY (default: ops-USER)",
+    )
+    viewer.add_argument(
+        "--talk",
+        type=identity_prefix,
+        nargs="?",
+        const=default_identity(prefix=_TALKER),
+        metavar="NAME",
+        help="the page can also talk through the devices' speakers, as participants NAME-* (default: talk-USER)",
     )
     token = add("viewer-token", _viewer_token, "print a viewer's token and the room's URL")
     token.add_argument(
@@ -54,6 +62,14 @@ def add_viewer_commands(add: _Add) -> None:
         metavar="TIME",
         help="how long it lasts: 30m, 6h, 7d (default: 6h)",
     )
+    token.add_argument(
+        "--talk",
+        type=identity_prefix,
+        nargs="?",
+        const=default_identity(prefix=_TALKER),
+        metavar="NAME",
+        help="it may publish a microphone too, as a participant NAME-* (default: talk-USER), but send no data",
+    )
 
 
 def _viewer(options: argparse.Namespace) -> int:
@@ -61,21 +77,26 @@ def _viewer(options: argparse.Namespace) -> int:
 
     host, port = options.bind
     return command.serve(
-        options.config, host=host, port=port, allowed_hosts=options.allow_host, operator=options.operator
+        options.config,
+        host=host,
+        port=port,
+        allowed_hosts=options.allow_host,
+        operator=options.operator,
+        talk=options.talk,
     )
 
 
 def _viewer_token(options: argparse.Namespace) -> int:
     from device.viewer import command
 
-    return command.print_token(options.config, ttl=options.ttl)
+    return command.print_token(options.config, ttl=options.ttl, talk=options.talk)
 
 
-def default_identity(environment: Mapping[str, str] = os.environ) -> str:
+def default_identity(environment: Mapping[str, str] = os.environ, *, prefix: str = _OPERATOR) -> str:
     """Return an identity from the name of the user who runs the command, also through sudo."""
     try:
         user = environment.get("SUDO_USER") or getpass.getuser()
     except (KeyError, OSError):
         user = ""
     plain = re.sub(r"[^a-z0-9_-]+", "-", user.lower()).strip("-")
-    return f"{_PREFIX}{plain[:64] or 'user'}"
+    return f"{prefix}-{plain[:64] or 'user'}"

@@ -41,7 +41,6 @@ SHUTDOWN_TIMEOUT_S: Final = 0.25
 
 HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -60,6 +59,7 @@ class Page:
         disconnect each other again and again. `kind` is what the log calls these tokens.
     secret: what the page must send for a token; empty if it needs none. It is valid for `valid_s` from the start.
     folder: where its files are. Those of "page", which several pages use, are always served.
+    more: folders of what is added to the page. The page loads `main.js` of each; "talk" may use the microphone.
     """
 
     mint: Callable[[], Awaitable[RoomPass]]
@@ -68,6 +68,7 @@ class Page:
     path: str = "/"
     token_path: str = "/token"  # a path  # noqa: S105
     folder: str = "page"
+    more: tuple[str, ...] = ()
     valid_s: float = float("inf")
 
 
@@ -118,11 +119,9 @@ def _routes(site: Site) -> Iterator[web.RouteDef]:
             tries=tries,
             until_s=time.monotonic() + page.valid_s,
         )
-        yield web.get(
-            page.path, _html(HERE / page.folder / "index.html", lambda asked: for_browser(site.room_urls, asked=asked))
-        )
+        yield web.get(page.path, _html(page, lambda asked: for_browser(site.room_urls, asked=asked)))
         yield web.post(page.token_path, requests.answer)
-    for folder in sorted({"page", *(page.folder for page in site.pages)}):
+    for folder in sorted({"page", *(folder for page in site.pages for folder in (page.folder, *page.more))}):
         for path in sorted((HERE / folder).iterdir()):
             if path.suffix in SUFFIXES:
                 yield web.get(f"/{folder}/{path.name}", _file(path))
@@ -130,12 +129,15 @@ def _routes(site: Site) -> Iterator[web.RouteDef]:
         yield web.get(f"/vendor/{name}", _file(VENDOR / name))
 
 
-def _html(path: Path, urls_for: Callable[[str], list[str]]) -> Handler:
-    text = path.read_text(encoding="utf-8")
+def _html(page: Page, urls_for: Callable[[str], list[str]]) -> Handler:
+    text = (HERE / page.folder / "index.html").read_text(encoding="utf-8")
+    if page.more:
+        text = text.replace("<html ", f'<html data-more="{" ".join(page.more)}" ', 1)
+    more = {"Permissions-Policy": _permissions("(self)")} if "talk" in page.more else {}
 
     async def get_html(request: web.Request) -> web.Response:
         policy = _content_security_policy(urls_for(name_in(request.host)))
-        headers = {"Content-Security-Policy": policy, "Cache-Control": "no-cache"}
+        headers = {"Content-Security-Policy": policy, "Cache-Control": "no-cache", **more}
         return web.Response(text=text, content_type="text/html", headers=headers)
 
     return get_html
@@ -161,11 +163,16 @@ def _checks(hosts: Hosts) -> Middleware:
             except web.HTTPException as error:
                 response = web.Response(status=error.status, text=error.text, headers=_allow_of(error))
         response.headers.update(HEADERS)
+        response.headers.setdefault("Permissions-Policy", _permissions("()"))
         response.headers.setdefault("Cache-Control", "no-store")
         response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
         return response
 
     return check
+
+
+def _permissions(microphone: str) -> str:
+    return f"camera=(), microphone={microphone}, geolocation=()"
 
 
 def _allow_of(error: web.HTTPException) -> dict[str, str]:

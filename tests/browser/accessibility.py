@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from tests.browser.test_talk import GRANTED, IDLE, holding, until_speakers
 from tests.browser.test_viewer_elsewhere import SMALL
 from tests.browser.test_viewer_playback import STRICT, UNWILLING
 from tests.support import daemon as daemons
 from tests.support.chromium import NEEDS_CHROMIUM, open_page, until
+from tests.support.talked_to import talked_to
 from tests.support.viewer_process import viewer_process
 
 if TYPE_CHECKING:
@@ -53,4 +55,21 @@ def test_axe_finds_nothing(server: Server, room: str, config: Path) -> None:
                 found += _violations(page, "live")
                 page.set_viewport_size({"width": 375, "height": 667})
                 found += _violations(page, "live, on a phone")
+    with (
+        talked_to(server, room) as device,
+        viewer_process(config, variables, "--talk") as link,
+        open_page(link, arguments=GRANTED) as page,
+    ):
+        until(page, IDLE)
+        found += _violations(page, "ready to talk")
+        with holding(page):
+            until_speakers(page, "hears")
+            found += _violations(page, "talking")
+        until_speakers(page, "idle")
+        device.set(talker="agent-7")
+        until_speakers(page, "busy")
+        found += _violations(page, "busy")
+        device.set(talker="", speaker="absent: unplugged")
+        until_speakers(page, "out")
+        found += _violations(page, "no speaker")
     assert found == []

@@ -17,7 +17,7 @@ from tests.faults.viewer import Viewer, viewing
 from tests.support.daemon import Daemon, environment
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from pathlib import Path
 
     from tests.faults.network import Network
@@ -147,23 +147,48 @@ async def device(
     **variables: str,
 ) -> AsyncIterator[Device]:
     """Create a device and watch its room; the caller starts it."""
-    room = room or f"room-{uuid.uuid4().hex[:8]}"
+    room = room or new_room()
+    async with (
+        viewing(servers, room) as viewer,
+        prepared(network, servers[0], folder, viewer=viewer, room=room, wrapper=wrapper, variables=variables) as made,
+    ):
+        yield made
+
+
+def new_room() -> str:
+    """Return a name that no other room has."""
+    return f"room-{uuid.uuid4().hex[:8]}"
+
+
+@contextlib.asynccontextmanager
+async def prepared(
+    network: Network,
+    server: Server,
+    folder: Path,
+    *,
+    viewer: Viewer,
+    room: str,
+    variables: Mapping[str, str],
+    wrapper: Sequence[str] = (),
+    neighbour: bool = False,
+) -> AsyncIterator[Device]:
+    """Create a device for the caller to start, with a viewer that may run."""
     config = folder / "device.toml"
     config.touch()
-    async with viewing(servers, room) as viewer:
-        made = Device(
-            room=room,
-            viewer=viewer,
-            config=config,
-            network=network,
-            variables=environment(servers[0], room, **(SMALL | variables))
-            | {"PYTHONPATH": os.environ.get("PYTHONPATH", "")},
-            wrapper=wrapper,
-        )
-        keeping = asyncio.create_task(made.keep())
-        try:
-            yield made
-        finally:
-            keeping.cancel()
-            if made.daemons:
-                made.end()
+    made = Device(
+        room=room,
+        viewer=viewer,
+        config=config,
+        network=network,
+        variables=environment(server, room, **(SMALL | dict(variables)))
+        | {"PYTHONPATH": os.environ.get("PYTHONPATH", "")},
+        wrapper=wrapper,
+        neighbour=neighbour,
+    )
+    keeping = asyncio.create_task(made.keep())
+    try:
+        yield made
+    finally:
+        keeping.cancel()
+        if made.daemons:
+            made.end()

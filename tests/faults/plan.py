@@ -33,6 +33,9 @@ SECONDS = {
     "test_thin_link": 180,
     "test_cameras_share_a_slow_link": 40,
     "test_flood_of_calls": 25,
+    "test_nobody_watches": 45,
+    "test_viewers_come_and_go": 60,
+    "test_faults_while_nobody_watches": 60,
 }
 SIDE_BY_SIDE_S = 280  # tokens, reasons, clock, names, disk, growth: together as long as the longest of them
 _TOOK: Counter[str] = Counter()

@@ -48,7 +48,7 @@ async def reconnect(server: Node, one: Device, times: int, *, spacing_s: float) 
         began, mark = time.monotonic(), one.mark()
         await server.force_down()
         back: Moment = await server.back()
-        assert await picture_after(one, back, within_s=60) < 60
+        assert await picture_after(one, back, within_s=60) < 60, (one.daemon.text[-20:], one.viewer.events[-10:])
         # Sometimes the server closes without a word; then the SDK reconnects the same Room, in 0.4 s.
         assert await until_logged(one, mark, "room.sdk_state", state="connected")
         await asyncio.sleep(max(0.0, began + spacing_s - time.monotonic()))

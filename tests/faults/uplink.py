@@ -71,12 +71,23 @@ async def metered(network: Network) -> AsyncIterator[Uplink]:
         counting.cancel()
 
 
-def _sample(network: Network) -> Sample:
+def arrived_bytes(network: Network, interface: str) -> int:
+    """Return the bytes of IP that a device's interface of the router has received so far."""
+    arrived, packets, *_ = _counters(network)[interface]
+    return arrived - _ETHERNET_BYTES * packets
+
+
+def _counters(network: Network) -> dict[str, list[int]]:
+    """Return the counters of the router's interfaces: received bytes and packets first, sent ones ninth and tenth."""
     counters = {}
-    for line in Path(f"/proc/{network.router.pid}/net/dev").read_text().splitlines()[2:]:
+    for line in Path(f"/proc/{network.router.pid}/net/dev").read_text().splitlines()[2:]:  # proc_pid_net(5)
         name, _, numbers = line.partition(":")
         counters[name.strip()] = [int(each) for each in numbers.split()]
-    # proc_pid_net(5): received bytes and packets come first, sent bytes and packets ninth and tenth.
+    return counters
+
+
+def _sample(network: Network) -> Sample:
+    counters = _counters(network)
     arrived, arrived_packets, *_ = counters["south"]
     passed, passed_packets = counters["north"][8:10]
     return Sample(

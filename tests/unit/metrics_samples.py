@@ -24,8 +24,19 @@ CAMERA = StreamReadings(
     drops=dict.fromkeys((*DROP_CAUSES, "sdk_busy"), 0) | {"late": 3},
     restarts=dict.fromkeys(RESTART_REASONS, 0) | {"stalled": 1},
     worker_memory_bytes=40_000_000,
+    watched=True,
+    watched_s=30.5,
 )
-MICROPHONE = replace(CAMERA, name="microphone", kind="microphone", state="not present", size=None, target_bps=None)
+MICROPHONE = replace(
+    CAMERA,
+    name="microphone",
+    kind="microphone",
+    state="not present",
+    size=None,
+    target_bps=None,
+    watched=None,
+    watched_s=None,
+)
 _READINGS = Readings(
     identity="front-door",
     model="Raspberry Pi 4 Model B",

@@ -16,6 +16,7 @@ from device.ipc.restart_policy import Action, RestartPolicy
 from device.ipc.worker_state import WorkerState
 from device.lifecycle.sd_notify import Notifier
 from device.sources import automatic, picamera2, pyaudio
+from device.sources.portaudio import PortAudioDevice
 from device.sources.v4l2 import nodes
 from device.streams.plan import plan_streams
 from device.telemetry.attributes import Attributes
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from device.config.effective import Config
 
 CAMERA = {"Model": "imx219", "Id": "/base/i2c/imx219@10"}
-MICROPHONE = pyaudio.Microphone(index=0, name="USB Audio: -", host="ALSA", channels=1, rate=48000, default=True)
+MICROPHONE = PortAudioDevice(index=0, name="USB Audio: -", host="ALSA", channels=1, rate=48000, default=True)
 CHOICES: tuple[Callable[[str, Path], str], ...] = (automatic.camera_source, automatic.microphone_source)
 
 

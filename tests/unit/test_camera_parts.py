@@ -15,7 +15,8 @@ from device.sources import picamera2
 from device.sources.controls import NIGHT, checked_controls
 from device.sources.pacing import RateLimit, missed_frames
 from device.sources.planes import packed
-from device.sources.pyaudio import Microphone, choose
+from device.sources.portaudio import PortAudioDevice
+from device.sources.pyaudio import choose
 from device.sources.v4l2.nodes import is_usb
 
 _CAMERAS = [
@@ -157,8 +158,8 @@ def test_frames_that_were_not_fetched_are_counted() -> None:
     assert missed_frames(500_000, {}) == 0
 
 
-def _microphone(index: int, name: str, *, default: bool = False) -> Microphone:
-    return Microphone(index=index, name=name, host="ALSA", channels=1, rate=48_000, default=default)
+def _microphone(index: int, name: str, *, default: bool = False) -> PortAudioDevice:
+    return PortAudioDevice(index=index, name=name, host="ALSA", channels=1, rate=48_000, default=default)
 
 
 def test_a_microphone_is_found_by_part_of_its_name_an_exact_name_first() -> None:

@@ -144,6 +144,54 @@ def test_only_what_is_configured_is_run(name: str, values: dict[str, Any], text:
         performed(name, values, commands)
 
 
+def test_hooks_are_checked_against_the_commands(tmp_path: Path) -> None:
+    for line, text in (
+        ("lamp level=1", ""),
+        ("'lamp'  level='1'", ""),
+        ("lamp", "hooks.watched: lamp needs the argument level; allowed: 0, 1"),
+        ("lamp level=2", 'hooks.watched: level of lamp cannot be "2"; allowed: 0, 1'),
+        ("lamp level=1 x=1", 'hooks.watched: lamp has no argument "x"; it takes: level'),
+        ("light", 'hooks.watched: there is no command "light"; there are: lamp'),
+        ("lamp on", '"on" is not ARGUMENT=VALUE, such as state=on'),
+        ("lamp level=1 level=1", "level is given twice"),
+        ("lamp level='1", "must be the name of a command and its arguments, such as lamp level=1"),
+        (" ", "must be the name of a command and its arguments, such as lamp level=1"),
+    ):
+        for hook in ("watched", "unwatched"):
+            given = f'[camera]\nwhen_unwatched = "pause"\n[hooks]\n{hook} = "{line}"\n{LAMP}'
+            if not text:
+                assert getattr(load(tmp_path, given).hooks, hook) == line
+                continue
+            with pytest.raises(ConfigError) as caught:
+                load(tmp_path, given)
+            [problem] = caught.value.problems
+            assert problem.message == text.replace("watched", hook)
+            place = f"{tmp_path / 'device.toml'}"
+            assert problem.place == (place if text.startswith("hooks") else f"{place}: hooks.{hook}")
+
+
+def test_hooks_are_refused_if_it_is_not_known_who_watches(tmp_path: Path) -> None:
+    other = '[cameras.garden]\nsource = "pattern"\n'
+    for cameras, refused in (
+        ("", True),
+        (other, True),
+        (f'{other}when_unwatched = "sleep"\n', False),
+        (f'[camera]\nsource = "off"\nwhen_unwatched = "sleep"\n{other}', True),
+    ):
+        text = f'{cameras}[hooks]\nunwatched = "lamp level=1"\n{LAMP}'
+        if refused:
+            with pytest.raises(ConfigError, match=r"hooks\.unwatched is set, but no camera has when_unwatched"):
+                load(tmp_path, text)
+        else:
+            assert load(tmp_path, text).hooks.unwatched == "lamp level=1"
+
+
+def test_a_command_that_is_wrong_is_one_problem_also_if_a_hook_names_it(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, LAMP.replace("/bin/echo", "echo") + '[hooks]\nwatched = "lamp level=1"\n')
+    assert [each.place for each in caught.value.problems] == [f"{tmp_path / 'device.toml'}: commands.lamp"]
+
+
 def test_without_commands_that_is_said() -> None:
     with pytest.raises(CallError, match=r"the configuration has none: add a table \[commands.NAME\]"):
         performed("lamp", {}, {})

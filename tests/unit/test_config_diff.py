@@ -20,6 +20,7 @@ from tests.support.configs import config_of
 SHIPPED = Path("config/device.toml")
 KEYS = {key: field for key, field in keys() if ".NAME" not in key}  # those have a test of their own
 BASE: dict[str, Any] = {"room": {"url": "wss://one.example", "name": "porch"}}
+LAMP = {"run": ["/bin/echo", "{level}"], "arguments": {"level": ["0", "1"]}}
 # A valid value for each key, different from that of BASE, and what else it needs to be valid.
 OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
     "room.url": ("wss://two.example", {}),
@@ -71,6 +72,13 @@ OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
     "microphone.gain_db": (3.0, {}),
     "microphone.processing": (False, {}),
     "microphone.redundancy": (True, {}),
+    "speaker.source": ("pyaudio", {}),
+    "speaker.device": ("USB", {}),
+    "speaker.volume_db": (-6.0, {}),
+    "speaker.allow": (["ops-*"], {}),
+    "speaker.exclusive": (False, {}),
+    "speaker.max_s": (60.0, {}),
+    "speaker.duck_microphone": (True, {}),
     "network.proxy": ("http://user:zq-secret@h:3128", {}),
     "network.proxy_file": ("/p", {}),
     "network.no_proxy": (".example", {}),
@@ -89,11 +97,14 @@ OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
     "metrics.health": (True, {}),
     "log.level": ("debug", {}),
     "log.format": ("json", {}),
+    "hooks.watched": ("lamp level=1", {"commands.lamp": LAMP, "camera.when_unwatched": "pause"}),
+    "hooks.unwatched": ("lamp level=0", {"commands.lamp": LAMP, "camera.when_unwatched": "pause"}),
 }
 
 _NEED_OTHERS = {
     *("credentials.token_file", "credentials.endpoint_headers_file", "camera.night.enabled"),
     *("camera.url", "camera.url_file", "microphone.url", "microphone.url_file", "network.proxy_file"),
+    *("hooks.watched", "hooks.unwatched"),
 }
 
 

@@ -71,8 +71,9 @@ def test_there_is_a_rule_test_for_each_alert() -> None:
 
 def test_the_dashboard_shows_each_metric_or_says_why_not() -> None:
     shown = set(re.findall(r"livekit_device_\w+", json.dumps(DASHBOARD) + ALERTS.read_text()))
-    # Others tell the same: the uptime, the height, the rate, the state, the panel's legend.
+    # Others tell the same: the uptime, the height, the rate, the state, the panel's legend, whether it is watched.
     left_out = {"start_time_seconds", "stream_width_pixels", "stream_sent_bytes_total", "room_state", "stream_info"}
+    left_out |= {"stream_watched_seconds_total"}
     assert set(known()) - shown == {f"livekit_device_{name}" for name in left_out}
 
 

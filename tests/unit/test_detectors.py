@@ -176,6 +176,18 @@ def test_a_server_that_is_back_has_a_moment_in_which_the_sdk_may_use_it() -> Non
     assert detector.reason(NOW + 9) is None
 
 
+def test_a_connection_that_the_sdk_restarts_at_this_moment_is_waited_for() -> None:
+    detector = ReconnectTimeout(url=HERE)
+    detector.update(reconnecting=True, now=NOW)
+    detector.probed(None, NOW + 1)
+    detector.probed(HERE, NOW + 2)
+    detector.update(reconnecting=True, restarting=True, now=NOW + 2.1)
+    assert detector.reason(NOW + 4.9) is None
+    assert detector.reason(NOW + 5) is SERVER_RETURNED
+    detector.update(reconnecting=True, restarting=False, now=NOW + 2.4)  # the attempt has failed
+    assert detector.reason(NOW + 2.4) is SERVER_RETURNED
+
+
 def test_only_another_address_of_this_device_ends_a_session() -> None:
     detector = AddressChange()
     for address in (None, "192.0.2.7", None, "192.0.2.7"):

@@ -13,7 +13,7 @@ import device
 from device.errors import system_text
 from device.sources.opening import error_text
 from device.sources.picamera2 import cause
-from device.sources.pyaudio import _error_text
+from device.sources.portaudio import error_text as portaudio_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,13 +84,13 @@ def test_texts_for_viewers_are_fixed(where: str) -> None:
             assert ast.unparse(part.value) in ("kind", "what", "table")
 
 
-@pytest.mark.parametrize("in_words", (system_text, _error_text, cause, error_text))
+@pytest.mark.parametrize("in_words", (system_text, portaudio_text, cause, error_text))
 def test_an_exceptions_text_is_the_systems_or_its_type(in_words: object) -> None:
     assert callable(in_words)
     for error in (OSError(19, SECRET), RuntimeError(SECRET), OSError(SECRET), ValueError(19, SECRET), KeyError(SECRET)):
         assert "hunter2" not in in_words(error)
         assert in_words(error)
-    if in_words is not _error_text:
+    if in_words is not portaudio_text:
         assert in_words(OSError(19, SECRET)) == "No such device"
     with pytest.raises(av.error.FFmpegError) as caught:
         av.open("/none/hunter2.mp4")

@@ -68,6 +68,9 @@ def test_both_formats_have_the_figures(modern: bool) -> None:  # noqa: FBT001 - 
     assert of(found, "stream_target_bytes_per_second", stream="camera") == 250_000
     assert of(found, "board_throttled", reason="under_voltage") == 1
     assert of(found, "board_throttled", reason="throttled") == 0
+    assert of(found, "stream_watched", stream="camera") == 1
+    assert of(found, "stream_watched_seconds_total", stream="camera") == 30.5
+    assert ("livekit_device_stream_watched", frozenset({("stream", "microphone")})) not in found
     assert ("livekit_device_stream_width_pixels", frozenset({("stream", "microphone")})) not in found
 
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from device.config.effective import Config
-    from device.ipc.messages import CameraJob, MicrophoneJob
 
 URL = "rtsp://admin:zq-pass77@192.0.2.7/zq-stream1"
 ROOM = '[room]\nurl = "wss://room.example"\nname = "r"\n[credentials]\napi_key = "k"\napi_secret = "s3"\n'
@@ -35,7 +34,7 @@ def config(tmp_path: Path, text: str) -> Config:
     return loading.load(path)
 
 
-def jobs(config: Config, camera_url_file: str = "") -> dict[str, CameraJob | MicrophoneJob]:
+def jobs(config: Config, camera_url_file: str = "") -> dict[str, Any]:
     return {each.name: each.worker.job for each in plan_streams(config, camera_url_file=camera_url_file)}
 
 

@@ -54,7 +54,7 @@ ORDER = (
     ),
     *("media", "config", "lifecycle", "network", "ipc", "commands", "encoders", "sources", "workers"),
     *("telemetry", "tokens", "settings", "tracks", "room", "streams", "reload", "show_config", "control", "speaker"),
-    *("metrics", "interfaces", "privileges", "devices", "app", "daemon", "check", "reload_command", "boot"),
+    *("talkback", "metrics", "interfaces", "privileges", "devices", "app", "daemon", "check", "reload_command", "boot"),
     *("viewer", "fleet", "setup", "report", "cli"),
 )
 UNIT = ROOT.parent / "systemd" / "livekit-device.service"

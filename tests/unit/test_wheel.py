@@ -69,7 +69,7 @@ def test_the_first_wheel_from_a_fresh_clone_has_every_licence_and_the_browser_cl
         )
     }
     assert "device/viewer/vendor/livekit-client.umd.js" in names
-    for folder in ("page", "operator"):
+    for folder in ("page", "operator", "talk"):
         files = {f"device/viewer/{folder}/{path.name}" for path in (CHECKOUT / f"device/viewer/{folder}").iterdir()}
         assert {name for name in names if name.startswith(f"device/viewer/{folder}/")} == files
     metadata = zipfile.ZipFile(wheels[0]).read(f"{information}/METADATA").decode()

@@ -65,9 +65,9 @@ class LivenessPolicy:
         if was_in_doubt:
             self._send_stall.resumed(now)
 
-    def update_sdk(self, *, reconnecting: bool, now: float) -> None:
+    def update_sdk(self, *, reconnecting: bool, now: float, restarting: bool = False) -> None:
         """Note what the SDK reports about its own connection."""
-        if self._reconnect.update(reconnecting=reconnecting, now=now):
+        if self._reconnect.update(reconnecting=reconnecting, now=now, restarting=restarting):
             self._send_stall.resumed(now)
 
     def update_address(self, address: str | None) -> None:

@@ -8,9 +8,9 @@ from device.room.reasons import SDK_RECONNECTING, SERVER_AWAY, SERVER_RETURNED, 
 
 # While the SDK resumes a lost signalling connection, media continue; its attempts may be 7 s apart.
 _RECONNECTING_S = 15.0
-# The SDK may be restarting its connection at this moment, which takes 0.1 s nearby. To leave a Room meanwhile ends the
-# process by a panic now and then (livekit 1.2.1, docs/upstream.md).
-SETTLES_S = 0.3
+# The SDK may be about to restart its connection, which takes 0.1 s nearby; if it does that already, it may take longer.
+# To leave a Room meanwhile ends the process by a panic now and then (livekit 1.2.1, docs/upstream.md).
+SETTLES_S, _RESTARTS_S = 0.3, 3.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -21,6 +21,7 @@ class ReconnectTimeout:
     _since: float | None = field(default=None, init=False)
     _was_away: bool = field(default=False, init=False)
     _returned_at: float | None = field(default=None, init=False)
+    _restarting: bool = field(default=False, init=False)
     _found: Reason | None = field(default=None, init=False)
 
     @property
@@ -32,8 +33,12 @@ class ReconnectTimeout:
         """Whether the server has just returned, so that the SDK's connection may return at any moment."""
         return self._returned_at is not None
 
-    def update(self, *, reconnecting: bool, now: float) -> bool:
-        """Note whether the SDK reconnects; return whether it has just recovered its connection."""
+    def update(self, *, reconnecting: bool, now: float, restarting: bool = False) -> bool:
+        """Note whether the SDK reconnects; return whether it has just recovered its connection.
+
+        `restarting`: it builds a new connection at this moment.
+        """
+        self._restarting = restarting
         if reconnecting == self.reconnecting:
             return False
         self._since = now if reconnecting else None
@@ -55,6 +60,7 @@ class ReconnectTimeout:
         """Return why the session has to end, if it has."""
         if self._found is None and self._since is not None and now - self._since > _RECONNECTING_S:
             return SDK_RECONNECTING
-        if self._found is None and self._returned_at is not None and now - self._returned_at >= SETTLES_S:
+        settles_s = _RESTARTS_S if self._restarting else SETTLES_S
+        if self._found is None and self._returned_at is not None and now - self._returned_at >= settles_s:
             return SERVER_RETURNED
         return self._found

@@ -22,11 +22,14 @@ export const camerasOf = (person) => pick(person, "video", "camera");
 const microphonesOf = (person) => pick(person, "audio", "microphone");
 export const nameOf = (person) => tame(person.name, MAX_NAME) || tame(person.identity, MAX_NAME);
 
-/* Participants that publish or have a device's attributes; those with a camera first, then the earliest. */
+/* Participants that publish or have a device's attributes; those with a camera first, then the earliest. If a device has
+   a speaker, others that publish sound only are not devices: they talk to it. */
 export function devicesIn(room) {
   const rank = (person) => (camerasOf(person).length ? 0 : 1);
-  return [...room.remoteParticipants.values()]
-    .filter((person) => person.trackPublications.size > 0 || attributesOf(person).length > 0)
+  const all = [...room.remoteParticipants.values()], canTalk = all.some((each) => each.attributes?.["device.speaker"]);
+  const publishes = (person) => [...person.trackPublications.values()].some(({ kind }) => kind === "video" || !canTalk);
+  return all
+    .filter((person) => publishes(person) || attributesOf(person).length > 0)
     .sort((a, b) => rank(a) - rank(b) || (a.joinedAt ?? 0) - (b.joinedAt ?? 0) || (a.identity < b.identity ? -1 : 1))
     .slice(0, MAX_DEVICES);
 }

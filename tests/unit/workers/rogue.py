@@ -17,7 +17,7 @@ from pathlib import Path
 
 from device.errors import NotPresentError, SourceAbsentError, SourceError
 from device.ipc.framing import HEADER_BYTES, encode
-from device.ipc.messages import Capturing, Degraded, Done, Failed, LogRecord, SetPace
+from device.ipc.messages import Capturing, Degraded, Done, Failed, LogRecord, SetPace, SpeakerJob
 from device.ipc.worker_link import WorkerLink, serve
 from device.media.picture import AccessUnit
 
@@ -31,6 +31,7 @@ POISON_US = 777  # a capture time at which the watcher's own code fails
 def capture(link: WorkerLink) -> None:  # noqa: C901, PLR0912, PLR0915
     mode = link.job.source
     identity = struct.pack("<I", os.getpid())
+    assert not isinstance(link.job, SpeakerJob)
     if link.job.path != SILENT:
         link.block(identity, captured_at_us=1)
     connection = link._socket
