@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 from livekit import rtc
 
 from device.media.block import SAMPLE_BYTES, SAMPLE_RATE
-from device.tracks.echo import EchoCanceller
 from device.tracks.sound_feed import sound_feed
 
 if TYPE_CHECKING:
-    from device.tracks.echo import Echo
+    from device.tracks.echo import Echo, EchoCanceller
 
 _FRAME_SAMPLES = SAMPLE_RATE // 100  # what AudioProcessingModule takes, and AudioSource without a queue
 
@@ -84,6 +83,8 @@ class SoundInlet:
         if self._canceller is None:
             if played is None:
                 return
+            from device.tracks.echo import EchoCanceller
+
             self._canceller = EchoCanceller(self._frame)
         self._canceller.cancel(played, lead_us=echo.lead_us)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _EACH_S = float(os.environ.get("SOAK_WATCH_S", "600"))
 _EVERY_S = 20.0
-_FIRST_S = 0.5
+_FIRST_S, _OPENS_S = 0.5, 2.0
 _TOGGLE_S = 0.6
 
 pytestmark = pytest.mark.timeout(3 * _EACH_S + 600)
@@ -30,8 +30,9 @@ def test_nobody_watches(ground: Ground, tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", (PAUSE, SLEEP))
 def test_a_viewer_now_and_then(ground: Ground, tmp_path: Path, mode: str) -> None:
     times = max(1, round(_EACH_S / _EVERY_S))
+    within_s = {PAUSE: _FIRST_S, SLEEP: _OPENS_S}[mode]
     scene = unwatched_rows.a_viewer_now_and_then(
-        ground, tmp_path, mode, times=times, every_s=_EVERY_S, first_s=_FIRST_S
+        ground, tmp_path, mode, times=times, every_s=_EVERY_S, within_s=within_s
     )
     ground.run(scene)
 
@@ -46,4 +47,6 @@ def test_viewers_leave(ground: Ground, tmp_path: Path) -> None:
 
 
 def test_faults_while_nobody_watches(ground: Ground, tmp_path: Path) -> None:
-    ground.run(unwatched_rows.faults(ground, tmp_path, times=max(1, round(_EACH_S / 60)), first_s=_FIRST_S))
+    ground.run(
+        unwatched_rows.faults(ground, tmp_path, times=max(1, round(_EACH_S / 60)), first_s=_FIRST_S, opens_s=_OPENS_S)
+    )

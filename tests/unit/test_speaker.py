@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import subprocess
+import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -108,3 +110,15 @@ def test_an_absent_a_busy_and_a_hanging_speaker(card: SoundCard) -> None:
 
     card.switch("absent")
     asyncio.run(scenario())
+
+
+def test_without_a_speaker_nothing_of_talkback_is_loaded() -> None:
+    program = (
+        "import sys, device.app, device.talkback, device.streams.stream, device.room.connection, types\n"
+        "found = device.talkback.Talkback(types.SimpleNamespace(on=False))\n"
+        "found.use(None); found.ended(''); found.start(None, attributes=None, deadlines=None)\n"
+        "print(found.speaker, found.echo, found.serve, found.running)\n"
+        "print([each for each in sys.modules if each.startswith(('device.speaker', 'device.workers'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "None None None []\n[]\n"

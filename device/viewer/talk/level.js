@@ -1,7 +1,8 @@
 /* The level of this computer's own microphone. */
 
-const QUIET = 0.0005;        // below the noise of any microphone
-const QUIET_MS = 2500;
+const QUIET = 0.0005;        // a peak below the noise of any microphone
+const QUIET_MS = 4000;
+const WINDOW = 8192;         // samples; longer than from one call to the next, so that no sound is missed
 
 let meter = null;            // {track, source, analyser, samples, loudAt}; one audio graph for the page
 let context = null;
@@ -13,7 +14,7 @@ export function levelOf(track) {
   meter.analyser.getFloatTimeDomainData(meter.samples);
   const rms = Math.sqrt(meter.samples.reduce((sum, each) => sum + each * each, 0) / meter.samples.length);
   const now = performance.now();
-  if (rms > QUIET) meter.loudAt = now;
+  if (meter.samples.some((each) => Math.abs(each) > QUIET)) meter.loudAt = now;
   return { rms, silent: now - meter.loudAt > QUIET_MS };
 }
 
@@ -24,6 +25,7 @@ function listen(track) {
   context = context ?? new AudioContext();
   context.resume().catch(() => {});
   const source = context.createMediaStreamSource(new MediaStream([track])), analyser = context.createAnalyser();
+  analyser.fftSize = WINDOW;
   source.connect(analyser);
-  meter = { track, source, analyser, samples: new Float32Array(analyser.fftSize), loudAt: performance.now() };
+  meter = { track, source, analyser, samples: new Float32Array(WINDOW), loudAt: performance.now() };
 }

@@ -17,7 +17,7 @@ export function speakersIn(room, open_ms) {
   const names = namesOf(devices);
   return devices.map((device, number) => {
     const talker = device.attributes["device.talker"] ?? "", why = device.attributes["device.speaker"];
-    const own = talker === room.localParticipant.identity;
+    const own = talker.split(", ").includes(room.localParticipant.identity);  // several without `exclusive`
     if (own && open_ms !== null) heardBy.add(device.identity);
     return { identity: device.identity, name: names[number], by: tame(talker, MAX_NAME), why: tame(why, MAX_VALUE),
       state: stateOf({ live: why === "live", talker, own, open_ms, heard: heardBy.has(device.identity) }) };
