@@ -168,6 +168,7 @@ async def run(
                 privacy=privacy,
                 remote=remote,
                 started_at=epoch_us / 1e6,
+                speaker=talkback.speaker,
             ):
                 # Without devices or a network the device recovers; its start has not failed.
                 notifier.ready()

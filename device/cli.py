@@ -68,7 +68,7 @@ def _parser() -> Parser:
     run = add("run", _run, "publish until SIGTERM or Ctrl-C; with a NAME, let the running daemon run that command")
     run.add_argument("name", nargs="?", metavar="NAME", help="a command of the configuration, [commands.NAME]")
     run.add_argument("arguments", nargs="*", metavar="ARGUMENT=VALUE", help="its arguments, such as state=on")
-    devices = add("devices", _devices, "list cameras, microphones and encoders")
+    devices = add("devices", _devices, "list cameras, microphones, speakers and encoders")
     devices.add_argument("--json", action="store_true", help="print JSON")
     imported = add("import-boot", _import_boot, "import livekit-device.toml from the boot partition (the service does)")
     imported.add_argument("--folder", type=Path, action="append", metavar="DIR", help="instead of the boot partition")

@@ -1,4 +1,4 @@
-"""`livekit-device devices`: lists cameras with their modes, microphones with their rates, encoders."""
+"""`livekit-device devices`: lists cameras with their modes, microphones and speakers with their rates, encoders."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from device.redaction import redacted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from device.sources.portaudio import PortAudioDevice
+
     Entries = list[dict[str, Any]]
 
 
@@ -28,6 +30,7 @@ def run(*, as_json: bool) -> int:
             "cameras": _query(_cameras, "libcamera finds no camera"),
             "v4l2_cameras": _query(_v4l2_cameras, "there is no USB camera or capture card"),
             "microphones": _query(_microphones, "PortAudio lists none (it omits those that another program uses)"),
+            "speakers": _query(_speakers, "PortAudio lists none (it omits those that another program uses)"),
             "encoders": _query(_encoders, ""),
         }
     if as_json:
@@ -104,10 +107,23 @@ def _v4l2_cameras() -> Entries:
 def _microphones() -> Entries:
     from device.sources.pyaudio import microphones
 
-    return [
-        {"name": each.name, "host": each.host, "channels": each.channels, "rate": each.rate, "default": each.default}
-        for each in microphones()
-    ]
+    return [_portaudio_entry(each) for each in microphones()]
+
+
+def _speakers() -> Entries:
+    from device.workers.speaker_output import speakers
+
+    return [_portaudio_entry(each) for each in speakers()]
+
+
+def _portaudio_entry(found: PortAudioDevice) -> dict[str, Any]:
+    return {
+        "name": found.name,
+        "host": found.host,
+        "channels": found.channels,
+        "rate": found.rate,
+        "default": found.default,
+    }
 
 
 def _encoders() -> Entries:

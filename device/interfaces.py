@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from device.control.hooks import WatchHooks
     from device.control.performer import Performer
     from device.control.remote import RemoteControl
+    from device.control.sounds import Player
     from device.log_memory import LogMemory
     from device.privacy import KeptPrivacy
     from device.reload.reloader import Reloader
@@ -41,6 +42,7 @@ async def interfaces(
     privacy: KeptPrivacy,
     remote: RemoteControl,
     started_at: float,
+    speaker: Player | None,
 ) -> AsyncIterator[None]:
     """Take calls and be measured while the context lasts. What is not used is not loaded."""
 
@@ -57,6 +59,7 @@ async def interfaces(
             memory=memory,
             privacy=privacy,
             started_at=started_at,
+            speaker=speaker,
         )
 
     metrics, measuring = running.settings.config.metrics, None

@@ -34,7 +34,7 @@ ALLOWED = (
     "log",
 )
 """The tables that are allowed on the boot partition. Other tables may run programs or grant control."""
-REFUSED = ("hooks", "commands", "control", "remote", "metrics", "speaker")
+REFUSED = ("hooks", "commands", "control", "remote", "metrics", "sounds", "speaker")
 """Tables that are not allowed there; some of them do not exist yet. [metrics] opens ports and writes files; [speaker]
 says who may talk through the device."""
 

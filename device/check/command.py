@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from device import log, native_output
-from device.check import hardware, legs, media, network
+from device.check import hardware, legs, media, network, speaker
 from device.check.programs import missing_programs
 from device.check.report import Report, report_failures
 from device.config import loading as config_file
@@ -76,6 +76,7 @@ async def _steps(report: Report, path: Path, sandbox: Sandbox) -> None:
         report.warn("commands", each)
     with report.busy("devices", "querying the libraries"):
         hardware.check(report, with_urls(config, find_camera_url_file(credentials_directory())), service)
+    await speaker.check(report, config, service)
     resolver = Resolver()
     with report.busy("server", "probing"):
         probed_servers = [probed for url in config.room.url if (probed := await network.reach(report, url, resolver))]

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from device.config.effective import Camera, Config, Microphone
     from device.config.streams import AnyStream, NamedStream
 
+# What the service's state begins with if a device is in order.
+_WORKS = (WorkerState.LIVE.value, WorkerState.PAUSED.value)
 _STARTS = "publishes one as soon as it is connected"
 
 
@@ -46,7 +48,9 @@ def _row(report: Report, name: str, service: dict[str, Any], query: Callable[[],
             report.skipped(name, f"{state}; the running service (pid {service['pid']}) {_STARTS}")
         elif state == WorkerState.PRIVACY.value:
             report.skipped(name, f"{state} is on; nothing is captured until `livekit-device privacy off`")
-        elif state.startswith("live"):
+        elif state.startswith(WorkerState.ASLEEP.value):
+            report.skipped(name, f"{state}; the running service (pid {service['pid']}) opens it for viewers")
+        elif state.startswith(_WORKS):
             report.good(name, text)
         else:  # the service's state is public on this host, so it names no device
             report.bad(name, f"{text}{wanted}", hint="look at `journalctl -u livekit-device`")
@@ -70,7 +74,7 @@ def _encoder_row(report: Report, service: dict[str, Any], camera: NamedStream[Ca
     if state in (WorkerState.NOT_PRESENT.value, WorkerState.PRIVACY.value):
         return
     row = "encoder" if camera.name == camera.kind else f"encoder.{camera.name}"
-    if state and not state.startswith("live"):
+    if state and not state.startswith((*_WORKS, WorkerState.ASLEEP.value)):
         report.skipped(row, f"it is in use by {_service_text(service, state)}")
     else:
         _row(report, row, service | {row: state}, partial(_encoder, camera))

@@ -195,6 +195,7 @@ class Config:
     watch: Watch
     metrics: Metrics
     log: Log
+    sounds: dict[str, str]
     hooks: Hooks
     commands: dict[str, Command]
     keys: Mapping[str, Key] = field(compare=False, repr=False)

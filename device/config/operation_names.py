@@ -8,6 +8,7 @@ OperationName = Literal[
     "config",
     "key_frame",
     "logs",
+    "play",
     "privacy",
     "rejoin",
     "reload",

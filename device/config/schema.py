@@ -21,6 +21,7 @@ from device.config.marks import LIVE, PROCESS_RESTART, REJOIN, REMOTE, SECRET, W
 from device.config.metrics import Metrics
 from device.config.network import Network
 from device.config.night import Night
+from device.config.sounds import MAX_SOUNDS, SoundName, SoundPath
 from device.config.speaker import Speaker
 from device.config.streams import cameras_of, contradiction, microphones_of
 from device.config.table import CONTRADICTION, ControlValue, Table
@@ -196,6 +197,7 @@ class Config(Table):
     watch: Watch = Watch()
     metrics: Metrics = Metrics()
     log: Log = Log()
+    sounds: Annotated[dict[SoundName, SoundPath], LIVE] = Field(default_factory=dict, max_length=MAX_SOUNDS)
     hooks: Hooks = Hooks()
     commands: Annotated[dict[CommandName, Command], LIVE] = Field(default_factory=dict, max_length=MAX_COMMANDS)
 

@@ -46,6 +46,8 @@ def add_control_commands(add: _Add) -> None:
     picture.add_argument(
         "--full", action="store_true", help="the sensor's full size, if possible; viewers may see a pause of a second"
     )
+    play = add("play", _play, "let the running daemon play a sound of the configuration on its speaker")
+    play.add_argument("name", metavar="NAME", help="a key of [sounds]")
     privacy = add("privacy", _privacy, "capture nothing, and show viewers a still picture, until it is turned off")
     privacy.add_argument("turn", choices=("on", "off"), help="on or off; it outlives a restart of the box")
     privacy.add_argument(
@@ -90,6 +92,12 @@ def _snapshot(options: argparse.Namespace) -> int:
 
     call = GetSnapshot(stream=options.stream, max_width=options.max_width, quality=options.quality, full=options.full)
     return snapshot_command.run(options.config, options.file, call)
+
+
+def _play(options: argparse.Namespace) -> int:
+    from device.control import commands
+
+    return commands.play(options.config, options.name)
 
 
 def _privacy(options: argparse.Namespace) -> int:

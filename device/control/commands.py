@@ -1,4 +1,4 @@
-"""The commands that ask a running daemon: `status`, `logs`, `rejoin` and `privacy`."""
+"""The commands that ask a running daemon: `status`, `logs`, `rejoin`, `privacy` and `play`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from device.config.places import is_set_up
 from device.control.client import ask
-from device.control.operations import GetLogs, GetStatus, Rejoin, SetPrivacy
+from device.control.operations import GetLogs, GetStatus, PlaySound, Rejoin, SetPrivacy
 from device.errors import ExitCode, NotRunningError
 from device.lifecycle.not_set_up import STATUS
 from device.printable import printable
@@ -60,6 +60,13 @@ def privacy(config: Path | None, *, on: bool, stream: str, local: bool) -> int:
         return ExitCode.USAGE
     demand_configuration(config)
     _say(ask(SetPrivacy(on=on, stream=stream, local=local))["text"])
+    return ExitCode.OK
+
+
+def play(config: Path | None, name: str) -> int:
+    """Let the daemon play a sound; return when it was played."""
+    demand_configuration(config)
+    _say(ask(PlaySound(name=name))["text"])
     return ExitCode.OK
 
 

@@ -109,6 +109,14 @@ class RunCommand(Call[CommandResult]):
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
+@operation("play")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaySound(Call[Done]):
+    """Play a sound of the configuration on the speaker, to its end."""
+
+    name: str
+
+
 @operation("rejoin")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejoin(Call[Done]):

@@ -20,6 +20,7 @@ from device.control.operations import (
     GetLogs,
     GetSnapshot,
     GetStatus,
+    PlaySound,
     Rejoin,
     Reload,
     RequestKeyFrame,
@@ -42,6 +43,7 @@ from device.control.results import (
     StreamStatus,
 )
 from device.control.snapshot import snapshot, time_text
+from device.control.sounds import ConfiguredSounds
 from device.errors import CallError, DeviceError
 from device.identity import board_model
 from device.ipc.worker_state import WorkerState
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from device.clock import ServerClock
     from device.control.caller import Caller
     from device.control.registry import Call, ResultT
+    from device.control.sounds import Player
     from device.log_memory import LogMemory
     from device.privacy import KeptPrivacy
     from device.reload.reloader import Reloader
@@ -84,12 +87,14 @@ class Performer:
         memory: LogMemory,
         privacy: KeptPrivacy,
         started_at: float,
+        speaker: Player | None = None,
     ) -> None:
         self._running, self._reloader = running, reloader
         self._status, self._bitrates, self._clock = status, bitrates, clock
         self._memory, self._privacy, self._started_at = memory, privacy, started_at
         configuration = Configuration(running, reloader)
         commands = ConfiguredCommands(lambda: running.settings.config.commands)
+        sounds = ConfiguredSounds(lambda: running.settings.config.sounds, lambda: speaker)
         self._handlers: dict[type[Call[Any]], Handler] = {  # a test has every operation
             GetStatus: self._get_status,
             GetLogs: self._get_logs,
@@ -98,6 +103,7 @@ class Performer:
             GetSnapshot: self._get_snapshot,
             SetPrivacy: self._set_privacy,
             RunCommand: commands.run,
+            PlaySound: sounds.play,
             Rejoin: self._rejoin,
             Reload: self._reload,
             GetConfig: configuration.get,

@@ -157,7 +157,7 @@ def _described(error: BaseException) -> tuple[str, str]:
 
 def serve(capture: Callable[[WorkerLink], None]) -> int:
     """Run a worker's capture until the daemon closes the socket; report to the daemon whatever ends it before."""
-    _bind_to_daemon()
+    bind_to_daemon()
     link = WorkerLink.of_file_descriptor(int(sys.argv[1]))
 
     def on_thread_failure(failure: threading.ExceptHookArgs) -> None:
@@ -178,7 +178,7 @@ def serve(capture: Callable[[WorkerLink], None]) -> int:
     link.failed(SourceError("the source has ended"))
 
 
-def _bind_to_daemon() -> None:
+def bind_to_daemon() -> None:
     """Ignore the signals that are meant for the daemon, and end this process when the daemon ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

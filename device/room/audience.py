@@ -44,7 +44,7 @@ class Watched(Protocol):
     def subscribed(self) -> None:
         """Note that it was subscribed to for the first time in this session."""
 
-    def active(self, active: bool | None) -> None:  # noqa: FBT001 - as the SDK says it
+    def active(self, *, active: bool | None) -> None:
         """Note whether the SDK sends what it is fed; None if it does not say."""
 
 
@@ -84,7 +84,7 @@ class Audience:
         while True:
             waiting = [each for each in self._streams if each.waits]
             for each in waiting:
-                each.active(await self._sampler.active(each.track))
+                each.active(active=await self._sampler.active(each.track))
             await asyncio.sleep(_POLL_S if waiting else _IDLE_S)
 
     def _on_participants(self) -> None:
@@ -100,4 +100,4 @@ class Audience:
     def _on_sample(self, sample: Sample) -> None:
         for each in self._streams:
             if self._present and not each.waits:
-                each.active(sample.stats.active.get(each.track.track.name))
+                each.active(active=sample.stats.active.get(each.track.track.name))

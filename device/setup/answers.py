@@ -44,7 +44,7 @@ TokenOrigin = KeyPair | ReadyToken | TokenEndpoint
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """A camera or microphone: `source` and `device` of its table."""
+    """A camera, microphone or speaker: `source` and `device` of its table."""
 
     source: str
     device: str = ""
@@ -61,6 +61,7 @@ class Answers:
     identity: str | None = None
     camera: Source | None = None
     microphone: Source | None = None
+    speaker: Source | None = None
 
 
 def changes(answers: Answers, present: Mapping[str, Any]) -> dict[tuple[str, str], Value]:
@@ -69,7 +70,8 @@ def changes(answers: Answers, present: Mapping[str, Any]) -> dict[tuple[str, str
     for key in ("url", "display_name", "identity"):
         _add(wanted, ("room", key), getattr(answers, key))
     _add(wanted, ("room", "name"), answers.room)
-    for table, source in (("camera", answers.camera), ("microphone", answers.microphone)):
+    sources = {"camera": answers.camera, "microphone": answers.microphone, "speaker": answers.speaker}
+    for table, source in sources.items():
         if source is not None:
             wanted[table, "source"], wanted[table, "device"] = source.source, source.device
     if answers.origin is not None:

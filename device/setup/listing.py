@@ -1,4 +1,4 @@
-"""Lists cameras and microphones with `livekit-device devices`, in a process that can be killed."""
+"""Lists cameras, microphones and speakers with `livekit-device devices`, in a process that can be killed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Choice:
 
 
 def ask_devices() -> dict[str, Any]:
-    """Return `cameras` and `microphones`: each is a list, or a text that explains why there is none."""
+    """Return `cameras`, `microphones` and `speakers`: each is a list, or a text that explains why there is none."""
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-m", "device", "devices", "--json"],
@@ -42,7 +42,7 @@ def ask_devices() -> dict[str, Any]:
         if isinstance(found, dict):
             return found
         why = "the devices could not be listed; run `livekit-device devices`"
-    return {"cameras": why, "v4l2_cameras": why, "microphones": why}
+    return {"cameras": why, "v4l2_cameras": why, "microphones": why, "speakers": why}
 
 
 def cameras(found: Any, usb: Any, configured: Source | None) -> list[Choice]:
@@ -92,6 +92,18 @@ def microphones(found: Any, configured: Source | None) -> list[Choice]:
     choices += [Choice(label=name, source=Source(source="auto", device=_lasting(name, names))) for name in names]
     choices.append(Choice(label="a quiet test tone", source=Source(source="tone")))
     choices.append(Choice(label="no microphone", source=Source(source="off")))
+    return _with_configured(choices, configured)
+
+
+def speakers(found: Any, configured: Source | None) -> list[Choice]:
+    """Return the choices; the first is the default: no speaker. Empty if there is nothing to choose from."""
+    entries = found if isinstance(found, list) else []
+    if not entries and configured is None:
+        return []
+    choices = [Choice(label="no speaker: nobody can talk at this device", source=Source(source="off"))]
+    choices.append(Choice(label="the system's default", source=Source(source="pyaudio")))
+    names = [str(entry.get("name", "")) for entry in entries]
+    choices += [Choice(label=name, source=Source(source="pyaudio", device=_lasting(name, names))) for name in names]
     return _with_configured(choices, configured)
 
 

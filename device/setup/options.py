@@ -48,6 +48,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="auto, off, pattern, a camera's number, model or id, v4l2:NAME or /dev/videoN (see `devices`)",
     )
     add("--microphone", metavar="WHICH", help="auto, off, tone, or part of a microphone's name (see `devices`)")
+    add("--speaker", metavar="WHICH", help="auto, off, or part of a speaker's name (see `devices`; default: off)")
     add("--no-check", action="store_true", help="do not test the answers: the server or camera may be available later")
     add("--no-start", action="store_true", help="do not start the service")
     add("--yes", action="store_true", help="ask nothing; values without an option stay unchanged")
@@ -65,6 +66,7 @@ class Given:
     origin: TokenOrigin | None
     camera: Source | None
     microphone: Source | None
+    speaker: Source | None
 
 
 def given(options: argparse.Namespace) -> Given:
@@ -95,6 +97,7 @@ def given(options: argparse.Namespace) -> Given:
         origin=origin,
         camera=None if options.camera is None else camera(options.camera),
         microphone=None if options.microphone is None else microphone(options.microphone),
+        speaker=None if options.speaker is None else speaker(options.speaker),
     )
 
 
@@ -124,6 +127,13 @@ def camera(text: str) -> Source:
 
 def microphone(text: str) -> Source:
     return _source(text, default="default", synthetic="tone")
+
+
+def speaker(text: str) -> Source:
+    """Return the speaker that `--speaker` names."""
+    if text.lower() in _NONE:
+        return Source(source="off")
+    return Source(source="pyaudio", device="" if text.lower() in ("", "auto", "default") else text)
 
 
 def _source(text: str, *, default: str, synthetic: str) -> Source:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from device.config import loading
 from device.config.places import DEFAULT_PATH
 from device.config.schema import Camera, Microphone
+from device.config.speaker import Speaker
 from device.config.writing import CREDENTIALS, FILE_MODE, SECRETS
 from device.errors import ConfigError, Problem
 from device.redaction import hide
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-_DEFAULTS = {"camera": Camera().source, "microphone": Microphone().source}
+_DEFAULTS = {"camera": Camera().source, "microphone": Microphone().source, "speaker": Speaker().source}
 _ANSWERED = ("room", "credentials")  # setup asks about them, so mistakes in them can be corrected
 
 
@@ -55,12 +56,12 @@ class Present:
         return "token" if TOKEN in self.secrets else "key" if API_KEY in self.secrets else ""
 
     def source(self, table: str) -> Source | None:
-        """Return the camera or microphone in the file; None if the file names none."""
+        """Return the camera, microphone or speaker in the file; None if the file names none."""
         named = self._table(table).keys() & {"source", "device"}
         return self.effective(table) if named else None
 
     def effective(self, table: str) -> Source:
-        """Return the camera or microphone in the file, or the default one."""
+        """Return the camera, microphone or speaker in the file, or the default one."""
         return Source(source=self.text_of(table, "source") or _DEFAULTS[table], device=self.text_of(table, "device"))
 
     @property

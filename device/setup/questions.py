@@ -9,7 +9,7 @@ from device.config.room_url import websocket_url
 from device.errors import ConfigError, DeviceError
 from device.identity import derived_identity
 from device.setup import listing
-from device.setup.answers import Answers, ReadyToken
+from device.setup.answers import Answers, ReadyToken, Source
 from device.setup.draft import Loaded, draft, new_state
 from device.setup.token_questions import ask_token
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from device.setup.answers import Source
     from device.setup.options import Given
     from device.setup.present import Present
     from device.setup.terminal import Terminal
@@ -60,7 +59,8 @@ class Questions:
         answers = self._names(answers)
         devices = listing.ask_devices() if self._asks_about_devices() else {}
         answers = replace(answers, camera=self._camera(answers, devices))
-        return replace(answers, microphone=self._microphone(answers, devices.get("microphones")))
+        answers = replace(answers, microphone=self._microphone(answers, devices.get("microphones")))
+        return replace(answers, speaker=self._speaker(answers, devices.get("speakers")))
 
     def _url(self) -> str | None:
         url, asks = self._given.url, self._given.url is None
@@ -149,6 +149,20 @@ class Questions:
         return self._device(
             "microphone", self._given.microphone, listing.microphones(found, self._present.source("microphone")), holds
         )
+
+    def _speaker(self, answers: Answers, found: object) -> Source | None:
+        """Ask only if there is a speaker: most devices have none, or need none."""
+        configured = self._present.source("speaker")
+        choices = listing.speakers(found, configured)
+        if self._given.speaker is None and not (self._terminal and choices):
+            return None
+
+        def holds(chosen: Source | None) -> bool:
+            draft = self.draft(replace(answers, speaker=chosen))
+            return self._tries.speaker(draft.config)
+
+        chosen = self._device("speaker", self._given.speaker, choices, holds)
+        return None if chosen == Source(source="off") and configured is None else chosen
 
     def _device(
         self, name: str, given: Source | None, choices: list[listing.Choice], holds: Callable[[Source | None], bool]

@@ -7,7 +7,7 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from device.check import network
+from device.check import network, speaker
 from device.check.command import obtain_token
 from device.check.report import Report
 from device.errors import DeviceError, NotPresentError, UnreachableError
@@ -45,6 +45,12 @@ class Tries:
 
     def microphone(self, config: Config, before: Source) -> bool:
         return self._source("microphone", config, before)
+
+    def speaker(self, config: Config) -> bool:
+        """Play a tone, and listen with the microphone, unless the running service uses them."""
+        if self.skip or not config.speaker.on:
+            return True
+        return asyncio.run(speaker.check(self.report, config, self.service))
 
     async def _server(self, url: str) -> bool:
         with self.report.busy("server", "connecting"):

@@ -52,6 +52,11 @@ class WaveFile:
                 yield Block(samples=samples, captured_at_us=captured_at_us)
             position += BLOCK_SAMPLES
 
+    def whole(self, most: int) -> bytes:
+        """Return the first `most` samples of one loop."""
+        self._file.rewind()
+        return self._file.readframes(most)
+
     def pace(self, ppm: float) -> None:
         """Do nothing: a file plays on our own clock."""
 

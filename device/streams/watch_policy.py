@@ -18,7 +18,7 @@ _SUBSCRIBED_S = 2.0
 _SETTLES_S = 15.0
 # Statistics without a word about the publication: it is not known whether it is watched.
 _UNKNOWN_S = 5.0
-# Without a session nobody watches; shorter interruptions change nothing.
+# Between sessions nobody watches; shorter interruptions change nothing, and neither does the time before the first one.
 _AWAY_S = 30.0
 
 _NEVER = float("-inf")
@@ -41,7 +41,7 @@ class WatchPolicy:
     state: Sending = field(default=Sending.SENDING, init=False)
     watched: bool = field(default=False, init=False)  # surely; a camera may send without that
     _joined_at: float | None = field(default=None, init=False)
-    _left_at: float = field(init=False)
+    _left_at: float = field(default=float("inf"), init=False)
     _active: bool | None = field(default=None, init=False)
     _known_at: float = field(default=_NEVER, init=False)
     _was_inactive: bool = field(default=False, init=False)  # in this session
@@ -50,7 +50,6 @@ class WatchPolicy:
     _paused_at: float = field(default=_NEVER, init=False)
 
     def __post_init__(self) -> None:
-        self._left_at = self.started_at
         self._send_until = self.started_at + GRACE_S
 
     def joined(self, now: float) -> None:

@@ -132,7 +132,7 @@ class Watching:
     async def run(self) -> None:
         """Pause and sleep when it is time, until cancelled."""
         while True:
-            self._update()
+            self.update()
             self._changed.clear()
             left_s = self._policy.next_at(now := time.monotonic()) - now
             with contextlib.suppress(TimeoutError):
@@ -148,7 +148,7 @@ class Watching:
 
     def joined(self) -> None:
         self._policy.joined(time.monotonic())
-        self._update()
+        self.update()
 
     def left(self) -> None:
         self._policy.left(time.monotonic())
@@ -159,19 +159,19 @@ class Watching:
         if count > self._viewers.others or (count and self.waits):
             self._policy.may_be_watched(time.monotonic())
         self._viewers.others = count
-        self._update()
+        self.update()
 
     def may_be_watched(self) -> None:
         self._policy.may_be_watched(time.monotonic())
-        self._update()
+        self.update()
 
     def subscribed(self) -> None:
         self._policy.subscribed(time.monotonic())
-        self._update()
+        self.update()
 
-    def active(self, active: bool | None) -> None:  # noqa: FBT001 - as the SDK says it
+    def active(self, *, active: bool | None) -> None:
         self._policy.active(active=active, now=time.monotonic())
-        self._update()
+        self.update()
 
     # What the stream says and asks.
 
@@ -200,7 +200,8 @@ class Watching:
             if self.state is Sending.ASLEEP and not self._borrowers:
                 self._supervisor.hold(WorkerState.ASLEEP)
 
-    def _update(self) -> None:
+    def update(self) -> None:
+        """Do what is due now."""
         self._policy.update(now := time.monotonic())
         if self._policy.watched is not self.watched:
             self._watched_before_s = self.watched_s

@@ -26,7 +26,8 @@ pytestmark = NEEDS_CHROMIUM
 
 _SOON_MS = 30_000
 OPERATIONS = (
-    '["config", "key_frame", "logs", "privacy", "rejoin", "reset", "restart", "run", "set", "snapshot", "status"]'
+    '["config", "key_frame", "logs", "play", "privacy", "rejoin", "reset", "restart", "run", "set", "snapshot", '
+    '"status"]'
 )
 CONFIG = f"""
 [control]

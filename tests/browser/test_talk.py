@@ -1,14 +1,16 @@
-"""Talking from the viewer page in Chromium with a fake microphone, to devices that are plain participants."""
+"""Talking from the viewer page in Chromium with a fake microphone, to plain participants and to a real device."""
 
 from __future__ import annotations
 
 import socket
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from tests.support import daemon as daemons
 from tests.support.chromium import ARGUMENTS, NEEDS_CHROMIUM, PHONE, open_page, shoot, until
+from tests.support.sound_card import SoundCard
 from tests.support.talked_to import talked_to
 from tests.support.viewer_process import viewer_process
 
@@ -184,3 +186,29 @@ def test_an_ordinary_page_has_nothing_to_talk_with(server: Server, room: str, co
         assert page.evaluate("[viewer.talk, document.getElementById('talk')]") == [None, None]
         refused = "navigator.mediaDevices.getUserMedia({audio: true}).then(() => 'given', ({name}) => name)"
         assert page.evaluate(refused) == "NotAllowedError", "the page's own policy forbids a microphone"
+
+
+def test_a_real_device_plays_what_is_said(server: Server, room: str, config: Path, tmp_path: Path) -> None:
+    card, small = SoundCard(tmp_path), {"CAMERA__WIDTH": "640", "CAMERA__HEIGHT": "360", "CAMERA__FPS": "10"}
+    settings = {"ROOM__DISPLAY_NAME": "Front door", "SPEAKER__ALLOW": '["talk-anna-*"]', **small}
+    variables = daemons.environment(
+        server, room, **card.variables, **{f"DEVICE_{key}": value for key, value in settings.items()}
+    )
+    with (
+        daemons.running(config, variables) as daemon,
+        viewer_process(config, daemons.environment(server, room), "--talk", "talk-anna") as url,
+        open_page(url, arguments=GRANTED) as page,
+    ):
+        daemon.event("worker.state", worker="speaker", new="live", within_s=60)
+        until(page, "viewer.state === 'live'")
+        until_speakers(page, "idle")
+        began_at = time.monotonic()
+        with holding(page):
+            until_speakers(page, "hears")
+            until(page, "viewer.talk.level > 0.01")
+            shoot(page, "talk")
+            give_up_at = time.monotonic() + 45
+            while not card.loud(since=began_at):
+                assert time.monotonic() < give_up_at
+                page.wait_for_timeout(100)
+        until_speakers(page, "idle")

@@ -58,6 +58,7 @@ async def the_others_work_as_well(operator: Operator) -> None:
     assert (await operator.call("privacy", on=True, stream="microphone"))["streams"] == ["microphone"]
     assert (await operator.call("privacy", on=False, stream="microphone"))["streams"] == []
     assert (await operator.code("run", '{"name": "lamp"}'))[0] == 409
+    assert (await operator.code("play", '{"name": "bell"}'))[0] == 409
 
 
 def test_each_operation_is_a_method_in_the_room(server: Server, room: str, config: Path) -> None:
@@ -110,7 +111,7 @@ def test_each_operation_is_a_method_in_the_room(server: Server, room: str, confi
 
             who = "participant ops-1"
             done = audit(daemon, caller=who)
-            assert {each["operation"] for each in done if "result" in each} == {*OPERATION_NAMES} - {"run"}
+            assert {each["operation"] for each in done if "result" in each} == {*OPERATION_NAMES} - {"play", "run"}
             assert "lamp" in audit(daemon, operation="run")[0]["arguments"]
             assert audit(daemon, operation="restart")[0]["arguments"] == "{'stream': 'camera'}"
             assert len(audit(daemon, refused=unknown[1])) == 1

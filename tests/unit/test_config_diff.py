@@ -91,6 +91,7 @@ OTHER: dict[str, tuple[Any, dict[str, Any]]] = {
     "watch.camera_stall_s": (5.0, {}),
     "watch.microphone_stall_s": (5.0, {}),
     "watch.delivery_stall_s": (5.0, {}),
+    "sounds": ({"doorbell": "/bell.wav"}, {}),
     "watch.memory_mb": (300, {}),
     "metrics.bind": ("127.0.0.1:9478", {}),
     "metrics.textfile": ("/run/device.prom", {}),

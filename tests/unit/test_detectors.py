@@ -79,12 +79,22 @@ def test_answered_probes_shorten_the_limit_only_where_reports_had_come() -> None
 
 
 def test_a_transport_in_doubt_is_probed_once_a_second() -> None:
-    detector, known = silence(), progress(responses=NOW)
+    detector, known = silence(), progress(responses=NOW, camera=stream(fed_since=NOW - 50, sent=NOW, report=NOW))
     assert not detector.wants_probe(known, NOW + 2)
     assert detector.wants_probe(known, NOW + 2.1)
     detector.probed(None, NOW + 2.1)
     assert not detector.wants_probe(known, NOW + 3)
     assert detector.wants_probe(known, NOW + 3.1)
+
+
+def test_what_sends_nothing_because_nobody_watches_is_in_doubt_later_and_over_in_the_same_time() -> None:
+    """STUN responses are up to 2.5 s apart: a probe for each of them would use the link."""
+    detector, known = silence(), progress(responses=NOW)
+    assert not detector.wants_probe(known, NOW + 2.7)
+    assert not detector.is_late(known, NOW + 2.7)
+    assert detector.wants_probe(known, NOW + 2.8)
+    assert detector.reason(known, NOW + 4) is None
+    assert detector.reason(known, NOW + 4.1) is not None
 
 
 def test_a_stream_that_is_fed_but_not_sent_is_named() -> None:

@@ -174,7 +174,9 @@ def test_the_manual_names_every_table_and_key() -> None:
             assert f"[{table}.NAME]" in page
             continue
         section = page.partition(f".SH [{table.upper()}]\n")[2].partition("\n.SH ")[0]
-        assert isinstance(field.annotation, type)
+        if not isinstance(field.annotation, type):  # the user chooses the keys
+            assert section
+            continue
         for key in field.annotation.model_fields:
             assert f"\\fB{key}\\fR" in section or f"\\fB[{table}.{key}]\\fR" in section, (table, key)
     assert "what this device publishes, and in which room\n" in page.partition(".SH SYNOPSIS")[0]

@@ -133,6 +133,35 @@ def test_usb_cameras_come_after_the_boards_own_and_are_named_by_what_replugging_
     assert (first.label, first.source) == ("C920 (/dev/video0)", Source(source="v4l2"))
 
 
+def test_a_speaker_is_asked_for_only_if_there_is_one_and_is_off_by_default() -> None:
+    assert listing.speakers("PortAudio lists none", None) == []
+    assert listing.speakers([], None) == []
+    none, default, *others = listing.speakers([{"name": "USB Speaker: - (hw:1,0)"}], None)
+    assert [each.source for each in (none, default)] == [Source(source="off"), Source(source="pyaudio")]
+    assert [each.source for each in others] == [Source(source="pyaudio", device="USB Speaker")]
+    here = Present(text="", data={"speaker": {"source": "pyaudio", "device": "USB"}})
+    first, *_ = listing.speakers("PortAudio lists none", here.source("speaker"))
+    assert (first.label, first.source) == ("unchanged: pyaudio USB", here.source("speaker"))
+    assert Present(text="", data={"speaker": {"volume_db": 3}}).source("speaker") is None
+    assert changes(Answers(speaker=others[0].source), {}) == {
+        ("speaker", "source"): "pyaudio",
+        ("speaker", "device"): "USB Speaker",
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "source"),
+    (
+        ("off", Source(source="off")),
+        ("none", Source(source="off")),
+        ("auto", Source(source="pyaudio")),
+        ("USB", Source(source="pyaudio", device="USB")),
+    ),
+)
+def test_an_option_names_a_speaker(given: str, source: Source) -> None:
+    assert options.speaker(given) == source
+
+
 def test_a_microphone_is_named_by_what_a_reboot_does_not_change() -> None:
     names = ("USB Audio Device: - (hw:1,0)", "Twin: - (hw:2,0)", "Twin: - (hw:3,0)")
     choices = listing.microphones([{"name": name} for name in names], None)

@@ -22,8 +22,8 @@ SHIPPED = Path(__file__).parents[2] / "config/device.toml"
 TABLES: dict[str, type[BaseModel]] = {
     name: field.annotation for name, field in Config.model_fields.items() if isinstance(field.annotation, type)
 }
-# [cameras.NAME] and [microphones.NAME] have the keys of [camera] and [microphone]; the file has examples of all three.
-assert set(Config.model_fields) - set(TABLES) == {"cameras", "microphones", "commands"}
+# [cameras.NAME] and [microphones.NAME] have the keys of [camera] and [microphone]; the file has examples of all four.
+assert set(Config.model_fields) - set(TABLES) == {"cameras", "microphones", "commands", "sounds"}
 
 
 def tables() -> dict[str, dict[str, Any]]:
@@ -48,6 +48,7 @@ def test_every_optional_key_has_the_default_of_the_code() -> None:
         name: table() for name, table in TABLES.items() if name != "room"
     }
     shipped = tables()
+    assert shipped.pop("sounds") == {}  # the user chooses its keys
     assert set(shipped) == set(defaults)
     assert shipped["camera"].pop("night") == Night().model_dump()
     for table, keys in shipped.items():

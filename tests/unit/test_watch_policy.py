@@ -141,6 +141,12 @@ def test_without_a_session_it_pauses_after_half_a_minute_and_sleeps() -> None:
     assert found.state is ASLEEP
 
 
+def test_before_the_first_session_it_sends() -> None:
+    found = policy()
+    found.update(1e6)
+    assert (found.state, found.next_at(1e6)) == (SENDING, float("inf"))
+
+
 def test_a_hundred_subscriptions_a_minute_do_not_flap() -> None:
     found, states = unwatched(), []
     for number in range(1000):

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 FIRST_CONFIRMATION_S = 10.0
 # Reports arrive once a second. If one is later than this, samples are taken more often.
 _LATE_S = 1.25
+# If nothing is published that viewers receive, there are no reports, and STUN responses may be 2.5 s apart.
+_IDLE_LATE_S = 2.75
 # If the server answers probes while no report arrives, the media path is blocked: it does not help to wait.
 _PROBE_AGAIN_S, _SHARE_IF_ANSWERED = 1.0, 0.75
 
@@ -38,11 +40,12 @@ class TransportSilence:
 
     def is_late(self, progress: Progress, now: float) -> bool:
         """Return whether a confirmation is late, so that samples should be taken more often."""
-        return self.silent_s(progress, now) > _LATE_S
+        return self.silent_s(progress, now) > (_IDLE_LATE_S if self._idle(progress) else _LATE_S)
 
     def in_doubt(self, progress: Progress, now: float) -> bool:
         """Return whether the last confirmation is older than usual, so that a probe is of use."""
-        return self.silent_s(progress, now) > self.stall_s / 2
+        usual_s = max(self.stall_s / 2, _IDLE_LATE_S) if self._idle(progress) else self.stall_s / 2
+        return self.silent_s(progress, now) > usual_s
 
     def wants_probe(self, progress: Progress, now: float) -> bool:
         """Return whether the server should be probed now."""
@@ -66,6 +69,10 @@ class TransportSilence:
         if silent_s > self._limit_s(progress, now):
             return delivery_stalled(culprit="transport", age_s=silent_s)
         return None
+
+    def _idle(self, progress: Progress) -> bool:
+        """Return whether only STUN can confirm anything, as while nobody watches."""
+        return not progress.streams and progress.confirmed_at > NEVER
 
     def _limit_s(self, progress: Progress, now: float) -> float:
         if progress.confirmed_at == NEVER:
