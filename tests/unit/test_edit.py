@@ -47,7 +47,7 @@ CAMERA = {
     "night.controls.Contrast": 2,
 }
 """A new value of each key of a camera that may be changed."""
-NEW = {f"camera.{key}": value for key, value in CAMERA.items()} | {"microphone.gain_db": 3}
+NEW = {f"camera.{key}": value for key, value in CAMERA.items()} | {"microphone.gain_db": 3, "speaker.volume_db": -6}
 
 
 @pytest.fixture
