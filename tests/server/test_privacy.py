@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.server.test_control import call
@@ -16,8 +18,6 @@ from tests.support.commands import command
 from tests.support.watcher import watching
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.support.daemon import Daemon
     from tests.support.livekit_server import Server
     from tests.support.watcher import Watcher
@@ -30,9 +30,9 @@ def workers(daemon: Daemon) -> list[str]:
     """Return the modules that run in child processes and capture."""
     found = []
     for pid in living_descendants(daemon.pid):
-        with open(f"/proc/{pid}/cmdline", "rb") as file:  # no Path is needed  # noqa: PTH123
-            words = file.read().decode().split("\0")
-        found += [each for each in words if each.startswith("device.workers.") and each != "device.workers.slate"]
+        with contextlib.suppress(OSError):  # it has just ended
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+            found += [each for each in words if each.startswith("device.workers.") and each != "device.workers.slate"]
     return sorted(found)
 
 
