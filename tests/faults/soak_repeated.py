@@ -33,9 +33,9 @@ _WITHIN_S = 30.0  # each event
 _SLOPE_KB, _PLUG_KB = 20.0, 10.0
 # Above a plateau: what the C library keeps between two trims, and two pictures.
 _HIGHER_KB = 10 << 10
-# The threads of ended Rooms live for some seconds, about 20 each, with as many descriptors: one Room more or less is no
+# The threads of ended Rooms live for some seconds, 20 to 23 each, with as many descriptors: one Room more or less is no
 # growth. One thread that stays for each second event is, after a quarter of 200.
-_ROOM, _WORKER = 20.0, 1.0
+_ROOM, _WORKER = 24.0, 1.0
 _ENOUGH = 100  # fewer warm up
 # The real growth shows only without executions that end it.
 _NO_LIMIT = {"DEVICE_WATCH__MEMORY_MB": "0", "DEVICE_RECONNECT__MAX_S": "1"}
