@@ -193,8 +193,8 @@ class Supervisor:
 
     def _on_message(self, received: Received) -> None:
         match received.message:
-            case AccessUnit() | Block() | NotSent() | SpeakerReport() if self.held.active:
-                pass
+            case AccessUnit() | Block() | NotSent() | SpeakerReport() if self.held.active or self._replaced.is_set():
+                pass  # of a worker that is about to end: it says nothing about the next one
             case AccessUnit() | Block() | NotSent() | SpeakerReport() as media:
                 self._restarts.delivered(now := time.monotonic())
                 self.counts.delivered(media, now)

@@ -33,6 +33,10 @@ class Restarts:
         elif _FAILED in line:
             self._since = None
 
+    def succeeded(self) -> None:
+        """Note that the SDK is connected again, which its log does not say in one word."""
+        self._since = None
+
     async def over(self, is_reconnecting: Callable[[], bool], *, within_s: float) -> None:
         """Wait until the attempt that is under way, if any, has ended; at most so long."""
         give_up_at = time.monotonic() + within_s

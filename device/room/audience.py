@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 # While a stream waits for viewers, the SDK is asked this often whether it would send. Events of participants may be
 # 2.6 s late (livekit 1.2.1, measured).
 _POLL_S = 0.1
-_IDLE_S = 1.0
 
 
 class Watched(Protocol):
@@ -85,7 +84,7 @@ class Audience:
             waiting = [each for each in self._streams if each.waits]
             for each in waiting:
                 each.active(active=await self._sampler.active(each.track))
-            await asyncio.sleep(_POLL_S if waiting else _IDLE_S)
+            await asyncio.sleep(_POLL_S)
 
     def _on_participants(self) -> None:
         if self._present:

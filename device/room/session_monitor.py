@@ -81,7 +81,9 @@ class SessionMonitor:
             self.on_step()
             liveness.limit(self.stall_s)
             on_permitted(session.permitted)
-            restarting = session.reconnecting and RESTARTS.under_way
+            if not session.reconnecting:
+                RESTARTS.succeeded()
+            restarting = RESTARTS.under_way
             liveness.update_sdk(reconnecting=session.reconnecting, restarting=restarting, now=time.monotonic())
             liveness.update_address(self.routes.local_route.address if self.routes.local_route else None)
             if liveness.wants_probe(time.monotonic()) and self.routes.local_route is not None:

@@ -115,8 +115,8 @@ class Playback:
             self._play(mixed([samples for samples, _ in blocks]), min(at_us for _, at_us in blocks), now_us)
 
     def _play(self, block: bytes, arrived_at_us: int, now_us: int) -> None:
-        self._send(PlaySound(samples=block, arrived_at_us=arrived_at_us))
-        if self.reference is not None:
+        sent = self._send(PlaySound(samples=block, arrived_at_us=arrived_at_us))
+        if sent is not False and self.reference is not None:  # what is not played has no echo
             if self._played_at_us is None:
                 self._began_at_us, self._count = now_us, 0
                 self._on_begin()

@@ -43,7 +43,9 @@ class Speaker:
         self._table, self._attributes = table, attributes
         requests = Requester(NAME)
         self._playing = asyncio.Event()
-        self.playback = Playback(send=requests.tell, steer=requests.post, on_begin=self._playing.set)
+        self.playback = Playback(
+            send=lambda sound: self.live and requests.tell(sound), steer=requests.post, on_begin=self._playing.set
+        )
         self._supervisor = Supervisor(
             plan_speaker(table),
             requests=requests,
@@ -101,7 +103,7 @@ class Speaker:
     async def play(self, pcm: bytes) -> None:
         """Play a sound, 48 kHz, mono, 16 bits, beside what talkers say; return when it was played.
 
-        Raises CallError if there is no speaker now, or if another sound is being played.
+        Raises CallError if there is no speaker, or none any more, or if another sound is being played.
         """
         if not self.live:
             raise CallError(f"the speaker is not there: {self.state}")
@@ -112,6 +114,8 @@ class Speaker:
         try:
             for number, at in enumerate(range(0, len(pcm), PLAYED_BYTES)):
                 await asyncio.sleep(began_at + number * PLAYED_MS / 1000 - time.monotonic())
+                if not self.live:
+                    raise CallError(f"the speaker is not there any more: {self.state}")
                 block = pcm[at : at + PLAYED_BYTES]
                 self.playback.feed(_SOUND, block.ljust(PLAYED_BYTES, b"\0"), monotonic_us())
         finally:

@@ -53,6 +53,7 @@ class Talkers:
         self._microphones: dict[str, _Microphone] = {}
         self._heard: tuple[str, ...] = ()
         self._ending: set[asyncio.Task[None]] = set()
+        self._refused = False  # a talker, because there was no place
 
     def serve(self, room: rtc.Room) -> None:
         """Hear the talkers of this Room from now on, instead of those of the one before."""
@@ -65,7 +66,7 @@ class Talkers:
             "track_unsubscribed": lambda _track, publication, who: self._unsubscribed(who.identity, publication.sid),
             "track_muted": partial(self._muted, muted=True),
             "track_unmuted": partial(self._muted, muted=False),
-            "participant_disconnected": lambda who: self._gone(who.identity),
+            "participant_disconnected": self._left,
             "reconnected": self.look,
         }
         for name, handle in events.items():
@@ -82,7 +83,9 @@ class Talkers:
                 self._subscribe(microphone.publication, wanted=False)
         for who in self._room.remote_participants.values() if self._room else ():
             for publication in who.track_publications.values():
-                self._published(publication, who)
+                known = self._microphones.get(who.identity)
+                if known is None or known.publication.sid not in who.track_publications:
+                    self._published(publication, who)
 
     def leave(self) -> None:
         """End all playback, because the room is left."""
@@ -99,6 +102,9 @@ class Talkers:
                 await asyncio.sleep(_UPDATE_S)
                 self._floor.update(time.monotonic())
                 self.changed()
+                if self._refused and len(self._microphones) < MAX_TALKERS:
+                    self._refused = False
+                    self.look()
         finally:
             self.leave()
             if self._ending:
@@ -117,7 +123,9 @@ class Talkers:
             return
         if known is not None:
             self._gone(identity)
+            self._subscribe(known.publication, wanted=False)
         if len(self._microphones) >= MAX_TALKERS:
+            self._refused = True
             log.warning("speaker.too_many_talkers", talker=printable(identity), most=MAX_TALKERS)
             return
         self._microphones[identity] = _Microphone(publication=publication, muted=publication.muted)
@@ -168,11 +176,17 @@ class Talkers:
         self._end(identity, microphone)
         self.changed()
 
+    def _left(self, who: rtc.RemoteParticipant) -> None:
+        self._gone(who.identity)
+        self._silence(who.identity)  # also of one that had only asked to talk
+        self.changed()
+
     def _end(self, identity: str, microphone: _Microphone) -> None:
         self._silence(identity)
         if microphone.hearing is not None:
-            microphone.hearing.cancel()
-            self._ending.add(microphone.hearing)
+            if not microphone.hearing.done():
+                microphone.hearing.cancel()
+                self._ending.add(microphone.hearing)
             microphone.hearing = None
 
     def _silence(self, identity: str) -> None:

@@ -110,7 +110,7 @@ class Watching:
         self._reported = (supervisor.state, "")
         self._watched_at, self._watched_before_s = 0.0, 0.0
         self._changed, self._settled = asyncio.Event(), asyncio.Event()
-        self._borrowers = 0
+        self._borrowers = self._others = 0
 
     @property
     def name(self) -> str:
@@ -128,6 +128,7 @@ class Watching:
     def configure(self, *, when_unwatched: str, sleep_after_s: float) -> None:
         """Use other times from now on."""
         self._policy.sleep_after_s = sleep_after_s if when_unwatched == "sleep" else None
+        self._changed.set()
 
     async def run(self) -> None:
         """Pause and sleep when it is time, until cancelled."""
@@ -156,9 +157,9 @@ class Watching:
 
     def participants(self, count: int) -> None:
         """Note how many other participants are in the room."""
-        if count > self._viewers.others or (count and self.waits):
+        if count > self._others:
             self._policy.may_be_watched(time.monotonic())
-        self._viewers.others = count
+        self._others = self._viewers.others = count
         self.update()
 
     def may_be_watched(self) -> None:

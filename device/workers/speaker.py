@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 _SILENCE = bytes(PLAYED_BYTES)
 _REPORT_US = 500_000
-# The device has more than this left to play when it has just taken a block.
-_GRACE_S = 0.005
+# What a device has left to play at least when it has just taken a block; one with more latency has more.
+_GRACE_S, _MOST_GRACE_S, _KEPT_S = 0.005, 0.015, 0.015
 
 
 class Waiting:
@@ -36,11 +36,11 @@ class Waiting:
             self.queue.put(sound.samples, sound.arrived_at_us, now_us=monotonic_us())
             self._changed.notify()
 
-    def take(self) -> bytes | None:
+    def take(self, grace_s: float = _GRACE_S) -> bytes | None:
         """Return the next block; None for silence. In the middle of a sound, wait for a block that is a little late."""
         with self._changed:
             if self.queue.starved:
-                self._changed.wait(_GRACE_S)
+                self._changed.wait(grace_s)
             return self.queue.take(now_us=monotonic_us())
 
     def played(self) -> tuple[int, float]:
@@ -81,7 +81,7 @@ def _play(link: WorkerLink, output: PyAudioOutput, volume: Gain) -> None:
     while True:
         for request in link.requests():
             link.reply(request, _carry_out(output, volume, request.message))
-        block = waiting.take()
+        block = waiting.take(min(_MOST_GRACE_S, max(_GRACE_S, output.latency_ms / 1000 - _KEPT_S)))
         output.write(_SILENCE if block is None else volume.amplified(block))
         if monotonic_us() >= report_at_us:
             report_at_us = monotonic_us() + _REPORT_US
@@ -93,7 +93,7 @@ def _play(link: WorkerLink, output: PyAudioOutput, volume: Gain) -> None:
                     target_ms=waiting.queue.target_ms,
                     output_latency_ms=output.latency_ms,
                     blocks=blocks,
-                    underruns=waiting.queue.underruns + output.underflows,
+                    underruns=waiting.queue.underruns,
                     dropped=waiting.queue.dropped,
                 )
             )

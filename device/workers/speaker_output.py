@@ -10,12 +10,11 @@ from device.media.block import SAMPLE_RATE
 from device.sources.portaudio import PortAudioDevice, chosen, error_text, int16, listed, open_portaudio, to_stereo
 from device.sources.resampling import Resampler
 
-_UNDERFLOWED = -9980  # paOutputUnderflowed, portaudio.h
 _MONO, _STEREO = 1, 2
 
 
 class PyAudioOutput:
-    """Plays mono sound at 48 kHz on a device of any rate. `underflows` counts gaps that the device itself reports."""
+    """Plays mono sound at 48 kHz on a device of any rate."""
 
     name = "pyaudio"
 
@@ -24,7 +23,6 @@ class PyAudioOutput:
         self.speaker = chosen(speakers(self._audio), device, kind="speaker", lister="aplay -l")
         self.channels = _MONO if self._supports(SAMPLE_RATE, _MONO) else min(_STEREO, self.speaker.channels)
         self.rate = SAMPLE_RATE if self._supports(SAMPLE_RATE, self.channels) else self.speaker.rate
-        self.underflows = 0
         # Before the stream opens, and not when the clock has to be steered: loading FFmpeg takes a quarter of a second.
         self._resampler = Resampler(rate=SAMPLE_RATE, channels=_MONO, output_rate=self.rate)
         self._resampling = self.rate != SAMPLE_RATE
@@ -61,11 +59,9 @@ class PyAudioOutput:
         if not samples:
             return
         try:
-            self._stream.write(samples if self.channels == _MONO else to_stereo(samples), exception_on_underflow=True)
+            # PyAudio closes a stream before it raises. Without an exception PortAudio goes on after a gap.
+            self._stream.write(samples if self.channels == _MONO else to_stereo(samples), exception_on_underflow=False)
         except OSError as error:
-            if error.errno == _UNDERFLOWED or _UNDERFLOWED in error.args:
-                self.underflows += 1
-                return
             raise SourceError(
                 f"speaker {self.speaker.name!r} was disconnected: {error_text(error)}",
                 for_viewers="the speaker was disconnected",

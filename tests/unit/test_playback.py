@@ -108,6 +108,22 @@ def test_a_burst_is_cut_to_the_target() -> None:
     assert peak(first) >= 11
 
 
+def test_what_waited_in_a_silence_is_not_heard_late() -> None:
+    queue = SoundQueue()
+    for number in range(1, 6):
+        queue.put(block(number), 0, now_us=0)
+    assert queue.take(now_us=0) == block(4)
+    assert queue.dropped == 3
+
+
+def test_what_is_not_played_has_no_echo() -> None:
+    reference = Reference()
+    found = Playback(send=lambda _sound: False, steer=lambda _request: None)
+    found.reference = reference
+    found.feed("a", block(1), 0)
+    assert reference.blocks == []
+
+
 def test_a_sound_shorter_than_the_target_is_played() -> None:
     queue = SoundQueue()
     queue.put(block(1), 0, now_us=0)

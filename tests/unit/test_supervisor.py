@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 
 from device.ipc import hotplug
 from device.ipc import worker_process as child
+from device.ipc.framing import Received
 from device.ipc.worker_process import WorkerProcess
 from device.ipc.worker_state import WorkerState
 from tests.support.children import living_descendants
@@ -267,6 +268,19 @@ def test_a_new_plan_restarts_the_worker_at_once_without_a_failure() -> None:
     watcher = supervised(lambda: Watcher("live"), act)
     assert [state for state, _ in watcher.states] == [WorkerState.LIVE, WorkerState.STARTING, WorkerState.LIVE]
     assert watcher.failures == []
+
+
+def test_a_late_unit_of_a_worker_that_is_replaced_says_nothing_about_the_next_one() -> None:
+    async def act(watcher: Watcher) -> None:
+        await watcher.until(lambda: watcher.media)
+        taken = len(watcher.media)
+        watcher.supervisor.restart("a test")
+        watcher.supervisor._on_message(Received(message=watcher.media[0], request_id=0))
+        assert watcher.supervisor.state is WorkerState.STARTING
+        assert len(watcher.media) == taken
+        await watcher.until(lambda: len(watcher.pids) == 2)
+
+    supervised(lambda: Watcher("live"), act)
 
 
 def test_a_new_plan_ends_the_wait_after_failures() -> None:

@@ -91,6 +91,20 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
+def test_a_participant_who_leaves_opens_no_camera_and_one_who_joins_does(clock: list[float]) -> None:
+    scene = Scene(clock)
+    scene.camera.joined()
+    scene.camera.participants(2)
+    scene.at(20)
+    scene.camera.active(active=False)
+    scene.camera.update()
+    assert scene.camera.state is Sending.PAUSED
+    scene.camera.participants(1)
+    assert scene.camera.state is Sending.PAUSED
+    scene.camera.participants(2)
+    assert scene.camera.state is Sending.SENDING
+
+
 def test_a_pause_a_sleep_and_a_viewer(clock: list[float]) -> None:
     scene = Scene(clock)
     scene.viewers.worker("camera", WorkerState.LIVE, "")

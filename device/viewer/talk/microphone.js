@@ -22,7 +22,7 @@ export function talk(on, { keep = false } = {}) {
   if (on) microphone.trouble = obstacle();
   usedAt = performance.now();
   // At once, also while a publication is under way.
-  if (!on && microphone.track) microphone.track.mediaStreamTrack.enabled = false;
+  if (microphone.track && (!on || !microphone.track.isMuted)) microphone.track.mediaStreamTrack.enabled = on;
   settle();
 }
 

@@ -23,7 +23,7 @@ HEADER = struct.Struct("<qI")
 RATE = 48_000
 DELAY_NS = 40_000_000
 PERIODS = 3  # of 10 ms: what the card takes in advance
-_UNANTICIPATED, _UNAVAILABLE, _UNDERFLOWED = -9999, -9985, -9980
+_UNANTICIPATED, _UNAVAILABLE, _UNDERFLOWED, _CLOSED = -9999, -9985, -9980, -9988
 
 
 def _word(name: str) -> str:
@@ -38,8 +38,11 @@ class Stream:
         self._file = (FOLDER / "played").open("ab", buffering=0)
         self._ns_per_frame = 1e9 / (RATE * (1 + int(_word("ppm") or 0) / 1e6))
         self._heard_at_ns = 0.0
+        self._closed = False
 
     def write(self, samples: bytes, exception_on_underflow: bool = False) -> None:  # noqa: FBT001, FBT002
+        if self._closed:
+            raise OSError(_CLOSED, "Stream closed")
         word = _word("switch")
         if word == "hung":
             time.sleep(3600)
@@ -54,9 +57,12 @@ class Stream:
         if left_s > 0:
             time.sleep(left_s)
         if late and exception_on_underflow:
+            self._closed = True  # as PyAudio does before it raises
             raise OSError(_UNDERFLOWED, "Output underflowed")
 
     def get_output_latency(self) -> float:
+        if self._closed:
+            raise OSError(_CLOSED, "Stream closed")
         return PERIODS * 0.010
 
 
