@@ -98,11 +98,11 @@ def test_a_participant_who_leaves_opens_no_camera_and_one_who_joins_does(clock: 
     scene.at(20)
     scene.camera.active(active=False)
     scene.camera.update()
-    assert scene.camera.state is Sending.PAUSED
+    assert scene.camera.waits
     scene.camera.participants(1)
-    assert scene.camera.state is Sending.PAUSED
+    assert scene.camera.waits
     scene.camera.participants(2)
-    assert scene.camera.state is Sending.SENDING
+    assert not scene.camera.waits
 
 
 def test_a_pause_a_sleep_and_a_viewer(clock: list[float]) -> None:
