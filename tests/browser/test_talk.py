@@ -27,7 +27,7 @@ pytestmark = NEEDS_CHROMIUM
 FAKE = (*ARGUMENTS, "--use-fake-device-for-media-stream")
 GRANTED = (*FAKE, "--use-fake-ui-for-media-stream")
 IDLE = "viewer.talk && viewer.talk.speakers.length === 1 && viewer.talk.speakers[0].state === 'idle'"
-WORDS = "document.querySelector('.talk .words').innerText"
+WORDS = "(document.querySelector('.talk .words')?.innerText ?? '')"
 # A browser whose tab is hidden, or whose time passes.
 HIDE = """(hidden) => {
   Object.defineProperty(document, "hidden", {get: () => hidden, configurable: true});
