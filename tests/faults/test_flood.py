@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 _RATE, _SECONDS, _GAP_S = 1000.0, 10.0, 0.3
 _CALLERS = 2
 _SETTLED_S = 3.0
-_BUSY_PERCENT = 10.0  # as in ground.py: with less, processes wait for longer than the bound allows
+# Callers, server and viewer share the device's cores: with less, they wait for each other for longer than the bound.
+# Then the row reports a miss, and fails only above twice the bound.
+_BUSY_PERCENT, _MOST_GAP_S = 25.0, 0.6
 _ALLOW = json.dumps([{"identity": "ops-*", "operations": ["status"]}])
 
 
@@ -55,6 +57,6 @@ def test_flood_of_calls(ground: Ground, tmp_path: Path) -> None:
             f"the callers used {found.used:.1f} cores",
         },
         must=f"each call answered; picture without a gap over {_GAP_S:g} s",
-        excuse=f"{idle:.0f} % idle" if idle < _BUSY_PERCENT else "",
+        excuse=f"{idle:.0f} % idle" if idle < _BUSY_PERCENT and gap_s <= _MOST_GAP_S else "",
         ok=gap_s <= _GAP_S,
     )
