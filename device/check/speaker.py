@@ -11,10 +11,11 @@ from device.check import tone
 from device.clock import monotonic_us
 from device.errors import NotPresentError, SourceError
 from device.ipc import worker_process
-from device.ipc.media_messages import PLAYED_BYTES, PLAYED_MS, PlaySound
+from device.ipc.media_messages import PLAYED_MS, PlaySound
 from device.ipc.messages import Capturing
 from device.media.block import SAMPLE_BYTES, SAMPLE_RATE, Block
 from device.privacy import Privacy
+from device.speaker.in_time import blocks_in_time
 from device.speaker.plan import NAME, plan_speaker
 from device.streams.plan import plan_streams
 
@@ -170,12 +171,9 @@ def listener(config: Config) -> tuple[str, int, WorkerPlan] | None:
 
 
 async def _play(child: worker_process.WorkerProcess) -> None:
-    """Send the tone as the daemon sends talk: 10 ms each 10 ms."""
-    sound, loop = tone.tone(), asyncio.get_running_loop()
-    began_at = loop.time()
-    for number, at in enumerate(range(0, len(sound), PLAYED_BYTES)):
-        await asyncio.sleep(began_at + number * PLAYED_MS / 1000 - loop.time())
-        child.send(PlaySound(samples=sound[at : at + PLAYED_BYTES], arrived_at_us=monotonic_us()))
+    """Send the tone as the daemon sends talk."""
+    async for block in blocks_in_time(tone.tone()):
+        child.send(PlaySound(samples=block, arrived_at_us=monotonic_us()))
 
 
 @asynccontextmanager

@@ -6,27 +6,21 @@ import json
 import re
 from typing import Annotated, Self, TypeGuard
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import NoDecode
 
 from device.config.command_words import contradiction
 from device.config.marks import LIVE
 from device.config.table import CONTRADICTION, Table
+from device.config.values import short_name
 
 LONGEST_S = 25
 """The highest timeout_s."""
 MAX_COMMANDS = 32
 _MAX_WORDS, _MAX_WORD = 64, 1024
 _MAX_ARGUMENTS, _MAX_VALUES, _MAX_VALUE = 8, 64, 64
-_NAME = re.compile(r"[a-z0-9_-]{1,32}")
 _ARGUMENT = re.compile(r"[a-z][a-z0-9_]{0,31}")
-
-
-def _name(value: str) -> str:
-    if not _NAME.fullmatch(value):
-        raise ValueError("is not a name for a command; allowed: 1 to 32 letters (a to z), digits, - and _")
-    return value
 
 
 def _words(value: object) -> object:
@@ -76,7 +70,7 @@ def _are_texts(value: object, *, most: int, longest: int) -> TypeGuard[list[str]
 # NoDecode: pydantic-settings would parse the values from the environment itself.
 _Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 _Arguments = Annotated[dict[str, list[str]], NoDecode, BeforeValidator(_arguments)]
-CommandName = Annotated[str, AfterValidator(_name)]
+CommandName = Annotated[str, short_name("command")]
 
 
 class Command(Table):

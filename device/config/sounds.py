@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import PurePosixPath
 from typing import Annotated
 
 from pydantic import AfterValidator
 
+from device.config.values import short_name
+
 MAX_SOUNDS = 32
 _MAX_PATH = 1024
-_NAME = re.compile(r"[a-z0-9_-]{1,32}")
-
-
-def _name(value: str) -> str:
-    if not _NAME.fullmatch(value):
-        raise ValueError("is not a name for a sound; allowed: 1 to 32 letters (a to z), digits, - and _")
-    return value
 
 
 def _path(value: str) -> str:
@@ -25,5 +19,5 @@ def _path(value: str) -> str:
     return value
 
 
-SoundName = Annotated[str, AfterValidator(_name)]
+SoundName = Annotated[str, short_name("sound")]
 SoundPath = Annotated[str, AfterValidator(_path)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _MAX_URLS = 8
 AUTOMATIC = "auto"
 _LEAST_MB, _MOST_MB = 32, 65536
+_SHORT_NAME = re.compile(r"[a-z0-9_-]{1,32}")
 
 
 def _even(value: int) -> int:
@@ -89,3 +91,14 @@ def _stream_url(value: SecretStr) -> SecretStr:
 
 StreamUrl = Annotated[SecretStr, AfterValidator(_stream_url)]
 StreamName = Annotated[str, AfterValidator(check_name)]
+
+
+def short_name(of: str) -> AfterValidator:
+    """Return what checks the name of a table's entry, such as `of` a command."""
+
+    def checked(value: str) -> str:
+        if not _SHORT_NAME.fullmatch(value):
+            raise ValueError(f"is not a name for a {of}; allowed: 1 to 32 letters (a to z), digits, - and _")
+        return value
+
+    return AfterValidator(checked)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from device.control.results import Done
 from device.errors import CallError
+from device.media.block import SAMPLE_BYTES, SAMPLE_RATE
 from device.printable import printable
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from device.control.operations import PlaySound
 
 _MAX_SHOWN = 64
-_BYTES_PER_S = 96_000  # one channel of 16 bits at 48 kHz
+_BYTES_PER_S = SAMPLE_RATE * SAMPLE_BYTES  # one channel
 
 
 class Player(Protocol):

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from device.clock import monotonic_us
 from device.errors import CallError
-from device.ipc.media_messages import PLAYED_BYTES, PLAYED_MS
 from device.ipc.messages import SetGain
 from device.ipc.requester import Requester
 from device.ipc.supervisor import Supervisor
 from device.ipc.worker_state import WorkerState
 from device.redaction import public_text
 from device.speaker.floor import Floor
+from device.speaker.in_time import blocks_in_time
 from device.speaker.plan import NAME, plan_speaker
 from device.speaker.playback import Playback
 from device.speaker.subscriptions import Talkers
@@ -110,14 +110,11 @@ class Speaker:
         if self._sounding:
             raise CallError("another sound is being played")
         self._sounding = True
-        began_at = time.monotonic()
         try:
-            for number, at in enumerate(range(0, len(pcm), PLAYED_BYTES)):
-                await asyncio.sleep(began_at + number * PLAYED_MS / 1000 - time.monotonic())
+            async for block in blocks_in_time(pcm):
                 if not self.live:
                     raise CallError(f"the speaker is not there any more: {self.state}")
-                block = pcm[at : at + PLAYED_BYTES]
-                self.playback.feed(_SOUND, block.ljust(PLAYED_BYTES, b"\0"), monotonic_us())
+                self.playback.feed(_SOUND, block, monotonic_us())
         finally:
             self.playback.end(_SOUND)
             self._sounding = False

@@ -1,4 +1,4 @@
-"""The talkers in the room: subscribes to their microphones, and to nothing else, and hears who has the floor.
+"""The talkers in the room: subscribes to their microphones, and to nothing else, and plays those with the floor.
 
 What comes from the room is untrusted. Events of a Room that was left are ignored.
 """

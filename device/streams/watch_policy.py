@@ -63,7 +63,7 @@ class WatchPolicy:
             self._joined_at, self._left_at, self._active = None, now, None
 
     def may_be_watched(self, now: float) -> None:
-        """Note a sign that a viewer may be about to subscribe, such as a participant who has joined."""
+        """Note a sign that a viewer may be about to subscribe, such as a new participant."""
         self._send_until = now + GRACE_S
         self.state = Sending.SENDING
 

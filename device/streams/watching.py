@@ -44,7 +44,6 @@ class Viewers:
 
     def __init__(self, plans: Sequence[StreamPlan], observer: StreamObserver) -> None:
         self.listeners: list[Callable[[bool], None]] = []
-        self.others = 0
         self._observer, self._watched = observer, False
         self._cameras: dict[str, Watching] = {}
         self._sounds: list[AudioTrack] = []
@@ -75,7 +74,7 @@ class Viewers:
 
     def changed(self) -> None:
         """Act on a change of one camera, or of the participants."""
-        sends = self.others > 0 or any(each.state is Sending.SENDING for each in self._cameras.values())
+        sends = any(each.others or each.state is Sending.SENDING for each in self._cameras.values())
         for sound in self._sounds:
             sound.pause(not sends)
         watched = any(each.watched for each in self._cameras.values())
@@ -110,7 +109,8 @@ class Watching:
         self._reported = (supervisor.state, "")
         self._watched_at, self._watched_before_s = 0.0, 0.0
         self._changed, self._settled = asyncio.Event(), asyncio.Event()
-        self._borrowers = self._others = 0
+        self.others = 0  # participants in the room
+        self._borrowers = 0
 
     @property
     def name(self) -> str:
@@ -157,9 +157,9 @@ class Watching:
 
     def participants(self, count: int) -> None:
         """Note how many other participants are in the room."""
-        if count > self._others:
+        if count > self.others:
             self._policy.may_be_watched(time.monotonic())
-        self._others = self._viewers.others = count
+        self.others = count
         self.update()
 
     def may_be_watched(self) -> None:

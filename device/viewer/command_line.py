@@ -46,13 +46,8 @@ def add_viewer_commands(add: _Add) -> None:
         metavar="IDENTITY",
         help="serve the operator's page instead (with --talk too), which asks devices as IDENTITY (default: ops-USER)",
     )
-    viewer.add_argument(
-        "--talk",
-        type=identity_prefix,
-        nargs="?",
-        const=default_identity(prefix=_TALKER),
-        metavar="NAME",
-        help="the page can also talk through the devices' speakers, as participants NAME-* (default: talk-USER)",
+    _add_talk(
+        viewer, "the page can also talk through the devices' speakers, as participants NAME-* (default: talk-USER)"
     )
     token = add("viewer-token", _viewer_token, "print a viewer's token and the room's URL")
     token.add_argument(
@@ -62,13 +57,17 @@ def add_viewer_commands(add: _Add) -> None:
         metavar="TIME",
         help="how long it lasts: 30m, 6h, 7d (default: 6h)",
     )
-    token.add_argument(
+    _add_talk(token, "it may publish a microphone too, as a participant NAME-* (default: talk-USER), but send no data")
+
+
+def _add_talk(parser: Parser, text: str) -> None:
+    parser.add_argument(
         "--talk",
         type=identity_prefix,
         nargs="?",
         const=default_identity(prefix=_TALKER),
         metavar="NAME",
-        help="it may publish a microphone too, as a participant NAME-* (default: talk-USER), but send no data",
+        help=text,
     )
 
 

@@ -8,10 +8,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from device.errors import SourceError, WireError
-from device.ipc.messages import Capturing, Dropped, MicrophoneJob, SetGain, SetPace
+from device.ipc.messages import Capturing, Dropped, MicrophoneJob
 from device.ipc.worker_link import WorkerLink, serve
 from device.workers.drops import DropLog
 from device.workers.named import damage_log, named
+from device.workers.sound_requests import Gain, carry_out
 from device.workers.unchanged import UnchangedDetector
 
 if TYPE_CHECKING:
@@ -57,24 +58,12 @@ def _deliver(link: WorkerLink, job: MicrophoneJob) -> None:
     silence = UnchangedDetector(limit_s=_SILENT_S)
     for block in source.blocks():
         for request in link.requests():
-            link.reply(request, _carry_out(source, gain, request.message))
+            link.reply(request, carry_out(request.message, clock=source, gain=gain, of="microphone"))
         # A working microphone has noise: only zeros mean that it is muted or broken.
         silent = silence.update(time.monotonic(), same=not any(block.samples))
         if silent is not None:
             link.degraded(f"nothing but zeros for {_SILENT_S:.0f} s" if silent else "")
         link.block(gain.amplified(block.samples), captured_at_us=block.captured_at_us)
-
-
-def _carry_out(source: Source, gain: Gain, request: object) -> str:
-    """Carry out one request; return what is wrong with it, or an empty text."""
-    match request:
-        case SetPace(ppm=ppm):
-            source.pace(ppm)
-            return ""
-        case SetGain(gain_db=gain_db):
-            gain.set(gain_db)
-            return ""
-    return "a microphone does not support this request"
 
 
 def open_source(job: MicrophoneJob, link: WorkerLink) -> Source:
@@ -144,25 +133,6 @@ def _overflow_log(link: WorkerLink) -> Callable[[int], None]:
             link.log("warning", "microphone.overflow", count=count)
 
     return on_overflow
-
-
-class Gain:
-    """Amplifies samples of 16 bits by a gain in decibels, which may change."""
-
-    def __init__(self, gain_db: float) -> None:
-        self._factor = 1.0
-        self.set(gain_db)
-
-    def set(self, gain_db: float) -> None:
-        self._factor = 10 ** (gain_db / 20)
-
-    def amplified(self, samples: bytes) -> bytes:
-        if self._factor == 1:
-            return samples
-        import numpy as np  # without gain a microphone needs no numpy
-
-        amplified = np.frombuffer(samples, np.int16) * self._factor
-        return bytes(np.clip(amplified, -32768, 32767).astype(np.int16))
 
 
 if __name__ == "__main__":

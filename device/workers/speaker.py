@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from device.clock import monotonic_us
 from device.errors import SourceError, WireError
 from device.ipc.media_messages import PLAYED_BYTES, SpeakerReport
-from device.ipc.messages import Capturing, SetGain, SetPace, SpeakerJob
+from device.ipc.messages import Capturing, SpeakerJob
 from device.ipc.worker_link import WorkerLink, serve
-from device.workers.microphone import Gain
 from device.workers.sound_queue import SoundQueue
+from device.workers.sound_requests import Gain, carry_out
 
 if TYPE_CHECKING:
     from device.ipc.media_messages import PlaySound
@@ -36,7 +36,7 @@ class Waiting:
             self.queue.put(sound.samples, sound.arrived_at_us, now_us=monotonic_us())
             self._changed.notify()
 
-    def take(self, grace_s: float = _GRACE_S) -> bytes | None:
+    def take(self, grace_s: float) -> bytes | None:
         """Return the next block; None for silence. In the middle of a sound, wait for a block that is a little late."""
         with self._changed:
             if self.queue.starved:
@@ -76,39 +76,28 @@ def _run(link: WorkerLink) -> None:
 
 def _play(link: WorkerLink, output: PyAudioOutput, volume: Gain) -> None:
     """Play for ever, silence while there is no sound: so it is noticed when the speaker is disconnected or hangs."""
-    waiting, report_at_us = Waiting(), 0
+    waiting, report_at_us, grace_s = Waiting(), 0, _GRACE_S
     link.on_sound = waiting.put
     while True:
         for request in link.requests():
-            link.reply(request, _carry_out(output, volume, request.message))
-        block = waiting.take(min(_MOST_GRACE_S, max(_GRACE_S, output.latency_ms / 1000 - _KEPT_S)))
+            link.reply(request, carry_out(request.message, clock=output, gain=volume, of="speaker"))
+        block = waiting.take(grace_s)
         output.write(_SILENCE if block is None else volume.amplified(block))
         if monotonic_us() >= report_at_us:
             report_at_us = monotonic_us() + _REPORT_US
-            blocks, queue_ms = waiting.played()
+            (blocks, queue_ms), latency_ms = waiting.played(), output.latency_ms
+            grace_s = min(_MOST_GRACE_S, max(_GRACE_S, latency_ms / 1000 - _KEPT_S))
             link.send(
                 SpeakerReport(
                     at_us=monotonic_us(),
                     queue_ms=queue_ms,
                     target_ms=waiting.queue.target_ms,
-                    output_latency_ms=output.latency_ms,
+                    output_latency_ms=latency_ms,
                     blocks=blocks,
                     underruns=waiting.queue.underruns,
                     dropped=waiting.queue.dropped,
                 )
             )
-
-
-def _carry_out(output: PyAudioOutput, volume: Gain, request: object) -> str:
-    """Carry out one request; return what is wrong with it, or an empty text."""
-    match request:
-        case SetPace(ppm=ppm):
-            output.pace(ppm)
-            return ""
-        case SetGain(gain_db=gain_db):
-            volume.set(gain_db)
-            return ""
-    return "a speaker does not support this request"
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_BUSY_PERCENT = 10.0  # of the cores: with less, processes wait for longer than the bounds allow
+BUSY_PERCENT = 10.0  # of the cores: with less, processes wait for longer than the bounds allow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ class Ground:
         """
         idle = self.meter.percent()
         came_back = math.isfinite(measured.video.worst) and not measured.missing
-        excuse = known or (f"{idle:.0f} % idle" if idle < _BUSY_PERCENT else "")
+        excuse = known or (f"{idle:.0f} % idle" if idle < BUSY_PERCENT else "")
         row = {
             "times": len(measured.video.seconds),
             "video again": measured.video,

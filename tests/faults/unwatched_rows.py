@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tests.faults.figures import Figures, as_text, counted
 from tests.faults.footprint import Footprint
+from tests.faults.ground import BUSY_PERCENT
 from tests.faults.recovery import until_logged
 from tests.faults.unwatched import (
     LEFT_S,
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from tests.faults.device import Device
     from tests.faults.ground import Ground
 
-_BUSY_PERCENT = 10.0  # as in ground.py: with less, processes wait for longer than the bounds allow
 _SETTLES_S = 2.0
 _QUIET_KBPS = 20.0
 _GAP_S, _ROOM_S, _DEAD_S = 1.0, 8.0, 6.0
@@ -47,7 +47,7 @@ def _record(ground: Ground, what: str, *, seen: str, must: str, ok: bool, **cell
     row = {"idle": f"{idle:.0f} %", "events seen": seen} | {
         name.replace("_", " "): cell for name, cell in cells.items()
     }
-    ground.table.record(what, row, must=must, ok=ok, excuse=f"{idle:.0f} % idle" if idle < _BUSY_PERCENT else "")
+    ground.table.record(what, row, must=must, ok=ok, excuse=f"{idle:.0f} % idle" if idle < BUSY_PERCENT else "")
 
 
 async def nobody_watches(ground: Ground, folder: Path, *, each_s: float) -> None:

@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-import aiohttp
 import jwt
 import pytest
 
 from device import cli
 from device.config import schema
 from device.control import limits
-from device.errors import UnreachableError
 from device.telemetry.attributes import Attributes
 from device.tokens.join_token import TokenRequest
 from device.tokens.minting import ApiKey
 from device.viewer import command, command_line, operators, server
 from device.viewer.passes import Passes, RoomPass
-from device.viewer.server import Page, Site, serving
+from device.viewer.server import Page
 from device.viewer.token_requests import EXPIRED, WRONG_SECRET
+from tests.support import page_requests
+from tests.support.page_requests import ROOM, NoServer
 from tests.unit.test_viewer_page import TOO_NEW
 
 FOLDER = Path(server.__file__).parent / "operator"
 FILES = sorted(FOLDER.iterdir())
 CODE = [path for path in FILES if path.suffix == ".js"]
-ROOM = ("ws://127.0.0.1:9",)  # nothing listens there
 SECRET = "kq3-a-secret-of-a-link"
-Answer = tuple[int, str, str]
 
 
 @pytest.fixture(autouse=True)
@@ -53,32 +50,15 @@ def api_key() -> ApiKey:
     return ApiKey(wanted=wanted, key="key", secret="zq7-a-secret-of-thirty-two-characters")
 
 
-class Nobody:
-    """A probe that no server answers."""
-
-    async def first(self, _urls: tuple[str, ...]) -> None:
-        raise UnreachableError
-
-
 def page(identity: str = "ops-anna") -> Page:
-    passes = Passes(urls=ROOM, probe=cast("Any", Nobody()), mint=lambda _at: "not this one")
+    passes = Passes(urls=ROOM, probe=cast("Any", NoServer()), mint=lambda _at: "not this one")
     return operators.operator_page(passes, api_key(), identity, secret=SECRET)
 
 
-def asked(what: Page, *requests: tuple[str, str]) -> list[Answer]:
+def asked(what: Page, *requests: tuple[str, str]) -> list[tuple[int, str, str]]:
     """Serve a page, and return status, type and text of each request (path, secret of a POST)."""
-
-    async def main() -> list[Answer]:
-        answers: list[Answer] = []
-        site = Site(pages=(what,), room_urls=ROOM, own_name="box")
-        async with serving(site, host="127.0.0.1", port=0) as url, aiohttp.ClientSession(url) as session:
-            for path, secret in requests:
-                body = {"json": {"secret": secret}} if secret else {}
-                async with session.request("POST" if secret else "GET", path, **body) as response:  # type: ignore[arg-type]
-                    answers.append((response.status, response.content_type, await response.text()))
-        return answers
-
-    return asyncio.run(main())
+    answers = page_requests.asked(what, *requests)
+    return [(status, headers["Content-Type"].partition(";")[0], text) for status, headers, text in answers]
 
 
 def test_the_page_and_its_files_are_served_with_its_link_only() -> None:

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
-import aiohttp
 import jwt
 import pytest
 
 from device import cli
-from device.errors import UnreachableError
 from device.telemetry.attributes import Attributes
 from device.tokens.join_token import TokenRequest
 from device.tokens.minting import ApiKey
 from device.viewer import command, server, talkers
 from device.viewer.passes import Passes, RoomPass
-from device.viewer.server import Page, Site, serving
+from device.viewer.server import Page
+from tests.support.page_requests import ROOM, NoServer, asked
 from tests.unit.test_viewer_page import TOO_NEW
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 FOLDER = Path(server.__file__).parent / "talk"
 FILES = sorted(FOLDER.iterdir())
-ROOM = ("ws://127.0.0.1:9",)  # nothing listens there
 SECRET = "zq7-a-secret-of-thirty-two-characters"
 LINK_SECRET = "kq3-a-secret-of-a-link"
 CONFIG = (
@@ -42,7 +36,6 @@ MICROPHONE_ONLY = {
     "canPublishData": False,
     "canUpdateOwnMetadata": False,
 }
-Answer = tuple[int, "Mapping[str, str]", str]
 
 
 @pytest.fixture(autouse=True)
@@ -50,13 +43,6 @@ def vendor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in server.VENDOR_FILES:
         (tmp_path / name).write_text(f"// {name}\n")
     monkeypatch.setattr(server, "VENDOR", tmp_path)
-
-
-class NoServer:
-    """A probe that no server answers."""
-
-    async def first(self, _urls: tuple[str, ...]) -> None:
-        raise UnreachableError
 
 
 def ordinary() -> Page:
@@ -72,22 +58,6 @@ def talking(name: str = "talk-anna") -> Page:
     )
     passes = Passes(urls=ROOM, probe=cast("Any", NoServer()), mint=lambda _at: "not this one")
     return talkers.with_talk(ordinary(), passes, ApiKey(wanted=wanted, key="key", secret=SECRET), name)
-
-
-def asked(what: Page, *requests: tuple[str, str]) -> list[Answer]:
-    """Serve a page, and return status, headers and text of each request (path, secret of a POST)."""
-
-    async def main() -> list[Answer]:
-        answers: list[Answer] = []
-        site = Site(pages=(what,), room_urls=ROOM, own_name="box")
-        async with serving(site, host="127.0.0.1", port=0) as url, aiohttp.ClientSession(url) as session:
-            for path, secret in requests:
-                body = {"json": {"secret": secret}} if secret else {}
-                async with session.request("POST" if secret else "GET", path, **body) as response:  # type: ignore[arg-type]
-                    answers.append((response.status, response.headers.copy(), await response.text()))
-        return answers
-
-    return asyncio.run(main())
 
 
 def claims_of(token: str) -> dict[str, Any]:
