@@ -57,6 +57,7 @@ class RestartPolicy:
     _first_at: float | None = field(default=None, init=False)
     _last_at: float = field(default=0.0, init=False)
     _capturing: bool = field(default=False, init=False)
+    _encoder_replaced: bool = field(default=False, init=False)
     _wait_until: float = field(default=float("-inf"), init=False)
     _tries: int = field(default=1, init=False)  # the starts that are left before only a new device causes another
 
@@ -85,13 +86,22 @@ class RestartPolicy:
 
     def spawned(self, now: float) -> None:
         """Record that a worker runs."""
-        self._first_at, self._capturing = None, False
+        self._first_at, self._capturing, self._encoder_replaced = None, False, False
         self._expect(self.startup_s, now)
 
     def capturing(self, now: float) -> None:
         """Record that the source is open; the first unit or block is expected next."""
         if self._first_at is None and not self._capturing:
             self._capturing = True
+            self._expect(self.first_s, now)
+
+    def encoder_replaced(self, now: float) -> None:
+        """Record that the worker loads another encoder: the next unit may take as long as a first one, once in a run.
+
+        Libx264 is loaded only then. That takes seconds on a small board, after a second in which the old one stalled.
+        """
+        if not self._encoder_replaced:
+            self._encoder_replaced = True
             self._expect(self.first_s, now)
 
     def delivered(self, now: float) -> bool:

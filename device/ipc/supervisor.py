@@ -221,6 +221,8 @@ class Supervisor:
         self.requests.ready(now)
         self._restarts.capturing(now)
         known, self.capturing = self.capturing, capturing
+        if known is not None and known.encoder != capturing.encoder:
+            self._restarts.encoder_replaced(now)
         self._limit_stall()
         worker_log.capturing(self.plan.name, capturing, before=known)
 

@@ -114,6 +114,7 @@ class Encoding:
         if self._encoder.name == "x264" or self._job.encoder != "auto":
             raise error
         self._link.log("warning", "camera.encoder_replaced", why=str(error), by="x264")
+        self._report_capturing("x264")  # before libx264 is loaded, which takes a small board seconds
         self._encoder.close()
         self._encoder = self._software()
 
@@ -161,7 +162,7 @@ class Encoding:
         self._source.fps = fps
         self._set_limits(*self._limits)
         if self._encoder.name != "x264":
-            self._report_capturing(self._encoder)
+            self._report_capturing(self._encoder.name)
 
     def _open(self) -> Encoder:
         if self._job.encoder == "x264" or (self._job.encoder == "auto" and self._job.source != "picamera2"):
@@ -183,24 +184,17 @@ class Encoding:
         return getattr(self._source, "turned", False)
 
     def _hardware(self) -> Encoder:
-        from device.encoders.v4l2 import V4l2Encoder, board_encoder
-        from device.sources.picamera2 import Picamera2Source
+        from device.encoders.v4l2 import V4l2Encoder
+        from device.workers.board_source import board_source
 
-        if not board_encoder():
-            if self._job.encoder == "auto":
-                return self._software()
+        source = board_source(self._source, turned=self._is_turned)
+        if source is None and self._job.encoder == "auto":
+            return self._software()
+        if source is None:
             raise EncoderError(
                 "this board has no H.264 encoder; use camera.encoder = x264 or auto",
                 for_viewers="this board has no H.264 encoder",
             )
-        source = self._source
-        if self._is_turned:
-            raise EncoderError(
-                "neither this sensor nor the board's encoder turns pictures; use camera.encoder = x264 or auto",
-                for_viewers="the picture cannot be turned",
-            )
-        if not isinstance(source, Picamera2Source):
-            raise EncoderError(f"the board's encoder does not take pictures of source {source.name!r}")
         encoder = V4l2Encoder(
             layout=source.layout,
             fps=self._source.fps,
@@ -210,7 +204,7 @@ class Encoding:
         )
         self._board = encoder
         encoder.start()
-        self._report_capturing(encoder)
+        self._report_capturing(encoder.name)
         return encoder
 
     def _software(self) -> Encoder:
@@ -229,15 +223,15 @@ class Encoding:
             preset=self._automatic.preset if self._automatic else self._job.x264_preset,
         )
         encoder.repeat(self._repetitions)
-        self._report_capturing(encoder)
+        self._report_capturing(encoder.name)
         return encoder
 
-    def _report_capturing(self, encoder: Encoder) -> None:
+    def _report_capturing(self, encoder: str) -> None:
         source = self._source
         self._link.capturing(
             Capturing(
                 source=source.name,
-                encoder=encoder.name,
+                encoder=encoder,
                 width=source.width,
                 height=source.height,
                 fps=source.fps,

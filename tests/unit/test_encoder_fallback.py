@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import av
 import pytest
 
-from device.encoders import v4l2
 from device.encoders.v4l2 import V4l2Encoder
 from device.errors import EncoderError
 from device.ipc.messages import Capturing, SetBitrate, SetKeyFramesOnly, SetPictureLimits
@@ -21,6 +20,7 @@ from device.ipc.worker_link import WorkerLink
 from device.media.colour import BT709
 from device.media.picture import AccessUnit, FramePicture
 from device.sources import picamera2
+from device.workers import board_source
 from device.workers.encoding import Encoding
 from tests.unit.workers.watched import CAMERA, LIMIT_S
 
@@ -113,12 +113,13 @@ class Ears(WorkerLink):
     def __init__(self) -> None:
         self.units: list[AccessUnit] = []
         self.lines: list[str] = []
+        self.captures: list[str] = []
 
     def unit(self, unit: AccessUnit) -> None:
         self.units.append(unit)
 
     def capturing(self, what: Capturing) -> None:
-        """Do nothing."""
+        self.captures.append(what.encoder)
 
     def log(self, level: str, event: str, **fields: object) -> None:
         assert level == "warning", fields
@@ -156,7 +157,7 @@ def board(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     }
     for name, module in modules.items():
         monkeypatch.setitem(__import__("sys").modules, name, module)
-    monkeypatch.setattr(v4l2, "board_encoder", lambda: "bcm2835-codec")
+    monkeypatch.setattr(board_source, "board_encoder", lambda: "bcm2835-codec")
     monkeypatch.setattr(threading, "excepthook", lambda _failure: None)
     yield
     for each in FakeH264Encoder.made:
@@ -191,6 +192,21 @@ def test_software_replaces_the_encoder_after_a_failure_in_picamera2s_thread() ->
     assert first.request.released.wait(LIMIT_S)
     assert first.request.held == 0  # the camera has six buffers only
     assert ears.thread_owner(fake.thread)  # an error during its shutdown does not end the worker either
+
+
+@pytest.mark.usefixtures("board")
+def test_the_daemon_knows_of_the_replacement_before_software_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoding, ears = worker()
+    load, before = encoding._software, []
+
+    def software() -> object:
+        before.extend(ears.captures)
+        return load()
+
+    monkeypatch.setattr(encoding, "_software", software)
+    fail(FakeH264Encoder.made[0])
+    encoding.encode(BoardPicture(0))
+    assert before == ["v4l2", "x264"]
 
 
 @pytest.mark.usefixtures("board")

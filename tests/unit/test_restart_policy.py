@@ -145,6 +145,22 @@ def test_a_worker_that_says_hello_again_and_again_is_given_no_more_time() -> Non
     assert policy.next(111.5) == Step(Action.END)
 
 
+def test_an_encoder_that_is_replaced_has_the_time_of_a_first_unit_once_in_a_run() -> None:
+    policy = recovery(stall_s=2)
+    for began in (100, 200):
+        policy.spawned(began)
+        policy.capturing(began + 1)
+        policy.delivered(began + 2)
+        policy.encoder_replaced(began + 3)  # libx264 is loaded for seconds
+        assert policy.next(began + 12.9) == Step(Action.WATCH, began + 13)
+        assert policy.next(began + 13) == Step(Action.END)
+        assert policy.stall_text() == "nothing came for 10 s"
+        policy.delivered(began + 10)
+        policy.encoder_replaced(began + 11)  # a worker that says so again and again is given no more time
+        assert policy.next(began + 12) == Step(Action.END)
+        policy.ended(began + 12)
+
+
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=40).map(sorted), st.floats(0.2, 60))
 def test_a_source_is_dead_exactly_one_stall_after_its_last_sign(moments: list[float], stall_s: float) -> None:
     policy = recovery(stall_s=stall_s)

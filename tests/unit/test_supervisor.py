@@ -283,6 +283,14 @@ def test_a_late_unit_of_a_worker_that_is_replaced_says_nothing_about_the_next_on
     supervised(lambda: Watcher("live"), act)
 
 
+def test_a_worker_that_replaces_its_encoder_has_the_time_of_a_first_unit() -> None:
+    async def act(watcher: Watcher) -> None:
+        await watcher.until(lambda: len(watcher.media) == 3)  # the last came later than a stall
+
+    watcher = supervised(lambda: Watcher("replacing-encoder"), act)
+    assert watcher.failures == []
+
+
 def test_a_new_plan_ends_the_wait_after_failures() -> None:
     async def act(watcher: Watcher) -> None:
         watcher.supervisor._restarts._backoff.uniform = lambda _least, _most: 1000.0

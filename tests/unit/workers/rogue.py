@@ -13,6 +13,7 @@ import struct
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from device.errors import NotPresentError, SourceAbsentError, SourceError
@@ -45,6 +46,14 @@ def capture(link: WorkerLink) -> None:  # noqa: C901, PLR0912, PLR0915
                     link.reply(request, "cannot" if request.message == SetPace(ppm=WRONG_PPM) else "")
                 link.block(identity, captured_at_us=2)
                 time.sleep(0.02)
+        case "replacing-encoder":
+            hardware = Capturing(source="pattern", encoder="v4l2", width=64, height=48, fps=30)
+            link.capturing(hardware)
+            link.block(identity, captured_at_us=2)
+            link.capturing(replace(hardware, encoder="x264"))
+            time.sleep(1)  # more than twice the watcher's stall
+            link.block(identity, captured_at_us=3)
+            time.sleep(0.2)
         case "flood":
             flood = AccessUnit(
                 payload=b"\0\0\0\1" + bytes(50_000), key=True, width=64, height=48, number=1, captured_at_us=1
