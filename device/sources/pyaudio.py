@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 _US = 1_000_000
-_OVERFLOWED = -9981  # paInputOverflowed, portaudio.h
+_LEAST_GAP_US = 2 * BLOCK_MS * 1000  # less is a late wake-up
 
 
 class PyAudioSource:
@@ -27,6 +27,7 @@ class PyAudioSource:
         self._audio = open_portaudio("microphone")
         self._on_overflow = on_overflow
         self.overflows = 0
+        self._due_us = 0
         self.microphone = choose(microphones(self._audio), device)
         self._opened = min(channels, self.microphone.channels)
         self._channels = channels
@@ -50,6 +51,7 @@ class PyAudioSource:
                 f"{self._opened} channels: {error_text(error)}; look at `fuser -v /dev/snd/*`",
                 for_viewers="the microphone cannot be opened",
             ) from error
+        self._gap_us = max(_LEAST_GAP_US, round(self._stream.get_input_latency() * _US))
 
     def pace(self, ppm: float) -> None:
         """Correct the device's clock, which is faster than ours by this many parts per million."""
@@ -60,24 +62,29 @@ class PyAudioSource:
         """Yield blocks without end. Raises SourceError when the device is disconnected."""
         while True:
             try:
-                samples = self._stream.read(self._frames, exception_on_overflow=True)
+                # PyAudio closes a stream before it raises. Without an exception PortAudio goes on after a gap.
+                samples = self._stream.read(self._frames, exception_on_overflow=False)
                 waiting = self._stream.get_read_available()
             except OSError as error:
-                if error.errno == _OVERFLOWED or _OVERFLOWED in error.args:
-                    self.overflows += 1
-                    self._on_overflow(self.overflows)
-                    continue
                 raise SourceError(
                     f"microphone {self.microphone.name!r} was disconnected: {error_text(error)}",
                     for_viewers="the microphone was disconnected",
                 ) from error
             captured_at_us = monotonic_us() - (waiting + self._frames) * _US // self.rate
+            self._notice_gap(captured_at_us)
             samples = to_stereo(samples) if self._opened < self._channels else samples
             if self._resampling:
                 captured_at_us -= self._resampler.held_us
                 samples = self._resampler.process(samples)
             if samples:
                 yield Block(samples=samples, captured_at_us=captured_at_us)
+
+    def _notice_gap(self, captured_at_us: int) -> None:
+        """Count an overflow if at least a whole buffer of sound is missing before this block: PyAudio does not say."""
+        if self._due_us and captured_at_us - self._due_us >= self._gap_us:
+            self.overflows += 1
+            self._on_overflow(self.overflows)
+        self._due_us = captured_at_us + BLOCK_MS * 1000
 
     def _supports(self, rate: int) -> bool:
         try:

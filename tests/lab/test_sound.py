@@ -243,11 +243,15 @@ def test_drift(service: Service, record: Record, drifting: int) -> None:
                 bad = sum(purity(window, 440) <= PURE for window in windows(heard))
                 quiet = load.idle_share > QUIET
                 paces = [line["ppm"] for line in journal.of("microphone.pace")]
+                gaps = len(journal.of("microphone.overflow", since=mark))
                 record(
                     f"clock drift {drifting:+} ppm for {DRIFT_S} s: drops after the first 2 s; gaps in the tone",
-                    f"{drops}; {bad} of {len(windows(heard))} windows; steered by {paces} ppm; {load}",
-                    must=f"none; {MAX_BAD} at most; {MAX_BUSY} each if less than {QUIET:.0%} was idle",
-                    ok=sum(drops) <= (0 if quiet else MAX_BUSY) and bad <= (MAX_BAD if quiet else MAX_BUSY),
+                    f"{drops}; {bad} of {len(windows(heard))} windows; {gaps} overflows; steered by {paces} ppm; "
+                    f"{load}",
+                    must=f"none; {MAX_BAD} at most; no overflow; {MAX_BUSY} each if less than {QUIET:.0%} was idle",
+                    ok=sum(drops) <= (0 if quiet else MAX_BUSY)
+                    and bad <= (MAX_BAD if quiet else MAX_BUSY)
+                    and gaps <= (0 if quiet else MAX_BUSY),
                 )
 
     asyncio.run(watch())

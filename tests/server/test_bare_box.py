@@ -32,13 +32,14 @@ sys.exit(main())
 # PyAudio, on a box whose microphone is connected while a file exists.
 PYAUDIO = """
 import math, os, struct, time
-paInt16, paInputOverflowed = 8, -9981
+paInt16 = 8
 FILE = os.environ["LAB_ROOT"] + "/microphone"
 INFO = {"index": 0, "hostApi": 0, "name": "labmic", "maxInputChannels": 1, "defaultSampleRate": 48000.0}
 
 class Stream:
     def __init__(self): self.number, self.began = 0, time.monotonic()
     def get_read_available(self): return 0
+    def get_input_latency(self): return 0.02
     def read(self, frames, exception_on_overflow):
         self.number += frames
         time.sleep(max(0.0, self.began + self.number / 48000 - time.monotonic()))

@@ -92,6 +92,9 @@ class Input:
     def get_read_available(self) -> int:
         return 0
 
+    def get_input_latency(self) -> float:
+        return 0.020
+
     def _take(self) -> None:
         """Take what was played since the last block."""
         path = FOLDER / "played"
