@@ -82,11 +82,14 @@ class Microphones:
             )
             self.plug(source)
 
-    def enumerate(self, *sources: Source) -> None:
-        """Make PortAudio number the microphones in this order, with the limits that are given here."""
+    def enumerate(self, *sources: Source, more: str = "") -> None:
+        """Make PortAudio number the microphones in this order, with the limits that are given here.
+
+        more: other ALSA devices, in ALSA's configuration language
+        """
         self._machine.install(
             {
-                "/etc/asound.conf": "".join(source.asound for source in sources),
+                "/etc/asound.conf": "".join(source.asound for source in sources) + more,
                 "/etc/lab-microphones": "".join(f"{s.name} {s.rate_hz} {s.channels}\n" for s in sources),
             }
         )
