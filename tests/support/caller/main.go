@@ -22,7 +22,7 @@ import (
 
 const (
 	answerTime = 40 * time.Second
-	mostOpen   = 20000
+	mostOpen   = 1000
 	tick       = 2 * time.Millisecond
 )
 
