@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _RATE, _SECONDS, _GAP_S = 1000.0, 10.0, 0.3
 _CALLERS, _LEAST_RATE = 2, 950.0
 _SETTLED_S = 3.0
-_UNANSWERED = "1501"  # of the caller's SDK: the device has not acknowledged the call within 7 s
+_ANSWERS = "0", "429"  # others are of the caller's SDK, such as 1501: no acknowledgement within 7 s
 # Callers, server and viewer share the device's cores: with less, they wait for each other for longer than the bound.
 # Then the row reports a miss, and fails only above twice the bound.
 _BUSY_PERCENT, _MOST_GAP_S = 25.0, 0.6
@@ -59,8 +59,8 @@ def test_flood_of_calls(ground: Ground, tmp_path: Path) -> None:
 
     found, gap_s, used = ground.run(scenario())
     idle = ground.meter.percent()
-    assert set(found.codes) <= {"0", "429", _UNANSWERED}
-    late = f", {unanswered} not answered within 7 s" if (unanswered := found.codes.get(_UNANSWERED, 0)) else ""
+    unanswered = {code: count for code, count in found.codes.items() if code not in _ANSWERS}
+    late = f", {sum(unanswered.values())} not answered ({', '.join(sorted(unanswered))})" if unanswered else ""
     ground.table.record(
         f"{found.rate:.0f} calls a second ({_RATE:.0f} asked for) for {_SECONDS:.0f} s, by {_CALLERS} participants "
         "that may control the device",
@@ -71,7 +71,7 @@ def test_flood_of_calls(ground: Ground, tmp_path: Path) -> None:
             "events seen": f"{found.codes.get('0', 0)} answered, {found.codes.get('429', 0)} refused (429){late}; "
             f"{used}",
         },
-        must=f"at least {_LEAST_RATE:g} calls a second; picture without a gap over {_GAP_S:g} s",
+        must=f"at least {_LEAST_RATE:g} calls a second, each answered; picture without a gap over {_GAP_S:g} s",
         excuse=f"{idle:.0f} % idle" if idle < _BUSY_PERCENT and gap_s <= _MOST_GAP_S else "",
-        ok=gap_s <= _GAP_S and found.rate >= _LEAST_RATE,
+        ok=gap_s <= _GAP_S and found.rate >= _LEAST_RATE and not unanswered,
     )
