@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from device.control.hooks import WatchHooks
     from device.control.performer import Performer
     from device.control.remote import RemoteControl
-    from device.control.sounds import Player
     from device.log_memory import LogMemory
     from device.privacy import KeptPrivacy
     from device.reload.reloader import Reloader
     from device.reload.running import RunningDevice
+    from device.speaker.speaker import Speaker
     from device.telemetry.attributes import Attributes
     from device.telemetry.bitrates import Bitrates
     from device.telemetry.status import Status
@@ -42,7 +42,7 @@ async def interfaces(
     privacy: KeptPrivacy,
     remote: RemoteControl,
     started_at: float,
-    speaker: Player | None,
+    speaker: Speaker | None,
 ) -> AsyncIterator[None]:
     """Take calls and be measured while the context lasts. What is not used is not loaded."""
 
@@ -74,6 +74,7 @@ async def interfaces(
             transmission=transmission,
             clock=clock,
             started_at=started_at,
+            speaker=speaker,
         )
         measuring = tasks.create_task(run_metrics(metrics, reader, attributes), name="metrics")
     remote.performer = performer

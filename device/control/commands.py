@@ -77,6 +77,7 @@ def status_text(found: dict[str, Any]) -> str:
         ("state", found["state"]),
         ("room", _with_reason(room["state"], room["reason"]) + f", {room['url']}"),
         *((name, stream_text(each)) for name, each in found["streams"].items()),
+        *([("speaker", speaker_text(speaker))] if (speaker := found.get("speaker")) else []),
         ("identity", found["identity"]),
         ("version", f"{found['version']} on {found['model']}"),
         ("running for", duration_text(found["uptime_s"])),
@@ -110,6 +111,12 @@ def stream_text(stream: dict[str, Any]) -> str:
         causes = ", ".join(f"{count} {cause.replace('_', ' ')}" for cause, count in stream["drops"].items())
         parts.append(f"dropped: {causes}")
     return ", ".join(parts)
+
+
+def speaker_text(speaker: dict[str, Any]) -> str:
+    """Return the speaker, and who is talking, as text."""
+    text = _with_reason(speaker["state"], speaker["reason"])
+    return f"{text}, {', '.join(speaker['talkers'])} talking" if speaker["talkers"] else text
 
 
 def duration_text(seconds: float) -> str:

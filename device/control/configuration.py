@@ -28,7 +28,7 @@ class Configuration:
         settings = self._running.settings
         keys = dict(described(settings.config, settings.layers))
         if call.table:
-            keys = {key: each for key, each in keys.items() if key.startswith(f"{call.table}.")}
+            keys = {key: each for key, each in keys.items() if f"{key}.".startswith(f"{call.table}.")}
         for camera in cameras_of(settings.config):
             stream, key = self._running.streams.get(camera.name), f"{camera.key}.controls"
             if key in keys and stream is not None and stream.supervisor.capturing is not None:

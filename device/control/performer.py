@@ -40,6 +40,7 @@ from device.control.results import (
     Picture,
     PrivacyState,
     RoomStatus,
+    SpeakerStatus,
     StreamStatus,
 )
 from device.control.snapshot import snapshot, time_text
@@ -56,11 +57,11 @@ if TYPE_CHECKING:
     from device.clock import ServerClock
     from device.control.caller import Caller
     from device.control.registry import Call, ResultT
-    from device.control.sounds import Player
     from device.log_memory import LogMemory
     from device.privacy import KeptPrivacy
     from device.reload.reloader import Reloader
     from device.reload.running import RunningDevice
+    from device.speaker.speaker import Speaker
     from device.streams.stream import Stream
     from device.telemetry.bitrates import Bitrates
     from device.telemetry.status import Status
@@ -87,11 +88,12 @@ class Performer:
         memory: LogMemory,
         privacy: KeptPrivacy,
         started_at: float,
-        speaker: Player | None = None,
+        speaker: Speaker | None = None,
     ) -> None:
         self._running, self._reloader = running, reloader
         self._status, self._bitrates, self._clock = status, bitrates, clock
         self._memory, self._privacy, self._started_at = memory, privacy, started_at
+        self._speaker = speaker
         configuration = Configuration(running, reloader)
         commands = ConfiguredCommands(lambda: running.settings.config.commands)
         sounds = ConfiguredSounds(lambda: running.settings.config.sounds, lambda: speaker)
@@ -195,7 +197,13 @@ class Performer:
             ),
             streams={name: self._stream_status(name, each) for name, each in self._running.streams.items()},
             board=BoardStatus(temperature_celsius=board.temperature_celsius(), throttled=board.throttled()),
+            speaker=self._speaker_status(),
         )
+
+    def _speaker_status(self) -> SpeakerStatus | None:
+        if (speaker := self._speaker) is None:
+            return None
+        return SpeakerStatus(state=speaker.worker_state.value, reason=speaker.why, talkers=speaker.talkers)
 
     def _stream_status(self, name: str, stream: Stream) -> StreamStatus:
         state, reason, publication = self._status.stream(name)

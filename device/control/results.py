@@ -48,6 +48,15 @@ class StreamStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpeakerStatus:
+    """The speaker. `talkers` are the identities that are heard now, the first one first."""
+
+    state: str
+    reason: str
+    talkers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BoardStatus:
     """The board. What it does not tell is None. `throttled` has the firmware's reasons, empty for none."""
 
@@ -57,7 +66,7 @@ class BoardStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceStatus:
-    """The device. `clock_offset_s` is how far its clock is ahead of the server's."""
+    """The device. `clock_offset_s` is how far its clock is ahead of the server's; `speaker` is None if it is off."""
 
     state: str
     identity: str
@@ -71,6 +80,7 @@ class DeviceStatus:
     room: RoomStatus
     streams: dict[str, StreamStatus]
     board: BoardStatus
+    speaker: SpeakerStatus | None = None
 
     @property
     def live(self) -> bool:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 _STATE = "device.state"
-_STREAM = re.compile(r"device\.((?:camera|microphone)(?:\.[a-z0-9_-]{1,32})?)")
+_STREAM = re.compile(r"device\.((?:camera|microphone)(?:\.[a-z0-9_-]{1,32})?|speaker)")
 _MAX_TEXT, _MAX_STREAMS, _MAX_REASONS, _MAX_HEALTH = 200, 16, 8, 4096
 _MAX_NUMBER = 1e12
 MAX_DEVICES = 1000

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
-    from device.metrics.readings import Readings, StreamReadings
+    from device.metrics.readings import Readings, SpeakerReadings, StreamReadings
 
 PREFIX = "livekit_device"
+SPEAKER = "speaker"
 
 
 def families(readings: Readings) -> Iterator[Metric]:
@@ -28,6 +29,8 @@ def families(readings: Readings) -> Iterator[Metric]:
     yield from _device(readings)
     yield from _board(readings)
     yield from _streams(readings.streams)
+    yield from _speaker(readings.speaker)
+    yield from _workers(readings)
 
 
 def _device(readings: Readings) -> Iterator[Metric]:
@@ -104,8 +107,6 @@ def _streams(streams: Iterable[StreamReadings]) -> Iterator[Metric]:
     yield gauge("stream_height", "The picture's height.", lambda each: each.size and each.size[1], "pixels")
     yield gauge("stream_packet_loss", "Lost packets in the newest report.", lambda each: each.lost, "ratio")
     yield gauge("stream_watched", "1 if viewers have subscribed to it.", lambda each: each.watched, "")
-    text = "The memory of a stream's worker."
-    yield gauge("worker_resident_memory", text, lambda each: each.worker_memory_bytes, "bytes")
     yield from _counters(streams)
 
 
@@ -114,8 +115,6 @@ def _counters(streams: Iterable[StreamReadings]) -> Iterator[Metric]:
     sent = CounterMetricFamily(f"{PREFIX}_stream_sent", "What was sent, with RTP.", labels=("stream",), unit="bytes")
     text = "Frames or blocks that were dropped."
     drops = CounterMetricFamily(f"{PREFIX}_stream_dropped", text, labels=("stream", "cause"))
-    text = "Workers that ended, after which another one is started."
-    restarts = CounterMetricFamily(f"{PREFIX}_worker_restarts", text, labels=("stream", "reason"))
     text = "For how long viewers were subscribed to it."
     watched = CounterMetricFamily(f"{PREFIX}_stream_watched", text, labels=("stream",), unit="seconds")
     for each in streams:
@@ -125,9 +124,31 @@ def _counters(streams: Iterable[StreamReadings]) -> Iterator[Metric]:
         sent.add_metric((each.name,), each.sent_bytes)
         for cause, count in each.drops.items():
             drops.add_metric((each.name, cause), count)
+    yield from (frames, sent, watched, drops)
+
+
+def _speaker(speaker: SpeakerReadings | None) -> Iterator[Metric]:
+    present: dict[tuple[str, ...], str] = {(): speaker.state} if speaker else {}
+    yield _states("speaker_state", "The speaker and its worker: 1 for its state.", WorkerState, present, ())
+    talkers = speaker.talkers if speaker else None
+    yield _gauge("speaker_talkers", "Participants whose voice is played now.", talkers, "")
+
+
+def _workers(readings: Readings) -> Iterator[Metric]:
+    """Return what is known of each worker; the speaker's is named as no stream can be."""
+    workers: dict[str, StreamReadings | SpeakerReadings] = {each.name: each for each in readings.streams}
+    if readings.speaker:
+        workers[SPEAKER] = readings.speaker
+    text = "The memory of a stream's worker."
+    memory = GaugeMetricFamily(f"{PREFIX}_worker_resident_memory", text, labels=("stream",), unit="bytes")
+    text = "Workers that ended, after which another one is started."
+    restarts = CounterMetricFamily(f"{PREFIX}_worker_restarts", text, labels=("stream", "reason"))
+    for name, each in workers.items():
+        if each.worker_memory_bytes is not None:
+            memory.add_metric((name,), each.worker_memory_bytes)
         for reason, count in each.restarts.items():
-            restarts.add_metric((each.name, reason), count)
-    yield from (frames, sent, watched, drops, restarts)
+            restarts.add_metric((name, reason), count)
+    yield from (memory, restarts)
 
 
 def _target(stream: StreamReadings) -> float | None:

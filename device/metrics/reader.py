@@ -13,13 +13,14 @@ from livekit import rtc
 import device
 from device import board
 from device.identity import board_model
-from device.metrics.readings import Readings, StreamReadings
+from device.metrics.readings import Readings, SpeakerReadings, StreamReadings
 from device.room.reasons import LABELS
 from device.tracks.video import VideoTrack
 
 if TYPE_CHECKING:
     from device.clock import ServerClock
     from device.reload.running import RunningDevice
+    from device.speaker.speaker import Speaker
     from device.streams.stream import Stream
     from device.telemetry.bitrates import Bitrates
     from device.telemetry.status import Status
@@ -40,9 +41,11 @@ class Reader:
         transmission: Transmission,
         clock: ServerClock,
         started_at: float,
+        speaker: Speaker | None,
     ) -> None:
         self._running, self._status, self._clock = running, status, clock
         self._bitrates, self._transmission, self._started_at = bitrates, transmission, started_at
+        self._speaker = speaker
 
     def read(self) -> Readings:
         uptime_s = time.monotonic() - self._started_at
@@ -62,6 +65,18 @@ class Reader:
             round_trip_s=self._transmission.round_trip_s,
             rejoins=dict.fromkeys(LABELS, 0) | self._transmission.ends,
             streams=tuple(self._stream(name, each) for name, each in self._running.streams.items()),
+            speaker=self._speaker_readings(),
+        )
+
+    def _speaker_readings(self) -> SpeakerReadings | None:
+        if (speaker := self._speaker) is None:
+            return None
+        counts = speaker.counts
+        return SpeakerReadings(
+            state=speaker.worker_state.value,
+            talkers=len(speaker.talkers),
+            restarts=dict(counts.restarts),
+            worker_memory_bytes=resident_bytes(counts.pid) if counts.pid else None,
         )
 
     def _stream(self, name: str, stream: Stream) -> StreamReadings:

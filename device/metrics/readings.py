@@ -39,8 +39,21 @@ class StreamReadings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SpeakerReadings:
+    """The speaker. `talkers` is how many are heard now; the rest is as for a stream."""
+
+    state: str
+    talkers: int
+    restarts: Mapping[str, int]
+    worker_memory_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Readings:
-    """The device. `started_at` is in epoch seconds; `rejoins` counts ended sessions by why they ended."""
+    """The device. `started_at` is in epoch seconds; `rejoins` counts ended sessions by why they ended.
+
+    `speaker` is None if it is off.
+    """
 
     identity: str
     model: str
@@ -57,3 +70,4 @@ class Readings:
     round_trip_s: float | None
     rejoins: Mapping[str, int]
     streams: tuple[StreamReadings, ...]
+    speaker: SpeakerReadings | None = None

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from device.config import effective
     from device.ipc.media_messages import SpeakerReport
+    from device.ipc.worker_counts import WorkerCounts
     from device.lifecycle.deadlines import Deadlines
     from device.telemetry.attributes import Attributes
 
@@ -35,6 +36,8 @@ _MAX_TALKERS_TEXT = 512
 
 class Speaker:
     """Plays talkers and sounds while `run` runs. `attributes` get the state as `device.speaker`.
+
+    `worker_state` is the state, and `why` it is not another one.
 
     A speaker that is disconnected, busy or hangs affects nothing else: what is played meanwhile is dropped.
     """
@@ -58,6 +61,7 @@ class Speaker:
         self._calls = TalkCall(self._floor, on_change=self._talkers.changed)
         self._sounding = False
         self._on_state(WorkerState.STARTING, "")
+        self._set_mode()
 
     @property
     def live(self) -> bool:
@@ -70,9 +74,14 @@ class Speaker:
         return self._attributes.snapshot()["device.speaker"]
 
     @property
-    def talker(self) -> str | None:
-        """The identity of the participant that is heard; of several, the one that began first."""
-        return next(iter(self._floor.heard), None)
+    def talkers(self) -> tuple[str, ...]:
+        """The identities of the participants that are heard, the first one first."""
+        return self._floor.heard
+
+    @property
+    def counts(self) -> WorkerCounts:
+        """What became of its workers."""
+        return self._supervisor.counts
 
     def serve(self, room: rtc.Room) -> None:
         """Hear the talkers of this Room from now on, until `leave`."""
@@ -90,6 +99,7 @@ class Speaker:
         self._table = table
         self._floor.allow, self._floor.exclusive = tuple(table.allow), table.exclusive
         self._floor.max_s = table.max_s
+        self._set_mode()
         self._talkers.look()
         self._supervisor.replace_plan(plan_speaker(table))
 
@@ -134,7 +144,12 @@ class Speaker:
     def _on_heard(self, heard: tuple[str, ...]) -> None:
         self._attributes.set_long("talker", ", ".join(heard), most_characters=_MAX_TALKERS_TEXT)
 
+    def _set_mode(self) -> None:
+        """Let pages know whether one voice excludes the others."""
+        self._attributes.set(speaker_mode="exclusive" if self._floor.exclusive else "mixed")
+
     def _on_state(self, state: WorkerState, why: str) -> None:
+        self.worker_state, self.why = state, public_text(why)
         text = f"{state.value}: {why}" if why else state.value
         self._attributes.set(speaker=public_text(text))
         if state is WorkerState.LIVE:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from tests.server.test_sounds import assert_played, bell
 from tests.support import daemon as daemons
 from tests.support.chromium import ARGUMENTS, CHROMIUM, NEEDS_CHROMIUM
+from tests.support.sound_card import SoundCard
 from tests.support.v4l2_cameras import Camera, Tree
 from tests.support.viewer_process import viewer_process
 
@@ -29,15 +32,20 @@ OPERATIONS = (
     '["config", "key_frame", "logs", "play", "privacy", "rejoin", "reset", "restart", "run", "set", "snapshot", '
     '"status"]'
 )
-CONFIG = f"""
+CONTROL = f"""
 [control]
 allow = [
   {{ identity = "ops-anna", operations = {OPERATIONS} }},
-  {{ identity = "ops-berta", operations = ["run"] }},
+  {{ identity = "ops-berta", operations = ["run", "play"] }},
 ]
+"""
+CONFIG = """
+[sounds]
+doorbell = "BELL"
+broken = "/absent.wav"
 [commands.lamp]
-run = ["/bin/echo", "<b>lamp</b> is", "{{state}}"]
-arguments = {{ state = ["on", "off"] }}
+run = ["/bin/echo", "<b>lamp</b> is", "{state}"]
+arguments = { state = ["on", "off"] }
 [commands.fails]
 run = ["/bin/false"]
 [camera]
@@ -79,9 +87,10 @@ def test_each_panel_does_what_it_says(
 ) -> None:
     tree = Tree(tmp_path / "devices")
     tree.plug("video0", Camera())
-    more = tree.environment | {"DEVICE_CAMERA__SOURCE": "v4l2", "STATE_DIRECTORY": str(tmp_path)}
+    card = SoundCard(tmp_path)
+    more = tree.environment | {"DEVICE_CAMERA__SOURCE": "v4l2", "STATE_DIRECTORY": str(tmp_path), **card.variables}
     variables = daemons.environment(server, room, DEVICE_ROOM__DISPLAY_NAME="Front <i>door</i>", **more)
-    config.write_text(CONFIG)
+    config.write_text(CONTROL + CONFIG.replace("BELL", str(bell(tmp_path / "bell.wav"))))
     with daemons.running(config, variables) as daemon:
         daemon.event("device.state", new="live")
         with viewer_process(config, variables, "--operator", "ops-anna") as link:
@@ -91,6 +100,7 @@ def test_each_panel_does_what_it_says(
             _controls(page, tree)
             _snapshot(page)
             _commands(page)
+            _sounds(page, daemon, card)
             _log(page)
             shoot(page, "operator")
             _privacy(page, daemon)
@@ -99,7 +109,7 @@ def test_each_panel_does_what_it_says(
             assert page.evaluate("document.documentElement.scrollWidth") <= 375
             page.close()
         calls = [line for line in daemon.lines if line.get("event") == "control.call"]
-        operations = {"key_frame", "privacy", "reset", "restart", "run", "set", "snapshot"}
+        operations = {"key_frame", "play", "privacy", "reset", "restart", "run", "set", "snapshot"}
         assert operations <= {line["operation"] for line in calls}
         assert all("ops-anna" in line["caller"] for line in calls)
         with viewer_process(config, variables, "--operator", "ops-berta") as link:
@@ -186,6 +196,17 @@ def _commands(page: Page) -> None:
     _says(page, "commands", "^fails: exit code 1$")
 
 
+def _sounds(page: Page, daemon: daemons.Daemon, card: SoundCard) -> None:
+    daemon.event("worker.state", worker="speaker", new="live")
+    expect(page.locator("#health")).to_contain_text("Speaker")
+    since = time.monotonic()
+    _press(page, "Play doorbell")
+    _says(page, "sounds", r"^doorbell was played, 1\.0 s$")
+    assert_played(card, since=since, amplitude=0.3 * 32767)
+    _press(page, "Play broken")
+    _says(page, "sounds", "^the file of broken cannot be read: No such file or directory$")
+
+
 def _log(page: Page) -> None:
     _press(page, "Follow")
     expect(page.locator("#log")).to_contain_text("control.call", timeout=_SOON_MS)
@@ -203,4 +224,28 @@ def _a_refusal(page: Page) -> None:
     page.get_by_label("Arguments").fill("state=on")
     _press(page, "Run")
     _says(page, "commands", "lamp: exit code 0")
+    page.get_by_label("Sound", exact=True).fill("horn")
+    _press(page, "Play")
+    _says(page, "sounds", '^there is no sound "horn"; there are: broken, doorbell$')
     page.close()
+
+
+def test_a_device_without_a_speaker_or_sounds_says_so(
+    server: Server, room: str, config: Path, browser: Browser, tmp_path: Path
+) -> None:
+    variables = daemons.environment(server, room)
+    for sounds, said in (
+        ("", "configuration has none."),
+        (f'doorbell = "{bell(tmp_path / "bell.wav")}"', "speaker is off: [speaker] source"),
+    ):
+        config.write_text(f"{CONTROL}[sounds]\n{sounds}\n")
+        with daemons.running(config, variables) as daemon:
+            daemon.event("device.state", new="live")
+            with viewer_process(config, variables, "--operator", "ops-anna") as link:
+                page = _open(browser, link)
+                expect(page.locator("#sounds")).to_contain_text(said, timeout=_SOON_MS)
+                expect(page.locator("#health")).not_to_contain_text("Speaker")
+                if sounds:
+                    _press(page, "Play doorbell")
+                    _says(page, "sounds", "^the speaker is off: set source")
+                page.close()

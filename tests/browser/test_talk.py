@@ -53,7 +53,7 @@ def until_microphone(page: Page, state: str) -> None:
 
 
 def until_speakers(page: Page, *states: str) -> None:
-    until(page, f"viewer.talk?.speakers.map(({{state}}) => state).join() === '{','.join(states)}'")
+    until(page, f"window.viewer?.talk?.speakers.map(({{state}}) => state).join() === '{','.join(states)}'")
 
 
 def test_what_is_said_is_heard_while_the_button_is_held(server: Server, room: str, config: Path) -> None:
@@ -150,6 +150,29 @@ def test_each_page_shows_who_is_heard_and_by_which_device(server: Server, room: 
             assert page.evaluate("viewer.talk.microphone.state") == "closed"
 
 
+def test_a_device_that_mixes_voices_is_not_busy(server: Server, room: str, config: Path) -> None:
+    with (
+        talked_to(server, room, prefix="") as device,
+        viewer_process(config, daemons.environment(server, room), "--talk", "talk-anna") as url,
+        open_page(url, arguments=GRANTED) as page,
+    ):
+        until(page, IDLE)
+        device.set(talker="agent-7")
+        until_speakers(page, "busy")
+        assert "Front door is busy: agent-7 is talking" in page.evaluate(WORDS)
+        device.set(speaker_mode="mixed")
+        until_speakers(page, "idle")
+        assert "Front door is ready, and agent-7 is talking" in page.evaluate(WORDS)
+        with holding(page):
+            until_speakers(page, "waiting")
+            device.set(talker=f"agent-7, {page.evaluate('viewer.room.localParticipant.identity')}")
+            until_speakers(page, "hears")
+            device.set(talker="agent-7")
+            until_speakers(page, "paused")
+            device.set(speaker_mode="exclusive")
+            until_speakers(page, "busy")
+
+
 def test_a_refused_permission_and_a_missing_microphone_get_plain_words(server: Server, room: str, config: Path) -> None:
     name = socket.gethostname().partition(".")[0]
     with (
@@ -191,6 +214,7 @@ def test_an_ordinary_page_has_nothing_to_talk_with(server: Server, room: str, co
 def test_a_real_device_plays_what_is_said(server: Server, room: str, config: Path, tmp_path: Path) -> None:
     card, small = SoundCard(tmp_path), {"CAMERA__WIDTH": "640", "CAMERA__HEIGHT": "360", "CAMERA__FPS": "10"}
     settings = {"ROOM__DISPLAY_NAME": "Front door", "SPEAKER__ALLOW": '["talk-anna-*"]', **small}
+    settings |= {"SPEAKER__EXCLUSIVE": "false"}
     variables = daemons.environment(
         server, room, **card.variables, **{f"DEVICE_{key}": value for key, value in settings.items()}
     )
@@ -211,4 +235,12 @@ def test_a_real_device_plays_what_is_said(server: Server, room: str, config: Pat
             while not card.loud(since=began_at):
                 assert time.monotonic() < give_up_at
                 page.wait_for_timeout(100)
+            # Its speaker mixes the voices of two pages.
+            assert page.context.browser
+            other = page.context.browser.new_page()
+            other.goto(url)
+            until_speakers(other, "idle")
+            with holding(other):
+                until_speakers(other, "hears")
+                until_speakers(page, "hears")
         until_speakers(page, "idle")

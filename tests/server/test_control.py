@@ -48,6 +48,7 @@ def the_status_is_shown(variables: Mapping[str, str], config: Path, room: str, p
     status = json.loads(shown.stdout)
     assert (status["state"], status["identity"], status["pid"]) == ("live", "device", pid)
     assert status["room"]["name"] == room
+    assert status["speaker"] is None
     camera = status["streams"]["camera"]
     assert (camera["state"], camera["publication"], camera["width"]) == ("live", "published", 1280)
     assert variables["DEVICE_CREDENTIALS__API_SECRET"] not in shown.stdout

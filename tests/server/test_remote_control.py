@@ -50,6 +50,7 @@ async def the_others_work_as_well(operator: Operator) -> None:
     assert data.startswith(b"\xff\xd8")
     assert (picture["camera"], picture["width"], picture["type"]) == ("camera", 320, "image/jpeg")
     assert (await operator.call("config", table="microphone"))["keys"]["microphone.gain_db"]["value"] == 0
+    assert (await operator.call("config", table="sounds"))["keys"]["sounds"]["value"] == {}
     assert await operator.call("set", values={"microphone.gain_db": 3.0}) == {
         "keys": {"microphone.gain_db": "applied live"}
     }

@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import time
 from contextlib import asynccontextmanager
 from statistics import quantiles
 from typing import TYPE_CHECKING
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
 from livekit import rtc
 
 from tests.support import daemon as daemons
+from tests.support.commands import command
+from tests.support.ports import free_port
 from tests.support.processors import IdleMeter
 from tests.support.sound_card import SoundCard
 from tests.support.talker import talking
@@ -77,10 +81,24 @@ async def refused(call: object) -> tuple[int, str]:
     return found.value.code, found.value.message
 
 
+def operators_read(variables: dict[str, str], port: str, *talkers: str) -> None:
+    """Assert that the speaker and who is talking are in `status` and in the metrics."""
+    status = json.loads(command("status", "--json", variables=variables).stdout)
+    assert status["speaker"] == {"state": "live", "reason": "", "talkers": list(talkers)}
+    text = command("status", variables=variables).stdout
+    assert re.search(rf"^speaker +live, {', '.join(talkers)} talking$", text, re.MULTILINE), text
+    with urlopen(f"http://{port}/metrics", timeout=_WITHIN_S) as answer:
+        metrics = answer.read().decode()
+    assert f"livekit_device_speaker_talkers {len(talkers):.1f}" in metrics
+    assert 'livekit_device_speaker_state{state="live"} 1.0' in metrics
+
+
 def test_who_is_heard(server: Server, room: str, config: Path, card: SoundCard) -> None:
+    bind, runtime = f"127.0.0.1:{free_port()}", {"RUNTIME_DIRECTORY": str(card.folder)}
+
     async def scenario() -> None:
         async with (
-            device(server, room, config, card) as daemon,
+            device(server, room, config, card, DEVICE_METRICS__BIND=bind, **runtime) as daemon,
             talking(server, room, identity="guest-1", tone_hz=3000) as guest,
             talking(server, room, identity="ops-1", tone_hz=600) as first,
         ):
@@ -90,7 +108,8 @@ def test_who_is_heard(server: Server, room: str, config: Path, card: SoundCard) 
 
             await until(lambda: hears(card, 600))
             await until(lambda: attribute("talker") == "ops-1")
-            assert attribute("speaker") == "live"
+            assert (attribute("speaker"), attribute("speaker_mode")) == ("live", "exclusive")
+            await asyncio.to_thread(operators_read, os.environ | runtime, bind, "ops-1")
             assert first.subscribed.is_set()
             assert await first.call('{"on": true}') == '{"state": "heard"}'
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from device.ipc.worker_counts import DROP_CAUSES, RESTART_REASONS
-from device.metrics.readings import STAGES, Readings, StreamReadings
+from device.metrics.readings import STAGES, Readings, SpeakerReadings, StreamReadings
 from device.room.reasons import LABELS
 
 CAMERA = StreamReadings(
@@ -53,6 +53,12 @@ _READINGS = Readings(
     round_trip_s=0.021,
     rejoins=dict.fromkeys(LABELS, 0) | {"server_away": 2},
     streams=(CAMERA, MICROPHONE),
+    speaker=SpeakerReadings(
+        state="live",
+        talkers=1,
+        restarts=dict.fromkeys(RESTART_REASONS, 0) | {"failed": 4},
+        worker_memory_bytes=30_000_000,
+    ),
 )
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from device import cli
 from device.control import commands, set_commands
-from device.control.results import BoardStatus, DeviceStatus, RoomStatus, StreamStatus
+from device.control.results import BoardStatus, DeviceStatus, RoomStatus, SpeakerStatus, StreamStatus
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,6 +48,7 @@ STATUS = DeviceStatus(
     },
     board=BoardStatus(temperature_celsius=61.7, throttled=("under-voltage",)),
 )
+SPEAKER = SpeakerStatus(state="live", reason="", talkers=())
 
 
 def test_the_status_as_text() -> None:
@@ -64,6 +65,20 @@ def test_the_status_as_text() -> None:
         "board          62 degrees Celsius, under-voltage",
         "configuration  applied at 10:00:00 UTC: camera.fps",
     ]
+
+
+@pytest.mark.parametrize(
+    ("speaker", "text"),
+    (
+        (None, []),
+        (SPEAKER, ["live"]),
+        (replace(SPEAKER, talkers=("anna", "b\x1bob")), ["live, anna, b?ob talking"]),
+        (replace(SPEAKER, state="absent", reason="no speaker is connected"), ["absent: no speaker is connected"]),
+    ),
+)
+def test_the_speaker_is_shown_if_it_is_on(speaker: SpeakerStatus | None, text: list[str]) -> None:
+    lines = commands.status_text(asdict(replace(STATUS, speaker=speaker))).splitlines()
+    assert [line.removeprefix("speaker").strip() for line in lines if line.startswith("speaker")] == text
 
 
 @pytest.mark.parametrize(

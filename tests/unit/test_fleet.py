@@ -45,11 +45,18 @@ def test_a_participant_with_a_state_is_a_device() -> None:
 
 def test_health_and_streams_are_read() -> None:
     found = one(
-        health=json.dumps(HEALTH), camera="stalled: nothing came for 2 s", microphone__hall="live", video="720p", x="y"
+        health=json.dumps(HEALTH),
+        camera="stalled: nothing came for 2 s",
+        microphone__hall="live",
+        video="720p",
+        x="y",
+        speaker="live",
+        speaker_mode="mixed",
+        talker="anna",
     )
     assert (found.uptime_s, found.memory_mb, found.temperature_c) == (7200, 63, 51)
     assert found.throttled == ("under-voltage",)
-    assert found.streams == {"camera": "stalled: nothing came for 2 s", "microphone.hall": "live"}
+    assert found.streams == {"camera": "stalled: nothing came for 2 s", "microphone.hall": "live", "speaker": "live"}
 
 
 @pytest.mark.parametrize(

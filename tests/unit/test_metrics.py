@@ -15,16 +15,19 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain
+from pydantic import ValidationError
 from structlog.testing import capture_logs
 
 from device.config.effective import Metrics
 from device.metrics import text_file
 from device.metrics.exposition import Exposition
-from device.metrics.families import families
+from device.metrics.families import SPEAKER, families
 from device.metrics.http_server import MetricsServer
 from device.metrics.service import run_metrics
 from device.metrics.text_file import TextFile
+from device.speaker import plan
 from device.telemetry.attributes import Attributes
+from tests.support.configs import config_of
 from tests.support.ports import free_port
 from tests.unit.metrics_samples import readings
 
@@ -68,6 +71,12 @@ def test_both_formats_have_the_figures(modern: bool) -> None:  # noqa: FBT001 - 
     assert of(found, "stream_target_bytes_per_second", stream="camera") == 250_000
     assert of(found, "board_throttled", reason="under_voltage") == 1
     assert of(found, "board_throttled", reason="throttled") == 0
+    assert of(found, "speaker_state", state="live") == 1
+    assert of(found, "speaker_state", state="absent") == 0
+    assert of(found, "speaker_talkers") == 1
+    assert of(found, "worker_restarts_total", stream="speaker", reason="failed") == 4
+    assert of(found, "worker_resident_memory_bytes", stream="speaker") == 30_000_000
+    assert of(found, "worker_resident_memory_bytes", stream="camera") == 40_000_000
     assert of(found, "stream_watched", stream="camera") == 1
     assert of(found, "stream_watched_seconds_total", stream="camera") == 30.5
     assert ("livekit_device_stream_watched", frozenset({("stream", "microphone")})) not in found
@@ -75,9 +84,10 @@ def test_both_formats_have_the_figures(modern: bool) -> None:  # noqa: FBT001 - 
 
 
 def test_what_is_not_known_has_no_sample() -> None:
-    bare = readings(temperature_celsius=None, throttled=None, round_trip_s=None, memory_bytes=None, streams=())
+    unknown = {"temperature_celsius": None, "throttled": None, "round_trip_s": None, "memory_bytes": None}
+    bare = readings(**unknown, streams=(), speaker=None)
     names = {name for name, _ in samples(text_of(bare))}
-    assert not {name for name in names if re.search("board|round_trip|memory|_stream_", name)}
+    assert not {name for name in names if re.search("board|round_trip|memory|_stream_|_speaker|_worker", name)}
     assert "livekit_device_uptime_seconds" in names
 
 
@@ -91,9 +101,15 @@ def test_each_metric_is_documented_with_its_labels() -> None:
     assert documented == found
 
 
+def test_the_speaker_has_the_name_of_its_worker_which_no_stream_can_have() -> None:
+    assert SPEAKER == plan.NAME
+    with pytest.raises(ValidationError, match="is the name of the table"):
+        config_of({"room": {"url": "ws://127.0.0.1:7880", "name": "lab"}, "cameras": {SPEAKER: {}}})
+
+
 def test_each_state_is_documented() -> None:
     document = DOCUMENT.read_text()
-    for name in ("state", "room_state", "stream_state", "stream_publication"):
+    for name in ("state", "room_state", "stream_state", "stream_publication", "speaker_state"):
         (row,) = re.findall(rf"^\| `livekit_device_{name}` \| (.*)$", document, re.MULTILINE)
         states = {
             each.labels["state"]

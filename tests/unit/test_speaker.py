@@ -112,6 +112,14 @@ def test_an_absent_a_busy_and_a_hanging_speaker(card: SoundCard) -> None:
     asyncio.run(scenario())
 
 
+def test_pages_read_whether_voices_are_mixed_also_after_a_change() -> None:
+    attributes = Attributes()
+    speaker = Speaker(table(exclusive=False), attributes=attributes, deadlines=Deadlines())
+    assert attributes.snapshot()["device.speaker_mode"] == "mixed"
+    speaker.use(table(exclusive=True))
+    assert attributes.snapshot()["device.speaker_mode"] == "exclusive"
+
+
 def test_without_a_speaker_nothing_of_talkback_is_loaded() -> None:
     program = (
         "import sys, device.app, device.talkback, device.streams.stream, device.room.connection, types\n"

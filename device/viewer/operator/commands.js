@@ -1,7 +1,7 @@
 /* The commands of the device's configuration, each with its arguments. */
 
 import { $, put, tame } from "../page/text.js";
-import { act, ask, button, field, fields, input, rebuild, select } from "./panel.js";
+import { act, ask, button, field, fields, hint, input, rebuild, select } from "./panel.js";
 import { configured } from "./configuration.js";
 
 const MAX_COMMANDS = 32, MAX_VALUES = 64, MAX_OUTPUT = 64 << 10;
@@ -21,7 +21,7 @@ export function drawCommands(known) {
   const all = known ? commands() : null;
   rebuild($("commands"), all, () => {
     if (all === null) return [unlisted()];
-    if (!all.length) return [Object.assign(document.createElement("p"), { className: "hint", textContent: "The device’s configuration has none." })];
+    if (!all.length) return [hint("The device’s configuration has none.")];
     return all.map(([name, values]) => command(name, values));
   });
 }
@@ -43,10 +43,8 @@ function command(name, values) {
 /* Without the list an operator types name and arguments. */
 function unlisted() {
   const form = document.createElement("form"), run = Object.assign(button("Run"), { type: "submit" });
-  const hint = document.createElement("p");
-  hint.className = "hint";
-  hint.textContent = "The list of commands is a part of the operation config, which this identity may not use.";
-  form.append(hint, field("Name", input("text", "name", { required: true })), field("Arguments", input("text", "arguments", { placeholder: "state=on" })), run);
+  const why = hint("The list of commands is a part of the operation config, which this identity may not use.");
+  form.append(why, field("Name", input("text", "name", { required: true })), field("Arguments", input("text", "arguments", { placeholder: "state=on" })), run);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const given = new FormData(form);

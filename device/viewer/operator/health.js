@@ -20,7 +20,7 @@ export function drawHealth() {
     ["Clock", Math.abs(status.clock_offset_s) >= 1 ? `${status.clock_offset_s} s from the server’s` : ""],
     ["Temperature", board.temperature_celsius == null ? "" : `${board.temperature_celsius} °C`],
     ["Throttled", Array.isArray(board.throttled) ? board.throttled.join(", ") : ""],
-    ["Configuration", status.configuration],
+    ["Speaker", speaker(status.speaker)], ["Configuration", status.configuration],
   ].filter(([, text]) => text !== "" && text != null);
   rebuild($("health"), lines, () => lines.map(([name, text]) => {
     const line = document.createElement("div"), title = document.createElement("dt"), value = document.createElement("dd");
@@ -76,6 +76,13 @@ export async function readHealth() {
     result("health", error.message, "bad");
     return error;
   }
+}
+
+/* How the speaker is, if it is on, and who is talking. */
+function speaker(found) {
+  if (!found) return "";
+  const talkers = Array.isArray(found.talkers) && found.talkers.length ? `, ${found.talkers.join(", ")} talking` : "";
+  return withReason(found.state, found.reason) + talkers;
 }
 
 const withReason = (state, reason) => tame(reason ? `${state}: ${reason}` : state, MAX_VALUE);

@@ -12,6 +12,7 @@ import { drawPicture } from "./picture.js";
 import { drawPrivacy } from "./privacy.js";
 import { operator, stay } from "./session.js";
 import { drawSettings } from "./settings.js";
+import { drawSounds } from "./sounds.js";
 
 const POLL_MS = 2000, REFUSED_POLL_MS = 10_000;
 const TEXTS = { starting: "Starting", connecting: "Connecting", away: "Not connected", refused: "Refused" };
@@ -71,6 +72,7 @@ async function round() {
   drawSettings();
   drawControls();
   drawCommands(chosen.config !== null);
+  drawSounds(chosen.config !== null);
   await readLog();
 }
 

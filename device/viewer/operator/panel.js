@@ -68,6 +68,10 @@ export function select(name, options, value) {
   return made;
 }
 
+export function hint(text) {
+  return Object.assign(document.createElement("p"), { className: "hint", textContent: text });
+}
+
 export function button(text, pressed) {
   const made = Object.assign(document.createElement("button"), { type: "button", textContent: text });
   if (pressed !== undefined) made.setAttribute("aria-pressed", String(pressed));
