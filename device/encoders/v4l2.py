@@ -112,7 +112,7 @@ class V4l2Encoder:
         self._key_wanted |= key
         with self._lock:
             if len(self._pending) >= _MAX_IN_FLIGHT:
-                self._check_stall(picture)
+                self._check_oldest(picture.captured_at_us)
                 self.busy += 1
                 return  # drop a frame before the camera runs out of buffers
             self._pending.append((picture.number, picture.captured_at_us))
@@ -185,9 +185,14 @@ class V4l2Encoder:
     def repeat(self, times: int) -> None:
         """Do nothing: a buffer of the camera is encoded once."""
 
-    def _check_stall(self, picture: Picture) -> None:
-        """Raise EncoderError if the encoder has kept pictures for too long."""
-        if picture.captured_at_us - self._pending[0][1] > _STALLED_US:
+    def check_stall(self, now_us: int) -> None:
+        """Raise EncoderError if the encoder has kept as many pictures as it may have for too long."""
+        with self._lock:
+            if len(self._pending) >= _MAX_IN_FLIGHT:
+                self._check_oldest(now_us)
+
+    def _check_oldest(self, now_us: int) -> None:
+        if now_us - self._pending[0][1] > _STALLED_US:
             raise EncoderError("the board's encoder has produced no output for a second")
 
     def _check(self) -> None:

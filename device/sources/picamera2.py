@@ -16,13 +16,13 @@ from device.sources.planes import packed
 from device.sources.v4l2.nodes import is_usb
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import av
 
     from device.ipc.messages import CameraJob
 
-FIRST_FRAME_S = 5.0
+FIRST_FRAME_S, _LOOK_S = 5.0, 0.25
 _BUFFERS = 6  # one being filled, one queued, up to four in the hardware encoder
 PIXEL_FORMATS = {"YUV420": "yuv420p", "NV12": "nv12"}
 _INSTALL = "install picamera2: `apt install python3-picamera2` (Raspberry Pi OS), with a venv that sees system packages"
@@ -70,6 +70,8 @@ class Picamera2Source:
         self.pixel_format = self.layout.pixel_format
         # libcamera changes a transform that the sensor cannot do without an error.
         self.turn_left = flips_left(job, self.camera.camera_configuration().get("transform"))
+        # Called while no picture comes; an encoder may have stalled with so many buffers that the camera has none left.
+        self.on_wait: Callable[[], None] = lambda: None
         self.missed, self._limit, self.applied = 0, RateLimit(fps=self.fps), dict[str, Any]()
         self.offered = ranges(self.camera.camera_controls)
         self.lux: float | None = None
@@ -88,14 +90,7 @@ class Picamera2Source:
             ) from error
         number, before_us = 0, 0
         while True:
-            try:
-                request = self.camera.capture_request(wait=FIRST_FRAME_S)
-            except TimeoutError:
-                raise SourceError(
-                    f"the camera delivers no picture for {FIRST_FRAME_S:.0f} s; look at its ribbon cable, and at "
-                    "`dmesg` for kernel messages about it",
-                    for_viewers="the camera delivers no picture",
-                ) from None
+            request = self._next_request()
             try:
                 metadata = request.get_metadata()
                 taken_at_us = captured_at_us(metadata)
@@ -107,6 +102,19 @@ class Picamera2Source:
                     number += 1
             finally:
                 request.release()
+
+    def _next_request(self) -> Any:
+        job = self.camera.capture_request(wait=False)
+        for _ in range(round(FIRST_FRAME_S / _LOOK_S)):
+            try:
+                return job.get_result(timeout=_LOOK_S)
+            except TimeoutError:  # the same job goes on: it would keep the request that comes after its end
+                self.on_wait()
+        raise SourceError(
+            f"the camera delivers no picture for {FIRST_FRAME_S:.0f} s; look at its ribbon cable, and at "
+            "`dmesg` for kernel messages about it",
+            for_viewers="the camera delivers no picture",
+        )
 
     def set_controls(self, wanted: Mapping[str, Any]) -> None:
         """Set controls from the next pictures on. Raises SourceError, and sets none, if one does not fit the camera."""

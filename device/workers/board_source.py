@@ -12,14 +12,19 @@ if TYPE_CHECKING:
     from device.workers.encoding import Source
 
 
-def board_source(source: Source, *, turned: bool) -> Picamera2Source | None:
+def is_turned(source: Source) -> bool:
+    """Return whether its pictures are turned after the capture, so that they are no buffers of the camera."""
+    return getattr(source, "turned", False)
+
+
+def board_source(source: Source) -> Picamera2Source | None:
     """Return the source if the board's encoder takes its pictures; None if the board has no encoder.
 
     Raises EncoderError if the encoder cannot be opened, or does not take the pictures.
     """
     if not board_encoder():
         return None
-    if turned:
+    if is_turned(source):
         raise EncoderError(
             "neither this sensor nor the board's encoder turns pictures; use camera.encoder = x264 or auto",
             for_viewers="the picture cannot be turned",

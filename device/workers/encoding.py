@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Protocol, cast
 
+from device.clock import monotonic_us
 from device.encoders.bitrate_budget import BitrateBudget
 from device.encoders.x264_presets import AUTO
 from device.errors import EncoderError
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from device.encoders.encoder import Encoder
+    from device.encoders.v4l2 import V4l2Encoder
     from device.encoders.x264 import X264Encoder
     from device.ipc.messages import CameraJob
     from device.ipc.worker_link import WorkerLink
@@ -60,7 +62,7 @@ class Encoding:
         self._budget, self._repetitions = BitrateBudget(), 0
         # Dropped pictures: above the requested frame rate, and above the bitrate budget.
         self.rate_limited = self.over_budget = 0
-        self._board: Encoder | None = None  # the hardware encoder, also after software has replaced it
+        self._board: V4l2Encoder | None = None  # the hardware encoder, also after software has replaced it
         self._size_kept_logged = False
         self._automatic = self._automatic_preset()
         link.thread_owner = self._owns
@@ -84,6 +86,14 @@ class Encoding:
         except EncoderError as error:
             self._fall_back(error)
             self._encoder.encode(picture, key=True)
+
+    def no_picture_comes(self) -> None:
+        """Replace the board's encoder if it has stalled: it may have so many buffers that the camera has none left."""
+        try:
+            if self._board is not None and self._encoder is self._board:
+                self._board.check_stall(monotonic_us())
+        except EncoderError as error:
+            self._fall_back(error)
 
     def _encode(self, picture: Picture, *, key: bool) -> None:
         # Key frames alone, as at the start, take longer: they say nothing about the preset.
@@ -158,7 +168,6 @@ class Encoding:
             self._link.log("info", "camera.size_kept", why="the board's encoder cannot scale pictures")
 
     def follow_source(self, fps: int) -> None:
-        """Encode at another frame rate, which the source has now."""
         self._source.fps = fps
         self._set_limits(*self._limits)
         if self._encoder.name != "x264":
@@ -167,7 +176,9 @@ class Encoding:
     def _open(self) -> Encoder:
         if self._job.encoder == "x264" or (self._job.encoder == "auto" and self._job.source != "picamera2"):
             return self._software()
-        if self._job.encoder == "auto" and self._is_turned:
+        from device.workers.board_source import is_turned
+
+        if self._job.encoder == "auto" and is_turned(self._source):
             why = "the board's encoder cannot turn pictures (camera.rotate, or flips that the sensor does not do)"
             self._link.log("info", "camera.encoder_unusable", why=why, instead="x264")
             return self._software()
@@ -179,22 +190,16 @@ class Encoding:
             self._link.log("warning", "camera.encoder_unusable", why=str(error), instead="x264")
             return self._software()
 
-    @property
-    def _is_turned(self) -> bool:
-        return getattr(self._source, "turned", False)
-
     def _hardware(self) -> Encoder:
         from device.encoders.v4l2 import V4l2Encoder
         from device.workers.board_source import board_source
 
-        source = board_source(self._source, turned=self._is_turned)
+        source = board_source(self._source)
         if source is None and self._job.encoder == "auto":
             return self._software()
         if source is None:
-            raise EncoderError(
-                "this board has no H.264 encoder; use camera.encoder = x264 or auto",
-                for_viewers="this board has no H.264 encoder",
-            )
+            why = "this board has no H.264 encoder"
+            raise EncoderError(f"{why}; use camera.encoder = x264 or auto", for_viewers=why)
         encoder = V4l2Encoder(
             layout=source.layout,
             fps=self._source.fps,
@@ -203,6 +208,7 @@ class Encoding:
             sink=self._send,
         )
         self._board = encoder
+        source.on_wait = self.no_picture_comes
         encoder.start()
         self._report_capturing(encoder.name)
         return encoder

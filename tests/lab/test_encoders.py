@@ -169,10 +169,12 @@ def test_fault_with_v4l2_alone(service: Service, record: Record, word: str) -> N
     asyncio.run(watch())
 
 
-@pytest.mark.parametrize("word", FAULTS)
-def test_fault_with_auto(service: Service, record: Record, word: str) -> None:
-    """Absent and busy at the start; removed and stalled during capture."""
-    at_start = word in ("absent", "busy")
+@pytest.mark.parametrize(
+    ("word", "at_start"),
+    (("absent", True), ("busy", True), ("gone", False), ("stalled", True), ("stalled", False)),
+)
+def test_fault_with_auto(service: Service, record: Record, word: str, *, at_start: bool) -> None:
+    """Stalled from the start it has so many of the camera's buffers that no more pictures come."""
     if at_start:
         service.switch_encoder(word)
 
@@ -185,12 +187,13 @@ def test_fault_with_auto(service: Service, record: Record, word: str) -> None:
                 await meter.until(len(meter.shown) + 60, within_s=20)
                 events = journal.of("camera.encoder_unusable") + journal.of("camera.encoder_replaced")
                 why = "; ".join(line["why"] for line in events)
+                restarts = [line["why"] for line in journal.of("worker.restarting")]
                 record(
-                    f'encoder = "auto", {word}: what is said; who takes over',
-                    f"{why or 'nothing'}; {journal.of('worker.capturing')[-1]['encoder']}",
-                    must=f"{'nothing' if word == 'absent' else FAULTS[word]}; x264, the worker not restarted",
+                    f'encoder = "auto", {word}{" from the start" * at_start}: what is said; who takes over; restarts',
+                    f"{why or 'nothing'}; {journal.of('worker.capturing')[-1]['encoder']}; {restarts or 'none'}",
+                    must=f"{'nothing' if word == 'absent' else FAULTS[word]}; x264; none",
                     ok=(not events if word == "absent" else FAULTS[word] in why and events[0]["priority"] == 4)
-                    and not journal.of("worker.restarting"),
+                    and not restarts,
                 )
 
     asyncio.run(watch())

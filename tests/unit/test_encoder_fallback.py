@@ -21,6 +21,7 @@ from device.media.colour import BT709
 from device.media.picture import AccessUnit, FramePicture
 from device.sources import picamera2
 from device.workers import board_source
+from device.workers import encoding as encoding_module
 from device.workers.encoding import Encoding
 from tests.unit.workers.watched import CAMERA, LIMIT_S
 
@@ -207,6 +208,47 @@ def test_the_daemon_knows_of_the_replacement_before_software_is_loaded(monkeypat
     fail(FakeH264Encoder.made[0])
     encoding.encode(BoardPicture(0))
     assert before == ["v4l2", "x264"]
+
+
+@pytest.mark.usefixtures("board")
+def test_an_encoder_with_all_of_the_cameras_buffers_is_replaced_although_no_picture_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    encoding, ears = worker()
+    camera = encoding._source
+    assert isinstance(camera, BoardCamera)
+    pictures = [BoardPicture(number) for number in range(3)]
+    monkeypatch.setattr(encoding_module, "monotonic_us", lambda: _US)
+    camera.on_wait()
+    encoding.encode(pictures[0])
+    encoding.encode(pictures[1])
+    monkeypatch.setattr(encoding_module, "monotonic_us", lambda: 10 * _US)
+    camera.on_wait()  # the camera has buffers left: it is the camera that stands still
+    assert ears.lines == []
+    encoding.encode(pictures[2])
+    monkeypatch.setattr(encoding_module, "monotonic_us", lambda: _US)
+    camera.on_wait()
+    assert ears.lines == []  # not yet
+    monkeypatch.setattr(encoding_module, "monotonic_us", lambda: _US + 1)
+    camera.on_wait()
+    assert ears.lines == ["camera.encoder_replaced"]
+    assert all(each.request.released.wait(LIMIT_S) for each in pictures)
+    camera.on_wait()  # x264 cannot stall
+    assert ears.captures[-1] == "x264"
+
+
+@pytest.mark.usefixtures("board")
+def test_a_stalled_encoder_that_is_configured_by_name_is_the_reason_for_the_restart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    encoding, _ = worker("v4l2")
+    camera = encoding._source
+    assert isinstance(camera, BoardCamera)
+    for number in range(3):
+        encoding.encode(BoardPicture(number))
+    monkeypatch.setattr(encoding_module, "monotonic_us", lambda: 2 * _US)
+    with pytest.raises(EncoderError, match="no output for a second"):
+        camera.on_wait()
 
 
 @pytest.mark.usefixtures("board")
