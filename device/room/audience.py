@@ -60,7 +60,8 @@ class Audience:
 
     def __init__(self, room: rtc.Room, sampler: Sampler, streams: Sequence[Watched]) -> None:
         self._room, self._sampler, self._streams = room, sampler, streams
-        self._present, self._published = False, dict.fromkeys(streams, False)
+        self._present = False
+        self._published = {each: asyncio.Event() for each in streams}
         room.on("participant_connected", lambda _who: self._on_participants())
         room.on("participant_disconnected", lambda _who: self._on_participants())
         room.on("local_track_subscribed", self._on_subscribed)
@@ -84,15 +85,16 @@ class Audience:
 
     def publication(self, name: str, state: PublishState) -> None:
         """Note how the track of this name is in the room."""
-        published = state in (PublishState.PUBLISHED, PublishState.MUTED)
-        for each in self._streams:
+        for each, published in self._published.items():
             if each.track.track.name != name:
                 continue
-            before, self._published[each] = self._published[each], published
+            if state not in (PublishState.PUBLISHED, PublishState.MUTED):
+                published.clear()
+            elif not published.is_set():
+                published.set()
+                each.published()
             if state is PublishState.FORBIDDEN:
                 each.forbidden()
-            elif published and not before:
-                each.published()
 
     def unmuted(self) -> None:
         """Note that the room has unmuted a track."""
@@ -107,7 +109,10 @@ class Audience:
 
     async def _ask(self, stream: Watched) -> None:
         while True:
+            await self._published[stream].wait()
             await stream.waiting.wait()
+            if not self._published[stream].is_set():
+                continue
             stream.active(active=await self._sampler.active(stream.track))
             await asyncio.sleep(_POLL_S)
 

@@ -338,6 +338,8 @@ def test_the_sdk_is_asked_often_only_while_nothing_is_sent(clock: list[float], m
         monkeypatch.setattr(asyncio, "sleep", counted)
         audience = Audience(cast("Any", FakeRoom()), cast("Any", sampler), [scene.camera])
         asking = asyncio.create_task(audience.run())
+        audience.joined()
+        audience.publication("camera", PublishState.PUBLISHED)
         for _ in range(20):
             await sleep(0)
         assert (sampler.asked.qsize(), slept) == (0, 0)
@@ -351,6 +353,13 @@ def test_the_sdk_is_asked_often_only_while_nothing_is_sent(clock: list[float], m
         for _ in range(20):
             await sleep(0)
         assert (sampler.asked.qsize(), slept) == (asked, before)
+        audience.publication("camera", PublishState.FORBIDDEN)
+        scene.at(100)
+        scene.update()
+        assert scene.camera.waiting.is_set()
+        for _ in range(20):
+            await sleep(0)
+        assert (sampler.asked.qsize(), slept) == (asked, before)  # a track that is not published has no statistics
         asking.cancel()
 
     asyncio.run(run())
