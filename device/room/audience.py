@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Protocol
 
+from device.telemetry.room_state import PublishState
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -13,8 +15,8 @@ if TYPE_CHECKING:
     from device.telemetry.sampler import Sample, Sampler
     from device.tracks.track import Track
 
-# While a stream waits for viewers, the SDK is asked this often whether it would send. Events of participants may be
-# 2.6 s late (livekit 1.2.1, measured).
+# While a stream waits for viewers, the SDK is asked this often whether it would send: there is no event for that, and
+# events of participants may be 2.6 s late (livekit 1.2.1, measured).
 _POLL_S = 0.1
 
 
@@ -25,14 +27,20 @@ class Watched(Protocol):
     def track(self) -> Track: ...
 
     @property
-    def waits(self) -> bool:
-        """Whether a sign of a viewer is wanted at once."""
+    def waiting(self) -> asyncio.Event:
+        """Set while a sign of a viewer is wanted at once."""
 
     def joined(self) -> None:
         """Note that a session has begun."""
 
     def left(self) -> None:
         """Note that the session has ended."""
+
+    def published(self) -> None:
+        """Note that it was published, or published again."""
+
+    def forbidden(self) -> None:
+        """Note that the room does not allow to publish it."""
 
     def participants(self, count: int) -> None:
         """Note how many other participants are in the room."""
@@ -53,9 +61,11 @@ class Audience:
     def __init__(self, room: rtc.Room, sampler: Sampler, streams: Sequence[Watched]) -> None:
         self._room, self._sampler, self._streams = room, sampler, streams
         self._present = False
+        self._published = {each: asyncio.Event() for each in streams}
         room.on("participant_connected", lambda _who: self._on_participants())
         room.on("participant_disconnected", lambda _who: self._on_participants())
         room.on("local_track_subscribed", self._on_subscribed)
+        room.on("local_track_republished", lambda publication, _sid: self._on_republished(publication.track))
         sampler.for_viewers_only = True
         sampler.listeners.append(self._on_sample)
 
@@ -73,6 +83,19 @@ class Audience:
             for each in self._streams:
                 each.left()
 
+    def publication(self, name: str, state: PublishState) -> None:
+        """Note how the track of this name is in the room."""
+        for each, published in self._published.items():
+            if each.track.track.name != name:
+                continue
+            if state not in (PublishState.PUBLISHED, PublishState.MUTED):
+                published.clear()
+            elif not published.is_set():
+                published.set()
+                each.published()
+            if state is PublishState.FORBIDDEN:
+                each.forbidden()
+
     def unmuted(self) -> None:
         """Note that the room has unmuted a track."""
         for each in self._streams:
@@ -80,11 +103,23 @@ class Audience:
 
     async def run(self) -> None:
         """Ask often for the streams that wait, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for each in self._streams:
+                tasks.create_task(self._ask(each), name=f"{each.track.track.name}-audience")
+
+    async def _ask(self, stream: Watched) -> None:
         while True:
-            waiting = [each for each in self._streams if each.waits]
-            for each in waiting:
-                each.active(active=await self._sampler.active(each.track))
+            await self._published[stream].wait()
+            await stream.waiting.wait()
+            if not self._published[stream].is_set():
+                continue
+            stream.active(active=await self._sampler.active(stream.track))
             await asyncio.sleep(_POLL_S)
+
+    def _on_republished(self, track: object) -> None:
+        for each in self._streams:
+            if self._present and each.track.track is track:
+                each.published()
 
     def _on_participants(self) -> None:
         if self._present:
@@ -98,5 +133,5 @@ class Audience:
 
     def _on_sample(self, sample: Sample) -> None:
         for each in self._streams:
-            if self._present and not each.waits:
+            if self._present and not each.waiting.is_set():
                 each.active(active=sample.stats.active.get(each.track.track.name))

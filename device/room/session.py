@@ -19,7 +19,8 @@ from device.room.connect_errors import connect_error_text
 from device.room.options import room_options
 from device.room.publications import Permission, Publications
 from device.room.reasons import JOIN_FAILED, LEFT, Reason, label_of, reason_named
-from device.telemetry.sampler import Sample, Sampler
+from device.room.track_samples import give_sample
+from device.telemetry.sampler import Sampler
 from device.timeline import TIMELINE
 
 if TYPE_CHECKING:
@@ -77,15 +78,17 @@ class Session:
         self._room = rtc.Room()
         self._ended: asyncio.Future[Reason] = asyncio.get_running_loop().create_future()
         grants = join_token.grants
+        self._report_publication = on_publication
         self._publications = Publications(
             tracks,
             permission=Permission.of_grants(grants),
-            on_state=on_publication,
+            on_state=self._on_publication,
         )
         self._attributes = AttributeWriter(self._room, attributes, permitted=grants.can_update_own_metadata)
         self.sampler = Sampler(self._room, self._publications.active)
         self._listeners, self._on_joined = listeners, on_joined
-        self.sampler.listeners += [self._on_sample, *(each.sampled for each in listeners)]
+        self.sampler.listeners.append(lambda sample: give_sample(sample, self._publications.active()))
+        self.sampler.listeners += [each.sampled for each in listeners]
         self._clean = True
         self._audience = _audience(self._room, self.sampler, streams)
 
@@ -192,14 +195,10 @@ class Session:
         except TimeoutError:
             log.warning("room.leave_timed_out", hint="viewers see this participant for up to 20 s more")
 
-    def _on_sample(self, sample: Sample) -> None:
-        for each in self._publications.active():
-            name = each.track.name
-            if name in sample.stats.sent and name in sample.fed:
-                reception = sample.stats.receptions.get(name)
-                each.sampled(sample.stats.sent[name], fed=sample.fed[name], reception=reception)
-                if name in sample.stats.taken_s:
-                    each.taken(sample.stats.taken_s[name], fed=sample.fed[name])
+    def _on_publication(self, name: str, state: PublishState) -> None:
+        if self._audience:
+            self._audience.publication(name, state)
+        self._report_publication(name, state)
 
     def _on_disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
         if not self._ended.done():

@@ -3,6 +3,7 @@
 The signals are late, and some are lost. So doubt means sending, and no viewer waits for a timer. What is known of the
 SDK (livekit 1.2.1, measured): `active` of a publication is True when it begins, and becomes False 5 to 11 s after the
 last viewer; it becomes True 0.2 to 0.4 s after a subscription. The event of a subscription comes once per publication.
+So a publication that has just begun is watched only if that event says so.
 """
 
 from __future__ import annotations
@@ -34,17 +35,22 @@ class Sending(enum.Enum):
 
 @dataclass(slots=True, kw_only=True)
 class WatchPolicy:
-    """Decides for one camera. `sleep_after_s`: of pause until the source is closed; None: it stays open."""
+    """Decides for one camera. `sleep_after_s`: of pause until the source is closed; None: it stays open.
+
+    Once paused, a source that delivers nothing (`delivers`) is not closed: whether it works again would not be known.
+    """
 
     started_at: float
     sleep_after_s: float | None
     state: Sending = field(default=Sending.SENDING, init=False)
     watched: bool = field(default=False, init=False)  # surely; a camera may send without that
-    _joined_at: float | None = field(default=None, init=False)
+    delivers: bool = True
+    _published_at: float | None = field(default=None, init=False)  # or joined
     _left_at: float = field(default=float("inf"), init=False)
+    _forbidden: bool = field(default=False, init=False)  # the room does not take it
     _active: bool | None = field(default=None, init=False)
     _known_at: float = field(default=_NEVER, init=False)
-    _was_inactive: bool = field(default=False, init=False)  # in this session
+    _was_inactive: bool = field(default=False, init=False)  # since it was published
     _subscribed_at: float = field(default=_NEVER, init=False)
     _send_until: float = field(init=False)
     _paused_at: float = field(default=_NEVER, init=False)
@@ -54,27 +60,41 @@ class WatchPolicy:
 
     def joined(self, now: float) -> None:
         """Note that a session has begun."""
-        self._joined_at = self._known_at = now
-        self._active, self._was_inactive = None, False
+        self._forbidden = False
+        self.published(now)
 
     def left(self, now: float) -> None:
         """Note that the session has ended."""
-        if self._joined_at is not None:
-            self._joined_at, self._left_at, self._active = None, now, None
+        if self._published_at is not None:
+            self._published_at, self._left_at, self._active = None, now, None
+
+    def published(self, now: float) -> None:
+        """Note that a publication has begun, or another one in its place."""
+        self._published_at = self._known_at = now
+        self._active, self._was_inactive = None, False
+        if self._forbidden:
+            self._forbidden = False
+            self.may_be_watched(now)
+
+    def forbidden(self) -> None:
+        """Note that the room takes no publication, so that nobody can watch."""
+        self._forbidden, self.watched = True, False
 
     def may_be_watched(self, now: float) -> None:
         """Note a sign that a viewer may be about to subscribe, such as a new participant."""
-        self._send_until = now + GRACE_S
-        self.state = Sending.SENDING
+        if not self._forbidden:
+            self._send_until = now + GRACE_S
+            self.state = Sending.SENDING
 
     def subscribed(self, now: float) -> None:
         """Note that a viewer has subscribed."""
-        self._subscribed_at, self.watched = now, True
-        self.may_be_watched(now)
+        if not self._forbidden:
+            self._subscribed_at, self.watched = now, True
+            self.may_be_watched(now)
 
     def active(self, *, active: bool | None, now: float) -> None:
         """Note whether the publication is active; None: the SDK does not say."""
-        if self._joined_at is None:
+        if self._published_at is None or self._forbidden:
             return
         if active is not None:
             self._active, self._known_at = active, now
@@ -86,27 +106,29 @@ class WatchPolicy:
             return
         elif active is None:
             self.may_be_watched(now)
-        elif self.watched or self._was_inactive or now - self._joined_at >= _SETTLES_S:
+        elif self.watched or self._was_inactive or now - self._published_at >= _SETTLES_S:
             self.watched, self._was_inactive = True, True
             if self.state is not Sending.SENDING:
                 self.may_be_watched(now)
 
     def update(self, now: float) -> None:
         """Pause or sleep, if it is time for that."""
-        away = self._joined_at is None and now - self._left_at >= _AWAY_S
+        away = self._published_at is None and now - self._left_at >= _AWAY_S
         if away:
             self.watched = False
         if self.state is Sending.SENDING:
-            unwatched = away or (self._active is False and not self.watched)
+            unwatched = away or self._forbidden or (self._active is False and not self.watched)
             if unwatched and now >= self._send_until:
                 self.state, self._paused_at = Sending.PAUSED, now
         if self.state is Sending.PAUSED and now >= self._sleeps_at:
             self.state = Sending.ASLEEP
+        elif self.state is Sending.ASLEEP and not self.delivers:  # it was opened for another purpose
+            self.state = Sending.PAUSED
 
     def next_at(self, now: float) -> float:
         """Return when `update` is due without any signal; infinite if never."""
         times = (
-            self._left_at + _AWAY_S if self._joined_at is None else now,
+            self._left_at + _AWAY_S if self._published_at is None else now,
             self._send_until if self.state is Sending.SENDING else now,
             self._sleeps_at if self.state is Sending.PAUSED else now,
         )
@@ -114,4 +136,6 @@ class WatchPolicy:
 
     @property
     def _sleeps_at(self) -> float:
-        return float("inf") if self.sleep_after_s is None else self._paused_at + self.sleep_after_s
+        if self.sleep_after_s is None or not self.delivers:
+            return float("inf")
+        return self._paused_at + self.sleep_after_s

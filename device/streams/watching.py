@@ -31,6 +31,7 @@ _WHY = "nobody watches"
 _SHOWN = {Sending.PAUSED: WorkerState.PAUSED, Sending.ASLEEP: WorkerState.ASLEEP}
 # What is no news to viewers while nothing is sent; everything else is a fault, or privacy.
 _USUAL = frozenset({WorkerState.STARTING, WorkerState.LIVE, WorkerState.ASLEEP})
+_NO_PICTURE = frozenset({WorkerState.STALLED, WorkerState.ABSENT, WorkerState.NOT_PRESENT})
 _OPENS_S = 15.0
 
 
@@ -91,7 +92,7 @@ class Watching:
     """The viewers of one camera.
 
     `watched`: whether anybody watches, as far as that is certain; `since`, in epoch seconds; `watched_s`, in all since
-    the start.
+    the start. `waiting` is set while nothing is sent.
     """
 
     def __init__(
@@ -105,10 +106,13 @@ class Watching:
         self.track, self.watched, self.since = track, False, time.time()
         self.state = Sending.SENDING
         self._viewers, self._supervisor, self._slate = viewers, supervisor, slate
-        self._policy = WatchPolicy(started_at=time.monotonic(), sleep_after_s=None)
+        self._policy = WatchPolicy(
+            started_at=time.monotonic(), sleep_after_s=None, delivers=supervisor.state is WorkerState.LIVE
+        )
         self._reported = (supervisor.state, "")
         self._watched_at, self._watched_before_s = 0.0, 0.0
         self._changed, self._settled = asyncio.Event(), asyncio.Event()
+        self.waiting = asyncio.Event()
         self.others = 0  # participants in the room
         self._borrowers = 0
 
@@ -133,46 +137,51 @@ class Watching:
     async def run(self) -> None:
         """Pause and sleep when it is time, until cancelled."""
         while True:
-            self.update()
+            now = time.monotonic()
+            self._update(now)
             self._changed.clear()
-            left_s = self._policy.next_at(now := time.monotonic()) - now
+            left_s = self._policy.next_at(now) - now
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(None if left_s == float("inf") else left_s):
                     await self._changed.wait()
 
     # What the room says (`device.room.audience`).
 
-    @property
-    def waits(self) -> bool:
-        """Whether a sign of a viewer is wanted at once."""
-        return self.state is not Sending.SENDING
-
     def joined(self) -> None:
-        self._policy.joined(time.monotonic())
-        self.update()
+        self._policy.joined(now := time.monotonic())
+        self._update(now)
 
     def left(self) -> None:
         self._policy.left(time.monotonic())
         self.participants(0)
 
+    def published(self) -> None:
+        self._policy.published(now := time.monotonic())
+        self._update(now)
+
+    def forbidden(self) -> None:
+        self._policy.forbidden()
+        self._update(time.monotonic())
+
     def participants(self, count: int) -> None:
         """Note how many other participants are in the room."""
+        now = time.monotonic()
         if count > self.others:
-            self._policy.may_be_watched(time.monotonic())
+            self._policy.may_be_watched(now)
         self.others = count
-        self.update()
+        self._update(now)
 
     def may_be_watched(self) -> None:
-        self._policy.may_be_watched(time.monotonic())
-        self.update()
+        self._policy.may_be_watched(now := time.monotonic())
+        self._update(now)
 
     def subscribed(self) -> None:
-        self._policy.subscribed(time.monotonic())
-        self.update()
+        self._policy.subscribed(now := time.monotonic())
+        self._update(now)
 
     def active(self, *, active: bool | None) -> None:
-        self._policy.active(active=active, now=time.monotonic())
-        self.update()
+        self._policy.active(active=active, now=(now := time.monotonic()))
+        self._update(now)
 
     # What the stream says and asks.
 
@@ -183,7 +192,9 @@ class Watching:
             self._settled.clear()
         else:
             self._settled.set()
-        return (_SHOWN[self.state], _WHY) if self.waits and state in _USUAL else (state, why)
+            self._policy.delivers = state not in _NO_PICTURE
+            self._changed.set()
+        return (_SHOWN[self.state], _WHY) if self.waiting.is_set() and state in _USUAL else (state, why)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -198,12 +209,13 @@ class Watching:
             yield
         finally:
             self._borrowers -= 1
+            self._update(time.monotonic())  # whether it delivers
             if self.state is Sending.ASLEEP and not self._borrowers:
                 self._supervisor.hold(WorkerState.ASLEEP)
 
-    def update(self) -> None:
-        """Do what is due now."""
-        self._policy.update(now := time.monotonic())
+    def _update(self, now: float) -> None:
+        """Do what is due at this moment."""
+        self._policy.update(now)
         if self._policy.watched is not self.watched:
             self._watched_before_s = self.watched_s
             self.watched, self.since, self._watched_at = self._policy.watched, time.time(), now
@@ -214,8 +226,12 @@ class Watching:
 
     def _become(self, new: Sending) -> None:
         old, self.state = self.state, new
+        if new is Sending.SENDING:
+            self.waiting.clear()
+        else:
+            self.waiting.set()
         log.info("camera.sending", stream=self.name, old=old.value, new=new.value, watched=self.watched)
-        if new is Sending.PAUSED:
+        if new is Sending.PAUSED and old is Sending.SENDING:
             self.track.pause()
         elif new is Sending.ASLEEP and not self._borrowers:
             self._supervisor.hold(WorkerState.ASLEEP)

@@ -139,6 +139,9 @@ class AudioTrack:
     def sampled(self, sent: int, *, fed: int, reception: Reception | None) -> None:
         """Do nothing: a lost packet of sound has no effect on the next ones."""
 
+    def not_sent(self) -> None:
+        """Do nothing: the SDK always sends sound."""
+
     def taken(self, seconds: float, *, fed: int) -> None:
         """Note how much sound the SDK has taken: `run` ends if it takes none."""
         self._intake.sampled(seconds, given=fed, now=time.monotonic())

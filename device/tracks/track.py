@@ -48,6 +48,9 @@ class Track(Protocol):
         `fed` is how many units or blocks it had been given by then, `reception` the newest report about the packets.
         """
 
+    def not_sent(self) -> None:
+        """Note that the SDK sends nothing that it is fed, because nobody watches."""
+
     def taken(self, seconds: float, *, fed: int) -> None:
         """Note how many seconds of sound the SDK has taken, of the `fed` blocks that it had been given by then."""
 

@@ -89,11 +89,10 @@ class VideoTrack:
         self._units.limit_spacing(fps=job.fps)
 
     def _rungs(self) -> tuple[Rung, ...]:
-        job = self._job
-        width, height = job.published_size
-        bounds = {"floor_bps": job.bitrate_min_bps, "ceiling_bps": job.bitrate_max_bps}
-        steps = rungs(width=width, height=height, fps=job.fps, **bounds)
-        return steps[:1] if job.encoder == "copy" else steps  # what is passed through cannot be made smaller
+        width, height = self._job.published_size
+        bounds = {"floor_bps": self._job.bitrate_min_bps, "ceiling_bps": self._job.bitrate_max_bps}
+        steps = rungs(width=width, height=height, fps=self._job.fps, **bounds)
+        return steps[:1] if self._job.encoder == "copy" else steps  # what is passed through cannot be made smaller
 
     def options(self) -> rtc.TrackPublishOptions:
         return rtc.TrackPublishOptions(
@@ -112,12 +111,12 @@ class VideoTrack:
     def start_publication(self) -> None:
         """Get ready for a new publication; requests of the old one are forgotten."""
         self._sdk.take_feedback()
-        self._missing, self._fed_before = MissingUnits(), self.fed
+        self.not_sent()
         self._apply(self._control.restarted())
 
     def unmuted(self) -> None:
         """Send a key frame, because viewers receive this track again."""
-        self._missing, self._fed_before = MissingUnits(), self.fed
+        self.not_sent()
         self.request_key_frame()
 
     def request_key_frame(self) -> None:
@@ -180,6 +179,10 @@ class VideoTrack:
         if units or (reception and reception.lost > _LOSSY and not self._control.link.lossy(now)):
             self._apply(self._control.units_lost(now))
         self._log_sent(now, reception)
+
+    def not_sent(self) -> None:
+        """Forget the units that were fed so far: they are not missed."""
+        self._missing, self._fed_before = MissingUnits(), self.fed
 
     def _log_sent(self, now: float, reception: Reception | None) -> None:
         if (sent := self._meter.measure(now)) is None:

@@ -147,6 +147,70 @@ def test_before_the_first_session_it_sends() -> None:
     assert (found.state, found.next_at(1e6)) == (SENDING, float("inf"))
 
 
+def test_what_the_room_forbids_pauses_with_viewers_in_the_room() -> None:
+    found = policy()
+    found.joined(1.0)
+    found.published(2.0)
+    found.subscribed(3.0)
+    found.forbidden()
+    assert (found.state, found.watched) == (SENDING, False)
+    found.may_be_watched(20.0)
+    found.subscribed(20.0)  # it was late
+    found.active(active=None, now=20.0)
+    found.update(20.0)
+    assert (found.state, found.watched) == (PAUSED, False)
+    found.published(30.0)
+    assert (found.state, found.watched) == (SENDING, False)
+    found.update(30.0 + GRACE_S)
+    assert found.state is SENDING  # it is not known yet
+    found.active(active=False, now=41.0)
+    found.update(41.0)
+    assert found.state is PAUSED
+
+
+def test_a_new_session_may_allow_what_the_last_one_did_not() -> None:
+    found = policy()
+    found.joined(1.0)
+    found.forbidden()
+    found.update(GRACE_S)
+    found.left(20.0)
+    found.joined(21.0)
+    found.subscribed(22.0)
+    assert (found.state, found.watched) == (SENDING, True)
+
+
+def test_another_publication_is_not_watched_before_that_is_certain() -> None:
+    found = unwatched()
+    found.published(100.0)
+    found.active(active=True, now=101.0)
+    assert (found.state, found.watched) == (PAUSED, False)
+    found.active(active=True, now=115.0)
+    assert (found.state, found.watched) == (SENDING, True)
+
+
+def test_another_publication_of_what_is_watched_stays_watched() -> None:
+    found = policy()
+    found.joined(1.0)
+    found.subscribed(2.0)
+    found.published(100.0)
+    found.active(active=True, now=101.0)
+    assert found.watched
+
+
+def test_a_source_that_delivers_nothing_does_not_sleep() -> None:
+    found = unwatched()
+    found.delivers = False
+    assert found.next_at(50.0) == float("inf")
+    found.update(1000.0)
+    assert found.state is PAUSED
+    found.delivers = True
+    found.update(1001.0)
+    assert found.state is ASLEEP
+    found.delivers = False
+    found.update(1002.0)
+    assert found.state is PAUSED
+
+
 def test_a_hundred_subscriptions_a_minute_do_not_flap() -> None:
     found, states = unwatched(), []
     for number in range(1000):
@@ -159,7 +223,22 @@ def test_a_hundred_subscriptions_a_minute_do_not_flap() -> None:
     assert ASLEEP not in states
 
 
-EVENTS = st.sampled_from(("joined", "left", "subscribed", "participant", "active", "inactive", "unknown", "time"))
+EVENTS = st.sampled_from(
+    (
+        "joined",
+        "left",
+        "published",
+        "forbidden",
+        "broken",
+        "works",
+        "subscribed",
+        "participant",
+        "active",
+        "inactive",
+        "unknown",
+        "time",
+    )
+)
 
 
 @given(st.lists(st.tuples(EVENTS, st.floats(min_value=0, max_value=100))))
@@ -170,7 +249,11 @@ def test_it_never_pauses_a_stream_that_is_watched_and_time_alone_never_wakes(
     for event, after_s in events:
         now, before = now + after_s, found.state
         match event:
-            case "joined" | "left" | "subscribed":
+            case "forbidden":
+                found.forbidden()
+            case "broken" | "works":
+                found.delivers = event == "works"
+            case "joined" | "left" | "published" | "subscribed":
                 getattr(found, event)(now)
             case "participant":
                 found.may_be_watched(now)

@@ -18,6 +18,7 @@ from device.streams import watching
 from device.streams.plan import StreamPlan
 from device.streams.watch_policy import Sending
 from device.streams.watching import Viewers, Watching
+from device.telemetry.room_state import PublishState
 from device.telemetry.transport_stats import TransportStats
 from device.tracks.audio import AudioTrack
 from device.tracks.video import VideoTrack
@@ -69,9 +70,17 @@ class Scene:
 
     def _said(self, *_words: str) -> None: ...
 
+    @property
+    def camera_done(self) -> list[str]:
+        return [each for each in self.done if not each.startswith("sound")]
+
     def at(self, seconds: float) -> None:
         """Advance the clock."""
         self.clock[0] = 1000.0 + seconds
+
+    def update(self) -> None:
+        """Let the camera do what is due now."""
+        self.camera.participants(self.camera.others)
 
     def unwatched(self) -> None:
         """Let a session begin, and the camera pause 10 s later."""
@@ -80,7 +89,7 @@ class Scene:
         self.at(8)
         self.camera.active(active=False)
         self.at(10)
-        self.camera.update()
+        self.update()
         assert self.camera.state is Sending.PAUSED
 
 
@@ -97,12 +106,12 @@ def test_a_participant_who_leaves_opens_no_camera_and_one_who_joins_does(clock: 
     scene.camera.participants(2)
     scene.at(20)
     scene.camera.active(active=False)
-    scene.camera.update()
-    assert scene.camera.waits
+    scene.update()
+    assert scene.camera.waiting.is_set()
     scene.camera.participants(1)
-    assert scene.camera.waits
+    assert scene.camera.waiting.is_set()
     scene.camera.participants(2)
-    assert not scene.camera.waits
+    assert not scene.camera.waiting.is_set()
 
 
 def test_a_pause_a_sleep_and_a_viewer(clock: list[float]) -> None:
@@ -110,11 +119,11 @@ def test_a_pause_a_sleep_and_a_viewer(clock: list[float]) -> None:
     scene.viewers.worker("camera", WorkerState.LIVE, "")
     scene.unwatched()
     scene.at(70)
-    scene.camera.update()
+    scene.update()
     scene.viewers.worker("camera", ASLEEP, "")
-    assert [each for each in scene.done if not each.startswith("sound")] == ["pause", "hold asleep"]
+    assert scene.camera_done == ["pause", "hold asleep"]
     scene.camera.active(active=True)
-    assert [each for each in scene.done if not each.startswith("sound")][2:] == ["resume", "release asleep", "slate"]
+    assert scene.camera_done[2:] == ["resume", "release asleep", "slate"]
     assert [each[1:] for each in scene.reported][:3] == [
         ("live", ""),
         ("paused", "nobody watches"),
@@ -175,7 +184,7 @@ def test_a_source_that_is_asleep_is_open_for_a_snapshot_only(clock: list[float])
     scene = Scene(clock)
     scene.unwatched()
     scene.at(70)
-    scene.camera.update()
+    scene.update()
     scene.done.clear()
 
     async def snapshot() -> None:
@@ -185,12 +194,84 @@ def test_a_source_that_is_asleep_is_open_for_a_snapshot_only(clock: list[float])
 
         opening = asyncio.create_task(opened())
         async with scene.camera.open():
-            assert scene.done == ["release asleep"]
+            assert scene.camera_done == ["release asleep"]
             assert scene.reported[-1] == ("camera", "asleep", "nobody watches")
         await opening
 
     asyncio.run(snapshot())
-    assert scene.done == ["release asleep", "hold asleep"]
+    assert scene.camera_done == ["release asleep", "hold asleep"]
+
+
+def test_a_camera_that_broke_while_paused_does_not_sleep_before_it_delivers(clock: list[float]) -> None:
+    scene = Scene(clock)
+    scene.unwatched()
+    scene.viewers.worker("camera", WorkerState.ABSENT, "no camera")
+    scene.at(1000)
+    scene.update()
+    states = [scene.camera.state]
+    assert scene.reported[-1] == ("camera", "absent", "no camera")
+    scene.viewers.worker("camera", WorkerState.LIVE, "")
+    scene.update()
+    states.append(scene.camera.state)
+    assert states == [Sending.PAUSED, Sending.ASLEEP]
+    assert scene.camera_done == ["pause", "hold asleep"]
+
+
+def test_a_camera_that_is_found_broken_by_a_snapshot_stays_open(clock: list[float]) -> None:
+    scene = Scene(clock)
+    scene.unwatched()
+    scene.at(70)
+    scene.update()
+    scene.done.clear()
+
+    async def snapshot() -> None:
+        async with scene.camera.open():
+            scene.viewers.worker("camera", WorkerState.STALLED, "no picture")
+
+    scene.camera.shown(WorkerState.LIVE, "")  # so that `open` waits for nothing
+    asyncio.run(snapshot())
+    assert scene.camera_done == ["release asleep"]
+    assert scene.camera.state is Sending.PAUSED
+    assert scene.reported[-1] == ("camera", "stalled", "no picture")
+
+
+class Ticking:
+    """A clock that advances each time that it is read, as real ones do."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        self.now += 1.0
+        return self.now
+
+    time = monotonic
+
+
+def test_what_becomes_due_while_it_is_looked_at_is_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene, asked = Scene([1000.0]), []
+    monkeypatch.setattr(watching, "time", Ticking())
+
+    class Policy:
+        watched, state = False, Sending.SENDING
+
+        def update(self, now: float) -> None:
+            asked.append(now)
+
+        def next_at(self, now: float) -> float:
+            asked.append(now)
+            return float("inf")
+
+    monkeypatch.setattr(scene.camera, "_policy", Policy())
+
+    async def look() -> None:
+        running = asyncio.create_task(scene.camera.run())
+        await asyncio.sleep(0)
+        running.cancel()
+
+    asyncio.run(look())
+    assert len(asked) == 2
+    assert asked[0] == asked[1]
 
 
 class FakeRoom:
@@ -214,7 +295,7 @@ def test_the_room_wakes_a_stream_by_participants_subscriptions_and_samples(clock
     audience.joined()
     sampled(SimpleNamespace(stats=TransportStats(responses=1, active={"camera": False})))
     scene.at(11)
-    scene.camera.update()
+    scene.update()
     states = [scene.camera.state]
     room.remote_participants["viewer"] = object()
     room.handlers["participant_connected"](None)
@@ -227,8 +308,107 @@ def test_the_room_wakes_a_stream_by_participants_subscriptions_and_samples(clock
     audience.left()
     room.handlers["local_track_subscribed"](scene.camera.track.track)
     scene.at(42)
-    scene.camera.update()
+    scene.update()
     assert (scene.camera.watched, scene.camera.state) == (False, Sending.PAUSED)
+
+
+class FakeSampler:
+    """Counts how often it is asked, and says then that nobody watches."""
+
+    def __init__(self) -> None:
+        self.listeners: list[Any] = []
+        self.for_viewers_only = False
+        self.asked: asyncio.Queue[str] = asyncio.Queue()
+
+    async def active(self, track: Any) -> bool:
+        self.asked.put_nowait(track.track.name)
+        return False
+
+
+def test_the_sdk_is_asked_often_only_while_nothing_is_sent(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        scene, sampler, slept = Scene(clock), FakeSampler(), 0
+        sleep = asyncio.sleep
+
+        async def counted(_seconds: float) -> None:
+            nonlocal slept
+            slept += 1
+            await sleep(0)
+
+        monkeypatch.setattr(asyncio, "sleep", counted)
+        audience = Audience(cast("Any", FakeRoom()), cast("Any", sampler), [scene.camera])
+        asking = asyncio.create_task(audience.run())
+        audience.joined()
+        audience.publication("camera", PublishState.PUBLISHED)
+        for _ in range(20):
+            await sleep(0)
+        assert (sampler.asked.qsize(), slept) == (0, 0)
+        scene.unwatched()
+        for _ in range(3):
+            assert await sampler.asked.get() == "camera"
+        scene.camera.subscribed()
+        for _ in range(5):
+            await sleep(0)
+        before, asked = slept, sampler.asked.qsize()
+        for _ in range(20):
+            await sleep(0)
+        assert (sampler.asked.qsize(), slept) == (asked, before)
+        audience.publication("camera", PublishState.FORBIDDEN)
+        scene.at(100)
+        scene.update()
+        assert scene.camera.waiting.is_set()
+        for _ in range(20):
+            await sleep(0)
+        assert (sampler.asked.qsize(), slept) == (asked, before)  # a track that is not published has no statistics
+        asking.cancel()
+
+    asyncio.run(run())
+
+
+def test_a_camera_that_the_room_forbids_pauses_and_sends_when_it_is_allowed(clock: list[float]) -> None:
+    scene, room = Scene(clock), FakeRoom()
+    audience = Audience(cast("Any", room), cast("Any", FakeSampler()), [scene.camera])
+    audience.joined()
+    audience.publication("microphone", PublishState.FORBIDDEN)
+    audience.publication("camera", PublishState.FORBIDDEN)
+    scene.at(11)
+    scene.update()
+    states = [scene.camera.state]
+    audience.publication("camera", PublishState.PUBLISHED)
+    states.append(scene.camera.state)
+    assert states == [Sending.PAUSED, Sending.SENDING]
+
+
+def test_a_publication_that_begins_or_begins_again_is_not_a_viewer(clock: list[float]) -> None:
+    scene, room = Scene(clock), FakeRoom()
+    heard: list[bool] = []
+    scene.camera.listeners.append(heard.append)
+    audience = Audience(cast("Any", room), cast("Any", FakeSampler()), [scene.camera])
+    audience.joined()
+    audience.publication("camera", PublishState.PUBLISHED)
+    scene.at(8)
+    scene.camera.active(active=False)
+    scene.at(100)
+    room.handlers["local_track_republished"](SimpleNamespace(track=object()), "TR_before")
+    room.handlers["local_track_republished"](SimpleNamespace(track=scene.camera.track.track), "TR_before")
+    scene.camera.active(active=True)
+    scene.at(111)
+    scene.camera.active(active=False)
+    audience.publication("camera", PublishState.FORBIDDEN)
+    scene.at(200)
+    audience.publication("camera", PublishState.PUBLISHED)
+    scene.camera.active(active=True)
+    scene.at(211)
+    scene.camera.active(active=False)
+    assert heard == []
+    scene.camera.subscribed()
+    audience.publication("camera", PublishState.MUTED)
+    audience.publication("camera", PublishState.PUBLISHED)  # the same publication
+    assert scene.camera.watched
+    scene.at(220)
+    scene.camera.active(active=False)
+    scene.camera.active(active=True)
+    assert heard == [True, False, True]
 
 
 def test_the_daemon_loads_nothing_of_it_unless_a_camera_needs_it() -> None:
