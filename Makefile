@@ -67,7 +67,7 @@ faults: $(READY)  ## server, network, clock and disk fail for real, in network n
 soak: $(READY)  ## an hour of random faults, then what a device meets over months (needs root; 3 hours; SOAK_MINUTES, SOAK_TIMES, SOAK_WATCH_S)
 	@tests/faults/prepare.sh
 	@.venv/bin/python -m tests.support.livekit_server
-	@.venv/bin/pytest tests/faults/soak.py tests/faults/soak_repeated.py tests/faults/soak_unwatched.py tests/faults/soak_talks.py $(ARGS)
+	@.venv/bin/pytest tests/faults/soak.py tests/faults/soak_repeated.py tests/faults/soak_unwatched.py tests/faults/soak_talks.py tests/faults/soak_flood.py $(ARGS)
 
 integration: $(READY)  ## Debian's coturn, a real proxy, Prometheus; the page in Firefox and under axe-core (needs root; 5 minutes)
 	@tests/faults/prepare_integration.sh

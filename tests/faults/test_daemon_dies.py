@@ -16,6 +16,7 @@ from livekit import api
 
 from tests.faults.figures import Figures
 from tests.faults.moments import Moment
+from tests.faults.plan import as_often
 from tests.faults.recovery import picture_after
 from tests.faults.rogue import possessed
 from tests.faults.worker_outage import CAMERA, ready
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from tests.faults.ground import Ground
     from tests.faults.rogue import Rogue
 
-_TIMES = 3
+_TIMES = as_often(3, short=2)
 _END_S, _ORPHAN_S, _VIDEO_S = 8.0, 1.0, 3.0
 _RESTART_S = 1.0  # RestartSec= of the unit
 _POLL_S = 0.005

@@ -16,6 +16,7 @@ from tests.faults.figures import NEVER, at_full_rate, longest_gap
 from tests.faults.fleet import COUNT, Measured, fleet
 from tests.faults.moments import Moment
 from tests.faults.outages import LINK_GONE, left
+from tests.faults.plan import as_often
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from tests.faults.fleet import Fleet
     from tests.faults.ground import Ground
 
-_TIMES = 5
+_TIMES = as_often(5, short=3)
 _BLOCKED_S = 8.0
 _LOSSY_S, _FULL_RATE_S = 30.0, 10.0
 # All devices at once, as often as needed: 4 figures each time. The documentation has 20.
@@ -118,8 +119,8 @@ def test_link_down_for_10_s(ground: Ground, devices: Fleet) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_link_down_for_120_s(ground: Ground, devices: Fleet) -> None:
-    _link_down(ground, devices, down_s=120, times=1)
+def test_link_down_for_long(ground: Ground, devices: Fleet) -> None:
+    _link_down(ground, devices, down_s=as_often(120, short=60), times=1)
 
 
 def _link_down(ground: Ground, devices: Fleet, *, down_s: float, times: int) -> None:

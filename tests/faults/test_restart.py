@@ -11,6 +11,7 @@ from tests.faults.device import device
 from tests.faults.figures import NEVER, Figures
 from tests.faults.fleet import Measured
 from tests.faults.moments import Moment
+from tests.faults.plan import as_often
 from tests.faults.recovery import first_picture, picture_after, sound_after
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.faults.ground import Ground
 
-_TIMES = 20
+_TIMES = as_often(20, short=10)
 _PUBLISHED = "track:device:camera"
 _STEADY_S, _WATCH_S, _ECHO_S = 2.0, 10.0, 0.5
 

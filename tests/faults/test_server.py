@@ -10,6 +10,7 @@ import pytest
 
 from tests.faults.fleet import Measured, fleet
 from tests.faults.outages import SERVER_GONE, left, server_killed
+from tests.faults.plan import as_often
 from tests.faults.servers import two_nodes
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from tests.faults.moments import Moment
     from tests.faults.servers import Node
 
-_TIMES = 5
+_TIMES = as_often(5, short=3)
 _FORCED = left("SERVER_SHUTDOWN", "SERVER_AWAY", "SERVER_RETURNED")
 
 
@@ -30,8 +31,8 @@ def test_server_killed_for_5_s(ground: Ground, devices: Fleet) -> None:
 
 
 @pytest.mark.timeout(200)
-def test_server_killed_for_60_s(ground: Ground, devices: Fleet) -> None:
-    server_killed(ground, devices, away_s=60, times=1)
+def test_server_killed_for_long(ground: Ground, devices: Fleet) -> None:
+    server_killed(ground, devices, away_s=as_often(60, short=30), times=1)
 
 
 @pytest.mark.timeout(200)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.faults.device import Device, device
+from tests.faults.plan import as_often
 from tests.faults.recovery import first_picture, picture_after, sound_after
 from tests.faults.rogue import ALL, KILLED, STOPPED, Fault, Rogue, rogue
 from tests.faults.worker_outage import CAMERA, GAP_S, MICROPHONE, Casualties, again, hear, pid_of, ready, strike
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.usefixtures("quiet"), pytest.mark.timeout(300)]
 
-_DEVICES, _TIMES, _TIMES_BOTH = 2, 5, 3
+_DEVICES, _TIMES, _TIMES_BOTH = 2, as_often(5, short=3), as_often(3, short=2)
 _SERVER_AWAY_S, _ROOM_S, _WAIT_S = 1.5, 4.0, 20.0
 
 

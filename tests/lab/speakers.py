@@ -107,9 +107,10 @@ class Speaker:
         turned = np.exp(-2j * np.pi * tone_hz / RATE * np.arange(len(samples)))
         return float(2 * abs((samples * window * turned).sum()) / window.sum() / 32768)
 
-    def silent(self) -> bool:
-        samples = self.latest(0.1)
-        return len(samples) > 0 and float(np.abs(samples).max()) < 50
+    def silent(self, seconds: float) -> bool:
+        """Return whether nothing was played for the latest seconds: less may be a gap in a tone."""
+        samples = self.latest(seconds)
+        return len(samples) == round(seconds * RATE) and float(np.abs(samples).max()) < 50
 
     def until(self, holds: Callable[[], object], *, within_s: float, what: str) -> float:
         """Wait for what is played; return the seconds it took."""

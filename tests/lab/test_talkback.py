@@ -1,6 +1,7 @@
 """Talkback on real PortAudio: who is heard from the speaker, and a speaker that is unplugged."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 
@@ -19,7 +20,7 @@ from tests.support.watcher import Watcher
 
 SPEAKING = {"source": "pyaudio", "device": SPEAKER, "allow": ["ops-*"]}
 CAMERA = {"width": 640, "height": 480}
-WITHIN_S, SILENT_S = 30.0, 1.5
+WITHIN_S, SILENT_S, _QUIET_S = 30.0, 1.5, 1.0
 ABSENT = 0.001  # of full scale; a talker's tone is 0.09
 
 
@@ -97,7 +98,9 @@ def test_who_is_heard(service: Service, speaker: Speaker, record: Record) -> Non
                     )
                     await first.room.disconnect()
                     next_s = await until(speaker, lambda: speaker.plays(1500), what="the next talker's tone")
-            silent_s = await until(speaker, speaker.silent, what="silence")
+                    left_at = time.monotonic()
+            await until(speaker, lambda: speaker.silent(_QUIET_S), what="silence")
+            silent_s = time.monotonic() - left_at - _QUIET_S
             async with talking(server, room, identity="ops-3", tone_hz=900):
                 await until(speaker, lambda: speaker.plays(900), what="the third talker's tone")
             record(
