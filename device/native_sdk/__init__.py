@@ -11,6 +11,7 @@
 - For each picture the SDK builds and parses two messages and a dozen objects. `video.py` keeps its messages.
   For each block of sound, likewise: `audio.py` has one request of constant bytes.
 - The SDK's modules that need numpy are not imported (`loading.py`).
+- Pictures are not dropped when the SDK's congestion window is full (`congestion_window.py`).
 - A panic is logged instead of printed, because its text may contain a token. The process ends as with the SDK.
 
 With another version or shape of the SDK everything goes through the public surface, and one log line says so.
@@ -30,6 +31,7 @@ import structlog
 
 from device.errors import NativePanicError
 from device.native_sdk import loading
+from device.native_sdk.congestion_window import drop_no_pictures
 from device.native_sdk.restarts import RESTARTS
 
 if TYPE_CHECKING:
@@ -122,6 +124,8 @@ class NativeLibrary:
         self._callback = _Callback(self._on_event)
         self._captures_logs: bool | None = None
         self.follow_log_level()
+        if not drop_no_pictures(native._name):  # noqa: SLF001
+            log.warning("sdk.unknown", why="its congestion window's settings are not where they were")
 
     def follow_log_level(self) -> None:
         """Capture log records only while they are logged."""
