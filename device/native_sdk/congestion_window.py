@@ -1,8 +1,8 @@
 """Makes the SDK lower the bitrate when its congestion window is full; by itself it drops pictures that are encoded.
 
-libwebrtc (rate_control_settings.cc) has the window's settings as text among its constants, and no option for them in the
-SDK. With `DropFrame` pictures are dropped before their encoder and the target stays as it is. Here they are encoded
-already: all that refer to a dropped one are lost too. Without it, the target falls, and the encoder follows.
+libwebrtc (rate_control_settings.cc) has the window's settings as text among its constants, and the SDK has no option
+for them. With `DropFrame` pictures are to be dropped before they are encoded, and the target stays as it is. Here they
+are encoded already: what refers to a dropped one is lost too. Without it the target falls, and the encoder follows.
 docs/rate-control.md has what that changes.
 """
 
