@@ -30,8 +30,6 @@ _BLOCKED_S = 8.0
 _LOSSY_S, _FULL_RATE_S = 30.0, 10.0
 # All devices at once, as often as needed: 4 figures each time. The documentation has 20.
 _LOSSY_ROUNDS = math.ceil(int(os.environ.get("FAULTS_LOSSY_TIMES", "4")) / COUNT)
-_REPORTS = "too many of the server's reports were lost in a row, and the SDK sends none of what it takes"
-_MOST_S = 20.0
 _LINK = ("network.link",)
 _ADDRESS = left("ADDRESS_CHANGED", "DELIVERY_STALLED")
 
@@ -166,10 +164,10 @@ def test_random_loss_of_5_percent(ground: Ground, devices: Fleet) -> None:
 
 @pytest.mark.timeout(100 + 50 * _LOSSY_ROUNDS)
 def test_random_loss_of_20_percent(ground: Ground, devices: Fleet) -> None:
-    _random_loss(ground, devices, percent=20, freeze_s=5.0, known=_REPORTS)
+    _random_loss(ground, devices, percent=20, freeze_s=5.0)
 
 
-def _random_loss(ground: Ground, devices: Fleet, *, percent: int, freeze_s: float, known: str = "") -> None:
+def _random_loss(ground: Ground, devices: Fleet, *, percent: int, freeze_s: float) -> None:
     async def lossy(measured: Measured) -> None:
         await devices.ready()
         marks = [each.mark() for each in devices.devices]
@@ -192,12 +190,10 @@ def _random_loss(ground: Ground, devices: Fleet, *, percent: int, freeze_s: floa
         return measured
 
     measured = ground.run(scenario())
-    comes_back = measured.video_gap.worst <= _MOST_S and measured.video.worst <= _FULL_RATE_S
     ground.record(
         f"{percent} % random loss for {_LOSSY_S:.0f} s, both directions (video again: at full rate)",
         measured,
         must=f"longest freeze <= {freeze_s:.0f} s; full rate <= {_FULL_RATE_S:.0f} s after its end",
         ok=measured.video_gap.worst <= freeze_s and measured.video.worst <= _FULL_RATE_S,
-        known=known if comes_back else "",
         audio_again=f"gaps {measured.audio_gap}",
     )
