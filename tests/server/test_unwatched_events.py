@@ -1,9 +1,8 @@
-"""What happens to a camera while nobody watches: orders of the room, faults, viewers in turn. On a real server."""
+"""What happens to a camera while nobody watches: orders of the room and faults. On a real server."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 
     from tests.support.daemon import Daemon
     from tests.support.livekit_server import Server
-    from tests.support.watcher import Watcher
 
 _QUIET_S = 2.0
 _LEFT_S = 60.0
@@ -233,36 +231,6 @@ def test_a_worker_that_dies_during_a_snapshot_of_a_camera_that_is_asleep(
         until_closed(daemon)
         asyncio.run(scenario(daemon))
         expect_no_faults_but(daemon, "worker.restarting", "control.call")
-
-
-def test_viewers_leave_in_turn_and_the_last_one_has_the_picture_until_it_leaves(
-    server: Server, room: str, config: Path, tmp_path: Path
-) -> None:
-    variables = environment(server, room, tmp_path, **PAUSE)
-
-    async def scenario(daemon: Daemon) -> int:
-        async with contextlib.AsyncExitStack() as stay:
-            viewers: list[Watcher] = []
-            leaving = []
-            for number in range(3):
-                leave = contextlib.AsyncExitStack()
-                await stay.enter_async_context(leave)
-                viewers.append(await leave.enter_async_context(watching(server, room, identity=f"viewer-{number}")))
-                leaving.append(leave)
-            for each in viewers:
-                await until_pictures(each)
-            since = len(daemon.lines)
-            for leave in leaving[:-1]:
-                await leave.aclose()
-                await asyncio.sleep(6)  # by then the server would have said that nobody watches
-                await until_pictures(viewers[-1])
-            assert changes(daemon, since) == []
-            assert stream(variables)["watched"]
-            return since
-
-    with unwatched(variables, config, "paused") as daemon:
-        since = asyncio.run(scenario(daemon))
-        daemon.event("camera.sending", new="paused", since=since, within_s=_LEFT_S)
 
 
 def test_a_file_that_is_passed_through_is_not_sent_while_nobody_watches_and_a_viewer_has_the_newest_picture(
