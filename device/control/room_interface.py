@@ -73,7 +73,7 @@ class RoomInterface:
         _, late = await asyncio.wait(tuple(self._unanswered), timeout=_LAST_MOMENT_S)
         for each in late:
             if not each.done():
-                each.set_result(RefusedError(Code.LEAVING, f"the device leaves the room and comes back: {why}"))
+                each.set_result(RefusedError(Code.LEAVING, f"the device leaves the room and joins again: {why}"))
         await asyncio.sleep(_ANSWER_SENT_S)
 
     async def _called(self, room: rtc.Room, name: str, invocation: rtc.RpcInvocationData) -> str:

@@ -286,7 +286,7 @@ def test_a_call_during_which_the_room_is_left_is_answered_before() -> None:
         performing.result = leaves
         code, text = await room.refused("device.reload")
         assert code == Code.LEAVING
-        assert text == "the device leaves the room and comes back: the configuration changed: camera.fps"
+        assert text == "the device leaves the room and joins again: the configuration changed: camera.fps"
         assert performing.performed == []
         await asyncio.sleep(1)
         assert [each[0] for each in performing.performed] == ["reload"]
