@@ -25,12 +25,12 @@ def drop_no_pictures(library: str) -> bool:
     Return False, and change nothing, unless the library's file has the text once, and its memory is what it should be:
     only readable, or changed already.
     """
-    file = Path(library).resolve()
-    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        at = content.find(_THEIRS)
-        if at < 0 or content.find(_THEIRS, at + 1) >= 0:
-            return False
-    address = _address(file, at)
+    try:
+        file = Path(library).resolve(strict=True)
+        at = _place(file)
+        address = None if at is None else _address(file, at)
+    except (OSError, ValueError):  # no such file, or an empty one
+        return False
     if address is None:
         return False
     if ctypes.string_at(address, len(_OURS)) == _OURS:
@@ -46,6 +46,13 @@ def drop_no_pictures(library: str) -> bool:
     ctypes.memmove(address, _OURS, len(_OURS))
     protect(first, size, _READ)
     return True
+
+
+def _place(file: Path) -> int | None:
+    """Return where the text is in a file, if it is there once."""
+    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        at = content.find(_THEIRS)
+        return at if at >= 0 and content.find(_THEIRS, at + 1) < 0 else None
 
 
 def _address(file: Path, at: int) -> int | None:

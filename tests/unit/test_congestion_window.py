@@ -43,11 +43,18 @@ def test_both_texts_are_equally_long() -> None:
     assert len(_OURS) == len(_THEIRS)
 
 
-@pytest.mark.parametrize("content", (b"nothing", _THEIRS + _THEIRS, _THEIRS), ids=("none", "twice", "not mapped"))
+@pytest.mark.parametrize(
+    "content", (b"nothing", _THEIRS + _THEIRS, _THEIRS, b""), ids=("none", "twice", "not mapped", "empty")
+)
 def test_another_library_is_not_touched(tmp_path: Path, content: bytes) -> None:
     library = tmp_path / "library.so"
     library.write_bytes(content)
     assert not drop_no_pictures(str(library))
+
+
+def test_a_library_that_is_not_a_file_is_not_touched(tmp_path: Path) -> None:
+    assert not drop_no_pictures("liblivekit_ffi.so")
+    assert not drop_no_pictures(str(tmp_path))
 
 
 def test_memory_that_can_be_written_is_not_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
