@@ -59,7 +59,7 @@ arm64: $(READY) deb  ## the arm64 package in an arm64 root under qemu: picture a
 	@.venv/bin/python -m tests.support.livekit_server
 	@.venv/bin/python -m tests.install.arm64
 
-faults: $(READY)  ## server, network, clock and disk fail for real, in network namespaces (needs root; 33 minutes; FAULTS_SHORT=1 strikes less often)
+faults: $(READY)  ## server, network, clock and disk fail for real, in network namespaces (needs root; 33 minutes; FAULTS_SHORT=1: fewer repetitions)
 	@tests/faults/prepare.sh
 	@.venv/bin/python -m tests.support.livekit_server
 	@.venv/bin/pytest tests/faults $(ARGS)

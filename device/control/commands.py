@@ -30,7 +30,7 @@ def status(config: Path | None, *, as_json: bool) -> int:
     if config is not None and str(config.absolute()) != found["config_file"]:
         _complain(f"the daemon that runs uses {found['config_file']}")
         return ExitCode.NOT_RUNNING
-    _say(json.dumps(found, indent=2, ensure_ascii=False) if as_json else status_text(found))
+    _say(json.dumps(found, indent=2, ensure_ascii=True) if as_json else status_text(found))
     return ExitCode.OK if found["state"] == "live" else ExitCode.FAILED
 
 

@@ -34,7 +34,7 @@ class Configuration:
             if key in keys and stream is not None and stream.supervisor.capturing is not None:
                 keys[key]["offered"] = safe_fields(stream.supervisor.capturing.controls)
         if not keys:
-            raise CallError("there is no such table")
+            raise CallError("there is no such table or key")
         return EffectiveConfig(keys=keys)
 
     async def set(self, call: SetValues, _caller: Caller) -> ConfigChange:

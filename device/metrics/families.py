@@ -135,7 +135,7 @@ def _speaker(speaker: SpeakerReadings | None) -> Iterator[Metric]:
 
 
 def _workers(readings: Readings) -> Iterator[Metric]:
-    """Return what is known of each worker; the speaker's is named as no stream can be."""
+    """Return what is known of each worker; `speaker` is reserved: no stream can have that name."""
     workers: dict[str, StreamReadings | SpeakerReadings] = {each.name: each for each in readings.streams}
     if readings.speaker:
         workers[SPEAKER] = readings.speaker

@@ -124,8 +124,6 @@ class NativeLibrary:
         self._callback = _Callback(self._on_event)
         self._captures_logs: bool | None = None
         self.follow_log_level()
-        if not drop_no_pictures(native._name):  # noqa: SLF001
-            log.warning("sdk.unknown", why="its congestion window's settings are not where they were")
 
     def follow_log_level(self) -> None:
         """Capture log records only while they are logged."""
@@ -134,6 +132,15 @@ class NativeLibrary:
             self._captures_logs = captures
             # A second call replaces callback and setting (livekit-ffi: FfiServer::setup).
             self._initialize(self._callback, captures, b"python", self._version)
+
+    def lower_bitrate_when_congested(self) -> None:
+        """Let connections that are made from now on drop no encoded pictures."""
+        if not drop_no_pictures(getattr(self._client._ffi_lib, "_name", None) or ""):  # noqa: SLF001
+            log.warning(
+                "sdk.congestion_window_kept",
+                why="its settings were not found, or the memory cannot be changed",
+                hint="on a link that loses many packets the picture may stop for seconds",
+            )
 
     def call(self, request: bytes) -> bytes:
         """Send a serialised FfiRequest; return the serialised FfiResponse. Raises NativePanicError if it is refused."""

@@ -1,8 +1,8 @@
-"""Makes the SDK lower the bitrate when its congestion window is full; by itself it drops pictures that are encoded.
+"""Makes the SDK lower the bitrate when its congestion window is full, in place of dropping encoded pictures.
 
 libwebrtc (rate_control_settings.cc) has the window's settings as text among its constants, and the SDK has no option
-for them. With `DropFrame` pictures are to be dropped before they are encoded, and the target stays as it is. Here they
-are encoded already: what refers to a dropped one is lost too. Without it the target falls, and the encoder follows.
+for them. With `DropFrame` libwebrtc drops pictures that it expects to encode itself, and the target stays as it is.
+Ours are encoded already, so the following ones cannot be decoded. Without it the target falls, and the encoder follows.
 docs/rate-control.md has what that changes.
 """
 
@@ -11,6 +11,10 @@ from __future__ import annotations
 import ctypes
 import mmap
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _THEIRS = b"QueueSize:350,MinBitrate:30000,DropFrame:true\0"
 # As long as theirs, because its length is a constant too. Unknown names are ignored.
@@ -22,14 +26,12 @@ _READ, _WRITE = mmap.PROT_READ, mmap.PROT_WRITE
 def drop_no_pictures(library: str) -> bool:
     """Change the settings in this process's memory; connections that are made from now on use them.
 
-    Return False, and change nothing, unless the library's file has the text once, and its memory is what it should be:
-    only readable, or changed already.
+    Return False, and change nothing, unless the library is loaded from a file with the text, and its memory is what it
+    should be: only readable, or changed already. Only what is mapped that way is searched: 3 of 28 MB.
     """
     try:
-        file = Path(library).resolve(strict=True)
-        at = _place(file)
-        address = None if at is None else _address(file, at)
-    except (OSError, ValueError):  # no such file, or an empty one
+        address = _address(Path(library).resolve(strict=True))
+    except (OSError, ValueError, RuntimeError):  # no such file, an empty one, a loop of links
         return False
     if address is None:
         return False
@@ -48,19 +50,23 @@ def drop_no_pictures(library: str) -> bool:
     return True
 
 
-def _place(file: Path) -> int | None:
-    """Return where the text is in a file, if it is there once."""
+def _address(file: Path) -> int | None:
+    """Return where the text of a file is in memory that can only be read."""
+    mappings = list(_constants(file))
+    if not mappings:
+        return None
     with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        at = content.find(_THEIRS)
-        return at if at >= 0 and content.find(_THEIRS, at + 1) < 0 else None
+        for begin, offset, length in mappings:
+            at = content.find(_THEIRS, offset, offset + length)
+            if at >= 0:
+                return begin + at - offset
+    return None
 
 
-def _address(file: Path, at: int) -> int | None:
-    """Return where a byte of a file is mapped, if that part can only be read."""
+def _constants(file: Path) -> Iterator[tuple[int, int, int]]:
+    """Yield address, place in the file and length of each part of a file that is mapped only to be read."""
     for line in _MAPS.read_text().splitlines():
         span, rights, offset, _, _, *name = line.split(maxsplit=5)
-        begin, end = (int(each, 16) for each in span.split("-"))
-        ahead = at - int(offset, 16)
-        if rights == "r--p" and name == [str(file)] and 0 <= ahead < end - begin - len(_OURS):
-            return begin + ahead
-    return None
+        if rights == "r--p" and name == [str(file)]:
+            begin, end = (int(each, 16) for each in span.split("-"))
+            yield begin, int(offset, 16), end - begin

@@ -120,6 +120,8 @@ class Audience:
         for each in self._streams:
             if self._present and each.track.track is track:
                 each.published()
+                if self._room.remote_participants:  # the SDK may lose the event of a subscription meanwhile
+                    each.may_be_watched()
 
     def _on_participants(self) -> None:
         if self._present:

@@ -21,4 +21,4 @@ def give_sample(sample: Sample, tracks: Sequence[Track]) -> None:
             if name in stats.taken_s:
                 each.taken(stats.taken_s[name], fed=sample.fed[name])
         elif stats.active.get(name) is False:
-            each.not_sent()
+            each.forget_missing()

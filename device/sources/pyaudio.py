@@ -64,7 +64,7 @@ class PyAudioSource:
             try:
                 # PyAudio closes a stream before it raises. Without an exception PortAudio goes on after a gap.
                 samples = self._stream.read(self._frames, exception_on_overflow=False)
-                waiting = self._stream.get_read_available()
+                waiting = max(0, self._stream.get_read_available())  # an error of PortAudio is below zero
             except OSError as error:
                 raise SourceError(
                     f"microphone {self.microphone.name!r} was disconnected: {error_text(error)}",

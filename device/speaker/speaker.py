@@ -37,7 +37,7 @@ _MAX_TALKERS_TEXT = 512
 class Speaker:
     """Plays talkers and sounds while `run` runs. `attributes` get the state as `device.speaker`.
 
-    `worker_state` is the state, and `why` it is not another one.
+    `worker_state` is the state, `why` the reason for it.
 
     A speaker that is disconnected, busy or hangs affects nothing else: what is played meanwhile is dropped.
     """

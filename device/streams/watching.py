@@ -192,7 +192,8 @@ class Watching:
             self._settled.clear()
         else:
             self._settled.set()
-            self._policy.delivers = state not in _NO_PICTURE
+            if state is WorkerState.LIVE or state in _NO_PICTURE:  # privacy says nothing about it
+                self._policy.delivers = state is WorkerState.LIVE
             self._changed.set()
         return (_SHOWN[self.state], _WHY) if self.waiting.is_set() and state in _USUAL else (state, why)
 

@@ -139,7 +139,7 @@ class AudioTrack:
     def sampled(self, sent: int, *, fed: int, reception: Reception | None) -> None:
         """Do nothing: a lost packet of sound has no effect on the next ones."""
 
-    def not_sent(self) -> None:
+    def forget_missing(self) -> None:
         """Do nothing: the SDK always sends sound."""
 
     def taken(self, seconds: float, *, fed: int) -> None:

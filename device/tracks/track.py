@@ -48,8 +48,8 @@ class Track(Protocol):
         `fed` is how many units or blocks it had been given by then, `reception` the newest report about the packets.
         """
 
-    def not_sent(self) -> None:
-        """Note that the SDK sends nothing that it is fed, because nobody watches."""
+    def forget_missing(self) -> None:
+        """Count as missing only what is fed from now on: nobody watches, so the SDK sends nothing."""
 
     def taken(self, seconds: float, *, fed: int) -> None:
         """Note how many seconds of sound the SDK has taken, of the `fed` blocks that it had been given by then."""

@@ -111,12 +111,12 @@ class VideoTrack:
     def start_publication(self) -> None:
         """Get ready for a new publication; requests of the old one are forgotten."""
         self._sdk.take_feedback()
-        self.not_sent()
+        self.forget_missing()
         self._apply(self._control.restarted())
 
     def unmuted(self) -> None:
         """Send a key frame, because viewers receive this track again."""
-        self.not_sent()
+        self.forget_missing()
         self.request_key_frame()
 
     def request_key_frame(self) -> None:
@@ -180,8 +180,8 @@ class VideoTrack:
             self._apply(self._control.units_lost(now))
         self._log_sent(now, reception)
 
-    def not_sent(self) -> None:
-        """Forget the units that were fed so far: they are not missed."""
+    def forget_missing(self) -> None:
+        """Count as missing only what is fed from now on: the SDK sends none of the units before."""
         self._missing, self._fed_before = MissingUnits(), self.fed
 
     def _log_sent(self, now: float, reception: Reception | None) -> None:

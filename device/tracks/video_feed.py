@@ -29,6 +29,7 @@ def video_feed(source: rtc.EncodedVideoSource) -> VideoFeed:
         return PublicVideoFeed(source)
     from device.native_sdk.video import NativeVideoFeed  # it needs this SDK's messages
 
+    adopted.lower_bitrate_when_congested()
     return NativeVideoFeed(source, adopted)
 
 

@@ -124,8 +124,8 @@ class Encoding:
         if self._encoder.name == "x264" or self._job.encoder != "auto":
             raise error
         self._link.log("warning", "camera.encoder_replaced", why=str(error), by="x264")
+        self._encoder.close()  # first: no unit of it may follow the report
         self._report_capturing("x264")  # before libx264 is loaded, which takes a small board seconds
-        self._encoder.close()
         self._encoder = self._software()
 
     def carry_out(self, request: object) -> str:

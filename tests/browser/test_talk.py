@@ -162,7 +162,7 @@ def test_a_device_that_mixes_voices_is_not_busy(server: Server, room: str, confi
         assert "Front door is busy: agent-7 is talking" in page.evaluate(WORDS)
         device.set(speaker_mode="mixed")
         until_speakers(page, "idle")
-        assert "Front door is ready, and agent-7 is talking" in page.evaluate(WORDS)
+        assert "Front door is ready; talking now: agent-7" in page.evaluate(WORDS)
         with holding(page):
             until_speakers(page, "waiting")
             device.set(talker=f"agent-7, {page.evaluate('viewer.room.localParticipant.identity')}")

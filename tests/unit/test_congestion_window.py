@@ -27,7 +27,9 @@ before = rights()
 assert drop_no_pictures(path)
 assert drop_no_pictures(path), "the second time"
 assert set(rights()) == set(before), rights()
-at = open(path, "rb").read().index(_THEIRS)
+content = open(path, "rb").read()
+at = content.index(_THEIRS)
+assert content.count(_THEIRS) == 1, "another place may be meant"
 [base] = [int(line.split("-")[0], 16) for line in open("/proc/self/maps")
           if line.rstrip().endswith(path) and line.split()[2] == "00000000"]
 assert ctypes.string_at(base + at, len(_OURS)) == _OURS
@@ -43,9 +45,7 @@ def test_both_texts_are_equally_long() -> None:
     assert len(_OURS) == len(_THEIRS)
 
 
-@pytest.mark.parametrize(
-    "content", (b"nothing", _THEIRS + _THEIRS, _THEIRS, b""), ids=("none", "twice", "not mapped", "empty")
-)
+@pytest.mark.parametrize("content", (b"nothing", _THEIRS, b""), ids=("none", "not mapped", "empty"))
 def test_another_library_is_not_touched(tmp_path: Path, content: bytes) -> None:
     library = tmp_path / "library.so"
     library.write_bytes(content)

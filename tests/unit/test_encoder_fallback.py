@@ -199,6 +199,13 @@ def test_software_replaces_the_encoder_after_a_failure_in_picamera2s_thread() ->
 def test_the_daemon_knows_of_the_replacement_before_software_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     encoding, ears = worker()
     load, before = encoding._software, []
+    close = encoding._encoder.close
+
+    def closed() -> None:
+        assert ears.captures == ["v4l2"], "a late unit would take the time away again"
+        close()
+
+    monkeypatch.setattr(encoding._encoder, "close", closed)
 
     def software() -> object:
         before.extend(ears.captures)

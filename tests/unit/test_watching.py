@@ -217,6 +217,16 @@ def test_a_camera_that_broke_while_paused_does_not_sleep_before_it_delivers(cloc
     assert scene.camera_done == ["pause", "hold asleep"]
 
 
+def test_privacy_does_not_mend_a_camera_that_broke_while_paused(clock: list[float]) -> None:
+    scene = Scene(clock)
+    scene.unwatched()
+    scene.viewers.worker("camera", WorkerState.STALLED, "no picture")
+    scene.viewers.worker("camera", WorkerState.PRIVACY, "")
+    scene.at(1000)
+    scene.update()
+    assert scene.camera.state is Sending.PAUSED
+
+
 def test_a_camera_that_is_found_broken_by_a_snapshot_stays_open(clock: list[float]) -> None:
     scene = Scene(clock)
     scene.unwatched()
@@ -409,6 +419,16 @@ def test_a_publication_that_begins_or_begins_again_is_not_a_viewer(clock: list[f
     scene.camera.active(active=False)
     scene.camera.active(active=True)
     assert heard == [True, False, True]
+    scene.at(300)
+    scene.camera.active(active=False)
+    scene.at(320)
+    scene.update()
+    states = [scene.camera.state]
+    room.remote_participants["viewer"] = object()  # whose subscription the SDK may not report
+    room.handlers["local_track_republished"](SimpleNamespace(track=scene.camera.track.track), "TR_before")
+    states.append(scene.camera.state)
+    assert states == [Sending.PAUSED, Sending.SENDING]
+    assert heard == [True, False, True, False]
 
 
 def test_the_daemon_loads_nothing_of_it_unless_a_camera_needs_it() -> None:

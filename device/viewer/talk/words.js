@@ -30,7 +30,7 @@ export function refusal(error) {
 export function speakerWords({ name, state, by, why }) {
   return {
     out: `${name} has no speaker now: ${why}`,
-    idle: by ? `${name} is ready, and ${by} is talking` : `${name} is ready`,
+    idle: by ? `${name} is ready; talking now: ${by}` : `${name} is ready`,
     waiting: `${name}: waiting`,
     hears: `${name} hears you`,
     busy: `${name} is busy: ${by} is talking`,
