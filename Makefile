@@ -37,7 +37,7 @@ lint: $(READY)  ## ruff and mypy
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
 
-lab: $(READY)  ## the real picamera2, PyAudio and systemd in a Debian root (needs root; LAB_MINUTES=10 for the long run)
+lab: $(READY)  ## the real picamera2, PyAudio and systemd in a Debian root (needs root; LAB_MINUTES=10 for the long run, 1 for a short one)
 	@tests/lab/prepare.sh
 	@.venv/bin/python -m tests.lab.root
 	@.venv/bin/python -m tests.support.livekit_server

@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+# Of the long measurements.
+MINUTES = float(os.environ.get("LAB_MINUTES", "2"))
+
 
 @dataclass(slots=True)
 class Load:

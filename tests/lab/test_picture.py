@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import os
 
 import numpy as np
 import numpy.typing as npt
@@ -10,13 +9,12 @@ import pytest
 
 from tests.lab import stand_ins
 from tests.lab.conftest import Record
-from tests.lab.load import measuring_load
+from tests.lab.load import MINUTES, measuring_load
 from tests.lab.machine import Machine
 from tests.lab.meter import metering
 from tests.lab.root import VENV
 from tests.lab.service import Service
 
-MINUTES = float(os.environ.get("LAB_MINUTES", "2"))
 MEASURED_S = 12
 NEEDED = 0.1  # idle share of the cores: with less, a rate depends on the host
 BLOCKS_PER_S = 50

@@ -22,7 +22,7 @@ from tests.lab.hearing import (
     purity,
     windows,
 )
-from tests.lab.load import measuring_load
+from tests.lab.load import MINUTES, measuring_load
 from tests.lab.microphone import LABMIC, LABMIC44, LABSTEREO, Microphones, Source
 from tests.lab.root import VENV
 from tests.lab.service import IDENTITY, MICROPHONE, Service
@@ -36,7 +36,7 @@ SPOILT = 2  # one window on each side if the host is busy
 DRIFT_S = 40
 # A sound card with a large clock error: 2000 ppm would be 360 ms in this time. The initial excess in the queues
 # is reduced by 1 ms per second before (sound is stretched by at most 3000 ppm).
-FAR_PPM, FAR_S, SETTLED_S, COMPARED_S = 2000, 180, 100, 20
+FAR_PPM, FAR_S, SETTLED_S, COMPARED_S = 2000, round(90 * min(2.0, MINUTES)), 100, 20
 MAX_SHIFT_MS, MAX_DROPS = 40, 4  # each is a late wake-up, not drift, which would drop 18
 HOLD = """
 import pyaudio, sys
