@@ -121,6 +121,7 @@ class NativeLibrary:
         self._answered = _answer_of_own_capture(self._event_type)
         self._kept = threading.local()
         self._kept_threads = 0
+        self._looked_at_window = False
         self._callback = _Callback(self._on_event)
         self._captures_logs: bool | None = None
         self.follow_log_level()
@@ -134,7 +135,10 @@ class NativeLibrary:
             self._initialize(self._callback, captures, b"python", self._version)
 
     def lower_bitrate_when_congested(self) -> None:
-        """Let connections that are made from now on drop no encoded pictures."""
+        """Let connections that are made from now on drop no encoded pictures; only the first call does anything."""
+        if self._looked_at_window:
+            return
+        self._looked_at_window = True
         if not drop_no_pictures(getattr(self._client._ffi_lib, "_name", None) or ""):  # noqa: SLF001
             log.warning(
                 "sdk.congestion_window_kept",

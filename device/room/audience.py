@@ -117,11 +117,10 @@ class Audience:
             await asyncio.sleep(_POLL_S)
 
     def _on_republished(self, track: object) -> None:
-        for each in self._streams:
-            if self._present and each.track.track is track:
-                each.published()
-                if self._room.remote_participants:  # the SDK may lose the event of a subscription meanwhile
-                    each.may_be_watched()
+        for each in self._streams_of(track):
+            each.published()
+            if self._room.remote_participants:  # the SDK may lose the event of a subscription meanwhile
+                each.may_be_watched()
 
     def _on_participants(self) -> None:
         if self._present:
@@ -129,9 +128,11 @@ class Audience:
                 each.participants(len(self._room.remote_participants))
 
     def _on_subscribed(self, track: object) -> None:
-        for each in self._streams:
-            if self._present and each.track.track is track:
-                each.subscribed()
+        for each in self._streams_of(track):
+            each.subscribed()
+
+    def _streams_of(self, track: object) -> list[Watched]:
+        return [each for each in self._streams if self._present and each.track.track is track]
 
     def _on_sample(self, sample: Sample) -> None:
         for each in self._streams:

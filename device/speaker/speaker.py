@@ -71,7 +71,8 @@ class Speaker:
     @property
     def state(self) -> str:
         """The state, as viewers read it."""
-        return self._attributes.snapshot()["device.speaker"]
+        state = self.worker_state.value
+        return public_text(f"{state}: {self.why}") if self.why else state
 
     @property
     def talkers(self) -> tuple[str, ...]:
@@ -150,7 +151,6 @@ class Speaker:
 
     def _on_state(self, state: WorkerState, why: str) -> None:
         self.worker_state, self.why = state, public_text(why)
-        text = f"{state.value}: {why}" if why else state.value
-        self._attributes.set(speaker=public_text(text))
+        self._attributes.set(speaker=self.state)
         if state is WorkerState.LIVE:
             self.playback.worker_started()

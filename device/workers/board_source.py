@@ -17,13 +17,16 @@ def is_turned(source: Source) -> bool:
     return getattr(source, "turned", False)
 
 
-def board_source(source: Source) -> Picamera2Source | None:
+def board_source(source: Source, *, needed: bool) -> Picamera2Source | None:
     """Return the source if the board's encoder takes its pictures; None if the board has no encoder.
 
-    Raises EncoderError if the encoder cannot be opened, or does not take the pictures.
+    Raises EncoderError if the encoder cannot be opened, does not take the pictures, or is `needed` and missing.
     """
     if not board_encoder():
-        return None
+        if not needed:
+            return None
+        why = "this board has no H.264 encoder"
+        raise EncoderError(f"{why}; use camera.encoder = x264 or auto", for_viewers=why)
     if is_turned(source):
         raise EncoderError(
             "neither this sensor nor the board's encoder turns pictures; use camera.encoder = x264 or auto",

@@ -168,6 +168,7 @@ class Encoding:
             self._link.log("info", "camera.size_kept", why="the board's encoder cannot scale pictures")
 
     def follow_source(self, fps: int) -> None:
+        """Encode at another frame rate, which the source has now."""
         self._source.fps = fps
         self._set_limits(*self._limits)
         if self._encoder.name != "x264":
@@ -194,12 +195,9 @@ class Encoding:
         from device.encoders.v4l2 import V4l2Encoder
         from device.workers.board_source import board_source
 
-        source = board_source(self._source)
-        if source is None and self._job.encoder == "auto":
-            return self._software()
+        source = board_source(self._source, needed=self._job.encoder != "auto")
         if source is None:
-            why = "this board has no H.264 encoder"
-            raise EncoderError(f"{why}; use camera.encoder = x264 or auto", for_viewers=why)
+            return self._software()
         encoder = V4l2Encoder(
             layout=source.layout,
             fps=self._source.fps,

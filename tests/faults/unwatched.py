@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from livekit import rtc
 
+from tests.bench.accounts import used_s
 from tests.faults.device import Device, new_room, prepared
 from tests.faults.figures import NEVER, Figures, longest_gap
 from tests.faults.recovery import until_logged
@@ -38,7 +39,6 @@ LEFT_S = 20.0
 _FIRST_S, _START_S = 20.0, 60.0
 _STATES = {PAUSE: "paused", SLEEP: "asleep"}
 _ON_THE_WAY_S = 1.0
-_TICKS = 100  # sysconf(_SC_CLK_TCK) of Linux
 
 
 @contextlib.asynccontextmanager
@@ -129,8 +129,7 @@ class Taken:
         processor_s, switches = 0.0, 0
         for pid in (one.daemon.pid, *living_descendants(one.daemon.pid)):
             with contextlib.suppress(OSError):  # it has ended
-                words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-                processor_s += (int(words[11]) + int(words[12])) / _TICKS
+                processor_s += used_s(Path(f"/proc/{pid}/stat").read_text(), reaped=False)
                 switches += sum(map(_switches, Path(f"/proc/{pid}/task").iterdir()))
         interface = "east" if one.neighbour else "south"
         return cls(

@@ -46,6 +46,17 @@ class Viewer:
     def captured_at_us(self, number: int) -> int:
         return self.began_us + number * 1_000_000 // FPS
 
+    def unit(self, number: int, payload: bytes) -> AccessUnit:
+        """Return the source's unit with this number."""
+        return AccessUnit(
+            payload=payload,
+            key=IDR in nal_types(payload),
+            width=192,
+            height=108,
+            number=number,
+            captured_at_us=self.captured_at_us(number),
+        )
+
     def numbers(self, since: int = 0) -> list[int]:
         decoder = av.CodecContext.create("h264", "r")
         found = []
@@ -85,16 +96,7 @@ def rare(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
 
 def feed(viewer: Viewer, units: list[bytes], first: int, last: int) -> None:
     for number in range(first, last):
-        payload = units[number]
-        unit = AccessUnit(
-            payload=payload,
-            key=IDR in nal_types(payload),
-            width=192,
-            height=108,
-            number=number,
-            captured_at_us=viewer.captured_at_us(number),
-        )
-        viewer.copy.take(unit)
+        viewer.copy.take(viewer.unit(number, units[number]))
 
 
 def test_after_a_publication_key_frames_of_the_source_are_sent_and_then_all_its_units(units: list[bytes]) -> None:

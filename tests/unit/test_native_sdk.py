@@ -75,6 +75,19 @@ def test_another_shape_of_the_sdk_is_not_touched(
     assert [line["event"] for line in lines] == ["sdk.unknown"]
 
 
+def test_the_congestion_window_is_looked_for_once_and_one_line_says_that_it_is_not_found(
+    library: native_sdk.NativeLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+    monkeypatch.setattr(native_sdk, "drop_no_pictures", looked.append)  # returns None: not found
+    monkeypatch.setattr(library, "_looked_at_window", False)
+    with capture_logs() as lines:
+        library.lower_bitrate_when_congested()
+        library.lower_bitrate_when_congested()  # of the second camera
+    assert [Path(each).name for each in looked] == ["liblivekit_ffi.so"]
+    assert [line["event"] for line in lines] == ["sdk.congestion_window_kept"]
+
+
 def test_own_captures_are_not_answered_and_others_are(library: native_sdk.NativeLibrary) -> None:
     async def scenario() -> None:
         source = rtc.AudioSource(48_000, 1, queue_size_ms=100)

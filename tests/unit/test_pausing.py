@@ -18,8 +18,6 @@ from device.ipc.messages import (
     SetPictureLimits,
     TakeSnapshot,
 )
-from device.media.picture import AccessUnit
-from device.sources.annexb import IDR, nal_types
 from device.workers import passing, pausing
 from device.workers.passing import pass_through
 from device.workers.pausing import Pausing
@@ -28,6 +26,8 @@ from tests.unit.test_bridged_copy import Viewer, annexb
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from device.media.picture import AccessUnit
 
 
 @dataclass
@@ -101,14 +101,7 @@ def passed(link: Link, viewer: Viewer, units: list[bytes], clock: list[float], *
             before.append(len(viewer.sent))
             link.number = number
             clock[0] += 1 / FPS
-            yield AccessUnit(
-                payload=payload,
-                key=IDR in nal_types(payload),
-                width=192,
-                height=108,
-                number=number,
-                captured_at_us=viewer.captured_at_us(number),
-            )
+            yield viewer.unit(number, payload)
 
     pass_through(link, viewer.copy, source(), **more)  # type: ignore[arg-type]
     return [*before, len(viewer.sent)]

@@ -92,6 +92,13 @@ class Scene:
         self.update()
         assert self.camera.state is Sending.PAUSED
 
+    def asleep(self) -> None:
+        """Let the camera pause, and sleep after that; what was done for it is forgotten."""
+        self.unwatched()
+        self.at(70)
+        self.update()
+        self.done.clear()
+
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
@@ -182,10 +189,7 @@ def test_sound_is_sent_always_beside_a_camera_that_is(clock: list[float]) -> Non
 
 def test_a_source_that_is_asleep_is_open_for_a_snapshot_only(clock: list[float]) -> None:
     scene = Scene(clock)
-    scene.unwatched()
-    scene.at(70)
-    scene.update()
-    scene.done.clear()
+    scene.asleep()
 
     async def snapshot() -> None:
         async def opened() -> None:
@@ -229,10 +233,7 @@ def test_privacy_does_not_mend_a_camera_that_broke_while_paused(clock: list[floa
 
 def test_a_camera_that_is_found_broken_by_a_snapshot_stays_open(clock: list[float]) -> None:
     scene = Scene(clock)
-    scene.unwatched()
-    scene.at(70)
-    scene.update()
-    scene.done.clear()
+    scene.asleep()
 
     async def snapshot() -> None:
         async with scene.camera.open():

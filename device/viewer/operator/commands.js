@@ -1,7 +1,7 @@
 /* The commands of the device's configuration, each with its arguments. */
 
 import { $, put, tame } from "../page/text.js";
-import { act, ask, button, field, fields, hint, input, rebuild, select } from "./panel.js";
+import { act, ask, field, fields, form, hint, input, rebuild, select, submit } from "./panel.js";
 import { configured } from "./configuration.js";
 
 const MAX_COMMANDS = 32, MAX_VALUES = 64, MAX_OUTPUT = 64 << 10;
@@ -27,31 +27,22 @@ export function drawCommands(known) {
 }
 
 function command(name, values) {
-  const form = document.createElement("form"), run = Object.assign(button(`Run ${tame(name, 32)}`), { type: "submit" });
+  const run = submit(`Run ${tame(name, 32)}`);
   const choices = Object.entries(values).map(([argument, texts]) => {
     const list = Array.isArray(texts) ? texts.slice(0, MAX_VALUES).map(String) : [];
     return field(tame(argument, 32), select(argument, list.map((each) => [tame(each, 64), each])));
   });
-  form.append(fields(tame(name, 32), ...choices, run));
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    start(run, name, Object.fromEntries(new FormData(form)));
-  });
-  return form;
+  return form((given) => start(run, name, Object.fromEntries(given)), fields(tame(name, 32), ...choices, run));
 }
 
 /* Without the list an operator types name and arguments. */
 function unlisted() {
-  const form = document.createElement("form"), run = Object.assign(button("Run"), { type: "submit" });
-  const why = hint("The list of commands is a part of the operation config, which this identity may not use.");
-  form.append(why, field("Name", input("text", "name", { required: true })), field("Arguments", input("text", "arguments", { placeholder: "state=on" })), run);
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    const given = new FormData(form);
+  const run = submit("Run");
+  return form((given) => {
     const pairs = given.get("arguments").split(/\s+/).filter(Boolean).map((each) => [each.split("=")[0], each.slice(each.indexOf("=") + 1)]);
     start(run, given.get("name").trim(), Object.fromEntries(pairs));
-  });
-  return form;
+  }, hint("The list of commands is a part of the operation config, which this identity may not use."),
+  field("Name", input("text", "name", { required: true })), field("Arguments", input("text", "arguments", { placeholder: "state=on" })), run);
 }
 
 function start(run, name, values) {

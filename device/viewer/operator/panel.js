@@ -68,6 +68,19 @@ export function select(name, options, value) {
   return made;
 }
 
+/* A form; `doing` gets what was filled in. */
+export function form(doing, ...children) {
+  const made = document.createElement("form");
+  made.append(...children);
+  made.addEventListener("submit", (event) => {
+    event.preventDefault();
+    doing(new FormData(made));
+  });
+  return made;
+}
+
+export const submit = (text) => Object.assign(button(text), { type: "submit" });
+
 export function hint(text) {
   return Object.assign(document.createElement("p"), { className: "hint", textContent: text });
 }

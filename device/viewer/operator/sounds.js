@@ -1,7 +1,7 @@
 /* The sounds of the device's configuration, each with a button that plays it on the speaker. */
 
 import { $, tame } from "../page/text.js";
-import { act, ask, button, field, hint, input, rebuild } from "./panel.js";
+import { act, ask, button, field, form, hint, input, rebuild, submit } from "./panel.js";
 import { valueOf } from "./configuration.js";
 
 const MAX_SOUNDS = 32, MAX_TEXT = 200;
@@ -29,14 +29,10 @@ function list(names) {
 
 /* Without the list an operator types the name. */
 function unlisted() {
-  const form = document.createElement("form"), submit = Object.assign(button("Play"), { type: "submit" });
-  form.append(hint("The list of sounds is a part of the operation config, which this identity may not use."),
-    field("Sound", input("text", "name", { required: true })), submit);
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    play(submit, new FormData(form).get("name").trim());
-  });
-  return form;
+  const made = submit("Play");
+  return form((given) => play(made, given.get("name").trim()),
+    hint("The list of sounds is a part of the operation config, which this identity may not use."),
+    field("Sound", input("text", "name", { required: true })), made);
 }
 
 /* Waits until the sound has ended. */
